@@ -1,0 +1,184 @@
+"""Every error the service knows, one tree; the docstring of a class is the message people read.
+
+HTTP statuses live in `app.web.error_responses`, not here.
+"""
+
+import re
+from datetime import timedelta
+
+
+class GatewayError(Exception):
+    """Something went wrong in dots-gateway."""
+
+    code = "gateway"
+
+    def __init_subclass__(cls) -> None:
+        """Give each class its code, the stable name callers and operators see: `DotsRefusedError` → `dots_refused`."""
+        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__.removesuffix("Error")).lower()
+
+    def __init__(self, detail: str | None = None) -> None:
+        """Take `detail` for this one case; without it the docstring speaks."""
+        self.detail = detail or (type(self).__doc__ or "").partition("\n")[0]
+        super().__init__(self.detail)
+
+
+class SettingsError(GatewayError):
+    """A setting is missing or malformed."""
+
+
+class SchemaVersionError(GatewayError):
+    """The database has another schema version than this program; run `dots-gateway migrate`."""
+
+
+class DatabaseUnavailableError(GatewayError):
+    """The database did not answer in time; nothing was stored, try again."""
+
+
+class OverloadedError(GatewayError):
+    """More is waiting than this process will hold; try again in a moment."""
+
+
+# What callers do wrong
+
+
+class CallerError(GatewayError):
+    """The request cannot be served as it is."""
+
+
+class KeyMissingError(CallerError):
+    """Send an API key as `Authorization: Bearer …`."""
+
+
+class KeyRefusedError(CallerError):
+    """This API key is unknown or revoked."""
+
+
+class ScopeMissingError(CallerError):
+    """This API key lacks a scope that the request needs."""
+
+    def __init__(self, scope: str) -> None:
+        """Name the missing scope."""
+        self.scope = scope
+        super().__init__(f"This API key lacks the scope {scope}.")
+
+
+class InvalidFieldsError(CallerError):
+    """Some fields of the request are not valid."""
+
+    def __init__(self, problems: "list[FieldProblem]") -> None:
+        """Keep the problems, one a field, in the order they were found."""
+        self.problems = problems
+        super().__init__()
+
+
+class FieldProblem:
+    """One field that is not valid: where it is (`steps.0.redirect_url`) and what is wrong with it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        """Name the field by its dotted path."""
+        self.field = field
+        self.message = message
+
+
+class UnknownAppError(CallerError):
+    """There is no Dots app of this name in the gateway's settings."""
+
+
+class FlowNotFoundError(CallerError):
+    """No flow with this id is known."""
+
+
+class UserNotFoundError(CallerError):
+    """No user with this id is known."""
+
+
+class IdempotencyKeyReusedError(CallerError):
+    """This Idempotency-Key was used before with another body; use a new key for a new flow."""
+
+
+class CreationRunningError(CallerError):
+    """A creation with this Idempotency-Key has not ended yet; repeat the same request later."""
+
+
+class CreationOutcomeUnknownError(CallerError):
+    """Dots may or may not have made the flow; repeat the same request with the same Idempotency-Key later."""
+
+
+class InvalidCursorError(CallerError):
+    """This cursor was not made by this service."""
+
+
+class CursorOfOtherEpochError(CallerError):
+    """This cursor belongs to another feed, from before a restore; read again from the start."""
+
+
+class CursorExpiredError(CallerError):
+    """Events right after this cursor are no longer kept; read again from the earliest."""
+
+
+# What webhooks do wrong
+
+
+class SignatureRefusedError(CallerError):
+    """The webhook's signature does not verify."""
+
+
+class BodyTooLargeError(CallerError):
+    """The body is larger than this route takes."""
+
+
+class BodyTooSlowError(CallerError):
+    """The body did not arrive in time."""
+
+
+# What Dots does
+
+
+class DotsError(GatewayError):
+    """Dots did not give what was asked for."""
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        status: int | None = None,
+        error_code: str | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        """Keep what a handler needs; never the body Dots sent."""
+        self.status = status
+        self.error_code = error_code
+        self.retry_after = retry_after
+        super().__init__(detail)
+
+
+class DotsUnreachableError(DotsError):
+    """Dots could not be reached; the request was not sent."""
+
+
+class DotsUnansweredError(DotsError):
+    """Dots gave no answer to a request that was sent; it may have been carried out."""
+
+
+class DotsFailedError(DotsError):
+    """Dots answered with a server error; the request may have been carried out."""
+
+
+class DotsGibberishError(DotsError):
+    """Dots answered with something that cannot be read."""
+
+
+class DotsThrottledError(DotsError):
+    """Dots asks for fewer requests; the request was not carried out."""
+
+
+class DotsCredentialsError(DotsError):
+    """Dots does not accept the gateway's credentials."""
+
+
+class DotsNotFoundError(DotsError):
+    """Dots does not know this id."""
+
+
+class DotsRefusedError(DotsError):
+    """Dots refused the request."""

@@ -1,0 +1,1 @@
+"""The rules, in plain Python: steps, progress, verdicts, events, schedules. No input, no output."""
