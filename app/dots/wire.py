@@ -1,0 +1,156 @@
+"""Dots' JSON and our words, both ways, without input or output; nothing personal passes through.
+
+The shapes: https://docs.dots.dev/api-reference, as gathered in the project's notes, read 2026-11-23.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.dots import fields, flow_metadata
+from app.errors import DotsGibberishError
+from app.flows.snapshots import FlowPage, FlowSnapshot, UserSnapshot
+
+CLIENT_REF_KEY = flow_metadata.CLIENT_REF_KEY
+
+_NAME_LIMIT = 100
+_LINK_LIMIT = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookHint:
+    """What a webhook is about: where to look again; `kind` and `subject_id` are both given or both None.
+
+    `event` is Dots' name as sent, typing errors and all; only the subject decides what is looked at.
+    """
+
+    event: str | None
+    kind: Literal["flow", "user"] | None
+    subject_id: str | None
+
+
+def read_webhook(body: bytes) -> WebhookHint:
+    """The hint in a webhook's body; total: any bytes give a hint, if only an empty one."""
+    content = _parse_object(body)
+    event = fields.read_text(content.get("event"), limit=_NAME_LIMIT)
+    user_id = fields.read_id(content.get("new_user_id")) or fields.read_id(content.get("user_id"))
+    flow_id = fields.read_id(content.get("flow_id"))
+    is_about_user = event is not None and event.startswith("user.")
+    if user_id is not None and (is_about_user or flow_id is None):
+        return WebhookHint(event=event, kind="user", subject_id=user_id)
+    if flow_id is not None:
+        return WebhookHint(event=event, kind="flow", subject_id=flow_id)
+    return WebhookHint(event=event, kind=None, subject_id=None)
+
+
+def read_flow(payload: object) -> FlowSnapshot:
+    """A flow as Dots returns it; raises DotsGibberishError without an id or a readable list of steps."""
+    flow = _require_object(payload, "flow")
+    completed = flow.get("completed_steps")
+    own_metadata, client_ref = flow_metadata.unwrap(flow.get("metadata"))
+    return FlowSnapshot(
+        id=_require_id(flow, "flow"),
+        steps=_read_step_names(flow.get("steps"), "steps"),
+        completed_steps=() if completed is None else _read_step_names(completed, "completed_steps"),
+        user_id=fields.read_id(flow.get("user_id")),
+        link=fields.read_text(flow.get("link"), limit=_LINK_LIMIT),
+        metadata=own_metadata,
+        client_ref=client_ref,
+        payout_link_id=fields.read_id(flow.get("payout_link_id")),
+        created_at=fields.read_time(flow.get("created")),
+    )
+
+
+def read_flow_page(payload: object) -> FlowPage:
+    """A page of flows; raises DotsGibberishError when one is unreadable: a hole would look like "not there"."""
+    page = _require_object(payload, "page of flows")
+    flows = page.get("data")
+    has_more = fields.read_flag(page.get("has_more"))
+    if not isinstance(flows, list) or has_more is None:
+        raise DotsGibberishError("Dots gave a page of flows without `data` or `has_more`.")
+    return FlowPage(flows=tuple(read_flow(flow) for flow in flows), has_more=has_more)
+
+
+def read_user(payload: object) -> UserSnapshot:
+    """The five things we keep of a user; raises DotsGibberishError without an id."""
+    user = _require_object(payload, "user")
+    compliance = _object_or_empty(user.get("compliance"))
+    background_check = _object_or_empty(compliance.get("background_check"))
+    has_criminal_activity = fields.read_flag(compliance.get("has_criminal_activity"))
+    if has_criminal_activity is None:  # older accounts have it at the top
+        has_criminal_activity = fields.read_flag(user.get("has_criminal_activity"))
+    return UserSnapshot(
+        id=_require_id(user, "user"),
+        status=fields.read_text(user.get("status"), limit=_NAME_LIMIT),
+        id_verified=fields.read_flag(compliance.get("id_verified")),
+        check_status=fields.read_text(background_check.get("status"), limit=_NAME_LIMIT),
+        has_criminal_activity=has_criminal_activity,
+    )
+
+
+def write_flow(
+    *,
+    steps: Sequence[str | dict[str, Any]],
+    user_id: str | None,
+    require_auth: bool,
+    hide_go_to_dashboard_on_complete: bool,
+    metadata: dict[str, Any] | str | None,
+    client_ref: str,
+) -> dict[str, Any]:
+    """The body that creates a flow; what is at Dots' default is left out."""
+    body: dict[str, Any] = {"steps": list(steps), "metadata": flow_metadata.wrap(metadata, client_ref)}
+    if user_id is not None:
+        body["user_id"] = user_id
+    if require_auth:
+        body["require_auth"] = True
+    if hide_go_to_dashboard_on_complete:
+        body["hide_go_to_dashboard_on_complete"] = True
+    return body
+
+
+def _parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in `body` without its numbers, or an empty one.
+
+    No number is read here, and one of 5,000 digits, which Python refuses, must not hide a flow's id.
+    """
+    try:
+        return _object_or_empty(json.loads(body, parse_int=_drop, parse_float=_drop))
+    except (ValueError, RecursionError):  # not UTF-8, not JSON, or too deep
+        return {}
+
+
+def _drop(_number: str) -> None:
+    return None
+
+
+def _object_or_empty(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _require_object(payload: object, what: str) -> dict[str, Any]:
+    if not isinstance(payload, dict):
+        raise DotsGibberishError(f"Dots gave something that is not a {what}.")
+    return payload
+
+
+def _require_id(content: dict[str, Any], what: str) -> str:
+    found = fields.read_id(content.get("id"))
+    if found is None:
+        raise DotsGibberishError(f"Dots gave a {what} without a readable `id`.")
+    return found
+
+
+def _read_step_names(entries: object, field: str) -> tuple[str, ...]:
+    """The names in a list of steps, known or not; an unreadable one is no detail: it decides completeness."""
+    if not isinstance(entries, list):
+        raise DotsGibberishError(f"Dots gave a flow whose `{field}` is not a list.")
+    return tuple(_read_step_name(entry, field) for entry in entries)
+
+
+def _read_step_name(entry: object, field: str) -> str:
+    name = entry.get("name") if isinstance(entry, dict) else entry
+    text = fields.read_text(name, limit=_NAME_LIMIT)
+    if text is None:
+        raise DotsGibberishError(f"Dots gave a flow with an unreadable step in `{field}`.")
+    return text

@@ -1,0 +1,47 @@
+"""A Dots of one answer behind a fake transport, and the access to it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import httpx
+
+from app.dots.client import DotsAccess, DotsClient
+
+FLOW = "b3293101-35ef-451a-aad4-881da3697c2f"
+USER = "5f0c0a1e-7a52-4d0f-9d43-0a4f0c7b8e11"
+FLOW_JSON = {"id": FLOW, "steps": ["payout"]}
+API_KEY = "sk_dev_very_secret"
+NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+
+
+def access(
+    *, base_url: str = "https://dots.example/api", app_id: str | None = None, create_path: str = "/v2/flows"
+) -> DotsAccess:
+    """One Dots app."""
+    return DotsAccess(
+        app="default",
+        base_url=base_url,
+        client_id="pk_dev_1",
+        api_key=API_KEY,
+        app_id=app_id,
+        create_path=create_path,
+    )
+
+
+class Recorder:
+    """A transport's handler that answers always the same and keeps what it was asked."""
+
+    def __init__(self, payload: object, *, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        """Answer with this payload."""
+        self.response = httpx.Response(status, json=payload, headers=headers)
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer once more."""
+        self.requests.append(request)
+        return httpx.Response(self.response.status_code, content=self.response.content, headers=self.response.headers)
+
+
+def client(handler: Callable[[httpx.Request], httpx.Response], dots_access: DotsAccess | None = None) -> DotsClient:
+    """A client whose Dots is this function."""
+    return DotsClient(dots_access or access(), transport=httpx.MockTransport(handler), now=lambda: NOW)

@@ -1,0 +1,176 @@
+import base64
+import json
+import traceback
+
+import pytest
+
+from app.dots.client import DotsClient
+from app.errors import (
+    DotsNotFoundError,
+    SettingsError,
+)
+from tests.dots.fake_dots import API_KEY, FLOW, FLOW_JSON, USER, Recorder, access, client
+
+
+async def test_create_posts_the_body_as_json() -> None:
+    """A creation is one POST with the body as given, and gives a snapshot."""
+    dots = Recorder(FLOW_JSON, status=201)
+    body = {"steps": ["payout"], "metadata": {"name": "Zoë \ud800 \u0000"}}
+
+    async with client(dots) as asking:
+        snapshot = await asking.create_flow(body, user_ip="2001:db8::1")
+
+    request = dots.requests[0]
+    assert snapshot.id == FLOW
+    assert (request.method, str(request.url)) == ("POST", "https://dots.example/api/v2/flows")
+    assert json.loads(request.content) == body
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["dots-user-ip"] == "2001:db8::1"
+
+
+async def test_create_path_is_a_setting() -> None:
+    """Old prose has another path."""
+    dots = Recorder(FLOW_JSON)
+
+    async with client(dots, access(create_path="/v2/flow/create")) as asking:
+        await asking.create_flow({})
+
+    assert dots.requests[0].url.path == "/api/v2/flow/create"
+
+
+async def test_standing_headers() -> None:
+    """Basic credentials, plain bodies only, and the App that an organization's key acts for."""
+    dots = Recorder(FLOW_JSON)
+
+    async with client(dots, access(app_id="app-1")) as asking:
+        await asking.get_flow(FLOW)
+
+    headers = dots.requests[0].headers
+    assert headers["authorization"] == "Basic " + base64.b64encode(f"pk_dev_1:{API_KEY}".encode()).decode()
+    assert headers["api-app-id"] == "app-1"
+    assert headers["accept-encoding"] == "identity"
+    assert "dots-user-ip" not in headers
+
+
+async def test_without_app_id_none_is_sent() -> None:
+    """A key of one App needs no App header."""
+    dots = Recorder(FLOW_JSON)
+
+    async with client(dots) as asking:
+        await asking.get_flow(FLOW)
+
+    assert "api-app-id" not in dots.requests[0].headers
+
+
+@pytest.mark.parametrize("base_url", ["https://dots.example/api", "https://dots.example/api/"])
+async def test_base_url_may_end_in_a_slash(base_url: str) -> None:
+    """Paths come out the same."""
+    dots = Recorder({"id": USER})
+
+    async with client(dots, access(base_url=base_url)) as asking:
+        snapshot = await asking.get_user(USER)
+
+    assert snapshot.id == USER
+    assert str(dots.requests[0].url) == f"https://dots.example/api/v2/users/{USER}"
+
+
+async def test_list_asks_for_the_page_after() -> None:
+    """The cursor is Dots' own: the id of the last flow seen."""
+    dots = Recorder({"data": [FLOW_JSON], "has_more": True})
+
+    async with client(dots) as asking:
+        page = await asking.list_flows(limit=50, starting_after="a&b=c")
+        await asking.list_flows()
+
+    assert ([flow.id for flow in page.flows], page.has_more) == ([FLOW], True)
+    assert dict(dots.requests[0].url.params) == {"limit": "50", "starting_after": "a&b=c"}
+    assert dict(dots.requests[1].url.params) == {"limit": "100"}
+
+
+ODD_IDS = [
+    ("a/b", b"/api/v2/flows/a%2Fb"),
+    ("../users/1", b"/api/v2/flows/..%2Fusers%2F1"),
+    ("a?b#c", b"/api/v2/flows/a%3Fb%23c"),
+    ("a%2Fb", b"/api/v2/flows/a%252Fb"),
+    ("é \r\n", b"/api/v2/flows/%C3%A9%20%0D%0A"),
+    ("...", b"/api/v2/flows/..."),
+]
+
+
+@pytest.mark.parametrize(("flow_id", "path"), ODD_IDS)
+async def test_odd_id_stays_one_segment_of_the_path(flow_id: str, path: bytes) -> None:
+    """No id reaches another resource."""
+    dots = Recorder(FLOW_JSON)
+
+    async with client(dots) as asking:
+        await asking.get_flow(flow_id)
+
+    assert dots.requests[0].url.raw_path == path
+
+
+@pytest.mark.parametrize("flow_id", ["", ".", "..", "\ud800"])
+async def test_id_that_no_path_can_hold_is_not_asked_for(flow_id: str) -> None:
+    """These would ask for the list, or for what lies above it."""
+    dots = Recorder(FLOW_JSON)
+
+    async with client(dots) as asking:
+        with pytest.raises(DotsNotFoundError):
+            await asking.get_flow(flow_id)
+
+    assert dots.requests == []
+
+
+async def test_cookies_are_not_kept() -> None:
+    """A balancer's cookie does not come back."""
+    dots = Recorder(FLOW_JSON, headers={"Set-Cookie": "sticky=1; Path=/; Domain=dots.example"})
+
+    async with client(dots) as asking:
+        await asking.get_flow(FLOW)
+        await asking.get_flow(FLOW)
+
+    assert "cookie" not in dots.requests[1].headers
+
+
+WRONG_URLS = [
+    "",
+    "dots.example/api",
+    "ftp://dots.example/api",
+    "https://",
+    "https:///api",
+    "https://user:hunter2@dots.example/api",
+    "https://dots.example/api?key=hunter2",
+    "https://dots.example/api#hunter2",
+    "https://dots.example:hunter2/api",
+    "https://dots.example/\x00",
+]
+
+
+@pytest.mark.parametrize("base_url", WRONG_URLS)
+def test_wrong_base_url_stops_the_start(base_url: str) -> None:
+    """A URL that is none is found before the first call, and is not quoted."""
+    with pytest.raises(SettingsError) as raised:
+        DotsClient(access(base_url=base_url))
+
+    assert "hunter2" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize("app_id", ["", "a b", "a\r\nb", "é"])
+def test_wrong_app_id_stops_the_start(app_id: str) -> None:
+    """An App id that no header can hold is found before the first call."""
+    with pytest.raises(SettingsError):
+        DotsClient(access(app_id=app_id))
+
+
+@pytest.mark.parametrize("create_path", ["", "v2/flows", "//evil.example", "/v2/../flows", "/v2/flows?a=b", "@evil"])
+def test_wrong_create_path_stops_the_start(create_path: str) -> None:
+    """A path that would end up somewhere else is found before the first call."""
+    with pytest.raises(SettingsError):
+        DotsClient(access(create_path=create_path))
+
+
+def test_credentials_are_in_no_repr() -> None:
+    """Neither the access nor the client shows what it holds."""
+    shown = repr(access()) + repr(DotsClient(access()))
+
+    assert API_KEY not in shown
+    assert "pk_dev_1" not in shown
