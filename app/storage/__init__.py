@@ -1,0 +1,1 @@
+"""Everything SQL-shaped: the database, its tables, and the statements over them."""

@@ -1,0 +1,172 @@
+"""One row a flow or user: when to ask Dots about it, and who is asking right now."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.flows.subjects import Subject
+
+DueBy = Literal["create", "webhook", "sweep", "refresh"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The right to refresh a subject until the lease ends; `seen_gen` is the generation the refresh will clear."""
+
+    subject: Subject
+    token: UUID
+    seen_gen: int
+    due_by: DueBy
+    attempts: int
+    app_pauses: int
+
+
+async def mark_due(
+    connection: AsyncConnection, subjects: Collection[Subject], *, due_at: datetime, due_by: DueBy
+) -> Mapping[Subject, int]:
+    """Make the subjects due and return the generation each was raised to; locks their rows in order."""
+    ordered = sorted(set(subjects))
+    rows = await connection.execute(
+        _MARK_DUE,
+        {
+            "apps": [subject.app for subject in ordered],
+            "kinds": [subject.kind for subject in ordered],
+            "ids": [subject.id for subject in ordered],
+            "due_at": due_at,
+            "due_by": due_by,
+        },
+    )
+    return {Subject(app=row.app, kind=row.kind, id=row.subject_id): row.dirty_gen for row in rows}
+
+
+async def schedule(connection: AsyncConnection, subject: Subject, *, due_at: datetime | None, due_by: DueBy) -> None:
+    """Note when to look at a subject that was just seen fresh; leaves one that is already scheduled alone."""
+    await connection.execute(_SCHEDULE, {**_key(subject), "due_at": due_at, "due_by": due_by})
+
+
+async def claim_due(
+    connection: AsyncConnection,
+    *,
+    apps: Collection[str],
+    now: datetime,
+    lease_until: datetime,
+    token: UUID,
+    limit: int,
+) -> list[Claim]:
+    """Claim what is due, longest due first, past what others hold and past apps that are paused."""
+    values = {"apps": list(apps), "now": now, "lease_until": lease_until, "token": token, "limit": limit}
+    return [_claim(row, token) for row in await connection.execute(_CLAIM_DUE, values)]
+
+
+async def claim_one(
+    connection: AsyncConnection, subject: Subject, *, now: datetime, lease_until: datetime, token: UUID
+) -> Claim | None:
+    """Claim this subject, due or not; None while somebody else holds it or when it was never noted."""
+    values = {**_key(subject), "now": now, "lease_until": lease_until, "token": token}
+    row = (await connection.execute(_CLAIM_ONE, values)).one_or_none()
+    return None if row is None else _claim(row, token)
+
+
+async def settle(connection: AsyncConnection, claim: Claim, *, next_due_at: datetime | None) -> bool:
+    """Clear the generation the claim saw; False when the lease has gone to somebody else and nothing may be kept."""
+    values = {**_key(claim.subject), "token": claim.token, "seen_gen": claim.seen_gen, "next_due_at": next_due_at}
+    return (await connection.execute(_SETTLE, values)).rowcount == 1
+
+
+async def postpone(connection: AsyncConnection, claim: Claim, *, due_at: datetime, error: str) -> bool:
+    """Give the claim back after a failure, to be tried again at `due_at`; False when the lease was lost."""
+    values = {**_key(claim.subject), "token": claim.token, "due_at": due_at, "error": error}
+    return (await connection.execute(_POSTPONE, values)).rowcount == 1
+
+
+async def release(connection: AsyncConnection, claim: Claim) -> None:
+    """Give the claim back as it was, for whoever comes next."""
+    await connection.execute(_RELEASE, {**_key(claim.subject), "token": claim.token})
+
+
+def _key(subject: Subject) -> dict[str, str]:
+    return {"app": subject.app, "kind": subject.kind, "subject_id": subject.id}
+
+
+def _claim(row: object, token: UUID) -> Claim:
+    found = row._mapping  # type: ignore[attr-defined]  # noqa: SLF001  # SQLAlchemy's documented name for a row as a mapping
+    return Claim(
+        subject=Subject(app=found["app"], kind=found["kind"], id=found["subject_id"]),
+        token=token,
+        seen_gen=found["dirty_gen"],
+        due_by=found["due_by"],
+        attempts=found["attempts"],
+        app_pauses=found["app_pauses"],
+    )
+
+
+_MARK_DUE = text("""
+    INSERT INTO sync_rows AS s (app, kind, subject_id, due_at, due_by, dirty_gen)
+    SELECT app, kind, subject_id, :due_at, :due_by, 1
+    FROM unnest(CAST(:apps AS text[]), CAST(:kinds AS text[]), CAST(:ids AS text[])) AS due (app, kind, subject_id)
+    ON CONFLICT (app, kind, subject_id) DO UPDATE
+    SET dirty_gen = s.dirty_gen + 1, due_at = LEAST(s.due_at, excluded.due_at), due_by = excluded.due_by, attempts = 0
+    RETURNING app, kind, subject_id, dirty_gen
+""")
+
+_SCHEDULE = text("""
+    INSERT INTO sync_rows (app, kind, subject_id, due_at, due_by, dirty_gen)
+    VALUES (:app, :kind, :subject_id, :due_at, :due_by, 0)
+    ON CONFLICT (app, kind, subject_id) DO NOTHING
+""")
+
+_CLAIM_DUE = text("""
+    WITH due AS (
+        SELECT s.app, s.kind, s.subject_id
+        FROM sync_rows s
+        WHERE s.due_at <= :now
+          AND (s.lease_until IS NULL OR s.lease_until <= :now)
+          AND s.app = ANY (CAST(:apps AS text[]))
+          AND NOT EXISTS (SELECT FROM apps WHERE apps.app = s.app AND apps.paused_until > :now)
+        ORDER BY s.due_at
+        LIMIT :limit
+        FOR UPDATE OF s SKIP LOCKED
+    )
+    UPDATE sync_rows s
+    SET lease_token = :token, lease_until = :lease_until
+    FROM due
+    WHERE (s.app, s.kind, s.subject_id) = (due.app, due.kind, due.subject_id)
+    RETURNING s.app, s.kind, s.subject_id, s.dirty_gen, s.due_by, s.attempts,
+        COALESCE((SELECT pauses FROM apps WHERE apps.app = s.app), 0) AS app_pauses
+""")
+
+_CLAIM_ONE = text("""
+    UPDATE sync_rows s
+    SET lease_token = :token, lease_until = :lease_until
+    WHERE app = :app AND kind = :kind AND subject_id = :subject_id
+      AND (lease_until IS NULL OR lease_until <= :now)
+    RETURNING s.app, s.kind, s.subject_id, s.dirty_gen, s.due_by, s.attempts,
+        COALESCE((SELECT pauses FROM apps WHERE apps.app = s.app), 0) AS app_pauses
+""")
+
+# Somebody may have raised the generation while Dots was being asked: that wake-up is kept, with its own due_at.
+_SETTLE = text("""
+    UPDATE sync_rows
+    SET clean_gen = GREATEST(clean_gen, :seen_gen), lease_token = NULL, lease_until = NULL,
+        attempts = 0, last_error = NULL,
+        due_at = CASE WHEN dirty_gen > :seen_gen THEN due_at ELSE :next_due_at END,
+        due_by = CASE WHEN dirty_gen > :seen_gen THEN due_by ELSE 'sweep' END
+    WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
+""")
+
+_POSTPONE = text("""
+    UPDATE sync_rows
+    SET lease_token = NULL, lease_until = NULL, attempts = attempts + 1, last_error = :error, due_at = :due_at
+    WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
+""")
+
+_RELEASE = text("""
+    UPDATE sync_rows
+    SET lease_token = NULL, lease_until = NULL
+    WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
+""")

@@ -1,0 +1,212 @@
+"""The tables, as SQLAlchemy knows them; migrations are held against this page by a test."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+MOMENT = DateTime(timezone=True)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, comment="the caller; several keys of one name are one caller"),
+    Column("secret_hash", LargeBinary, nullable=False, comment="SHA-256 of 32 random bytes; nothing to guess"),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Column("revoked_at", MOMENT),
+)
+
+apps = Table(
+    "apps",
+    metadata,
+    Column("app", Text, primary_key=True),
+    Column("paused_until", MOMENT, comment="no refresh before; set when Dots refuses the credentials"),
+    Column("pauses", Integer, nullable=False, server_default=text("0"), comment="in a row"),
+)
+
+flows = Table(
+    "flows",
+    metadata,
+    Column("ref", Uuid, primary_key=True, comment="ours; rides in Dots' metadata as client_ref"),
+    Column("app", Text, nullable=False),
+    Column("id", Text, comment="Dots'; null until Dots has given one"),
+    Column("status", Text, nullable=False),
+    Column("caller", Text, comment="name of the API key; null when made elsewhere"),
+    Column("reference", Text),
+    Column("user_id", Text),
+    Column("link", Text, comment="secret"),
+    Column("metadata", JSONB(none_as_null=True)),
+    Column("payout_link_id", Text),
+    Column("created_at", MOMENT, nullable=False),
+    Column("completed_at", MOMENT),
+    Column("refreshed_at", MOMENT),
+    Column("last_sequence", Integer, nullable=False, server_default=text("0"), comment="of its events"),
+    Column("idempotency_key", Text),
+    Column("fingerprint", LargeBinary, comment="of the request, SHA-256"),
+    Column("request", JSONB(none_as_null=True), comment="only while creating"),
+    Column("attempted_at", MOMENT, comment="when the POST to Dots was last begun"),
+    Column("answer", JSONB(none_as_null=True), comment="what the first caller was told: a flow or an error"),
+    UniqueConstraint("app", "id"),
+    UniqueConstraint("caller", "idempotency_key"),
+    CheckConstraint("status IN ('creating', 'open', 'completed', 'failed')", name="status"),
+    CheckConstraint("(status IN ('open', 'completed')) = (id IS NOT NULL)", name="id"),
+    CheckConstraint("(status = 'completed') = (completed_at IS NOT NULL)", name="completed_at"),
+    Index("flows_reference_idx", "reference", postgresql_where=text("reference IS NOT NULL")),
+    Index("flows_user_id_idx", "app", "user_id", postgresql_where=text("user_id IS NOT NULL")),
+    Index("flows_created_at_idx", "created_at", "ref"),
+)
+
+flow_steps = Table(
+    "flow_steps",
+    metadata,
+    Column("flow_ref", Uuid, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("position", Integer, nullable=False, comment="as listed by Dots; steps it never listed come last"),
+    Column("completed_at", MOMENT, comment="when we found it done; Dots gives no time"),
+    Column("discovered_by", Text),
+    PrimaryKeyConstraint("flow_ref", "name"),
+    ForeignKeyConstraint(["flow_ref"], ["flows.ref"], ondelete="CASCADE"),
+    CheckConstraint("discovered_by IN ('create', 'webhook', 'sweep', 'refresh')", name="discovered_by"),
+    CheckConstraint("(completed_at IS NULL) = (discovered_by IS NULL)", name="completed_at"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("app", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("status", Text),
+    Column("id_verified", Boolean),
+    Column("was_id_verified", Boolean, nullable=False, server_default=text("false")),
+    Column("check_status", Text),
+    Column("has_criminal_activity", Boolean),
+    Column("verdict", Text, nullable=False, server_default=text("'none'")),
+    Column("settlements", Integer, nullable=False, server_default=text("0"), comment="verdicts told so far"),
+    Column("check_submitted_at", MOMENT, comment="a background check was handed in; a verdict is to come"),
+    Column("id_submitted_at", MOMENT, comment="an ID was handed in; a verification is to come"),
+    Column("last_sequence", Integer, nullable=False, server_default=text("0"), comment="of its events"),
+    Column("first_seen_at", MOMENT, nullable=False),
+    Column("refreshed_at", MOMENT),
+    PrimaryKeyConstraint("app", "id"),
+    CheckConstraint("verdict IN ('none', 'pending', 'cleared', 'flagged')", name="verdict"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("app", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("received_at", MOMENT, nullable=False),
+    Column("last_received_at", MOMENT, nullable=False),
+    Column("received_count", Integer, nullable=False),
+    Column("body", LargeBinary, comment="raw, as signed; null once expired"),
+    Column("event", Text),
+    Column("kind", Text, comment="what it is about: flow, user, or null for neither"),
+    Column("subject_id", Text),
+    Column("raised_gen", BigInteger, comment="handled once the sync row's clean_gen has reached it"),
+    PrimaryKeyConstraint("app", "message_id"),
+    CheckConstraint("kind IN ('flow', 'user')", name="kind"),
+    Index("webhooks_subject_idx", "app", "kind", "subject_id", postgresql_where=text("kind IS NOT NULL")),
+    Index("webhooks_received_at_idx", "received_at"),
+)
+
+sync_rows = Table(
+    "sync_rows",
+    metadata,
+    Column("app", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("due_at", MOMENT, comment="null: nothing left to look for"),
+    Column("due_by", Text, nullable=False, comment="who made it due last"),
+    Column("dirty_gen", BigInteger, nullable=False, comment="bumped by whoever makes it due"),
+    Column("clean_gen", BigInteger, nullable=False, server_default=text("0"), comment="seen by a refresh"),
+    Column("lease_token", Uuid),
+    Column("lease_until", MOMENT),
+    Column("attempts", Integer, nullable=False, server_default=text("0"), comment="failures in a row"),
+    Column("last_error", Text, comment="a code, never a body"),
+    PrimaryKeyConstraint("app", "kind", "subject_id"),
+    CheckConstraint("kind IN ('flow', 'user')", name="kind"),
+    CheckConstraint("due_by IN ('create', 'webhook', 'sweep', 'refresh')", name="due_by"),
+    CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name="lease"),
+    Index("sync_rows_due_at_idx", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+)
+
+refreshes = Table(
+    "refreshes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("app", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("ended_at", MOMENT, nullable=False),
+    Column("due_by", Text, nullable=False),
+    Column("outcome", Text, nullable=False, comment="grown, unchanged, or the code of an error"),
+    Index("refreshes_subject_idx", "app", "kind", "subject_id", "id"),
+    Index("refreshes_ended_at_idx", "ended_at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("row_id", BigInteger, Identity(always=True), primary_key=True, comment="order of insertion; never shown"),
+    Column("id", Uuid, nullable=False),
+    Column("app", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("sequence", Integer, nullable=False, comment="1, 2, 3, … in its subject"),
+    Column("occurred_at", MOMENT, nullable=False),
+    Column("data", JSONB, nullable=False),
+    Column("position", BigInteger, comment="in the feed; stamped by the sequencer after commit"),
+    UniqueConstraint("id"),
+    UniqueConstraint("app", "subject", "sequence"),
+    UniqueConstraint("position"),
+    Index("events_unsequenced_idx", "row_id", postgresql_where=text("position IS NULL")),
+)
+
+feed = Table(
+    "feed",
+    metadata,
+    Column("is_the_one", Boolean, primary_key=True, server_default=text("true")),
+    Column("epoch", Uuid, nullable=False, comment="another one after a restore: old cursors are refused"),
+    Column("last_position", BigInteger, nullable=False, server_default=text("0")),
+    Column("expired_position", BigInteger, nullable=False, server_default=text("0"), comment="kept: later ones"),
+    CheckConstraint("is_the_one", name="is_the_one"),
+)
+
+compliance_reads = Table(
+    "compliance_reads",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("read_at", MOMENT, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("what", Text, nullable=False, comment="a user, or a stretch of the feed"),
+    Index("compliance_reads_read_at_idx", "read_at"),
+)

@@ -1,0 +1,112 @@
+"""The little that is kept of a user: id, status, id_verified, and what is known of the background check."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.flows.verdict import Standing, Verdict
+from app.storage.tables import users
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserRecord:
+    """A user as stored."""
+
+    app: str
+    id: str
+    standing: Standing
+    check_submitted_at: datetime | None
+    id_submitted_at: datetime | None
+    refreshed_at: datetime | None
+    last_sequence: int
+
+
+async def find(connection: AsyncConnection, user_id: str) -> UserRecord | None:
+    """The user with this id of Dots, in whichever app; None when unknown."""
+    row = (await connection.execute(select(users).where(users.c.id == user_id).limit(1))).one_or_none()
+    return None if row is None else _record(row)
+
+
+async def note_submission(
+    connection: AsyncConnection, app: str, user_id: str, *, now: datetime, is_check: bool, is_id: bool
+) -> None:
+    """Note that a background check or an ID was handed in, adding the user when unknown."""
+    statement = insert(users).values(
+        app=app,
+        id=user_id,
+        first_seen_at=now,
+        verdict=Verdict.PENDING if is_check else Verdict.NONE,
+        check_submitted_at=now if is_check else None,
+        id_submitted_at=now if is_id else None,
+    )
+    fresh = statement.excluded
+    verdict = func.replace(users.c.verdict, Verdict.NONE, fresh.verdict)
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["app", "id"],
+            set_={
+                "verdict": verdict,
+                "check_submitted_at": func.coalesce(users.c.check_submitted_at, fresh.check_submitted_at),
+                "id_submitted_at": func.coalesce(users.c.id_submitted_at, fresh.id_submitted_at),
+            },
+        )
+    )
+
+
+async def lock(connection: AsyncConnection, app: str, user_id: str, *, now: datetime) -> UserRecord:
+    """The user, added when unknown, locked until the transaction ends."""
+    await connection.execute(
+        insert(users)
+        .values(app=app, id=user_id, first_seen_at=now)
+        .on_conflict_do_nothing(index_elements=["app", "id"])
+    )
+    query = select(users).where(users.c.app == app, users.c.id == user_id).with_for_update()
+    return _record((await connection.execute(query)).one())
+
+
+async def save(
+    connection: AsyncConnection, known: UserRecord, standing: Standing, *, now: datetime, events_added: int
+) -> None:
+    """Save what a snapshot made of a locked user."""
+    is_pending = standing.verdict is Verdict.PENDING
+    await connection.execute(
+        update(users)
+        .where(users.c.app == known.app, users.c.id == known.id)
+        .values(
+            status=standing.status,
+            id_verified=standing.id_verified,
+            was_id_verified=standing.was_id_verified,
+            check_status=standing.check_status,
+            has_criminal_activity=standing.has_criminal_activity,
+            verdict=standing.verdict,
+            settlements=standing.settlements,
+            check_submitted_at=known.check_submitted_at or (now if is_pending else None),
+            refreshed_at=now,
+            last_sequence=known.last_sequence + events_added,
+        )
+    )
+
+
+def _record(row: object) -> UserRecord:
+    found = row._mapping  # type: ignore[attr-defined]  # noqa: SLF001  # SQLAlchemy's documented name
+    return UserRecord(
+        app=found["app"],
+        id=found["id"],
+        standing=Standing(
+            status=found["status"],
+            id_verified=found["id_verified"],
+            check_status=found["check_status"],
+            has_criminal_activity=found["has_criminal_activity"],
+            verdict=Verdict(found["verdict"]),
+            is_check_submitted=found["check_submitted_at"] is not None,
+            was_id_verified=found["was_id_verified"],
+            settlements=found["settlements"],
+        ),
+        check_submitted_at=found["check_submitted_at"],
+        id_submitted_at=found["id_submitted_at"],
+        refreshed_at=found["refreshed_at"],
+        last_sequence=found["last_sequence"],
+    )

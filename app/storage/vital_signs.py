@@ -1,0 +1,39 @@
+"""The numbers an operator looks at first: what waits, what fails, how far the feed is."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, kw_only=True)
+class VitalSigns:
+    """Counts of rows, and the age of the oldest due one in seconds (0 when nothing is due)."""
+
+    due: int
+    oldest_due_seconds: float
+    failing: int
+    unsequenced: int
+    feed_position: int
+    unsettled_creations: int
+
+
+async def take(connection: AsyncConnection, *, now: datetime) -> VitalSigns:
+    """Count; a few index scans."""
+    row = (await connection.execute(_TAKE, {"now": now})).one()
+    return VitalSigns(**row._mapping)  # noqa: SLF001  # SQLAlchemy's documented name
+
+
+_TAKE = text("""
+    SELECT
+        (SELECT count(*) FROM sync_rows WHERE due_at <= CAST(:now AS timestamptz)) AS due,
+        (SELECT CAST(COALESCE(extract(epoch FROM CAST(:now AS timestamptz) - min(due_at)), 0) AS float8)
+         FROM sync_rows WHERE due_at <= CAST(:now AS timestamptz)) AS oldest_due_seconds,
+        (SELECT count(*) FROM sync_rows WHERE due_at IS NOT NULL AND attempts > 0) AS failing,
+        (SELECT count(*) FROM events WHERE position IS NULL) AS unsequenced,
+        (SELECT last_position FROM feed) AS feed_position,
+        (SELECT count(*) FROM flows
+         WHERE status = 'creating'
+           AND attempted_at < CAST(:now AS timestamptz) - interval '1 minute') AS unsettled_creations
+""")

@@ -1,0 +1,111 @@
+"""The webhooks Dots sent, each stored once whatever number of times it came."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.flows.subjects import Subject
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """A verified webhook as it came; `subject` is None when it is about neither a flow nor a user."""
+
+    app: str
+    message_id: str
+    received_at: datetime
+    body: bytes
+    event: str | None
+    subject: Subject | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookRecord:
+    """A stored webhook without its body; `is_handled` once a refresh has seen what it announced."""
+
+    message_id: str
+    event: str | None
+    received_at: datetime
+    last_received_at: datetime
+    received_count: int
+    is_handled: bool
+
+
+async def store(connection: AsyncConnection, webhooks: Sequence[Webhook]) -> None:
+    """Store a batch in one statement, and make due what it is about.
+
+    Rows are written in key order, sync rows first, so that two batches cannot deadlock. A repeat is counted and
+    makes its subject due again; updating it, unlike skipping it, waits for whoever is writing the same id.
+    """
+    first: dict[tuple[str, str], Webhook] = {}
+    counts: dict[tuple[str, str], int] = {}
+    for webhook in webhooks:
+        key = (webhook.app, webhook.message_id)
+        first.setdefault(key, webhook)
+        counts[key] = counts.get(key, 0) + 1
+    rows = sorted(first.items())
+    await connection.execute(
+        _STORE,
+        {
+            "apps": [webhook.app for _, webhook in rows],
+            "ids": [webhook.message_id for _, webhook in rows],
+            "moments": [webhook.received_at for _, webhook in rows],
+            "counts": [counts[key] for key, _ in rows],
+            "bodies": [webhook.body for _, webhook in rows],
+            "events": [webhook.event for _, webhook in rows],
+            "kinds": [webhook.subject and webhook.subject.kind for _, webhook in rows],
+            "subjects": [webhook.subject and webhook.subject.id for _, webhook in rows],
+        },
+    )
+
+
+async def about(connection: AsyncConnection, subject: Subject, *, limit: int) -> list[WebhookRecord]:
+    """The latest webhooks about a subject, oldest of them first."""
+    rows = await connection.execute(
+        _ABOUT, {"app": subject.app, "kind": subject.kind, "subject_id": subject.id, "limit": limit}
+    )
+    return [WebhookRecord(**row._mapping) for row in rows][::-1]  # noqa: SLF001  # SQLAlchemy's documented name
+
+
+_STORE = text("""
+    WITH incoming AS (
+        SELECT *
+        FROM unnest(
+            CAST(:apps AS text[]), CAST(:ids AS text[]), CAST(:moments AS timestamptz[]), CAST(:counts AS int[]),
+            CAST(:bodies AS bytea[]), CAST(:events AS text[]), CAST(:kinds AS text[]), CAST(:subjects AS text[])
+        ) AS i (app, message_id, received_at, received_count, body, event, kind, subject_id)
+    ), raised AS (
+        INSERT INTO sync_rows AS s (app, kind, subject_id, due_at, due_by, dirty_gen)
+        SELECT app, kind, subject_id, min(received_at), 'webhook', 1
+        FROM incoming
+        WHERE kind IS NOT NULL
+        GROUP BY app, kind, subject_id
+        ORDER BY app, kind, subject_id
+        ON CONFLICT (app, kind, subject_id) DO UPDATE
+        SET dirty_gen = s.dirty_gen + 1, due_at = LEAST(s.due_at, excluded.due_at), due_by = 'webhook', attempts = 0
+        RETURNING app, kind, subject_id, dirty_gen
+    )
+    INSERT INTO webhooks AS w (
+        app, message_id, received_at, last_received_at, received_count, body, event, kind, subject_id, raised_gen
+    )
+    SELECT
+        app, message_id, received_at, received_at, received_count, body, event, kind, subject_id, dirty_gen
+    FROM incoming LEFT JOIN raised USING (app, kind, subject_id)
+    ORDER BY app, message_id
+    ON CONFLICT (app, message_id) DO UPDATE
+    SET received_count = w.received_count + excluded.received_count,
+        last_received_at = GREATEST(w.last_received_at, excluded.last_received_at)
+""")
+
+_ABOUT = text("""
+    SELECT w.message_id, w.event, w.received_at, w.last_received_at, w.received_count,
+        COALESCE(s.clean_gen >= w.raised_gen, true) AS is_handled
+    FROM webhooks w
+    LEFT JOIN sync_rows s USING (app, kind, subject_id)
+    WHERE w.app = :app AND w.kind = :kind AND w.subject_id = :subject_id
+    ORDER BY w.received_at DESC, w.message_id DESC
+    LIMIT :limit
+""")

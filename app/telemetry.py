@@ -1,0 +1,81 @@
+"""What is counted, for Prometheus. No label ever says who a payee is, nor what a check has found."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class Telemetry:
+    """The counters of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        """Register every metric at once, so that a scrape shows zeros rather than nothing."""
+        self.registry = CollectorRegistry()
+        self.webhooks = Counter(
+            "dots_gateway_webhooks_total",
+            "Webhooks by what became of them: stored, refused, too_large, too_slow, overloaded, unavailable.",
+            ["app", "outcome"],
+            registry=self.registry,
+        )
+        self.webhook_batch = Histogram(
+            "dots_gateway_webhook_batch_size",
+            "Webhooks written by one commit.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+            registry=self.registry,
+        )
+        self.creations = Counter(
+            "dots_gateway_creations_total",
+            "Flow creations by outcome: created, replayed, or the code of an error.",
+            ["app", "outcome"],
+            registry=self.registry,
+        )
+        self.refreshes = Counter(
+            "dots_gateway_refreshes_total",
+            "Refreshes by outcome: grown, unchanged, fenced, or the code of an error.",
+            ["app", "kind", "outcome"],
+            registry=self.registry,
+        )
+        self.anomalies = Counter(
+            "dots_gateway_anomalies_total",
+            "Snapshots that lacked steps known to be completed.",
+            ["app"],
+            registry=self.registry,
+        )
+        self.appended = Counter(
+            "dots_gateway_events_appended_total", "Events appended.", ["app"], registry=self.registry
+        )
+        self.sequenced = Counter(
+            "dots_gateway_events_sequenced_total", "Events given a place in the feed.", registry=self.registry
+        )
+        self.failed_passes = Counter(
+            "dots_gateway_failed_passes_total",
+            "Passes of a worker's loop that ended in an error.",
+            ["loop"],
+            registry=self.registry,
+        )
+        self.http = Histogram(
+            "dots_gateway_http_seconds",
+            "Time to answer, by route and status; webhooks are counted on their own.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self.database_up = Gauge(
+            "dots_gateway_database_up", "1 when Postgres answered this scrape.", registry=self.registry
+        )
+        self.due = Gauge("dots_gateway_due", "Flows and users due to be refreshed.", registry=self.registry)
+        self.due_age = Gauge(
+            "dots_gateway_oldest_due_seconds", "How long the longest waiting one is due.", registry=self.registry
+        )
+        self.failing = Gauge(
+            "dots_gateway_failing", "Flows and users whose last refresh failed.", registry=self.registry
+        )
+        self.paused = Gauge(
+            "dots_gateway_app_paused", "1 while Dots refuses an app's credentials.", ["app"], registry=self.registry
+        )
+        self.unsequenced = Gauge(
+            "dots_gateway_unsequenced_events", "Events waiting for a place in the feed.", registry=self.registry
+        )
+        self.feed_position = Gauge("dots_gateway_feed_position", "The feed's last position.", registry=self.registry)
+        self.unsettled = Gauge(
+            "dots_gateway_unsettled_creations",
+            "Creations whose outcome has been unknown for over a minute.",
+            registry=self.registry,
+        )
