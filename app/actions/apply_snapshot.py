@@ -1,0 +1,144 @@
+"""Merge what Dots said into what is stored, and append the events that follow: one transaction, the caller's."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.actions.tools import Tools
+from app.flows import events, progress, verdict
+from app.flows.events import Event, FlowFacts
+from app.flows.progress import Growth
+from app.flows.snapshots import FlowSnapshot, UserSnapshot
+from app.flows.steps import BACKGROUND_CHECK, ID_VERIFICATION
+from app.flows.subjects import Subject
+from app.storage import event_rows, flow_rows, sync_rows, user_rows
+from app.storage.flow_rows import FlowRecord
+from app.storage.sync_rows import DueBy
+from app.storage.user_rows import UserRecord
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What a snapshot came to: how many events, and how old what is still open is waited for (None: nothing)."""
+
+    events_added: int
+    waiting_since: datetime | None
+
+
+async def apply_flow(
+    connection: AsyncConnection, tools: Tools, app: str, snapshot: FlowSnapshot, *, discovered_by: DueBy
+) -> Applied:
+    """Merge a flow's snapshot under its row lock; a flow never seen is adopted."""
+    now = tools.clock()
+    known = await _lock_or_adopt(connection, tools, app, snapshot)
+    growth = progress.merge(known.progress, snapshot)
+    fresh = _flow_events(known, snapshot, growth, now)
+    await flow_rows.save(
+        connection,
+        known,
+        snapshot,
+        growth.progress,
+        now=now,
+        discovered_by=discovered_by,
+        events_added=len(fresh),
+    )
+    await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
+    await _look_after_user(connection, app, growth, now=now, due_by=discovered_by)
+    if growth.missing_again:
+        tools.telemetry.anomalies.labels(app).inc()
+        log.warning("dots took completed steps back", app=app, flow_id=snapshot.id, steps=growth.missing_again)
+    tools.telemetry.appended.labels(app).inc(len(fresh))
+    return Applied(events_added=len(fresh), waiting_since=None if growth.progress.is_complete else known.created_at)
+
+
+async def apply_user(connection: AsyncConnection, tools: Tools, subject: Subject, snapshot: UserSnapshot) -> Applied:
+    """Merge a user's snapshot under its row lock; a user never seen is added."""
+    now = tools.clock()
+    known = await user_rows.lock(connection, subject.app, subject.id, now=now)
+    change = verdict.merge(known.standing, snapshot)
+    fresh = _user_events(known, change, now)
+    await user_rows.save(connection, known, change.standing, now=now, events_added=len(fresh))
+    await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
+    tools.telemetry.appended.labels(subject.app).inc(len(fresh))
+    return Applied(events_added=len(fresh), waiting_since=_waiting_since(known, change, now))
+
+
+async def _lock_or_adopt(connection: AsyncConnection, tools: Tools, app: str, snapshot: FlowSnapshot) -> FlowRecord:
+    """The stored flow, locked: found by Dots' id, by the reference we had sent along, or added as foreign."""
+    known = await flow_rows.lock(connection, app, snapshot.id)
+    if known is None and (ref := _parse_ref(snapshot.client_ref)):
+        intent = await flow_rows.lock_ref(connection, app, ref)
+        # A second flow with our reference would be Dots' answer to a POST sent twice: not that creation's flow.
+        known = intent if intent and intent.id in (None, snapshot.id) else None
+    if known is None:
+        await flow_rows.add_foreign(connection, app, snapshot, ref=tools.new_uuid(), now=tools.clock())
+        known = await flow_rows.lock(connection, app, snapshot.id)
+    if known is None:  # Rows of flows are never deleted, so one that was just added is there.
+        raise LookupError(snapshot.id)
+    return known
+
+
+def _parse_ref(client_ref: str | None) -> UUID | None:
+    try:
+        return UUID(client_ref) if client_ref else None
+    except ValueError:
+        return None
+
+
+def _flow_events(known: FlowRecord, snapshot: FlowSnapshot, growth: Growth, now: datetime) -> list[Event]:
+    facts = FlowFacts(app=known.app, flow_id=snapshot.id, reference=known.reference, user_id=growth.progress.user_id)
+    fresh = []
+    if known.last_sequence == 0:
+        fresh.append(events.flow_created(facts, now))
+    if growth.is_newly_claimed:
+        fresh.append(events.flow_claimed(facts, now))
+    fresh += [events.step_completed(facts, now, step=step) for step in growth.newly_completed]
+    if growth.is_newly_complete:
+        fresh.append(events.flow_completed(facts, now))
+    return fresh
+
+
+def _user_events(known: UserRecord, change: verdict.Change, now: datetime) -> list[Event]:
+    fresh = []
+    if change.is_newly_id_verified:
+        fresh.append(events.id_verified(known.app, known.id, now))
+    if change.reported is not None:
+        fresh.append(
+            events.verdict_settled(
+                known.app,
+                known.id,
+                now,
+                verdict=change.reported,
+                previous=change.previous,
+                settlement=change.standing.settlements,
+            )
+        )
+    return fresh
+
+
+async def _look_after_user(
+    connection: AsyncConnection, app: str, growth: Growth, *, now: datetime, due_by: DueBy
+) -> None:
+    """What was handed in is decided on the user, later: remember that, and look at the user now."""
+    is_check = BACKGROUND_CHECK in growth.newly_completed
+    is_id = ID_VERIFICATION in growth.newly_completed
+    user_id = growth.progress.user_id
+    if user_id is None or not (is_check or is_id):
+        return
+    await user_rows.note_submission(connection, app, user_id, now=now, is_check=is_check, is_id=is_id)
+    subject = Subject(app=app, kind="user", id=user_id)
+    await sync_rows.mark_due(connection, [subject], due_at=now, due_by=due_by)
+
+
+def _waiting_since(known: UserRecord, change: verdict.Change, now: datetime) -> datetime | None:
+    standing = change.standing
+    if standing.verdict is verdict.Verdict.PENDING:
+        return known.check_submitted_at or now
+    if known.id_submitted_at is not None and not standing.was_id_verified:
+        return known.id_submitted_at
+    return None

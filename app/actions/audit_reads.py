@@ -1,0 +1,11 @@
+"""Leave a trail of who was shown what about background checks, before it is shown."""
+
+from app.actions.tools import Tools
+from app.storage import database, key_rows
+from app.storage.key_rows import KeyRecord
+
+
+async def audit_read(tools: Tools, key: KeyRecord, what: str) -> None:
+    """Note that this key is about to be shown `what`: `user/<id>`, or the ids of the events."""
+    async with database.transaction(tools.engine) as connection:
+        await key_rows.add_compliance_read(connection, key_id=key.id, caller=key.name, what=what, now=tools.clock())

@@ -1,0 +1,32 @@
+"""How the service is: whether Postgres answers at the right schema, and the numbers for the metrics."""
+
+from app.actions.tools import Tools
+from app.errors import DatabaseUnavailableError
+from app.storage import app_rows, database, migrations, vital_signs
+
+
+async def check_readiness(tools: Tools) -> None:
+    """Raise DatabaseUnavailableError or SchemaVersionError when requests could not be served. Dots plays no part."""
+    await migrations.require_head(tools.engine)
+
+
+async def measure(tools: Tools) -> None:
+    """Bring the gauges up to date; without the database only the one that says so."""
+    gauges = tools.telemetry
+    now = tools.clock()
+    try:
+        async with database.transaction(tools.engine) as connection:
+            signs = await vital_signs.take(connection, now=now)
+            paused = await app_rows.paused(connection, now)
+    except DatabaseUnavailableError:
+        gauges.database_up.set(0)
+        return
+    gauges.database_up.set(1)
+    gauges.due.set(signs.due)
+    gauges.due_age.set(signs.oldest_due_seconds)
+    gauges.failing.set(signs.failing)
+    gauges.unsequenced.set(signs.unsequenced)
+    gauges.feed_position.set(signs.feed_position)
+    gauges.unsettled.set(signs.unsettled_creations)
+    for app in tools.clients:
+        gauges.paused.labels(app).set(app in paused)

@@ -1,0 +1,130 @@
+"""Store verified webhooks before they are acknowledged; those in flight at one moment share one commit."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.dots import wire
+from app.dots.signature import Attestation
+from app.errors import DatabaseUnavailableError, GatewayError, OverloadedError
+from app.flows.subjects import Subject
+from app.storage import database, hints, webhook_rows
+from app.storage.hints import Hints
+from app.storage.webhook_rows import Webhook
+from app.telemetry import Telemetry
+
+log = structlog.get_logger()
+
+WAITING_LIMIT = 2000
+WAITING_LIMIT_BYTES = 64 * 1024 * 1024
+BATCH_LIMIT = 256
+BATCH_LIMIT_BYTES = 16 * 1024 * 1024
+# Dots (Svix) waits 15 s for an answer; one that comes later counts as none.
+ANSWER_SECONDS = 12.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Waiting:
+    webhook: Webhook
+    is_stored: asyncio.Future[None]
+
+
+class WebhookReceiver:
+    """The waiting line of one process and its writer; `run` writes until cancelled.
+
+    While one batch is being committed the next one gathers, so that the batches grow with the load and nobody
+    waits for company: without load a webhook is a batch of one.
+    """
+
+    def __init__(self, engine: AsyncEngine, hints_: Hints, telemetry: Telemetry) -> None:
+        """Take what is needed; nothing is written before `run`."""
+        self._engine = engine
+        self._hints = hints_
+        self._telemetry = telemetry
+        self._line: list[_Waiting] = []
+        self._line_bytes = 0
+        self._is_waiting = asyncio.Event()
+
+    async def receive(self, app: str, attestation: Attestation, body: bytes, *, received_at: datetime) -> None:
+        """Return once the webhook is stored for good.
+
+        Raises OverloadedError (nothing was stored) or DatabaseUnavailableError (it may have been; a repeat does
+        no harm).
+        """
+        if len(self._line) >= WAITING_LIMIT or self._line_bytes + len(body) > WAITING_LIMIT_BYTES:
+            raise OverloadedError
+        waiting = _Waiting(
+            webhook=_describe(app, attestation, body, received_at),
+            is_stored=asyncio.get_running_loop().create_future(),
+        )
+        self._line.append(waiting)
+        self._line_bytes += len(body)
+        self._is_waiting.set()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await waiting.is_stored
+        except TimeoutError as error:
+            raise DatabaseUnavailableError from error
+
+    async def run(self) -> NoReturn:
+        """Write batch after batch, for ever."""
+        while True:
+            await self._is_waiting.wait()
+            batch = self._next_batch()
+            try:
+                await self._store([waiting.webhook for waiting in batch])
+            except GatewayError as error:
+                log.warning("webhooks not stored", count=len(batch), error=error.code)
+                _answer(batch, error)
+            except Exception:  # A bug here must leave nobody waiting: they are told to repeat, the writer goes on.
+                log.exception("webhooks not stored", count=len(batch))
+                _answer(batch, DatabaseUnavailableError())
+            else:
+                _answer(batch, None)
+
+    def _next_batch(self) -> list[_Waiting]:
+        size = 0
+        for count, waiting in enumerate(self._line):
+            size += len(waiting.webhook.body)
+            if count == BATCH_LIMIT or (count and size > BATCH_LIMIT_BYTES):
+                break
+        else:
+            count = len(self._line)
+        batch, self._line = self._line[:count], self._line[count:]
+        self._line_bytes -= sum(len(waiting.webhook.body) for waiting in batch)
+        if not self._line:
+            self._is_waiting.clear()
+        return batch
+
+    async def _store(self, webhooks: list[Webhook]) -> None:
+        async with database.transaction(self._engine) as connection:
+            await webhook_rows.store(connection, webhooks)
+        self._telemetry.webhook_batch.observe(len(webhooks))
+        self._hints.give(hints.DUE)
+
+
+def _describe(app: str, attestation: Attestation, body: bytes, received_at: datetime) -> Webhook:
+    hint = wire.read_webhook(body)
+    subject = Subject(app=app, kind=hint.kind, id=hint.subject_id) if hint.kind and hint.subject_id else None
+    return Webhook(
+        app=app,
+        message_id=attestation.message_id,
+        received_at=received_at,
+        body=body,
+        event=hint.event,
+        subject=subject,
+    )
+
+
+def _answer(batch: list[_Waiting], error: GatewayError | None) -> None:
+    for waiting in batch:
+        if waiting.is_stored.done():  # It was given up waiting for.
+            continue
+        if error is None:
+            waiting.is_stored.set_result(None)
+        else:
+            waiting.is_stored.set_exception(error)

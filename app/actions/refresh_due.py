@@ -1,0 +1,184 @@
+"""Ask Dots about what is due, merge the answer, and set the next due time: the only way state changes."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NoReturn
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.actions import apply_snapshot
+from app.actions.apply_snapshot import Applied
+from app.actions.tools import Tools
+from app.errors import (
+    DatabaseUnavailableError,
+    DotsCredentialsError,
+    DotsError,
+    DotsGibberishError,
+    DotsThrottledError,
+)
+from app.flows import schedule
+from app.flows.snapshots import FlowSnapshot, UserSnapshot
+from app.flows.subjects import Subject
+from app.storage import app_rows, database, hints, refresh_rows, sync_rows
+from app.storage.refresh_rows import RefreshRecord
+from app.storage.sync_rows import Claim
+
+log = structlog.get_logger()
+
+# An app whose credentials Dots refuses is tried again after 1, 2, 4, 8, then every 15 minutes.
+_FIRST_PAUSE = timedelta(minutes=1)
+_LONGEST_PAUSE = timedelta(minutes=15)
+_THROTTLED_PAUSE = timedelta(seconds=5)
+
+
+class FencedError(Exception):
+    """The lease had gone to somebody else by the time Dots had answered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """What one pass did."""
+
+    claimed: int
+    failed: int
+
+
+async def refresh_due(tools: Tools, *, limit: int) -> Tally:
+    """One pass: claim up to `limit`, ask Dots about all of them at once, apply each by itself."""
+    now = tools.clock()
+    async with database.transaction(tools.engine) as connection:
+        claims = await sync_rows.claim_due(
+            connection,
+            apps=tools.clients.keys(),
+            now=now,
+            lease_until=now + tools.lease,
+            token=tools.new_uuid(),
+            limit=limit,
+        )
+    results = await asyncio.gather(*(_refresh_quietly(tools, claim) for claim in claims))
+    return Tally(claimed=len(claims), failed=results.count(False))
+
+
+async def refresh_now(tools: Tools, subject: Subject) -> bool:
+    """Ask Dots about one subject at once; False when somebody else is already asking, who will see what we would.
+
+    Raises DotsError after having noted when to try again.
+    """
+    now = tools.clock()
+    async with database.transaction(tools.engine) as connection:
+        await sync_rows.mark_due(connection, [subject], due_at=now, due_by="refresh")
+    async with database.transaction(tools.engine) as connection:
+        claim = await sync_rows.claim_one(
+            connection, subject, now=now, lease_until=now + tools.lease, token=tools.new_uuid()
+        )
+    if claim is None:
+        tools.hints.give(hints.DUE)
+        return False
+    try:
+        await _refresh(tools, claim)
+    except FencedError:
+        return False
+    return True
+
+
+async def _refresh_quietly(tools: Tools, claim: Claim) -> bool:
+    """Refresh, and let no failure of one claim touch the others; what failed stays due."""
+    try:
+        await _refresh(tools, claim)
+    except (DotsError, FencedError, DatabaseUnavailableError):
+        return False
+    except Exception:  # One claim's bug must not stop the loop for the others; its lease runs out, it stays due.
+        log.exception("refresh broke", app=claim.subject.app, subject=str(claim.subject))
+        return False
+    return True
+
+
+async def _refresh(tools: Tools, claim: Claim) -> None:
+    try:
+        snapshot = await _fetch(tools, claim.subject)
+    except DotsError as error:
+        await _give_back(tools, claim, error)
+    await _apply(tools, claim, snapshot)
+
+
+async def _fetch(tools: Tools, subject: Subject) -> FlowSnapshot | UserSnapshot:
+    client = tools.client(subject.app)
+    if subject.kind == "user":
+        return await client.get_user(subject.id)
+    snapshot = await client.get_flow(subject.id)
+    if snapshot.id != subject.id:
+        raise DotsGibberishError("Dots answered with another flow than the one asked for.")
+    return snapshot
+
+
+async def _apply(tools: Tools, claim: Claim, snapshot: FlowSnapshot | UserSnapshot) -> None:
+    """Merge, append events and settle the claim in one transaction, which a lost lease undoes whole."""
+    async with database.transaction(tools.engine) as connection:
+        if isinstance(snapshot, FlowSnapshot):
+            ladder = tools.sweeps
+            applied = await apply_snapshot.apply_flow(
+                connection, tools, claim.subject.app, snapshot, discovered_by=claim.due_by
+            )
+        else:
+            ladder = tools.verdict_polls
+            applied = await apply_snapshot.apply_user(connection, tools, claim.subject, snapshot)
+        since = applied.waiting_since
+        next_due_at = since and schedule.next_look(ladder, since=since, now=tools.clock())
+        outcome = "grown" if applied.events_added else "unchanged"
+        await _note(connection, tools, claim, outcome)
+        if not await sync_rows.settle(connection, claim, next_due_at=next_due_at):
+            _count(tools, claim, "fenced")
+            raise FencedError
+        if claim.app_pauses:
+            await app_rows.resume(connection, claim.subject.app)
+    _tell(tools, claim, applied, outcome)
+
+
+def _tell(tools: Tools, claim: Claim, applied: Applied, outcome: str) -> None:
+    _count(tools, claim, outcome)
+    if applied.events_added:
+        tools.hints.give(hints.APPENDED)
+        tools.hints.give(hints.DUE)  # A flow's growth may have made its user due.
+    if claim.app_pauses:
+        log.info("dots accepts the credentials again", app=claim.subject.app)
+    log.info(
+        "refreshed",
+        app=claim.subject.app,
+        subject=str(claim.subject),
+        due_by=claim.due_by,
+        outcome=outcome,
+        events=applied.events_added,
+    )
+
+
+async def _give_back(tools: Tools, claim: Claim, error: DotsError) -> NoReturn:
+    """Note the failure and when to try again, then raise it on."""
+    now = tools.clock()
+    subject = claim.subject
+    code = error.code
+    async with database.transaction(tools.engine) as connection:
+        if isinstance(error, DotsCredentialsError):
+            pause = min(_FIRST_PAUSE * 2 ** min(claim.app_pauses, 8), _LONGEST_PAUSE)
+            await app_rows.pause(connection, subject.app, until=now + pause)
+            await sync_rows.release(connection, claim)
+        elif isinstance(error, DotsThrottledError):
+            await app_rows.hold_off(connection, subject.app, until=now + (error.retry_after or _THROTTLED_PAUSE))
+            await sync_rows.release(connection, claim)
+        else:
+            wait = schedule.retry_after(claim.attempts + 1, chance=tools.chance(), asked_for=error.retry_after)
+            await sync_rows.postpone(connection, claim, due_at=now + wait, error=code)
+        await _note(connection, tools, claim, code)
+    _count(tools, claim, code)
+    log.warning("refresh failed", app=subject.app, subject=str(subject), attempts=claim.attempts + 1, error=code)
+    raise error
+
+
+async def _note(connection: AsyncConnection, tools: Tools, claim: Claim, outcome: str) -> None:
+    record = RefreshRecord(ended_at=tools.clock(), due_by=claim.due_by, outcome=outcome)
+    await refresh_rows.add(connection, claim.subject, record)
+
+
+def _count(tools: Tools, claim: Claim, outcome: str) -> None:
+    tools.telemetry.refreshes.labels(claim.subject.app, claim.subject.kind, outcome).inc()

@@ -1,0 +1,36 @@
+"""What actions work with, built in one place and handed down."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.dots.client import DotsClient
+from app.errors import UnknownAppError
+from app.flows.schedule import Ladder
+from app.storage.hints import Hints
+from app.telemetry import Telemetry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """Everything an action needs from outside: database, Dots, clock, chance, and the times it goes by."""
+
+    engine: AsyncEngine
+    hints: Hints
+    clients: Mapping[str, DotsClient]
+    telemetry: Telemetry
+    clock: Callable[[], datetime]
+    chance: Callable[[], float]
+    new_uuid: Callable[[], UUID]
+    lease: timedelta
+    sweeps: Ladder
+    verdict_polls: Ladder
+
+    def client(self, app: str) -> DotsClient:
+        """The way to one Dots app. Raises UnknownAppError."""
+        if app not in self.clients:
+            raise UnknownAppError
+        return self.clients[app]
