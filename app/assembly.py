@@ -1,0 +1,71 @@
+"""Builds what the processes work with from their settings; nothing is built anywhere else."""
+
+import contextlib
+import random
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from app.actions.tools import Tools
+from app.dots import signature
+from app.dots.client import DotsAccess, DotsClient
+from app.dots.signature import Verifier
+from app.flows.schedule import SWEEPS, VERDICT_POLLS, Ladder
+from app.settings import AppSettings, Settings
+from app.storage import database
+from app.storage.hints import Hints
+from app.telemetry import Telemetry
+
+
+def utc_now() -> datetime:
+    """The machine's clock, aware."""
+    return datetime.now(UTC)
+
+
+@contextlib.asynccontextmanager
+async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
+    """Everything an action needs, closed again at the end. Raises SettingsError."""
+    async with contextlib.AsyncExitStack() as stack:
+        engine = database.create_engine(settings.required_database_url, pool_size=settings.database_pool_size)
+        stack.push_async_callback(engine.dispose)
+        clients = {name: dots_client(name, app, settings) for name, app in settings.apps.items()}
+        for client in clients.values():
+            stack.push_async_callback(client.aclose)
+        yield Tools(
+            engine=engine,
+            hints=Hints(engine),
+            clients=clients,
+            telemetry=Telemetry(),
+            clock=utc_now,
+            chance=random.random,
+            new_uuid=uuid4,
+            lease=settings.lease,
+            sweeps=_ladder(settings.sweep_seconds, SWEEPS),
+            verdict_polls=_ladder(settings.verdict_poll_seconds, VERDICT_POLLS),
+        )
+
+
+def dots_client(name: str, app: AppSettings, settings: Settings) -> DotsClient:
+    """The way to one Dots app. Raises SettingsError."""
+    access = DotsAccess(
+        app=name,
+        base_url=app.api_url,
+        client_id=app.client_id,
+        api_key=app.api_key.get_secret_value(),
+        app_id=app.app_id,
+    )
+    return DotsClient(access, timeout=timedelta(seconds=settings.dots_timeout_seconds))
+
+
+def verifiers(settings: Settings) -> Mapping[str, Verifier]:
+    """Who tells true webhooks from false ones, for each app. Raises SettingsError."""
+    return {name: Verifier(secret_keys(app)) for name, app in settings.apps.items()}
+
+
+def secret_keys(app: AppSettings) -> list[bytes]:
+    """The keys inside an app's webhook secrets, newest first as they are set. Raises SettingsError."""
+    return [signature.decode_secret(secret.get_secret_value()) for secret in app.webhook_secrets]
+
+
+def _ladder(seconds: list[int], usual: Ladder) -> Ladder:
+    return Ladder(rungs=tuple(timedelta(seconds=each) for each in seconds), every=usual.every, until=usual.until)

@@ -1,0 +1,146 @@
+"""The command `dots-gateway`. Exit status: 0 done, 1 failed with one line on what to do, 2 wrong use."""
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from app import api, assembly, logs, settings, worker
+from app.actions import manage_keys
+from app.errors import GatewayError, InvalidFieldsError
+from app.settings import Settings
+from app.storage import database, migrations
+from app.storage.key_rows import KeyRecord
+
+cli = typer.Typer(
+    help="Create Dots flows over plain HTTP, and learn reliably what your payees did.", no_args_is_help=True
+)
+keys = typer.Typer(help="API keys: create, list, revoke.", no_args_is_help=True)
+cli.add_typer(keys, name="keys")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Run a command; an error of ours is one line on standard error."""
+    try:
+        cli()
+    except InvalidFieldsError as error:
+        _fail("; ".join(f"{problem.field}: {problem.message}" for problem in error.problems))
+    except GatewayError as error:
+        _fail(error.detail)
+
+
+def _fail(line: str) -> None:
+    print(f"dots-gateway: {line}", file=sys.stderr)  # noqa: T201  # this is a command's last word
+    sys.exit(1)
+
+
+def _settings() -> Settings:
+    found = settings.read(os.environ)
+    logs.configure(log_format=found.log_format, log_level=found.log_level)
+    return found
+
+
+@cli.command("api")
+def run_api(
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    with_worker: Annotated[bool, typer.Option(help="Run the worker's loops in this process too.")] = False,
+) -> None:
+    """Serve HTTP: flows, webhooks from Dots, events."""
+    uvloop.run(api.serve(_settings(), host=host, port=port, with_worker=with_worker))
+
+
+@cli.command("worker")
+def run_worker() -> None:
+    """Ask Dots about what is due, and number the events."""
+    uvloop.run(worker.work(_settings()))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this version's schema."""
+    asyncio.run(migrations.upgrade(_settings().required_database_url))
+    typer.echo(f"The database is at schema {migrations.head()}.")
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Option(help="Who will call with it.")],
+    scopes: Annotated[str, typer.Option(help=f"By commas: {', '.join(manage_keys.SCOPES)}.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Create an API key and print it, this once."""
+    wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+    key = asyncio.run(_create_key(_settings(), name, wanted))
+    typer.echo(
+        json.dumps({"id": key.id, "key": key.key}) if as_json else f"{key.key}\n\nKept as a hash only: note it now."
+    )
+
+
+@keys.command("list")
+def list_keys(*, as_json: AsJson = False) -> None:
+    """List API keys, without what makes them keys."""
+    found = asyncio.run(_list_keys(_settings()))
+    if as_json:
+        typer.echo(json.dumps([_describe(key) for key in found]))
+        return
+    table = Table("id", "name", "scopes", "created", "revoked")
+    for key in map(_describe, found):
+        table.add_row(*(str(value or "") for value in key.values()))
+    Console().print(table)
+
+
+@keys.command("revoke")
+def revoke_key(key_id: str) -> None:
+    """Refuse a key from now on."""
+    if not asyncio.run(_revoke_key(_settings(), key_id)):
+        _fail(f"There is no live key {key_id}; see `dots-gateway keys list`.")
+    typer.echo(f"Key {key_id} is revoked.")
+
+
+def _describe(key: KeyRecord) -> dict[str, str | None]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": ",".join(sorted(key.scopes)),
+        "created_at": key.created_at.isoformat(),
+        "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+    }
+
+
+async def _create_key(found: Settings, name: str, scopes: list[str]) -> manage_keys.NewKey:
+    engine = database.create_engine(found.required_database_url, pool_size=1)
+    try:
+        await migrations.require_head(engine)
+        return await manage_keys.create_key(
+            engine, name=name, scopes=scopes, now=assembly.utc_now(), random_bytes=secrets.token_bytes
+        )
+    finally:
+        await engine.dispose()
+
+
+async def _list_keys(found: Settings) -> list[KeyRecord]:
+    engine = database.create_engine(found.required_database_url, pool_size=1)
+    try:
+        return await manage_keys.list_keys(engine)
+    finally:
+        await engine.dispose()
+
+
+async def _revoke_key(found: Settings, key_id: str) -> bool:
+    engine = database.create_engine(found.required_database_url, pool_size=1)
+    try:
+        return await manage_keys.revoke_key(engine, key_id, now=assembly.utc_now())
+    finally:
+        await engine.dispose()

@@ -1,0 +1,115 @@
+"""The HTTP application: routes, errors, access, and the tasks that live as long as it does."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.telemetry import TelemetryConfig
+from starlette.middleware import Middleware
+
+from app.actions.tools import Tools
+from app.web import access, error_responses, event_routes, flow_routes, health_routes, webhook_routes
+from app.web.gateway import Gateway
+from app.web.request_log import RequestLog
+
+BODY_LIMIT_BYTES = 1024 * 1024
+
+_DESCRIPTION = """Create Dots flows, and learn reliably what payees did.
+
+Every call under `/v1` needs `Authorization: Bearer <key>`. Errors are RFC 9457 problem details with a stable `code`.
+"""
+
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
+
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "detail": {"type": "string"},
+        "dots_error_code": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
+    """The application over a gateway; its lifespan runs the receiver's writer, the hints and the feed's watch."""
+    routers = [flow_routes.router, event_routes.router, health_routes.live_router, health_routes.ready_router]
+    if with_metrics:
+        routers.append(health_routes.metrics_router)
+    access.check(routers)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        runners = (gateway.receiver.run(), gateway.tools.hints.run(), gateway.watch.run())
+        tasks = [asyncio.create_task(runner) for runner in runners]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    app = FastAPI(
+        title="dots-gateway",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        max_body_size=BODY_LIMIT_BYTES,
+        redirect_slashes=False,
+        middleware=[Middleware(RequestLog, telemetry=gateway.tools.telemetry)],
+        telemetry=_NO_TELEMETRY,
+    )
+    app.state.gateway, app.state.tools = gateway, gateway.tools
+    error_responses.install(app)
+    app.router.routes.extend(webhook_routes.ROUTES)
+    for router in routers:
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+def create_metrics_app(tools: Tools) -> FastAPI:
+    """A small application for a port of its own: /metrics and /livez, for a worker or behind a firewall."""
+    app = FastAPI(openapi_url=None, telemetry=_NO_TELEMETRY)
+    app.state.tools = tools
+    error_responses.install(app)
+    app.include_router(health_routes.metrics_router)
+    app.include_router(health_routes.live_router)
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with what FastAPI cannot know: the plain routes, and the shape of our errors."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    components = schema.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = _PROBLEM
+    components["responses"] = {
+        "Problem": {
+            "description": "A problem: see its `code`.",
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    }
+    for path in schema["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = {"$ref": "#/components/responses/Problem"}
+    webhook_routes.describe(schema)
+    app.openapi_schema = schema
+    return schema

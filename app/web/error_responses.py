@@ -1,0 +1,136 @@
+"""Errors as callers see them: RFC 9457 problem details, each with a stable code; one table of statuses.
+
+Source: https://www.rfc-editor.org/rfc/rfc9457 (read 2026-11-23).
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from app import errors
+from app.errors import DotsError, FieldProblem, GatewayError, InvalidFieldsError
+
+log = structlog.get_logger()
+
+STATUSES: Mapping[type[GatewayError], int] = {
+    errors.KeyMissingError: 401,
+    errors.KeyRefusedError: 401,
+    errors.ScopeMissingError: 403,
+    errors.InvalidFieldsError: 422,
+    errors.UnknownAppError: 404,
+    errors.FlowNotFoundError: 404,
+    errors.UserNotFoundError: 404,
+    errors.IdempotencyKeyReusedError: 422,
+    errors.CreationRunningError: 409,
+    errors.CreationOutcomeUnknownError: 504,
+    errors.InvalidCursorError: 422,
+    errors.CursorOfOtherEpochError: 409,
+    errors.CursorExpiredError: 410,
+    errors.SignatureRefusedError: 401,
+    errors.BodyTooLargeError: 413,
+    errors.BodyTooSlowError: 408,
+    errors.DatabaseUnavailableError: 503,
+    errors.OverloadedError: 503,
+    # Dots' own failures are the gateway's to report as a gateway does: the caller did nothing wrong …
+    errors.DotsUnreachableError: 503,
+    errors.DotsThrottledError: 503,
+    errors.DotsUnansweredError: 504,
+    errors.DotsFailedError: 502,
+    errors.DotsGibberishError: 502,
+    errors.DotsCredentialsError: 502,
+    # … except where Dots says that the caller did.
+    errors.DotsRefusedError: 422,
+    errors.DotsNotFoundError: 404,
+}
+
+# How long to wait before asking again, where the error does not know better.
+_RETRY_AFTER: Mapping[type[GatewayError], timedelta] = {
+    errors.CreationRunningError: timedelta(seconds=2),
+    errors.CreationOutcomeUnknownError: timedelta(seconds=30),
+    errors.DatabaseUnavailableError: timedelta(seconds=5),
+    errors.OverloadedError: timedelta(seconds=5),
+    errors.DotsUnreachableError: timedelta(seconds=5),
+    errors.DotsThrottledError: timedelta(seconds=5),
+}
+
+# What FastAPI and Starlette say themselves, in codes of the same kind.
+_CODES = {404: "not_found", 405: "method_not_allowed", 408: "body_too_slow", 413: "body_too_large"}
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    problems: list[FieldProblem] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> JSONResponse:
+    """A problem document; `problems` become its `errors`, one a field."""
+    content: dict[str, Any] = {
+        "type": f"urn:dots-gateway:problem:{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "code": code,
+        "detail": detail,
+        **(more or {}),
+    }
+    if problems:
+        content["errors"] = [{"field": each.field, "message": each.message} for each in problems]
+    return JSONResponse(content, status, headers, media_type="application/problem+json")
+
+
+def respond(error: GatewayError) -> JSONResponse:
+    """The answer to a request that failed with one of our errors; never quotes what Dots or the caller sent."""
+    headers: dict[str, str] = {}
+    wait = error.retry_after if isinstance(error, DotsError) else None
+    if wait := wait or _RETRY_AFTER.get(type(error)):
+        headers["Retry-After"] = str(max(1, math.ceil(wait.total_seconds())))
+    status = STATUSES.get(type(error), 500)
+    if status == 401:  # noqa: PLR2004  # the status that RFC 9110 §11.6.1 wants this header with
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(
+        status,
+        error.code,
+        error.detail if status in STATUSES.values() else GatewayError().detail,
+        headers=headers,
+        problems=error.problems if isinstance(error, InvalidFieldsError) else None,
+        more={"dots_error_code": error.error_code} if isinstance(error, DotsError) and error.error_code else None,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application a problem document."""
+
+    @app.exception_handler(GatewayError)
+    async def _ours(_request: Request, error: GatewayError) -> JSONResponse:
+        return respond(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(_request: Request, error: RequestValidationError) -> JSONResponse:
+        return respond(InvalidFieldsError([_field_problem(each) for each in error.errors()]))
+
+    @app.exception_handler(HTTPException)
+    async def _framework(_request: Request, error: HTTPException) -> JSONResponse:
+        code = _CODES.get(error.status_code, "request_refused")
+        return problem(error.status_code, code, str(error.detail), headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def _bug(request: Request, error: Exception) -> JSONResponse:
+        log.error("request broke", method=request.method, error=type(error).__name__)
+        return problem(500, "internal", "Something broke here; it was noted, and nothing you sent was at fault.")
+
+
+def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
+    """One of FastAPI's complaints without the input it quotes; its place begins with `body`, `query` or `header`."""
+    place = [str(part) for part in error["loc"]]
+    if error["type"] == "json_invalid":
+        return FieldProblem("body", "must be JSON")
+    return FieldProblem(".".join(place[1:]) or place[0], str(error["msg"]))

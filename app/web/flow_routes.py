@@ -1,0 +1,154 @@
+"""Flows and users over HTTP."""
+
+import base64
+import binascii
+import json
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import AwareDatetime
+
+from app.actions import audit_reads, read_flows, refresh_due
+from app.actions.create_flow import create_flow
+from app.dots import fields
+from app.errors import FlowNotFoundError, InvalidCursorError, UserNotFoundError
+from app.flows.events import COMPLIANCE_TYPES
+from app.flows.subjects import Subject
+from app.storage.flow_rows import FlowFilter, FlowRecord
+from app.storage.key_rows import KeyRecord
+from app.web import gateway
+from app.web.access import COMPLIANCE, RequiredScope
+from app.web.flow_shapes import FlowPage, FlowShape, NewFlow, Text, Timeline, UserShape
+
+router = APIRouter(prefix="/v1", tags=["flows"])
+
+WRITE = "flows:write"
+Reader = Annotated[KeyRecord, Depends(RequiredScope("flows:read"))]
+Writer = Annotated[KeyRecord, Depends(RequiredScope(WRITE))]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Any text of yours. The same key again gives the same answer, never a second flow.",
+    ),
+]
+
+
+@router.post("/flows", status_code=201)
+async def create(
+    request: Request, response: Response, body: NewFlow, key: Writer, idempotency_key: IdempotencyKey = None
+) -> FlowShape:
+    """Create a flow and get its link. Without an `Idempotency-Key` a repeat makes a second flow."""
+    created = await create_flow(
+        gateway.of(request).tools, body.as_request(), caller=key.name, idempotency_key=idempotency_key
+    )
+    if created.is_replay:
+        response.headers["Idempotent-Replayed"] = "true"
+    return FlowShape.of(created.flow, with_link=True)
+
+
+@router.get("/flows")
+async def list_all(
+    request: Request,
+    key: Reader,
+    *,
+    reference: Text | None = None,
+    user_id: Text | None = None,
+    status: Literal["creating", "open", "completed", "failed"] | None = None,
+    step: Annotated[Text | None, Query(description="Open flows in which this step is still pending.")] = None,
+    app: Text | None = None,
+    created_from: AwareDatetime | None = None,
+    created_before: AwareDatetime | None = None,
+    after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> FlowPage:
+    """Find flows, newest first."""
+    wanted = FlowFilter(
+        app=app,
+        reference=reference,
+        user_id=user_id,
+        status=status,
+        step=step,
+        created_from=created_from,
+        created_before=created_before,
+    )
+    before = None if after is None else _parse_place(after)
+    found = await read_flows.list_flows(gateway.of(request).tools.engine, wanted, before=before, limit=limit + 1)
+    shown, has_more = found[:limit], len(found) > limit
+    return FlowPage(
+        flows=[FlowShape.of(flow, with_link=WRITE in key.scopes) for flow in shown],
+        next_cursor=_place(shown[-1]) if has_more else None,
+        has_more=has_more,
+    )
+
+
+@router.get("/flows/{flow_id}")
+async def get(request: Request, flow_id: str, key: Reader) -> FlowShape:
+    """One flow as it is known now."""
+    flow = await read_flows.read_flow(gateway.of(request).tools.engine, _flow_id(flow_id))
+    return FlowShape.of(flow, with_link=WRITE in key.scopes)
+
+
+@router.get("/flows/{flow_id}/timeline")
+async def timeline(request: Request, flow_id: str, key: Reader) -> Timeline:
+    """What happened to a flow: webhooks, refreshes, steps, events."""
+    tools = gateway.of(request).tools
+    story = await read_flows.read_story(tools.engine, _flow_id(flow_id))
+    checks = [event for event in story.events if event.type in COMPLIANCE_TYPES]
+    if COMPLIANCE not in key.scopes:
+        story.events[:] = [event for event in story.events if event not in checks]
+    elif checks:
+        await audit_reads.audit_read(tools, key, " ".join(str(event.id) for event in checks))
+    return Timeline.of(story)
+
+
+@router.post("/flows/{flow_id}/refresh", responses={202: {"description": "Dots is being asked by another process."}})
+async def refresh(request: Request, response: Response, flow_id: str, key: Writer) -> FlowShape:
+    """Ask Dots now. 200 with what it said, or 202 with what is known while another process is asking."""
+    del key
+    tools = gateway.of(request).tools
+    flow = await read_flows.read_flow(tools.engine, _flow_id(flow_id))
+    if not await refresh_due.refresh_now(tools, Subject(app=flow.app, kind="flow", id=flow.id or flow_id)):
+        response.status_code = 202
+    return FlowShape.of(await read_flows.read_flow(tools.engine, flow.id or flow_id), with_link=True)
+
+
+@router.get("/users/{user_id}", tags=["users"])
+async def get_user(request: Request, user_id: str, key: Reader) -> UserShape:
+    """One user, as far as it is kept; the background check only with compliance:read."""
+    tools = gateway.of(request).tools
+    known_id = fields.read_id(user_id)
+    if known_id is None:
+        raise UserNotFoundError
+    user = await read_flows.read_user(tools.engine, known_id)
+    with_check = COMPLIANCE in key.scopes
+    if with_check:
+        await audit_reads.audit_read(tools, key, f"user/{user.id}")
+    return UserShape.of(user, with_check=with_check)
+
+
+def _flow_id(text: str) -> str:
+    flow_id = fields.read_id(text)
+    if flow_id is None:
+        raise FlowNotFoundError
+    return flow_id
+
+
+def _place(flow: FlowRecord) -> str:
+    return base64.urlsafe_b64encode(json.dumps([flow.created_at.isoformat(), flow.ref.hex]).encode()).decode()
+
+
+def _parse_place(text: str) -> tuple[datetime, UUID]:
+    try:
+        created_at, ref = json.loads(base64.b64decode(text, altchars=b"-_", validate=True))
+        place = datetime.fromisoformat(created_at), UUID(ref)
+    except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError):
+        raise InvalidCursorError from None
+    if place[0].tzinfo is None:
+        raise InvalidCursorError
+    return place

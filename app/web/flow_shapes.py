@@ -1,0 +1,239 @@
+"""Flows, users and their stories as JSON."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic.config import JsonDict
+
+from app.actions.read_flows import Story
+from app.flows.flow_request import FlowRequest
+from app.settings import DEFAULT_APP
+from app.storage.flow_rows import FlowRecord, StepRecord
+from app.storage.user_rows import UserRecord
+
+DiscoveredBy = Literal["create", "webhook", "sweep", "refresh"]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+
+_STEP_SCHEMA: JsonDict = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+    ]
+}
+_EXAMPLE: JsonDict = {
+    "steps": ["compliance", {"name": "manage-payouts", "hide_continue_button": True}],
+    "reference": "payee-17",
+    "metadata": {"team": "eu"},
+}
+
+
+class NewFlow(BaseModel):
+    """A flow to create. `reference` is your own id for it: not sent to Dots, searchable, on every event."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+
+    # Checked by the rules, whose complaints name the field; the union of types here would name itself.
+    steps: Annotated[Any, Field(json_schema_extra={"type": "array", "minItems": 1, "items": _STEP_SCHEMA})]
+    user_id: UUID | None = None
+    require_auth: StrictBool = False
+    hide_go_to_dashboard_on_complete: StrictBool = False
+    metadata: Annotated[
+        Any, Field(json_schema_extra={"anyOf": [{"type": "object"}, {"type": "string"}, {"type": "null"}]})
+    ] = None
+    reference: Text | None = None
+    app: Text = DEFAULT_APP
+
+    def as_request(self) -> FlowRequest:
+        """The same in the words of the rules."""
+        return FlowRequest(
+            app=self.app,
+            steps=self.steps,
+            user_id=None if self.user_id is None else str(self.user_id),
+            require_auth=self.require_auth,
+            hide_go_to_dashboard_on_complete=self.hide_go_to_dashboard_on_complete,
+            metadata=self.metadata,
+            reference=self.reference,
+        )
+
+
+class StepShape(BaseModel):
+    """A step; `completed_at` is when it was found done, `discovered_by` what made the gateway look."""
+
+    name: str
+    state: Literal["pending", "completed"]
+    completed_at: datetime | None
+    discovered_by: DiscoveredBy | None
+
+    @classmethod
+    def of(cls, step: StepRecord) -> Self:
+        """The shape of a stored step."""
+        return cls(
+            name=step.name,
+            state="completed" if step.completed_at else "pending",
+            completed_at=step.completed_at,
+            discovered_by=step.discovered_by,
+        )
+
+
+class FlowShape(BaseModel):
+    """A flow. `id` is Dots' and null while `creating` or `failed`; `link` is null to keys without flows:write."""
+
+    id: str | None
+    app: str
+    caller: str | None
+    reference: str | None
+    status: Literal["creating", "open", "completed", "failed"]
+    link: str | None
+    user_id: str | None
+    payout_link_id: str | None
+    metadata: dict[str, Any] | str | None
+    steps: list[StepShape]
+    created_at: datetime
+    completed_at: datetime | None
+    refreshed_at: datetime | None
+
+    @classmethod
+    def of(cls, flow: FlowRecord, *, with_link: bool) -> Self:
+        """The shape of a stored flow; its link lets whoever holds it act as the payee."""
+        return cls.model_validate(
+            {
+                **{name: getattr(flow, name) for name in cls.model_fields if name not in ("steps", "link")},
+                "link": flow.link if with_link else None,
+                "steps": [StepShape.of(step) for step in flow.steps],
+            }
+        )
+
+
+class FlowPage(BaseModel):
+    """Flows, newest first; give `next_cursor` as `after` for the next page, null when there is none."""
+
+    flows: list[FlowShape]
+    next_cursor: str | None
+    has_more: bool
+
+
+class WebhookEntry(BaseModel):
+    """Dots sent a webhook; `handled` once Dots was asked what it meant."""
+
+    kind: Literal["webhook"] = "webhook"
+    at: datetime
+    message_id: str
+    event: str | None
+    received_count: int
+    last_received_at: datetime
+    handled: bool
+
+
+class RefreshEntry(BaseModel):
+    """Dots was asked; `outcome` is `grown`, `unchanged`, or the code of an error."""
+
+    kind: Literal["refresh"] = "refresh"
+    at: datetime
+    due_by: DiscoveredBy
+    outcome: str
+
+
+class StepEntry(BaseModel):
+    """A step was found completed."""
+
+    kind: Literal["step"] = "step"
+    at: datetime
+    step: str
+    discovered_by: DiscoveredBy | None
+
+
+class EventEntry(BaseModel):
+    """An event was told to others; `position` in the feed is null until it is there."""
+
+    kind: Literal["event"] = "event"
+    at: datetime
+    event_id: UUID
+    type: str
+    subject: str
+    position: int | None
+
+
+Entry = Annotated[WebhookEntry | RefreshEntry | StepEntry | EventEntry, Field(discriminator="kind")]
+
+
+class Timeline(BaseModel):
+    """What happened to a flow and its user, oldest first."""
+
+    flow_id: str
+    entries: list[Entry]
+
+    @classmethod
+    def of(cls, story: Story) -> Self:
+        """The shape of a story."""
+        entries: list[Entry] = [
+            *(
+                WebhookEntry(
+                    at=webhook.received_at,
+                    message_id=webhook.message_id,
+                    event=webhook.event,
+                    received_count=webhook.received_count,
+                    last_received_at=webhook.last_received_at,
+                    handled=webhook.is_handled,
+                )
+                for webhook in story.webhooks
+            ),
+            *(
+                RefreshEntry(at=refresh.ended_at, due_by=refresh.due_by, outcome=refresh.outcome)
+                for refresh in story.refreshes
+            ),
+            *(
+                StepEntry(at=step.completed_at, step=step.name, discovered_by=step.discovered_by)
+                for step in story.flow.steps
+                if step.completed_at
+            ),
+            *(
+                EventEntry(
+                    at=event.occurred_at,
+                    event_id=event.id,
+                    type=event.type,
+                    subject=event.subject,
+                    position=event.position,
+                )
+                for event in story.events
+            ),
+        ]
+        return cls(flow_id=story.flow.id or "", entries=sorted(entries, key=lambda entry: entry.at))
+
+
+class BackgroundCheck(BaseModel):
+    """What is known of a background check; `status` and `has_criminal_activity` as Dots gives them."""
+
+    verdict: Literal["none", "pending", "cleared", "flagged"]
+    status: str | None
+    has_criminal_activity: bool | None
+
+
+class UserShape(BaseModel):
+    """A user, as far as it is kept; `background_check` is null to keys without compliance:read."""
+
+    id: str
+    app: str
+    status: str | None
+    id_verified: bool | None
+    background_check: BackgroundCheck | None
+    refreshed_at: datetime | None
+
+    @classmethod
+    def of(cls, user: UserRecord, *, with_check: bool) -> Self:
+        """The shape of a stored user."""
+        standing = user.standing
+        check = BackgroundCheck(
+            verdict=standing.verdict.value,
+            status=standing.check_status,
+            has_criminal_activity=standing.has_criminal_activity,
+        )
+        return cls(
+            id=user.id,
+            app=user.app,
+            status=standing.status,
+            id_verified=standing.id_verified,
+            background_check=check if with_check else None,
+            refreshed_at=user.refreshed_at,
+        )

@@ -1,0 +1,42 @@
+"""Whether the service lives and can serve, and what it counts. Open, and without a word about any payee."""
+
+from fastapi import APIRouter, Depends, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app.actions import check_health
+from app.errors import GatewayError
+from app.web import error_responses, gateway
+from app.web.access import Open
+
+live_router = APIRouter(tags=["health"], dependencies=[Depends(Open())])
+ready_router = APIRouter(tags=["health"], dependencies=[Depends(Open())])
+metrics_router = APIRouter(tags=["health"], dependencies=[Depends(Open())])
+
+
+@live_router.get("/livez")
+async def live() -> dict[str, str]:
+    """200 while the process runs."""
+    return {"status": "ok"}
+
+
+@ready_router.get(
+    "/readyz", responses={503: {"description": "The database does not answer, or this process is leaving."}}
+)
+async def ready(request: Request) -> Response:
+    """200 when requests can be served: not while draining, not without the database; whatever Dots does."""
+    gate = gateway.of(request)
+    if gate.watch.is_closing:
+        return error_responses.problem(503, "draining", "This process is about to end.")
+    try:
+        await check_health.check_readiness(gate.tools)
+    except GatewayError as error:
+        return error_responses.problem(503, error.code, error.detail)
+    return Response('{"status": "ok"}', media_type="application/json")
+
+
+@metrics_router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """The counters, for Prometheus."""
+    tools = gateway.tools_of(request)
+    await check_health.measure(tools)
+    return Response(generate_latest(tools.telemetry.registry), media_type=CONTENT_TYPE_LATEST)

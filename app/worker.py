@@ -1,0 +1,115 @@
+"""The worker process: loops that repeat passes until told to stop. Any number of workers may run."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from app import assembly, http_server
+from app.actions import purge_expired, refresh_due, sequence_events
+from app.actions.tools import Tools
+from app.settings import Settings
+from app.storage import hints, migrations
+from app.web import application
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 1.0
+PURGE_SECONDS = 3600.0
+SEQUENCE_BATCH = 1000
+DRAIN_SECONDS = 20.0
+# After a pass that broke, this much longer each time, so that a broken database is not hammered.
+_FIRST_BACKOFF_SECONDS = 0.5
+_LONGEST_BACKOFF_SECONDS = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """A pass and when to repeat it: at once while it finds work, else at a hint or after a while."""
+
+    name: str
+    run_pass: Callable[[], Awaitable[int]]
+    channel: str | None
+    poll_seconds: float
+
+
+def loops(tools: Tools, settings: Settings) -> list[Loop]:
+    """Everything a worker does."""
+
+    async def refresh() -> int:
+        return (await refresh_due.refresh_due(tools, limit=settings.refresh_batch)).claimed
+
+    async def sequence() -> int:
+        return await sequence_events.sequence_events(tools, limit=SEQUENCE_BATCH)
+
+    async def purge() -> int:
+        return await purge_expired.purge_expired(tools, purge_expired.Keep.of(settings))
+
+    # Several lanes, so that a Dots that hangs on a few flows does not hold up the others.
+    lanes = [
+        Loop(name=f"refresh-{lane}", run_pass=refresh, channel=hints.DUE, poll_seconds=POLL_SECONDS)
+        for lane in range(settings.refresh_lanes)
+    ]
+    sequencer = Loop(name="sequence", run_pass=sequence, channel=hints.APPENDED, poll_seconds=POLL_SECONDS)
+    purger = Loop(name="purge", run_pass=purge, channel=None, poll_seconds=PURGE_SECONDS)
+    return [*lanes, sequencer, purger]
+
+
+async def run_loops(tools: Tools, settings: Settings, stopping: asyncio.Event) -> None:
+    """Run every loop until `stopping` is set, and let passes that have begun end."""
+    async with asyncio.TaskGroup() as tasks:
+        for loop in loops(tools, settings):
+            tasks.create_task(repeat(tools, loop, stopping))
+
+
+async def repeat(tools: Tools, loop: Loop, stopping: asyncio.Event) -> None:
+    """Repeat one loop's pass. Whatever a pass raises is logged, and leaves the rows as due as they were."""
+    backoff = _FIRST_BACKOFF_SECONDS
+    while not stopping.is_set():
+        hint = asyncio.Event() if loop.channel is None else tools.hints.next(loop.channel)
+        try:
+            did = await loop.run_pass()
+        except Exception as error:  # noqa: BLE001  # A pass may break in any way; the loop may not.
+            tools.telemetry.failed_passes.labels(loop.name).inc()
+            log.warning("pass broke", loop=loop.name, error=type(error).__name__, retry_in_seconds=backoff)
+            await _either(stopping, asyncio.Event(), at_most_seconds=backoff)
+            backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
+            continue
+        backoff = _FIRST_BACKOFF_SECONDS
+        if not did:
+            await _either(stopping, hint, at_most_seconds=loop.poll_seconds)
+
+
+async def _either(first: asyncio.Event, second: asyncio.Event, *, at_most_seconds: float) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in (first, second)]
+    try:
+        await asyncio.wait(waits, timeout=at_most_seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def work(settings: Settings) -> None:
+    """Be a worker until SIGTERM or SIGINT. Raises SettingsError, SchemaVersionError, DatabaseUnavailableError."""
+    stopping = http_server.stop_signal()
+    async with assembly.open_tools(settings) as tools:
+        await migrations.require_head(tools.engine)
+        log.info("worker started", apps=sorted(tools.clients))
+        background = [asyncio.create_task(tools.hints.run())]
+        if settings.metrics_port is not None:
+            server = http_server.build(application.create_metrics_app(tools), port=settings.metrics_port)
+            background.append(asyncio.create_task(server.serve()))
+        running = asyncio.create_task(run_loops(tools, settings, stopping))
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            await asyncio.wait([running, stop], return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await running
+        except TimeoutError:
+            log.warning("worker stopped with work begun; leases hand it on")
+        finally:
+            for task in (*background, running, stop):
+                task.cancel()
+            await asyncio.gather(*background, running, stop, return_exceptions=True)
+    log.info("worker stopped")
