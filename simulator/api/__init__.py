@@ -1,0 +1,1 @@
+"""The Dots API as callers see it, mounted at `/api`."""

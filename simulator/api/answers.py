@@ -1,0 +1,59 @@
+"""How the simulated API answers: Dots' error shape, in the variants nobody ruled out."""
+
+from http import HTTPStatus
+
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from simulator.knobs import Unknowns
+
+
+def error(
+    unknowns: Unknowns, *, status: int, error_code: str, message: str, headers: dict[str, str] | None = None
+) -> Response:
+    """An error as Dots words it: `success`, `message` and `error_code`, of which some may be missing."""
+    shapes = {
+        "full": {"success": False, "message": message, "error_code": error_code},
+        "message_only": {"message": message},
+        "empty": {},
+    }
+    if unknowns.error_shape == "text":
+        return PlainTextResponse(message, status, headers)
+    return JSONResponse(shapes[unknowns.error_shape], status, headers)
+
+
+def bad_credentials(unknowns: Unknowns) -> Response:
+    """The answer to a wrong key."""
+    return error(
+        unknowns,
+        status=unknowns.bad_credentials_status,
+        error_code="unauthorized",
+        message="Invalid client id or API key",
+        headers={"www-authenticate": 'Basic realm="dots"'},
+    )
+
+
+def rate_limited(unknowns: Unknowns, *, retry_after_seconds: int | None) -> Response:
+    """The answer to one call too many."""
+    headers = {} if retry_after_seconds is None else {"retry-after": str(retry_after_seconds)}
+    return error(
+        unknowns,
+        status=HTTPStatus.TOO_MANY_REQUESTS,
+        error_code="resource-busy",
+        message="Too many requests",
+        headers=headers,
+    )
+
+
+def unavailable(unknowns: Unknowns, *, status: int) -> Response:
+    """The answer of a Dots that is not well."""
+    return error(
+        unknowns,
+        status=status,
+        error_code="service-unavailable",
+        message="The service is temporarily unavailable",
+    )
+
+
+def junk() -> Response:
+    """An answer that claims success and is not JSON."""
+    return PlainTextResponse("<html><body>upstream says hello</body></html>", media_type="text/html")

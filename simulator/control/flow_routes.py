@@ -1,0 +1,101 @@
+"""`/_control/flows`: be the payee without a browser."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, ConfigDict, Field
+
+from simulator.control import answers
+from simulator.simulation import Simulation
+from simulator.world import flow_creation, flow_request, payee
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Completion(_Request):
+    """How a step ends. Both names mean the same; `verdict` reads better for a background check."""
+
+    verdict: str | None = Field(
+        None, description="background-check: `cleared`, `flagged`, `pending` or a check status such as `consider`."
+    )
+    outcome: str | None = Field(None, description="id-verification: `verified` or `failed`.")
+
+
+class NamedCompletion(Completion):
+    """Which step ends, and how."""
+
+    step: str
+
+
+class Claim(_Request):
+    """Who claims the flow; without an id a new user."""
+
+    user_id: str | None = None
+
+
+def flow_router(simulation: Simulation) -> APIRouter:
+    """The routes about flows."""
+    router = APIRouter(prefix="/flows", tags=["flows"])
+
+    def complete(flow_id: str, step: str, how: Completion) -> None:
+        happenings = payee.complete(
+            simulation.world,
+            simulation.world.flow(flow_id),
+            step,
+            outcome=how.verdict or how.outcome,
+            unknowns=simulation.unknowns,
+            now=simulation.clock(),
+        )
+        simulation.announce(happenings)
+
+    def claim(flow_id: str, user_id: str | None) -> None:
+        flow = simulation.world.flow(flow_id)
+        simulation.announce(payee.claim(simulation.world, flow, user_id=user_id, now=simulation.clock()))
+
+    @router.post("", status_code=201)
+    async def create_flow(body: dict[str, Any]) -> dict[str, Any]:
+        """Make a flow that the gateway did not ask for, such as a payout link.
+
+        Takes the body of `POST /v2/flows`, and `payout_link_id`.
+        """
+        request = flow_request.read(body, simulation.unknowns)
+        flow = flow_creation.create(
+            simulation.world,
+            request,
+            unknowns=simulation.unknowns,
+            now=simulation.clock(),
+            payout_link_id=body.get("payout_link_id"),
+        )
+        return answers.flow_answer(simulation, flow.id)
+
+    @router.post("/{flow_id}/complete-next")
+    async def complete_next(flow_id: str, how: Annotated[Completion | None, Body()] = None) -> dict[str, Any]:
+        """Do the payee's next thing: claim the flow when nobody has, else finish its next step.
+
+        `step` says what was done: `onboarding` for the claim, a step's name, or null when nothing is left.
+        """
+        flow = simulation.world.flow(flow_id)
+        done: str | None = None
+        if flow.user_id is None:
+            claim(flow_id, None)
+            done = "onboarding"
+        elif flow.next_step is not None:
+            done = flow.next_step.name
+            complete(flow_id, done, how or Completion())
+        return {"flow": answers.flow_answer(simulation, flow_id), "step": done}
+
+    @router.post("/{flow_id}/complete")
+    async def complete_step(flow_id: str, how: NamedCompletion) -> dict[str, Any]:
+        """Finish the step named, in whatever order; 409 when the flow has no user yet or the step is done."""
+        complete(flow_id, how.step, how)
+        return {"flow": answers.flow_answer(simulation, flow_id), "step": how.step}
+
+    @router.post("/{flow_id}/claim")
+    async def claim_flow(flow_id: str, who: Annotated[Claim | None, Body()] = None) -> dict[str, Any]:
+        """Authenticate and onboard: sets the flow's user while `completed_steps` stays empty; 409 when it has one."""
+        claim(flow_id, who.user_id if who else None)
+        return {"flow": answers.flow_answer(simulation, flow_id), "step": "onboarding"}
+
+    return router

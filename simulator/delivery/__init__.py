@@ -1,0 +1,1 @@
+"""The part of Svix: signing, sending and retrying messages. Knows nothing of flows or users."""

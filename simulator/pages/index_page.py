@@ -1,0 +1,69 @@
+"""The developer's overview: every flow and user, what was sent, and the knobs in view."""
+
+from http import HTTPStatus
+from itertools import islice
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.templating import Jinja2Templates
+
+from simulator import dots_json
+from simulator.pages import knob_tables
+from simulator.simulation import Simulation
+from simulator.world import payee, user_changes, verdict
+
+_SHOWN = 50
+
+
+def index_router(simulation: Simulation, templates: Jinja2Templates) -> APIRouter:
+    """The overview and its few buttons, which do what `/_control` does."""
+    router = APIRouter(include_in_schema=False)
+    world = simulation.world
+
+    @router.get("/")
+    async def overview(request: Request) -> Response:
+        return templates.TemplateResponse(request, "overview.html", _overview(simulation))
+
+    @router.get("/dashboard")
+    async def dashboard(request: Request) -> Response:
+        return templates.TemplateResponse(request, "dashboard.html")
+
+    @router.post("/overview/complete-next")
+    async def complete_next(flow_id: Annotated[str, Form()]) -> Response:
+        flow, now = world.flow(flow_id), simulation.clock()
+        if flow.user_id is None:
+            simulation.announce(payee.claim(world, flow, now=now))
+        elif flow.next_step is not None:
+            name = flow.next_step.name
+            simulation.announce(payee.complete(world, flow, name, unknowns=simulation.unknowns, now=now))
+        return _back()
+
+    @router.post("/overview/verdict")
+    async def set_verdict(user_id: Annotated[str, Form()], word: Annotated[str, Form()]) -> Response:
+        check = verdict.background_check(word, unknowns=simulation.unknowns, now=simulation.clock())
+        simulation.announce(user_changes.set_check(world, world.user(user_id), check))
+        return _back()
+
+    return router
+
+
+def _back() -> RedirectResponse:
+    return RedirectResponse("/", HTTPStatus.SEE_OTHER)
+
+
+def _overview(simulation: Simulation) -> dict[str, Any]:
+    """What the overview shows: the newest of everything, newest first."""
+    log = simulation.sender.log
+    world, public_url = simulation.world, simulation.settings.public_url
+    flows = islice(reversed(world.flows.values()), _SHOWN)
+    return {
+        "flows": [(flow, dots_json.flow_link(flow, public_url=public_url)) for flow in flows],
+        "users": list(islice(reversed(world.users.values()), _SHOWN)),
+        "attempts": list(islice(reversed(log.attempts), _SHOWN)),
+        "bodies": {key: message.body.decode(errors="replace") for key, message in log.messages.items()},
+        "endpoints": simulation.sender.endpoints,
+        "under_way": simulation.sender.under_way,
+        "knobs": knob_tables.tables(simulation.panel.current),
+        "totals": {"flows": len(world.flows), "users": len(world.users), "attempts": len(log.attempts)},
+    }

@@ -1,0 +1,78 @@
+"""Serving the simulator: a socket of our own, one line when it listens, an end within two seconds."""
+
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from simulator.api.door import CUT_EXTENSION
+
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than clients keep idle connections, so that none is closed just as a client uses it again."""
+
+_GRACE_SECONDS = 1
+"""How long requests in flight may go on after SIGTERM; a hanging one is then cancelled."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 picks a free one.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
+
+
+def url_of(listener: socket.socket) -> str:
+    """The address of a listening socket as a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(app: ASGIApp, listener: socket.socket, *, announce: Callable[[], None], stop: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` is called once connections are answered, `stop` when it ends."""
+    config = uvicorn.Config(
+        app,
+        http=CuttableProtocol,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    # uvicorn raises the signal again when it is through; here an asked-for end is a good end (exit status 0).
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
+    _Server(config, announce, stop).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it has started, and when it is about to wait for requests in flight."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None], stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+        self._stop = stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stop()
+        await super().shutdown(sockets)
+
+
+class CuttableProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose applications may close the connection without an answer, through an ASGI extension."""
+
+    def on_message_begin(self) -> None:
+        """Begin a request: put the extension into its scope."""
+        super().on_message_begin()
+        scope: Any = self.scope
+        scope["extensions"] = {**scope.get("extensions", {}), CUT_EXTENSION: self.transport.abort}

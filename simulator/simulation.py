@@ -1,0 +1,126 @@
+"""Everything the rooms of the simulator share, built in one place."""
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+
+import httpx
+
+from simulator import webhooks
+from simulator.delivery.endpoint import Endpoint, SigningSecret
+from simulator.delivery.sender import Clock, Sender, Sleep
+from simulator.knob_panel import KnobPanel
+from simulator.knobs import Unknowns
+from simulator.settings import Settings
+from simulator.world.happening import Happening
+from simulator.world.world import World
+
+_API_CALLS_KEPT = 20_000
+
+
+@dataclass(kw_only=True)
+class ApiCall:
+    """One call of the simulated API, noted when it comes in: a test may wait for one that hangs.
+
+    `status` is None while there is no answer, and stays so when the connection was cut.
+    """
+
+    method: str
+    path: str
+    at: datetime
+    fault: str | None
+    status: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """A running simulator, without its routes."""
+
+    settings: Settings
+    panel: KnobPanel
+    world: World
+    sender: Sender
+    client: httpx.AsyncClient
+    clock: Clock
+    sleep: Sleep
+    random: Random
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    api_calls: deque[ApiCall] = field(default_factory=lambda: deque(maxlen=_API_CALLS_KEPT))
+
+    @property
+    def unknowns(self) -> Unknowns:
+        """The assumptions that hold now."""
+        return self.panel.current.unknowns
+
+    def announce(self, happenings: Iterable[Happening]) -> None:
+        """Tell by webhook what happened."""
+        for happening in happenings:
+            self.sender.dispatch(webhooks.body(happening, self.world, self.unknowns))
+
+    async def hold(self, seconds: float) -> None:
+        """Keep a caller waiting, but not beyond the end of the simulator."""
+        waits = [asyncio.ensure_future(self.sleep(seconds)), asyncio.ensure_future(self.stopping.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def reset(self) -> None:
+        """Back to the start: no flows, no users, first knobs, first endpoint. Ids never come twice all the same."""
+        await self.sender.stop()
+        self.world.clear()
+        self.panel.reset()
+        self.api_calls.clear()
+        self.sender.set_endpoints(first_endpoints(self.settings))
+
+    async def close(self) -> None:
+        """End deliveries and close connections."""
+        await self.sender.stop()
+        await self.client.aclose()
+
+
+def build(
+    settings: Settings, *, clock: Clock, sleep: Sleep, transport: httpx.AsyncBaseTransport | None = None
+) -> Simulation:
+    """Put a simulator together; `transport` stands in for the network webhooks go over."""
+    random = Random(settings.seed)  # noqa: S311 - ids of simulated things; a seed makes them repeatable
+    panel = KnobPanel(settings.knobs)
+    client = httpx.AsyncClient(
+        transport=transport,
+        limits=httpx.Limits(max_keepalive_connections=64),
+        follow_redirects=False,
+        trust_env=False,
+        timeout=None,  # noqa: S113 - each attempt has a deadline around it
+    )
+    sender = Sender(panel=panel, client=client, clock=clock, sleep=sleep, random=random)
+    sender.set_endpoints(first_endpoints(settings))
+    return Simulation(
+        settings=settings,
+        panel=panel,
+        world=World(random),
+        sender=sender,
+        client=client,
+        clock=clock,
+        sleep=sleep,
+        random=random,
+    )
+
+
+def endpoint_for(url: str, secret: str) -> Endpoint:
+    """An endpoint; the same URL always gives the same id, so messages under way survive a change of secrets."""
+    return Endpoint(
+        id=f"ep_{uuid.uuid5(uuid.NAMESPACE_URL, url).hex[:20]}",
+        url=url,
+        secrets=(SigningSecret(secret=secret),),
+    )
+
+
+def first_endpoints(settings: Settings) -> list[Endpoint]:
+    """The endpoints the simulator starts with: one or none."""
+    return [endpoint_for(settings.webhook_url, settings.webhook_secret)] if settings.webhook_url else []

@@ -1,0 +1,43 @@
+"""What Dots says in a webhook: flat, thin bodies that never name the step.
+
+Source: https://docs.dots.dev (webhooks reference), read 2026-11-23 through dots-api.md §4.
+"""
+
+import json
+from typing import Any
+
+from simulator.knobs import Unknowns
+from simulator.world.happening import Happening
+from simulator.world.world import World
+
+SIMULATED_APP_ID = "00000000-0000-4000-8000-000000000001"
+"""The `api_app_id` of flows that were made without an `Api-App-Id` header."""
+
+
+def body(happening: Happening, world: World, unknowns: Unknowns) -> bytes:
+    """The JSON body that tells of a happening."""
+    said: dict[str, Any] = {} if unknowns.webhooks_omit_event else {"event": happening.event}
+    if happening.flow_id is not None:
+        said |= _flow_fields(happening.flow_id, world, unknowns)
+    if happening.user_id is not None:
+        said |= _user_fields(happening.user_id, happening.old_user_id, world, unknowns)
+    return json.dumps(said).encode()
+
+
+def _flow_fields(flow_id: str, world: World, unknowns: Unknowns) -> dict[str, Any]:
+    flow = world.flow(flow_id)
+    fields: dict[str, Any] = {"flow_id": flow_id}
+    if unknowns.flow_webhooks_carry_metadata:
+        fields["metadata"] = flow.metadata
+    if unknowns.webhooks_carry_api_app_id:
+        fields["api_app_id"] = flow.api_app_id or SIMULATED_APP_ID
+    return fields
+
+
+def _user_fields(user_id: str, old_user_id: str | None, world: World, unknowns: Unknowns) -> dict[str, Any]:
+    fields: dict[str, Any] = {"user_id": user_id}
+    if old_user_id is not None:
+        fields |= {"old_user_id": old_user_id, "new_user_id": user_id}
+    if unknowns.user_webhooks_carry_metadata:
+        fields["metadata"] = world.user(user_id).metadata
+    return fields

@@ -1,0 +1,1 @@
+"""What Dots would keep: flows and users, and the rules by which a payee changes them. No I/O."""

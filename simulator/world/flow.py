@@ -1,0 +1,59 @@
+"""A flow and its steps, as Dots keeps them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+PRE_AUTHENTICATED_FOR = timedelta(minutes=15)
+"""How long the link of a flow made for a known user works without a one-time code.
+
+Source: https://docs.dots.dev (flows guide), read 2026-11-23 through dots-api.md.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a flow. A step that Dots added without listing it in `steps` is not `listed`."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    listed: bool = True
+
+    @property
+    def hides_continue(self) -> bool:
+        """Whether the page of this step goes without its Continue button."""
+        return self.options.get("hide_continue_button") is True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """One flow. `done` holds the names of finished steps in the order they were finished."""
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    steps: tuple[Step, ...]
+    done: tuple[str, ...] = ()
+    user_id: str | None = None
+    was_onboarded: bool = False
+    require_auth: bool = False
+    hides_dashboard: bool = False
+    metadata: Any = None
+    payout_link_id: str | None = None
+    api_app_id: str | None = None
+
+    @property
+    def next_step(self) -> Step | None:
+        """The step the payee sees now; None when nothing is left."""
+        return next((step for step in self.steps if step.name not in self.done), None)
+
+    def step_named(self, name: str) -> Step | None:
+        """The step of that name, if the flow has it."""
+        return next((step for step in self.steps if step.name == name), None)
+
+    def is_pre_authenticated(self, now: datetime) -> bool:
+        """Whether opening the link needs no one-time code: made for a known user, and young enough."""
+        if self.user_id is None or self.was_onboarded or self.require_auth:
+            return False
+        return now - self.created_at <= PRE_AUTHENTICATED_FOR

@@ -1,0 +1,50 @@
+"""Making a flow from a checked request."""
+
+from datetime import datetime
+
+from simulator.errors import invalid_input
+from simulator.knobs import Unknowns
+from simulator.world.flow import Flow, Step
+from simulator.world.flow_request import FlowRequest
+from simulator.world.world import World
+
+
+def create(
+    world: World,
+    request: FlowRequest,
+    *,
+    unknowns: Unknowns,
+    now: datetime,
+    api_app_id: str | None = None,
+    payout_link_id: str | None = None,
+) -> Flow:
+    """Add a flow. The same request again makes a second one: Dots knows no idempotency key here.
+
+    Raises:
+        RefusalError: the request names a user who does not exist.
+    """
+    if request.user_id is not None and request.user_id not in world.users:
+        if unknowns.unknown_user == "refused":
+            raise invalid_input("user_id: no such user")
+        world.invent_user(status="unverified", now=now, user_id=request.user_id)
+    flow = Flow(
+        id=world.new_id(),
+        created_at=now,
+        updated_at=now,
+        steps=_with_added_compliance(request.steps, unknowns),
+        user_id=request.user_id,
+        require_auth=request.require_auth,
+        hides_dashboard=request.hides_dashboard,
+        metadata=request.metadata,
+        payout_link_id=payout_link_id,
+        api_app_id=api_app_id,
+    )
+    return world.save_flow(flow, now=now)
+
+
+def _with_added_compliance(steps: tuple[Step, ...], unknowns: Unknowns) -> tuple[Step, ...]:
+    """Put `compliance` in front, as Dots does where tax law asks for it, when the knob says so."""
+    is_asked_for = any(step.name == "compliance" for step in steps)
+    if unknowns.added_compliance == "never" or is_asked_for:
+        return steps
+    return (Step(name="compliance", listed=unknowns.added_compliance == "listed"), *steps)

@@ -1,0 +1,86 @@
+"""What a payee does on a flow's pages: claims it, and finishes its steps."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from simulator.errors import conflict, invalid_input
+from simulator.knobs import Unknowns
+from simulator.world import verdict
+from simulator.world.flow import Flow
+from simulator.world.happening import Happening, flow_happening, user_happening
+from simulator.world.world import World
+
+ID_OUTCOMES = ("verified", "failed")
+
+_FURTHER_EVENTS = {
+    "compliance": "user.updated",
+    "manage-payouts": "user.updated.payout_method",
+}
+
+
+def claim(world: World, flow: Flow, *, user_id: str | None = None, now: datetime) -> list[Happening]:
+    """Authenticate and onboard: the flow gets its user, a new one unless `user_id` names one.
+
+    Raises:
+        RefusalError: the flow has a user already, or there is no user of that id.
+    """
+    if flow.user_id is not None:
+        raise conflict("The flow has a user already")
+    user = world.user(user_id) if user_id else world.invent_user(status="unverified", now=now)
+    world.save_flow(replace(flow, user_id=user.id, was_onboarded=True), now=now)
+    return [flow_happening("flow.updated", flow.id), *_verify(world, user.id)]
+
+
+def complete(
+    world: World, flow: Flow, step_name: str, *, outcome: str | None = None, unknowns: Unknowns, now: datetime
+) -> list[Happening]:
+    """Finish one step, not necessarily the next one.
+
+    `outcome` is a verdict or check status for `background-check` (default `cleared`) and one of
+    `ID_OUTCOMES` for `id-verification` (default `verified`); other steps ignore it.
+
+    Raises:
+        RefusalError: nobody claimed the flow, it has no such step, the step is done, or the outcome is no word we know.
+    """
+    if flow.user_id is None:
+        raise conflict("The flow has no user yet")
+    if flow.step_named(step_name) is None:
+        raise invalid_input("The flow has no such step")
+    if step_name in flow.done:
+        raise conflict("The step is done already")
+    # The effects come first: they are what can be refused, and then nothing may have changed.
+    effects = _after_effects(world, flow.user_id, step_name, outcome, unknowns=unknowns, now=now)
+    happenings = [*_verify(world, flow.user_id), *effects]
+    if step_name == "manage-payments":
+        happenings.append(flow_happening("flow.transaction_updated", flow.id))
+    world.save_flow(replace(flow, done=(*flow.done, step_name)), now=now)
+    return [flow_happening("flow.updated", flow.id), *happenings]
+
+
+def _verify(world: World, user_id: str) -> list[Happening]:
+    """Turn an unverified user into a verified one, which anybody is who got through the one-time code."""
+    user = world.user(user_id)
+    if user.status != "unverified":
+        return []
+    world.save_user(replace(user, status="verified"))
+    return [user_happening("user.updated", user_id)]
+
+
+def _after_effects(
+    world: World, user_id: str, step_name: str, outcome: str | None, *, unknowns: Unknowns, now: datetime
+) -> list[Happening]:
+    """What finishing a step does to the user."""
+    user = world.user(user_id)
+    if step_name == "background-check":
+        check = verdict.background_check(outcome or "cleared", unknowns=unknowns, now=now)
+        world.save_user(replace(user, background_check=check))
+        return [user_happening("user.updated.background_check", user_id)]
+    if step_name == "id-verification":
+        if (outcome or "verified") not in ID_OUTCOMES:
+            raise invalid_input(f"outcome: must be one of {', '.join(ID_OUTCOMES)}")
+        if outcome == "failed":
+            return []
+        world.save_user(replace(user, id_verified=True))
+        return [user_happening(unknowns.id_verified_event, user_id)]
+    event = _FURTHER_EVENTS.get(step_name)
+    return [user_happening(event, user_id)] if event else []

@@ -1,0 +1,46 @@
+"""A user and the background check of one, as Dots keeps them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+UserStatus = Literal["verified", "unverified", "disabled", "in_review"]
+
+CheckStatus = Literal[
+    "not_started",
+    "started",
+    "pending",
+    "consider",
+    "pass",
+    "failed",
+    "canceled",
+    "expired",
+    "information_mismatch",
+]
+
+CHECK_STATUSES: tuple[str, ...] = get_args(CheckStatus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundCheck:
+    """Where the criminal-history check of a user stands. `has_activity` None: not decided."""
+
+    status: CheckStatus
+    has_activity: bool | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """One payee. Name, e-mail and phone number are always invented, never what somebody typed."""
+
+    id: str
+    created_at: datetime
+    first_name: str
+    last_name: str
+    email: str
+    phone_number: str
+    status: UserStatus
+    id_verified: bool = False
+    background_check: BackgroundCheck | None = None
+    metadata: Any = None

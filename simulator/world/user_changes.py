@@ -1,0 +1,45 @@
+"""What happens to a user outside any flow: a late verdict, an ID check, a merge."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from simulator.errors import invalid_input
+from simulator.knobs import Unknowns
+from simulator.world.happening import Happening, user_happening
+from simulator.world.user import BackgroundCheck, User
+from simulator.world.world import World
+
+
+def set_check(world: World, user: User, check: BackgroundCheck) -> list[Happening]:
+    """The background check of a user changes, also long after its step."""
+    world.save_user(replace(user, background_check=check))
+    return [user_happening("user.updated.background_check", user.id)]
+
+
+def set_id_verified(world: World, user: User, *, is_verified: bool, unknowns: Unknowns) -> list[Happening]:
+    """The identity of a user is confirmed, or no longer."""
+    world.save_user(replace(user, id_verified=is_verified))
+    return [user_happening(unknowns.id_verified_event, user.id)]
+
+
+def merge(world: World, user: User, *, into: User, now: datetime) -> list[Happening]:
+    """One user becomes another: flows move over, and the one that stays keeps the better knowledge of both.
+
+    Raises:
+        RefusalError: the two are one.
+    """
+    if user.id == into.id:
+        raise invalid_input("into: a user cannot be merged into itself")
+    world.save_user(
+        replace(
+            into,
+            id_verified=into.id_verified or user.id_verified,
+            background_check=into.background_check or user.background_check,
+        )
+    )
+    for flow in list(world.flows.values()):
+        if flow.user_id == user.id:
+            world.save_flow(replace(flow, user_id=into.id), now=now)
+    del world.users[user.id]
+    world.merged[user.id] = into.id
+    return [Happening(event="user.updated.user_merged", user_id=into.id, old_user_id=user.id)]

@@ -1,0 +1,22 @@
+"""The simulator in this process, for each test anew."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from simulator.application import create_app
+from simulator.simulation import build
+from tests.simulator.stage import SETTINGS, HandClock, Receiver, Stage
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    """A simulator whose webhooks go to an in-process receiver, and a client with its credentials."""
+    clock, receiver = HandClock(), Receiver()
+    simulation = build(SETTINGS, clock=clock.read, sleep=clock.sleep, transport=httpx.MockTransport(receiver))
+    transport = httpx.ASGITransport(create_app(simulation))
+    credentials = (SETTINGS.client_id, SETTINGS.api_key)
+    async with httpx.AsyncClient(transport=transport, base_url="http://dots.test", auth=credentials) as client:
+        yield Stage(simulation=simulation, client=client, clock=clock, receiver=receiver)
+    await simulation.close()

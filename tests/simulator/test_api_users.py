@@ -1,0 +1,46 @@
+from tests.simulator.stage import Stage
+
+
+async def test_a_verified_user_has_the_documented_fields(stage: Stage) -> None:
+    """With invented personal data, so that a test can show that none of it is stored."""
+    user = await stage.create_user(status="verified", id_verified=True, verdict="flagged", metadata={"a": 1})
+
+    answer = await stage.get(f"/api/v2/users/{user['id']}/")
+
+    assert list(answer) == sorted(answer)
+    assert answer["phone_number"].keys() == {"country_code", "phone_number"}
+    assert all(answer[name] for name in ("first_name", "last_name", "email"))
+    assert answer["status"] == "verified"
+    assert answer["wallet"] == {"credit_balance": 0, "withdrawable_amount": 0}
+    assert answer["compliance"] == {
+        "background_check": {"status": "failed", "updated": "2026-11-23T12:00:00.000000"},
+        "flags": {"ofac": False, "tax_id_mismatch": False},
+        "has_criminal_activity": True,
+        "id_verified": True,
+        "tax_id_verification": {"status": "not_started"},
+    }
+
+
+async def test_an_unverified_user_has_neither_compliance_nor_wallet(stage: Stage) -> None:
+    """As documented."""
+    user = await stage.create_user(status="unverified", verdict="flagged")
+
+    answer = await stage.get(f"/api/v2/users/{user['id']}")
+
+    assert answer.keys() == {
+        "created",
+        "email",
+        "first_name",
+        "id",
+        "last_name",
+        "metadata",
+        "phone_number",
+        "status",
+    }
+
+
+async def test_a_user_without_a_check_has_no_background_check_object(stage: Stage) -> None:
+    """The object is only present when a check exists."""
+    user = await stage.create_user()
+
+    assert "background_check" not in user["compliance"]

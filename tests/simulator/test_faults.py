@@ -1,0 +1,167 @@
+import json
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from simulator.api.door import ConnectionCutError
+from tests.simulator.stage import Stage
+
+
+async def queue(stage: Stage, *faults: Any) -> None:
+    """Let these happen to the next calls."""
+    await stage.turn(faults={"next_responses": list(faults)})
+
+
+async def post(stage: Stage) -> httpx.Response:
+    """Ask for a flow."""
+    return await stage.client.post("/api/v2/flows", json={"steps": ["payout"]})
+
+
+async def flows_made(stage: Stage) -> int:
+    """How many flows there are."""
+    return len((await stage.get("/_control/state"))["flows"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "retry_after", "error_code"),
+    [
+        ("rate_limited", 429, "1", "resource-busy"),
+        ({"kind": "rate_limited", "retry_after_seconds": 9}, 429, "9", "resource-busy"),
+        ({"kind": "rate_limited", "retry_after_seconds": None}, 429, None, "resource-busy"),
+        ("server_error", 503, None, "service-unavailable"),
+        ({"kind": "server_error", "status": 500}, 500, None, "service-unavailable"),
+        ("unauthorized", 401, None, "unauthorized"),
+        ({"kind": "stall", "seconds": 5}, 503, None, "service-unavailable"),
+    ],
+)
+async def test_a_queued_fault_answers_one_call_and_does_nothing(
+    stage: Stage, fault: Any, status: int, retry_after: str | None, error_code: str
+) -> None:
+    """The call after it is answered well."""
+    await queue(stage, fault)
+
+    failed, good = await post(stage), await post(stage)
+
+    assert (failed.status_code, failed.headers.get("retry-after")) == (status, retry_after)
+    assert failed.json()["error_code"] == error_code
+    assert good.status_code == 200
+    assert await flows_made(stage) == 1
+
+
+async def test_junk_claims_success_after_the_work_was_done(stage: Stage) -> None:
+    """200 with a body that is not JSON."""
+    await queue(stage, "junk_body")
+
+    response = await post(stage)
+
+    assert response.status_code == 200
+    with pytest.raises(json.JSONDecodeError):
+        response.json()
+    assert await flows_made(stage) == 1
+
+
+@pytest.mark.parametrize(("kind", "made"), [("create_then_cut", 1), ("cut", 0)])
+async def test_a_cut_connection_answers_nothing(stage: Stage, kind: str, made: int) -> None:
+    """With and without the flow having been made. Here, in process, the cut is an exception."""
+    await queue(stage, kind)
+
+    with pytest.raises(ConnectionCutError):
+        await post(stage)
+
+    assert await flows_made(stage) == made
+
+
+async def test_a_create_can_fail_after_its_work(stage: Stage) -> None:
+    """A 5xx that lies."""
+    await queue(stage, {"kind": "create_then_fail", "status": 502})
+
+    response = await post(stage)
+
+    assert (response.status_code, await flows_made(stage)) == (502, 1)
+
+
+async def test_a_hang_does_the_work_and_answers_late(stage: Stage) -> None:
+    """The caller may long be gone."""
+    await queue(stage, {"kind": "hang", "seconds": 42})
+
+    response = await post(stage)
+
+    assert (response.status_code, stage.clock.slept) == (200, [42.0])
+
+
+async def test_a_hang_ends_when_the_simulator_ends(stage: Stage) -> None:
+    """So that SIGTERM need not wait for it."""
+    await queue(stage, {"kind": "hang", "seconds": 42})
+    stage.simulation.stopping.set()
+
+    response = await post(stage)
+
+    assert response.status_code == 200
+
+
+async def test_a_fault_may_be_for_one_method_and_let_calls_through(stage: Stage) -> None:
+    """Calls of another method leave it in the queue; `none` uses up one call."""
+    await queue(stage, {"kind": "none", "method": "POST"}, {"kind": "server_error", "method": "POST"})
+
+    statuses = [
+        (await stage.client.get("/api/v2/flows")).status_code,
+        (await post(stage)).status_code,
+        (await post(stage)).status_code,
+        (await post(stage)).status_code,
+    ]
+
+    assert statuses == [200, 200, 503, 200]
+    assert (await stage.get("/_control/knobs"))["faults"]["next_responses"] == []
+
+
+async def test_a_fault_may_be_for_some_paths_only(stage: Stage) -> None:
+    """Others leave it in the queue."""
+    await queue(stage, {"kind": "server_error", "path_contains": "/users/"})
+
+    statuses = [(await stage.client.get(f"/api/v2/{path}")).status_code for path in ("flows", "users/x", "users/x")]
+
+    assert statuses == [200, 503, 404]
+
+
+async def test_a_hanging_call_is_noted_before_it_is_answered(stage: Stage) -> None:
+    """So that a test can wait for it, and then kill the caller."""
+    noted: list[object] = []
+    calls = stage.simulation.api_calls
+    stage.clock.while_sleeping = lambda: noted.extend(call.status for call in calls)
+    await queue(stage, "hang")
+
+    response = await post(stage)
+
+    assert (noted, response.status_code) == ([None], 200)
+
+
+async def test_faults_by_chance_repeat_with_their_seed(stage: Stage) -> None:
+    """Some calls fail, some do not, and the same ones the next time."""
+    rounds = []
+    for _ in range(2):
+        await stage.turn(seed=5, faults={"random_fault_probability": 0.5, "random_fault": "rate_limited"})
+        rounds.append([(await post(stage)).status_code for _ in range(20)])
+
+    assert rounds[0] == rounds[1]
+    assert set(rounds[0]) == {200, 429}
+
+
+async def test_every_api_call_is_counted_with_what_befell_it(stage: Stage) -> None:
+    """So that a test can see how often the gateway asked."""
+    await queue(stage, "server_error", "cut")
+    await post(stage)
+    with pytest.raises(ConnectionCutError):
+        await post(stage)
+    stage.clock.now += timedelta(seconds=1)
+    await stage.client.get("/api/v2/flows/nothing?limit=1")
+
+    calls = (await stage.get("/_control/api-calls"))["api_calls"]
+
+    at = "2026-11-23T12:00:0"
+    assert calls == [
+        {"method": "POST", "path": "/api/v2/flows", "at": f"{at}0Z", "status": 503, "fault": "server_error"},
+        {"method": "POST", "path": "/api/v2/flows", "at": f"{at}0Z", "status": None, "fault": "cut"},
+        {"method": "GET", "path": "/api/v2/flows/nothing", "at": f"{at}1Z", "status": 404, "fault": None},
+    ]

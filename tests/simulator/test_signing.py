@@ -1,0 +1,70 @@
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+from standardwebhooks.webhooks import Webhook as StandardWebhook
+from svix.webhooks import Webhook as SvixWebhook
+
+from simulator.delivery import signing
+from tests.simulator.stage import SECRET, Stage
+
+
+@pytest.mark.parametrize(
+    ("secret", "message_id", "timestamp", "body", "signature"),
+    [
+        (
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1614265330,
+            b'{"test": 2432232314}',
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        ),
+        (
+            "whsec_plJ3nmyCDGBKInavdOK15jsl",
+            "msg_loFOjxBNrRLzqYUf",
+            1731705121,
+            b'{"event_type":"ping","data":{"success":true}}',
+            "v1,rAvfW3dJ/X/qxhsaXPOyyCGmRKsaKWcsNccKXlIktD0=",
+        ),
+    ],
+)
+def test_signatures_equal_the_published_vectors(
+    secret: str, message_id: str, timestamp: int, body: bytes, signature: str
+) -> None:
+    """Byte for byte."""
+    made = signing.signature_header([secret], message_id=message_id, timestamp=timestamp, body=body)
+
+    assert made == signature
+
+
+async def test_a_delivered_webhook_passes_both_published_verifiers(stage: Stage) -> None:
+    """The svix package under its header names, standardwebhooks under the neutral ones."""
+    stage.clock.now = datetime.now(UTC)
+    await stage.create_user()
+    user = await stage.create_user()
+    await stage.control(f"users/{user['id']}/id-verified")
+    await stage.settle()
+    await stage.turn(webhooks={"header_family": "webhook"})
+    await stage.control(f"users/{user['id']}/id-verified")
+    await stage.settle()
+    svix_request, webhook_request = stage.receiver.requests
+
+    verified = StandardWebhook(SECRET).verify(webhook_request.content, dict(webhook_request.headers))
+    SvixWebhook(SECRET).verify(svix_request.content, dict(svix_request.headers))
+
+    assert verified["event"] == "user.updated.id_verified"
+    assert svix_request.headers["svix-id"].startswith("msg_")
+    assert "webhook-id" not in svix_request.headers
+    assert "svix-id" not in webhook_request.headers
+
+
+@pytest.mark.parametrize("secret", ["", "secret", "whsec_", "whsec_!!!!", "whsec_c2hvcnQ=", "v1,whsec_c2hvcnQ="])
+def test_a_malformed_secret_is_refused(secret: str) -> None:
+    """Before anything is signed with it."""
+    with pytest.raises(signing.SecretError):
+        signing.key(secret)
+
+
+def test_a_new_secret_is_a_good_one() -> None:
+    """24 random bytes, as Svix makes them."""
+    assert len(signing.key(signing.new_secret(Random(1)))) == 24
