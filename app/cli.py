@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -12,9 +13,10 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from app import api, assembly, logs, settings, worker
+from app import api, assembly, doctor, logs, settings, worker
 from app.actions import manage_keys
 from app.errors import GatewayError, InvalidFieldsError
+from app.local import demo, dev
 from app.settings import Settings
 from app.storage import database, migrations
 from app.storage.key_rows import KeyRecord
@@ -49,6 +51,11 @@ def _settings() -> Settings:
     return found
 
 
+def _database_url() -> str | None:
+    url = settings.read(os.environ).database_url
+    return None if url is None else url.get_secret_value()
+
+
 @cli.command("api")
 def run_api(
     host: str = "127.0.0.1",
@@ -71,6 +78,35 @@ def migrate() -> None:
     """Bring the database to this version's schema."""
     asyncio.run(migrations.upgrade(_settings().required_database_url))
     typer.echo(f"The database is at schema {migrations.head()}.")
+
+
+@cli.command("dev")
+def run_dev(port: int = 8000, simulator_port: int = 8900) -> None:
+    """Run everything here: embedded Postgres (unless DATABASE_URL is set), simulator, api, worker."""
+    asyncio.run(dev.run(database_url=_database_url(), api_port=port, simulator_port=simulator_port))
+
+
+@cli.command("demo")
+def run_demo() -> None:
+    """Walk five payees through flows against the simulator, show every event, and say whether all came."""
+    asyncio.run(demo.run(database_url=_database_url()))
+
+
+@cli.command("doctor")
+def run_doctor(
+    url: Annotated[str, typer.Option(help="Where the api listens.")] = "http://127.0.0.1:8000",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Check settings, database, schema, worker, Dots' credentials and a signed webhook."""
+    findings = asyncio.run(doctor.examine(_settings(), url=url.rstrip("/")))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok    ' if finding.is_well else 'FAILED'}  {finding.check:<18} {finding.detail}")
+    if not all(finding.is_well for finding in findings):
+        sys.exit(1)
 
 
 @keys.command("create")

@@ -1,0 +1,137 @@
+"""`dots-gateway doctor`: looks at everything a running gateway needs, and says what to do about what is missing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+import httpx
+from sqlalchemy import text
+
+from app import assembly
+from app.actions.tools import Tools
+from app.dots import signature
+from app.errors import DotsCredentialsError, DotsError, GatewayError
+from app.settings import DEFAULT_APP, Settings
+from app.storage import app_rows, database, migrations, vital_signs
+
+OLDEST_SUPPORTED = 15
+LATE_SECONDS = 120
+ANSWER_SECONDS = 15
+
+
+class FindingError(GatewayError):
+    """Something is not as it should be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one check came to; `detail` says what was seen, or what to do."""
+
+    check: str
+    is_well: bool
+    detail: str
+
+
+async def examine(settings: Settings, *, url: str) -> list[Finding]:
+    """Run every check; `url` is where a running api listens. Raises SettingsError when nothing can be checked."""
+    async with assembly.open_tools(settings) as tools:
+        checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
+            ("settings", lambda: _settings(settings)),
+            ("database", lambda: _database(tools)),
+            ("schema", lambda: _schema(tools)),
+            ("worker", lambda: _worker(tools)),
+        ]
+        for app in tools.clients:
+            checks.append((f"dots {app}", lambda app=app: _dots(tools, app)))  # type: ignore[misc]  # a lambda's default
+            checks.append((f"webhook {app}", lambda app=app: _webhook(tools, settings, app, url)))  # type: ignore[misc]
+        return [await _find(name, check) for name, check in checks]
+
+
+async def _find(name: str, check: Callable[[], Awaitable[str]]) -> Finding:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return Finding(check=name, is_well=True, detail=await check())
+    except GatewayError as error:
+        return Finding(check=name, is_well=False, detail=error.detail)
+    except TimeoutError:
+        return Finding(check=name, is_well=False, detail=f"No answer within {ANSWER_SECONDS} s.")
+
+
+async def _settings(settings: Settings) -> str:
+    secrets = sum(len(assembly.secret_keys(app)) for app in settings.apps.values())
+    return f"{len(settings.apps)} app(s): {', '.join(settings.apps)}; {secrets} webhook secret(s)."
+
+
+async def _database(tools: Tools) -> str:
+    async with database.transaction(tools.engine) as connection:
+        shown = {
+            name: str(await connection.scalar(text(f"SHOW {name}")))
+            for name in ("server_version", "fsync", "synchronous_commit")
+        }
+    if int(shown["server_version"].split(".")[0].split("beta")[0]) < OLDEST_SUPPORTED:
+        raise FindingError(f"Postgres {shown['server_version']} is too old; use {OLDEST_SUPPORTED} or later.")
+    for name in ("fsync", "synchronous_commit"):
+        if shown[name] == "off":
+            raise FindingError(f"{name} is off: a webhook that was acknowledged could be lost in a crash; turn it on.")
+    return f"Postgres {shown['server_version']}, commits are durable."
+
+
+async def _schema(tools: Tools) -> str:
+    await migrations.require_head(tools.engine)
+    return f"At {migrations.head()}."
+
+
+async def _worker(tools: Tools) -> str:
+    now = tools.clock()
+    async with database.transaction(tools.engine) as connection:
+        signs = await vital_signs.take(connection, now=now)
+        paused = await app_rows.paused(connection, now)
+    if paused:
+        raise FindingError(f"Paused, because Dots refuses the credentials: {', '.join(sorted(paused))}.")
+    if signs.oldest_due_seconds > LATE_SECONDS:
+        late = f"{signs.due} due, the oldest for {signs.oldest_due_seconds:.0f} s"
+        raise FindingError(f"{late}: is a worker running, and is Dots well?")
+    return f"{signs.due} due, {signs.failing} failing, {signs.unsequenced} unsequenced, feed at {signs.feed_position}."
+
+
+async def _dots(tools: Tools, app: str) -> str:
+    try:
+        await tools.client(app).list_flows(limit=1)
+    except DotsCredentialsError as error:
+        raise FindingError("Dots refuses the client id and API key; see Dots' dashboard for the right ones.") from error
+    except DotsError as error:
+        raise FindingError(f"{error.detail} Is the API URL right? It ends in /api.") from error
+    return "Dots accepts the credentials."
+
+
+async def _webhook(tools: Tools, settings: Settings, app: str, url: str) -> str:
+    """Send the api a webhook signed with each secret, as Dots would, and see it stored."""
+    path = "/webhooks/dots" if app == DEFAULT_APP else f"/webhooks/dots/{app}"
+    for key in assembly.secret_keys(settings.apps[app]):
+        message_id = f"msg_doctor_{uuid4().hex}"
+        await _send(f"{url}{path}", key, message_id, tools.clock())
+        async with database.transaction(tools.engine) as connection:
+            query = text("SELECT count(*) FROM webhooks WHERE app = :app AND message_id = :id")
+            if not await connection.scalar(query, {"app": app, "id": message_id}):
+                raise FindingError("The api took the test webhook, but stored it elsewhere: it uses another database.")
+    return f"A signed test webhook to {path} was taken and stored."
+
+
+async def _send(url: str, key: bytes, message_id: str, now: datetime) -> None:
+    body = b'{"event":"dots_gateway.doctor"}'
+    timestamp = int(now.timestamp())
+    headers = {
+        "svix-id": message_id,
+        "svix-timestamp": str(timestamp),
+        "svix-signature": signature.sign(key, message_id, timestamp, body),
+        "content-type": "application/json",
+    }
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_SECONDS) as client:
+            response = await client.post(url, content=body, headers=headers)
+    except httpx.HTTPError as error:
+        raise FindingError(f"No api answers at {url}; give its address with --url.") from error
+    if response.status_code != httpx.codes.NO_CONTENT:
+        raise FindingError(f"The api answered {response.status_code}: does it run with the same webhook secrets?")

@@ -1,0 +1,1 @@
+"""Everything that runs the service without Docker: embedded Postgres, dev, demo."""
