@@ -40,6 +40,7 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
             chance=random.random,
             new_uuid=uuid4,
             lease=settings.lease,
+            first_pause=timedelta(seconds=settings.pause_seconds),
             sweeps=_ladder(settings.sweep_seconds, SWEEPS),
             verdict_polls=_ladder(settings.verdict_poll_seconds, VERDICT_POLLS),
         )

@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     refresh_lanes: Annotated[int, Field(ge=1, le=64)] = 4
     refresh_batch: Annotated[int, Field(ge=1, le=100)] = 8
     lease_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    pause_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     sweep_seconds: Seconds = [60, 300, 1800, 7200]
     verdict_poll_seconds: Seconds = [60, 300, 1800, 7200]
 

@@ -23,8 +23,6 @@ WAITING_LIMIT = 2000
 WAITING_LIMIT_BYTES = 64 * 1024 * 1024
 BATCH_LIMIT = 256
 BATCH_LIMIT_BYTES = 16 * 1024 * 1024
-# Dots (Svix) waits 15 s for an answer; one that comes later counts as none.
-ANSWER_SECONDS = 12.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +48,7 @@ class WebhookReceiver:
         self._is_waiting = asyncio.Event()
 
     async def receive(self, app: str, attestation: Attestation, body: bytes, *, received_at: datetime) -> None:
-        """Return once the webhook is stored for good.
+        """Return once the webhook is stored for good; a caller that gives up waiting may cancel.
 
         Raises OverloadedError (nothing was stored) or DatabaseUnavailableError (it may have been; a repeat does
         no harm).
@@ -64,11 +62,7 @@ class WebhookReceiver:
         self._line.append(waiting)
         self._line_bytes += len(body)
         self._is_waiting.set()
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await waiting.is_stored
-        except TimeoutError as error:
-            raise DatabaseUnavailableError from error
+        await waiting.is_stored
 
     async def run(self) -> NoReturn:
         """Write batch after batch, for ever."""

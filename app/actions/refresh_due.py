@@ -27,9 +27,8 @@ from app.storage.sync_rows import Claim
 
 log = structlog.get_logger()
 
-# An app whose credentials Dots refuses is tried again after 1, 2, 4, 8, then every 15 minutes.
-_FIRST_PAUSE = timedelta(minutes=1)
-_LONGEST_PAUSE = timedelta(minutes=15)
+# An app whose credentials Dots refuses is tried again after a pause that doubles, up to so many times the first.
+_LONGEST_PAUSE = 15
 _THROTTLED_PAUSE = timedelta(seconds=5)
 
 
@@ -160,7 +159,7 @@ async def _give_back(tools: Tools, claim: Claim, error: DotsError) -> NoReturn:
     code = error.code
     async with database.transaction(tools.engine) as connection:
         if isinstance(error, DotsCredentialsError):
-            pause = min(_FIRST_PAUSE * 2 ** min(claim.app_pauses, 8), _LONGEST_PAUSE)
+            pause = tools.first_pause * min(2 ** min(claim.app_pauses, 8), _LONGEST_PAUSE)
             await app_rows.pause(connection, subject.app, until=now + pause)
             await sync_rows.release(connection, claim)
         elif isinstance(error, DotsThrottledError):

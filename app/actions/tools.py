@@ -26,6 +26,7 @@ class Tools:
     chance: Callable[[], float]
     new_uuid: Callable[[], UUID]
     lease: timedelta
+    first_pause: timedelta
     sweeps: Ladder
     verdict_polls: Ladder
 

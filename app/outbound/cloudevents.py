@@ -20,7 +20,7 @@ def envelope(event: EventRecord) -> dict[str, Any]:
         "subject": event.subject,
         "time": event.occurred_at.isoformat().replace("+00:00", "Z"),
         "datacontenttype": "application/json",
-        "dataschema": f"/schemas/{name}/v1.json",
+        "dataschema": f"urn:dots-gateway:schemas/{name}/v1.json",
         "sequence": str(event.sequence),
         "data": event.data,
     }

@@ -9,11 +9,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
+from starlette.types import Receive, Scope, Send
 
 from app.actions.tools import Tools
 from app.web import access, error_responses, event_routes, flow_routes, health_routes, webhook_routes
 from app.web.gateway import Gateway
 from app.web.request_log import RequestLog
+from app.web.webhook_routes import WebhookDoor
 
 BODY_LIMIT_BYTES = 1024 * 1024
 
@@ -46,6 +48,17 @@ _PROBLEM: dict[str, Any] = {
 }
 
 
+class Api(FastAPI):
+    """FastAPI, with Dots' webhooks going past it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve webhooks by their own door, and everything else as FastAPI does."""
+        if scope["type"] == "http" and scope["path"].startswith(webhook_routes.PREFIX):
+            await self.state.webhook_door(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
     """The application over a gateway; its lifespan runs the receiver's writer, the hints and the feed's watch."""
     routers = [flow_routes.router, event_routes.router, health_routes.live_router, health_routes.ready_router]
@@ -64,7 +77,7 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    app = FastAPI(
+    app = Api(
         title="dots-gateway",
         version="1",
         description=_DESCRIPTION,
@@ -75,8 +88,8 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
         telemetry=_NO_TELEMETRY,
     )
     app.state.gateway, app.state.tools = gateway, gateway.tools
+    app.state.webhook_door = WebhookDoor(gateway)
     error_responses.install(app)
-    app.router.routes.extend(webhook_routes.ROUTES)
     for router in routers:
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way

@@ -1,4 +1,4 @@
-"""One line and one measurement a request; webhooks are counted where they are stored."""
+"""One line and one measurement a request of the API; webhooks are counted at their own door."""
 
 import time
 from typing import Any
@@ -10,7 +10,7 @@ from app.telemetry import Telemetry
 
 log = structlog.get_logger()
 
-_QUIET = ("/livez", "/readyz", "/metrics", "/webhooks/")
+_QUIET = ("/livez", "/readyz", "/metrics")
 
 
 class RequestLog:

@@ -214,8 +214,9 @@ def test_filed_lines_begin_anew(tmp_path: Path) -> None:
     assert (tmp_path / "api.log").read_text() == "one\ntwo\n"
 
 
+# Whoever runs the tests in the background has SIGINT ignored, and children inherit that.
 SUPERVISE_TWO = """
-import asyncio, sys
+import asyncio, signal, sys
 from app.local.child import Command
 from app.local.processes import supervising
 
@@ -226,6 +227,8 @@ async def main():
             print(await supervisor.start(Command(name=name, arguments=arguments)), flush=True)
         await supervisor.watch(asyncio.Event().wait())
 
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.default_int_handler)
 asyncio.run(main())
 """
 
@@ -238,7 +241,10 @@ def test_no_child_outlives_a_signal(number: signal.Signals) -> None:
         pids = [int(supervisor.stdout.readline()) for _ in range(2)]
 
         supervisor.send_signal(number)
-        status = supervisor.wait(SOON.total_seconds())
+        try:
+            status = supervisor.wait(SOON.total_seconds())
+        finally:
+            supervisor.kill()
 
     assert status == (-number if number == signal.SIGKILL else 128 + number)
     assert all_end(*pids)
