@@ -1,0 +1,74 @@
+# Every command of this project; `make help` lists them. A fresh machine needs Python 3.11 or newer, and make.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest -n $(WORKERS)
+COVERAGE := --cov=app --cov=simulator --cov-branch --cov-report=term:skip-covered --cov-fail-under=85
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-header --no-emit-index-url --no-emit-find-links
+# Further arguments for pytest, the bench, dev and demo: make unit ARGS="-k feed".
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help install demo dev test check lint format types unit browser bench lock hooks clean
+
+help: ## List these targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+install: $(INSTALLED) ## Make .venv from requirements-dev.lock
+
+$(INSTALLED): requirements-dev.lock pyproject.toml scripts/make_venv.sh
+	scripts/make_venv.sh $(VENV)
+	@touch $@
+
+demo: install ## Walk five payees through flows, against the simulator, and show every event
+	$(BIN)/dots-gateway demo $(ARGS)
+
+dev: install ## Run the whole service here: embedded Postgres, simulator, api, worker
+	$(BIN)/dots-gateway dev $(ARGS)
+
+test: browser check ## Everything: installs what is missing, then `check`
+
+check: lint types ## The quality tools, then the whole test suite with branch coverage
+	$(PYTEST) $(COVERAGE) $(ARGS)
+
+lint: install ## Format, lint rules, floors, dependencies, locks, Dockerfile, compose file
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	scripts/check_locks.sh
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+format: install ## Format, and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: install ## mypy --strict
+	$(BIN)/mypy
+
+unit: install ## Only the fast tests: no journeys, no faults, no browser
+	$(PYTEST) --ignore=tests/journeys --ignore=tests/faults --ignore=tests/browser $(ARGS)
+
+browser: install ## Install Chromium for the browser tests where there is none
+	scripts/need_chromium.sh $(BIN)/playwright
+
+bench: install ## Measure acknowledged webhooks per second beside a plain receiver
+	$(BIN)/python bench/run.py $(ARGS)
+
+lock: install ## Make all locks anew from pyproject.toml, keeping the pins that still fit
+	$(COMPILE) pyproject.toml --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra dev --group dev --output-file requirements-dev.lock
+	echo hatchling | $(COMPILE) - --constraints requirements-dev.lock --output-file requirements-build.lock
+	scripts/check_locks.sh
+
+hooks: install ## Run the fast checks before each commit
+	$(BIN)/pre-commit install
+
+clean: ## Remove .venv, caches and the data of `make dev`
+	rm -rf $(VENV) .dev .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -type d -name __pycache__ -prune -exec rm -rf {} +
