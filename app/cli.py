@@ -22,7 +22,9 @@ from app.storage import database, migrations
 from app.storage.key_rows import KeyRecord
 
 cli = typer.Typer(
-    help="Create Dots flows over plain HTTP, and learn reliably what your payees did.", no_args_is_help=True
+    help="Create Dots flows over plain HTTP, and learn reliably what your payees did.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # They would print local variables, and secrets among them.
 )
 keys = typer.Typer(help="API keys: create, list, revoke.", no_args_is_help=True)
 cli.add_typer(keys, name="keys")

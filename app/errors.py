@@ -31,7 +31,7 @@ class SchemaVersionError(GatewayError):
 
 
 class DatabaseUnavailableError(GatewayError):
-    """The database did not answer in time; nothing was stored, try again."""
+    """The database does not serve us now; try again."""
 
 
 class OverloadedError(GatewayError):

@@ -14,7 +14,7 @@ from app.flows.progress import Growth
 from app.flows.snapshots import FlowSnapshot, UserSnapshot
 from app.flows.steps import BACKGROUND_CHECK, ID_VERIFICATION
 from app.flows.subjects import Subject
-from app.storage import event_rows, flow_rows, sync_rows, user_rows
+from app.storage import event_rows, flow_rows, user_rows
 from app.storage.flow_rows import FlowRecord
 from app.storage.sync_rows import DueBy
 from app.storage.user_rows import UserRecord
@@ -24,10 +24,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """What a snapshot came to: how many events, and how old what is still open is waited for (None: nothing)."""
+    """What a snapshot came to.
+
+    `waiting_since` is when what is still open began (None: nothing is); `also_due` is who else to ask about now. It
+    is the caller's to mark, after its own sync row: those rows are locked in the order of their keys.
+    """
 
     events_added: int
     waiting_since: datetime | None
+    also_due: Subject | None = None
 
 
 async def apply_flow(
@@ -48,12 +53,16 @@ async def apply_flow(
         events_added=len(fresh),
     )
     await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
-    await _look_after_user(connection, app, growth, now=now, due_by=discovered_by)
+    also_due = await _note_submission(connection, app, growth, now=now)
     if growth.missing_again:
         tools.telemetry.anomalies.labels(app).inc()
         log.warning("dots took completed steps back", app=app, flow_id=snapshot.id, steps=growth.missing_again)
     tools.telemetry.appended.labels(app).inc(len(fresh))
-    return Applied(events_added=len(fresh), waiting_since=None if growth.progress.is_complete else known.created_at)
+    return Applied(
+        events_added=len(fresh),
+        waiting_since=None if growth.progress.is_complete else known.created_at,
+        also_due=also_due,
+    )
 
 
 async def apply_user(connection: AsyncConnection, tools: Tools, subject: Subject, snapshot: UserSnapshot) -> Applied:
@@ -121,18 +130,15 @@ def _user_events(known: UserRecord, change: verdict.Change, now: datetime) -> li
     return fresh
 
 
-async def _look_after_user(
-    connection: AsyncConnection, app: str, growth: Growth, *, now: datetime, due_by: DueBy
-) -> None:
-    """What was handed in is decided on the user, later: remember that, and look at the user now."""
+async def _note_submission(connection: AsyncConnection, app: str, growth: Growth, *, now: datetime) -> Subject | None:
+    """What was handed in is decided on the user, later: remember that, and return the user to look at."""
     is_check = BACKGROUND_CHECK in growth.newly_completed
     is_id = ID_VERIFICATION in growth.newly_completed
     user_id = growth.progress.user_id
     if user_id is None or not (is_check or is_id):
-        return
+        return None
     await user_rows.note_submission(connection, app, user_id, now=now, is_check=is_check, is_id=is_id)
-    subject = Subject(app=app, kind="user", id=user_id)
-    await sync_rows.mark_due(connection, [subject], due_at=now, due_by=due_by)
+    return Subject(app=app, kind="user", id=user_id)
 
 
 def _waiting_since(known: UserRecord, change: verdict.Change, now: datetime) -> datetime | None:

@@ -97,7 +97,7 @@ async def _take_up(tools: Tools, intent: Intent) -> Created | Intent:
         if earlier.fingerprint != intent.fingerprint:
             raise IdempotencyKeyReusedError
         if earlier.status == "failed" and earlier.answer is None:
-            if not await creation_rows.begin_again(connection, earlier.ref, now=tools.clock()):
+            if not await creation_rows.begin_again(connection, earlier.ref, intent.request, now=tools.clock()):
                 raise CreationRunningError
             return replace(intent, ref=earlier.ref)
         if earlier.status == "creating":
@@ -156,6 +156,8 @@ async def _settle(tools: Tools, intent: Intent, snapshot: FlowSnapshot) -> FlowR
         since = applied.waiting_since
         due_at = since and schedule.next_look(tools.sweeps, since=since, now=tools.clock())
         await sync_rows.schedule(connection, subject, due_at=due_at, due_by="sweep")
+        if applied.also_due:
+            await sync_rows.mark_due(connection, [applied.also_due], due_at=tools.clock(), due_by="create")
         flow = await flow_rows.lock(connection, intent.app, snapshot.id)
         if flow is None:  # It was saved two statements ago.
             raise LookupError(snapshot.id)

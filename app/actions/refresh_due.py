@@ -130,6 +130,8 @@ async def _apply(tools: Tools, claim: Claim, snapshot: FlowSnapshot | UserSnapsh
         if not await sync_rows.settle(connection, claim, next_due_at=next_due_at):
             _count(tools, claim, "fenced")
             raise FencedError
+        if applied.also_due:
+            await sync_rows.mark_due(connection, [applied.also_due], due_at=tools.clock(), due_by=claim.due_by)
         if claim.app_pauses:
             await app_rows.resume(connection, claim.subject.app)
     _tell(tools, claim, applied, outcome)
@@ -139,7 +141,8 @@ def _tell(tools: Tools, claim: Claim, applied: Applied, outcome: str) -> None:
     _count(tools, claim, outcome)
     if applied.events_added:
         tools.hints.give(hints.APPENDED)
-        tools.hints.give(hints.DUE)  # A flow's growth may have made its user due.
+    if applied.also_due:
+        tools.hints.give(hints.DUE)
     if claim.app_pauses:
         log.info("dots accepts the credentials again", app=claim.subject.app)
     log.info(

@@ -5,7 +5,6 @@ import asyncio
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.errors import DatabaseUnavailableError
 from app.storage import database, event_rows, hints
 from app.storage.hints import Hints
 
@@ -53,8 +52,8 @@ class FeedWatch:
                 async with database.transaction(self._engine) as connection:
                     position = (await event_rows.state(connection)).last_position
                 self._note(position)
-            except DatabaseUnavailableError as error:
-                log.warning("feed not watched", error=error.code)
+            except Exception as error:  # noqa: BLE001  # Readers wait for this loop; it looks again in a second.
+                log.warning("feed not watched", error=type(error).__name__)
             await hints.wait(hint, at_most_seconds=POLL_SECONDS)
 
     def _note(self, position: int) -> None:

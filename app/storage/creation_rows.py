@@ -81,12 +81,12 @@ async def find(connection: AsyncConnection, *, caller: str, idempotency_key: str
     return Creation(ref=row.ref, status=row.status, fingerprint=row.fingerprint, answer=row.answer)
 
 
-async def begin_again(connection: AsyncConnection, ref: UUID, *, now: datetime) -> bool:
+async def begin_again(connection: AsyncConnection, ref: UUID, request: dict[str, Any], *, now: datetime) -> bool:
     """Take up a creation that failed in a way that may pass; False when somebody else was quicker."""
     result = await connection.execute(
         update(flows)
         .where(flows.c.ref == ref, flows.c.status == "failed", flows.c.answer.is_(None))
-        .values(status="creating", attempted_at=now)
+        .values(status="creating", attempted_at=now, request=request)
     )
     return result.rowcount == 1
 

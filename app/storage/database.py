@@ -1,7 +1,7 @@
 """The connection to Postgres: how it is opened, what limits every connection has, what its failures are called."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -23,9 +23,9 @@ _SERVER_SETTINGS = {
     "idle_in_transaction_session_timeout": "30000",
 }
 
-# SQLSTATE classes that say "not now" rather than "never": connection, transaction rollback, resources,
-# operator intervention, system error; and 55P03, lock not available.
-_PASSING_CLASSES = ("08", "40", "53", "57", "58", "55")
+# SQLSTATE classes that speak of the server and our way to it, not of a statement: connection, authorization, no such
+# database, transaction rollback, resources, lock not available, operator intervention, system error.
+_PASSING_CLASSES = ("08", "28", "3D", "40", "53", "55", "57", "58")
 
 
 def parse_url(database_url: str) -> URL:
@@ -67,15 +67,27 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises DatabaseUnavailableError when Postgres cannot be asked now; a retry helps, and has to reckon with the
     commit having happened.
     """
-    try:
+    with failures_named():
         async with engine.begin() as connection:
             yield connection
-    except (OSError, TimeoutError, PoolTimeoutError, InterfaceError, OperationalError) as error:
-        raise DatabaseUnavailableError from error
+
+
+@contextmanager
+def failures_named() -> Iterator[None]:
+    """Turn whatever says "not now" into a DatabaseUnavailableError; what is a bug stays what it is."""
+    try:
+        yield
+    except (OSError, TimeoutError, PoolTimeoutError) as error:
+        raise _unavailable(error) from error
     except DBAPIError as error:
-        if error.connection_invalidated or _is_passing(error):
-            raise DatabaseUnavailableError from error
+        if error.connection_invalidated or isinstance(error, InterfaceError | OperationalError) or _is_passing(error):
+            raise _unavailable((error.orig and error.orig.__cause__) or error) from error
         raise
+
+
+def _unavailable(cause: BaseException) -> DatabaseUnavailableError:
+    """Our error, with the name of theirs: it tells an operator a wrong password from a server that is away."""
+    return DatabaseUnavailableError(f"{DatabaseUnavailableError.__doc__} ({type(cause).__name__})")
 
 
 def _is_passing(error: DBAPIError) -> bool:

@@ -58,7 +58,7 @@ class Hints:
                 async with self._engine.begin() as connection:
                     for channel in sorted(channels):
                         await connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": channel})
-            except (OSError, TimeoutError, SQLAlchemyError) as error:
+            except Exception as error:  # noqa: BLE001  # A hint is never worth more than the one who gives it.
                 log.debug("hint not sent", error=type(error).__name__)
             # A NOTIFY takes a lock on the whole database at commit: at most fifty a second from each process.
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -67,7 +67,7 @@ class Hints:
         while True:
             try:
                 await self._listen()
-            except (OSError, TimeoutError, SQLAlchemyError) as error:
+            except Exception as error:  # noqa: BLE001  # Whatever it is, polling goes on, and so does trying.
                 log.warning("not listening for hints, polling only", error=type(error).__name__)
             await asyncio.sleep(_RECONNECT_SECONDS)
 

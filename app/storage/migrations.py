@@ -23,8 +23,12 @@ def _config(database_url: str) -> Config:
 
 
 async def upgrade(database_url: str, revision: str = "head") -> None:
-    """Migrate the database up to `revision`. Two at once wait for each other. Raises SettingsError."""
-    await asyncio.to_thread(command.upgrade, _config(database_url), revision)
+    """Migrate the database up to `revision`. Two at once wait for each other.
+
+    Raises SettingsError, DatabaseUnavailableError.
+    """
+    with database.failures_named():
+        await asyncio.to_thread(command.upgrade, _config(database_url), revision)
 
 
 async def downgrade(database_url: str, revision: str) -> None:

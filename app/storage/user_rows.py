@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,7 +33,7 @@ async def find(connection: AsyncConnection, user_id: str) -> UserRecord | None:
 async def note_submission(
     connection: AsyncConnection, app: str, user_id: str, *, now: datetime, is_check: bool, is_id: bool
 ) -> None:
-    """Note that a background check or an ID was handed in, adding the user when unknown."""
+    """Note that a background check or an ID was handed in (again), adding the user when unknown."""
     statement = insert(users).values(
         app=app,
         id=user_id,
@@ -43,14 +43,14 @@ async def note_submission(
         id_submitted_at=now if is_id else None,
     )
     fresh = statement.excluded
-    verdict = func.replace(users.c.verdict, Verdict.NONE, fresh.verdict)
+    verdict = case((users.c.verdict == Verdict.NONE, fresh.verdict), else_=users.c.verdict)
     await connection.execute(
         statement.on_conflict_do_update(
             index_elements=["app", "id"],
             set_={
                 "verdict": verdict,
-                "check_submitted_at": func.coalesce(users.c.check_submitted_at, fresh.check_submitted_at),
-                "id_submitted_at": func.coalesce(users.c.id_submitted_at, fresh.id_submitted_at),
+                "check_submitted_at": func.coalesce(fresh.check_submitted_at, users.c.check_submitted_at),
+                "id_submitted_at": func.coalesce(fresh.id_submitted_at, users.c.id_submitted_at),
             },
         )
     )

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.types import Receive, Scope, Send
 
 from app.actions.tools import Tools
+from app.errors import BodyTooLargeError
 from app.web import access, error_responses, event_routes, flow_routes, health_routes, webhook_routes
 from app.web.gateway import Gateway
 from app.web.request_log import RequestLog
@@ -55,8 +56,17 @@ class Api(FastAPI):
         """Serve webhooks by their own door, and everything else as FastAPI does."""
         if scope["type"] == "http" and scope["path"].startswith(webhook_routes.PREFIX):
             await self.state.webhook_door(scope, receive, send)
+        elif scope["type"] == "http" and _announced_bytes(scope) > BODY_LIMIT_BYTES:
+            # FastAPI refuses it too, but as plain text that no exception handler gets to see.
+            await error_responses.respond(BodyTooLargeError())(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+
+def _announced_bytes(scope: Scope) -> int:
+    """The length of the body as its header has it; 0 when it is not announced, or not in digits."""
+    text = dict(scope["headers"]).get(b"content-length", b"")
+    return int(text[:20]) if text.isdigit() else 0
 
 
 def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:

@@ -3,12 +3,12 @@
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 
 from app.actions import audit_reads, read_flows, refresh_due
 from app.actions.create_flow import create_flow
@@ -27,6 +27,27 @@ router = APIRouter(prefix="/v1", tags=["flows"])
 WRITE = "flows:write"
 Reader = Annotated[KeyRecord, Depends(RequiredScope("flows:read"))]
 Writer = Annotated[KeyRecord, Depends(RequiredScope(WRITE))]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """The moment in UTC. Raises ValueError for one at the calendar's end, which its zone puts beyond."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is outside the years 1 to 9999") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie in the years 1 to 9999, in UTC too") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -62,8 +83,8 @@ async def list_all(
     status: Literal["creating", "open", "completed", "failed"] | None = None,
     step: Annotated[Text | None, Query(description="Open flows in which this step is still pending.")] = None,
     app: Text | None = None,
-    created_from: AwareDatetime | None = None,
-    created_before: AwareDatetime | None = None,
+    created_from: Moment | None = None,
+    created_before: Moment | None = None,
     after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> FlowPage:
@@ -146,9 +167,9 @@ def _place(flow: FlowRecord) -> str:
 def _parse_place(text: str) -> tuple[datetime, UUID]:
     try:
         created_at, ref = json.loads(base64.b64decode(text, altchars=b"-_", validate=True))
-        place = datetime.fromisoformat(created_at), UUID(ref)
+        moment = datetime.fromisoformat(created_at)
+        if moment.tzinfo is None:
+            raise InvalidCursorError
+        return _in_utc(moment), UUID(ref)
     except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError):
         raise InvalidCursorError from None
-    if place[0].tzinfo is None:
-        raise InvalidCursorError
-    return place

@@ -10,6 +10,7 @@ from app.telemetry import Telemetry
 
 log = structlog.get_logger()
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET = ("/livez", "/readyz", "/metrics")
 
 
@@ -40,9 +41,13 @@ class RequestLog:
         finally:
             seconds = time.perf_counter() - began
             route = _template(scope)
-            self._telemetry.http.labels(scope["method"], route, status).observe(seconds)
+            self._telemetry.http.labels(_known(scope["method"]), route, status).observe(seconds)
             log.info(
-                "request", method=scope["method"], route=route, status=status, milliseconds=round(seconds * 1000, 1)
+                "request",
+                method=_known(scope["method"]),
+                route=route,
+                status=status,
+                milliseconds=round(seconds * 1000, 1),
             )
 
 
@@ -50,3 +55,8 @@ def _template(scope: dict[str, Any] | Scope) -> str:
     """The route as written (`/v1/flows/{flow_id}`), or `other` for paths that are none of ours."""
     template = getattr(scope.get("route"), "path", None)
     return template if isinstance(template, str) else "other"
+
+
+def _known(method: str) -> str:
+    """The method, or `other`: anybody may send one of their own, and each would be a time series for ever."""
+    return method if method in _METHODS else "other"
