@@ -38,16 +38,6 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-
-
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must lie in the years 1 to 9999, in UTC too") from None
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
