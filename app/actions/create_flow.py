@@ -13,6 +13,7 @@ from app.dots import wire
 from app.errors import (
     CreationOutcomeUnknownError,
     CreationRunningError,
+    DatabaseUnavailableError,
     DotsCredentialsError,
     DotsError,
     DotsNotFoundError,
@@ -131,7 +132,11 @@ async def _create_at_dots(tools: Tools, intent: Intent) -> FlowRecord:
             await _fail(tools, intent, answer=None)
             raise
         raise CreationOutcomeUnknownError from error
-    return await _settle(tools, intent, snapshot)
+    try:
+        return await _settle(tools, intent, snapshot)
+    except DatabaseUnavailableError as error:
+        # Dots has made the flow: "try again" would make a second one for a caller without an Idempotency-Key.
+        raise CreationOutcomeUnknownError from error
 
 
 def _body(intent: Intent) -> dict[str, Any]:

@@ -164,6 +164,7 @@ async def _give_back(tools: Tools, claim: Claim, error: DotsError) -> NoReturn:
         if isinstance(error, DotsCredentialsError):
             pause = tools.first_pause * min(2 ** min(claim.app_pauses, 8), _LONGEST_PAUSE)
             await app_rows.pause(connection, subject.app, until=now + pause)
+            log.error("app paused: dots refuses its credentials", app=subject.app, until=(now + pause).isoformat())
             await sync_rows.release(connection, claim)
         elif isinstance(error, DotsThrottledError):
             await app_rows.hold_off(connection, subject.app, until=now + (error.retry_after or _THROTTLED_PAUSE))

@@ -14,6 +14,8 @@ METADATA_KEYS_LIMIT = 49
 METADATA_KEY_LIMIT_CHARACTERS = 40
 METADATA_VALUE_LIMIT_CHARACTERS = 500
 RESERVED_PREFIX = "dots_gateway_"
+# Whoever copies or writes JSON does so level by level, and Python's stack ends long before a body of 1 MiB does.
+NESTING_LIMIT = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +72,22 @@ def _check_metadata(metadata: object) -> list[FieldProblem]:
 
 
 def is_storable(value: object) -> bool:
-    """Whether Postgres can keep the value. Python reads JSON that it cannot: NUL, half characters, NaN."""
+    """Whether Postgres can keep the value. Python reads JSON that it cannot: NUL, half characters, NaN, any depth."""
+    if not _is_shallow(value):
+        return False
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         text.encode()
-    except (ValueError, RecursionError):  # A half of a surrogate pair is a UnicodeEncodeError, which is a ValueError.
+    except ValueError:  # Half of a surrogate pair is a UnicodeEncodeError, which is a ValueError.
         return False
     return "\\u0000" not in text.replace("\\\\", "")
+
+
+def _is_shallow(value: object) -> bool:
+    layer = [value]
+    for _ in range(NESTING_LIMIT):
+        containers = [item for item in layer if isinstance(item, dict | list)]
+        layer = [inner for item in containers for inner in (item.values() if isinstance(item, dict) else item)]
+        if not layer:
+            return True
+    return False

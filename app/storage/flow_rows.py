@@ -1,13 +1,12 @@
 """Flows as we know them: found, listed, locked and saved, always together with their steps."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Row, Select, func, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.flow_request import is_storable
@@ -22,8 +21,8 @@ class StepRecord:
     """A step of a flow; the two last fields are None while it is pending."""
 
     name: str
-    completed_at: datetime | None = None
-    discovered_by: DueBy | None = None
+    completed_at: datetime | None
+    discovered_by: DueBy | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +69,17 @@ class FlowFilter:
     created_before: datetime | None = None
 
 
-_FIELDS = [flows.c[name] for name in FlowRecord.__dataclass_fields__ if name != "steps"]
+def _in_order(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column of a flow's steps as an array, so that a flow and its steps are one row and one statement."""
+    steps = select(column).where(flow_steps.c.flow_ref == flows.c.ref).order_by(flow_steps.c.position)
+    return func.array(steps.scalar_subquery(), type_=ARRAY(column.type))
+
+
+_STEP_FIELDS = tuple(StepRecord.__dataclass_fields__)
+_FIELDS = [
+    *(flows.c[name] for name in FlowRecord.__dataclass_fields__ if name != "steps"),
+    *(_in_order(flow_steps.c[name]).label(f"step_{name}") for name in _STEP_FIELDS),
+]
 
 
 async def find(connection: AsyncConnection, flow_id: str) -> FlowRecord | None:
@@ -98,7 +107,7 @@ async def page(
         query = query.where(flows.c.created_at < wanted.created_before)
     if before is not None:
         query = query.where(tuple_(flows.c.created_at, flows.c.ref) < tuple_(*before))
-    return await _with_steps(connection, (await connection.execute(query)).all())
+    return [_record(row) for row in await connection.execute(query)]
 
 
 async def lock(connection: AsyncConnection, app: str, flow_id: str) -> FlowRecord | None:
@@ -160,47 +169,39 @@ async def save(
         )
     )
     names = list(dict.fromkeys(progress.steps + progress.completed))
-    if not names:
-        return
-    statement = insert(flow_steps).values(
-        [
-            {
-                "flow_ref": known.ref,
-                "name": name,
-                "position": position,
-                "completed_at": now if name in progress.completed else None,
-                "discovered_by": discovered_by if name in progress.completed else None,
-            }
-            for position, name in enumerate(names)
-        ]
-    )
     await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["flow_ref", "name"],
-            set_={
-                "position": statement.excluded.position,
-                "completed_at": func.coalesce(flow_steps.c.completed_at, statement.excluded.completed_at),
-                "discovered_by": func.coalesce(flow_steps.c.discovered_by, statement.excluded.discovered_by),
-            },
-        )
+        _SAVE_STEPS,
+        {
+            "ref": known.ref,
+            "names": names,
+            "are_completed": [name in progress.completed for name in names],
+            "now": now,
+            "discovered_by": discovered_by,
+        },
     )
 
 
 async def _one(connection: AsyncConnection, query: Select[Any]) -> FlowRecord | None:
-    found = await _with_steps(connection, (await connection.execute(query)).all())
-    return found[0] if found else None
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else _record(row)
 
 
-async def _with_steps(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[FlowRecord]:
-    steps = await _steps(connection, [row.ref for row in rows])
-    return [FlowRecord(**row._mapping, steps=tuple(steps.get(row.ref, ()))) for row in rows]  # noqa: SLF001  # SQLAlchemy's documented name
+def _record(row: Row[Any]) -> FlowRecord:
+    fields = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's documented name
+    columns = [fields.pop(f"step_{name}") for name in _STEP_FIELDS]
+    steps = tuple(StepRecord(**dict(zip(_STEP_FIELDS, step, strict=True))) for step in zip(*columns, strict=True))
+    return FlowRecord(**fields, steps=steps)
 
 
-async def _steps(connection: AsyncConnection, refs: Iterable[UUID]) -> dict[UUID, list[StepRecord]]:
-    columns = (flow_steps.c.flow_ref, flow_steps.c.name, flow_steps.c.completed_at, flow_steps.c.discovered_by)
-    query = select(*columns).where(flow_steps.c.flow_ref.in_(list(refs))).order_by(flow_steps.c.position)
-    found: dict[UUID, list[StepRecord]] = {}
-    for ref, name, completed_at, discovered_by in await connection.execute(query):
-        step = StepRecord(name=name, completed_at=completed_at, discovered_by=discovered_by)
-        found.setdefault(ref, []).append(step)
-    return found
+_SAVE_STEPS = text("""
+    INSERT INTO flow_steps AS s (flow_ref, name, position, completed_at, discovered_by)
+    SELECT :ref, name, place - 1, CASE WHEN is_completed THEN CAST(:now AS timestamptz) END,
+        CASE WHEN is_completed THEN CAST(:discovered_by AS text) END
+    FROM unnest(CAST(:names AS text[]), CAST(:are_completed AS bool[]))
+        WITH ORDINALITY AS step (name, is_completed, place)
+    ON CONFLICT (flow_ref, name) DO UPDATE
+    SET position = excluded.position,
+        completed_at = COALESCE(s.completed_at, excluded.completed_at),
+        discovered_by = COALESCE(s.discovered_by, excluded.discovered_by)
+    WHERE s.position <> excluded.position OR (s.completed_at IS NULL AND excluded.completed_at IS NOT NULL)
+""")
