@@ -1,0 +1,72 @@
+"""What a bench run measured, and how it is printed."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.load import LoadResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One receiver under load once; `stored_once` counts its acknowledged webhooks that are one row each."""
+
+    receiver: str
+    number: int
+    load: LoadResult
+    stored_once: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """One receiver over all rounds: medians, and the spread of the rates."""
+
+    receiver: str
+    acknowledged: int
+    stored_once: int
+    per_second: float
+    per_second_lowest: float
+    per_second_highest: float
+    p50_milliseconds: float
+    p99_milliseconds: float
+
+
+def figures_of(receiver: str, played: Sequence[Round]) -> Figures:
+    """Sum up the rounds of one receiver, of which there is at least one."""
+    rounds = [each for each in played if each.receiver == receiver]
+    loads = [each.load for each in rounds]
+    rates = [load.acknowledged / load.seconds for load in loads]
+    return Figures(
+        receiver=receiver,
+        acknowledged=sum(load.acknowledged for load in loads),
+        stored_once=sum(each.stored_once for each in rounds),
+        per_second=statistics.median(rates),
+        per_second_lowest=min(rates),
+        per_second_highest=max(rates),
+        p50_milliseconds=statistics.median(load.p50_milliseconds for load in loads),
+        p99_milliseconds=statistics.median(load.p99_milliseconds for load in loads),
+    )
+
+
+def ratios(baseline: str, compared: str, played: Sequence[Round]) -> list[float]:
+    """Return, for each round, how many times the baseline's rate the other receiver had in that same round.
+
+    Within a round both meet the same machine; other work on it moves the rates of a whole run far apart.
+    """
+    rates = {(each.receiver, each.number): each.load.acknowledged / each.load.seconds for each in played}
+    numbers = sorted({each.number for each in played})
+    return [rates[compared, number] / rates[baseline, number] for number in numbers]
+
+
+def table(figures: Sequence[Figures]) -> str:
+    """Return a Markdown table, one row a receiver, ready for `bench/README.md`."""
+    lines = [
+        "| receiver | acknowledged/s, median (min to max) | p50 ms | p99 ms | acknowledged | stored exactly once |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {each.receiver} | {each.per_second:,.0f} ({each.per_second_lowest:,.0f} to {each.per_second_highest:,.0f}) "
+        f"| {each.p50_milliseconds:.1f} | {each.p99_milliseconds:.1f} | {each.acknowledged:,} | {each.stored_once:,} |"
+        for each in figures
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,178 @@
+"""`make bench`: the service's webhook receiver beside a plain one, same load, same Postgres, same run."""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import secrets
+import statistics
+import sys
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.local import embedded_postgres
+from bench.databases import (
+    NotComparableError,
+    count_stored_once,
+    durable_version,
+    empty_database,
+    settle,
+)
+from bench.figures import Round, figures_of, ratios, table
+from bench.load import LoadResult
+from bench.receivers import Receiver, gateway, plain_receiver, running
+
+# Below the checkout, not in the temporary directory: that one may be memory, where fsync costs nothing.
+DIRECTORY = Path(__file__).parent.parent / ".dev" / "bench"
+RESULTS = DIRECTORY / "latest.json"
+WARM_UP_SECONDS = 2.0
+# What a load run may take beyond its sending time: signing before, the last answers after.
+LOAD_OVERHEAD_SECONDS = 45.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """How each receiver is loaded."""
+
+    connections: int
+    seconds: float
+    secret: str
+
+
+async def send(load: Load, *, port: int, seconds: float, prefix: str) -> tuple[LoadResult, list[str]]:
+    """Run the load generator in its own process; returns what it saw and the acknowledged message ids."""
+    ids_path = DIRECTORY / "acknowledged-ids"
+    options = {
+        "--port": port,
+        "--connections": load.connections,
+        "--seconds": seconds,
+        "--prefix": prefix,
+        "--acknowledged-ids": ids_path,
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.load"),
+        *(str(part) for option in options.items() for part in option),
+        env={**os.environ, "WEBHOOK_SECRET": load.secret},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), seconds + LOAD_OVERHEAD_SECONDS)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        raise NotComparableError("the load generator failed; its error is above")
+    return LoadResult(**json.loads(output)), ids_path.read_text().splitlines()
+
+
+async def play_round(receiver: Receiver, load: Load, *, port: int, number: int) -> Round:
+    """Load one receiver once, and count in its database what it acknowledged; round 0 warms up."""
+    prefix = f"msg_{number}_"
+    seconds = load.seconds if number else WARM_UP_SECONDS
+    await settle(receiver.database_url)
+    result, acknowledged_ids = await send(load, port=port, seconds=seconds, prefix=prefix)
+    if result.refused or result.unanswered or not result.acknowledged:
+        raise NotComparableError(f"{receiver.name} did not acknowledge every webhook: {result}")
+    stored_once = await count_stored_once(
+        receiver.database_url, table=receiver.table, prefix=prefix, acknowledged_ids=acknowledged_ids
+    )
+    label = f"round {number}" if number else "warm-up"
+    print(f"{label}: {receiver.name} {result.acknowledged / result.seconds:,.0f}/s", flush=True)
+    return Round(receiver=receiver.name, number=number, load=result, stored_once=stored_once)
+
+
+async def play_rounds(load: Load, *, rounds: int, server_url: str) -> list[Round]:
+    """Run both receivers side by side and load them in turn, the first one changing; without the warm-up."""
+    async with (
+        empty_database(server_url, purpose="plain") as plain_url,
+        empty_database(server_url, purpose="gateway") as gateway_url,
+    ):
+        plain = plain_receiver(database_url=plain_url, secret=load.secret)
+        service = gateway(database_url=gateway_url, secret=load.secret)
+        async with (
+            running(plain, log_directory=DIRECTORY) as plain_port,
+            running(service, log_directory=DIRECTORY) as service_port,
+        ):
+            played = []
+            for number in range(rounds + 1):
+                turns = [(plain, plain_port), (service, service_port)]
+                for receiver, port in turns if number % 2 else reversed(turns):
+                    played.append(await play_round(receiver, load, port=port, number=number))
+            return [each for each in played if each.number]
+
+
+@asynccontextmanager
+async def postgres_server() -> AsyncIterator[str]:
+    """Yield the URL of `DATABASE_URL`'s server, or of an embedded one that writes through to disk."""
+    if url := os.environ.get("DATABASE_URL"):
+        yield url
+        return
+    with embedded_postgres.running(DIRECTORY / "postgres", durable=True) as postgres:
+        yield postgres.url
+
+
+async def compare(options: argparse.Namespace) -> float:
+    """Play all rounds, print and write the figures; returns how many times the baseline's rate ours is."""
+    load = Load(
+        connections=options.connections,
+        seconds=options.seconds,
+        secret=f"whsec_{b64encode(secrets.token_bytes(24)).decode()}",
+    )
+    async with postgres_server() as server_url:
+        postgres = await durable_version(server_url)
+        played = await play_rounds(load, rounds=options.rounds, server_url=server_url)
+    plain, service = (figures_of(name, played) for name in dict.fromkeys(each.receiver for each in played))
+    by_round = ratios(plain.receiver, service.receiver, played)
+    ratio = statistics.median(by_round)
+    conditions = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "postgres": postgres,
+        "cores": os.cpu_count(),
+        "connections": options.connections,
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+    }
+    print(
+        "",
+        table([plain, service]),
+        "",
+        f"ratio: {ratio:.1f} ({min(by_round):.1f} to {max(by_round):.1f})",
+        f"conditions: {conditions}",
+        sep="\n",
+    )
+    results = {**conditions, "ratio": ratio, "ratio_by_round": by_round, "receivers": [asdict(plain), asdict(service)]}
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    return ratio
+
+
+def parsed_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Acknowledged webhooks a second, beside a plain receiver.")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each receiver is loaded in a round")
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--at-least", type=float, default=6.0, help="exit 1 below this ratio")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Exit 0 when the service is fast enough, 1 when it is not or the run cannot be trusted."""
+    options = parsed_options()
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    try:
+        ratio = asyncio.run(compare(options))
+    except NotComparableError as error:
+        sys.exit(f"bench: {error}")
+    if ratio < options.at_least:
+        sys.exit(f"bench: {ratio:.1f} times the plain receiver; at least {options.at_least:g} are promised")
+
+
+if __name__ == "__main__":
+    main()
