@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import traceback
+from types import TracebackType
 
 import structlog
 
@@ -20,7 +22,7 @@ def configure(*, log_format: str, log_level: str) -> None:
     ]
     level = logging.getLevelNamesMapping()[log_level.upper()]
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, _TRACEBACKS, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
@@ -31,7 +33,7 @@ def configure(*, log_format: str, log_level: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                _TRACEBACKS,
                 renderer,
             ],
         )
@@ -43,3 +45,20 @@ def configure(*, log_format: str, log_level: str) -> None:
     # httpx logs whole URLs, and SQLAlchemy may log parameters.
     for name in ("httpx", "httpcore", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _format_error(exc_info: tuple[type[BaseException], BaseException, TracebackType | None]) -> str:
+    """A traceback without what the errors say: Postgres quotes whole rows in it, and parsers what they could not."""
+    return "".join(_lines(exc_info[1])).rstrip()
+
+
+def _lines(error: BaseException) -> list[str]:
+    origin = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    lines = _lines(origin) if origin else []
+    for inner in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        lines += _lines(inner)
+    kind = type(error)
+    return [*lines, *traceback.format_tb(error.__traceback__), f"{kind.__module__}.{kind.__qualname__}\n"]
+
+
+_TRACEBACKS = structlog.processors.ExceptionRenderer(_format_error)

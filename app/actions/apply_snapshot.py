@@ -132,8 +132,10 @@ def _user_events(known: UserRecord, change: verdict.Change, now: datetime) -> li
 
 async def _note_submission(connection: AsyncConnection, app: str, growth: Growth, *, now: datetime) -> Subject | None:
     """What was handed in is decided on the user, later: remember that, and return the user to look at."""
-    is_check = BACKGROUND_CHECK in growth.newly_completed
-    is_id = ID_VERIFICATION in growth.newly_completed
+    # What was handed in before the user was known counts from now on.
+    handed_in = growth.progress.completed if growth.is_newly_claimed else growth.newly_completed
+    is_check = BACKGROUND_CHECK in handed_in
+    is_id = ID_VERIFICATION in handed_in
     user_id = growth.progress.user_id
     if user_id is None or not (is_check or is_id):
         return None

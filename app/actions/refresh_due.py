@@ -163,7 +163,7 @@ async def _give_back(tools: Tools, claim: Claim, error: DotsError) -> NoReturn:
     async with database.transaction(tools.engine) as connection:
         if isinstance(error, DotsCredentialsError):
             pause = tools.first_pause * min(2 ** min(claim.app_pauses, 8), _LONGEST_PAUSE)
-            await app_rows.pause(connection, subject.app, until=now + pause)
+            await app_rows.pause(connection, subject.app, until=now + pause, earlier=claim.app_pauses)
             log.error("app paused: dots refuses its credentials", app=subject.app, until=(now + pause).isoformat())
             await sync_rows.release(connection, claim)
         elif isinstance(error, DotsThrottledError):

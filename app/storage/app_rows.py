@@ -6,15 +6,18 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-async def pause(connection: AsyncConnection, app: str, *, until: datetime) -> None:
-    """Stop asking Dots for this app until then; every process heeds it."""
+async def pause(connection: AsyncConnection, app: str, *, until: datetime, earlier: int) -> None:
+    """Stop asking Dots for this app until then; every process heeds it.
+
+    `earlier` is how many pauses came before this one: of a whole batch that is refused, each says the same.
+    """
     await connection.execute(
         text("""
-            INSERT INTO apps AS a (app, paused_until, pauses) VALUES (:app, :until, 1)
+            INSERT INTO apps AS a (app, paused_until, pauses) VALUES (:app, :until, :pauses)
             ON CONFLICT (app) DO UPDATE
-            SET pauses = a.pauses + 1, paused_until = GREATEST(a.paused_until, excluded.paused_until)
+            SET pauses = GREATEST(a.pauses, excluded.pauses), paused_until = GREATEST(a.paused_until, excluded.paused_until)
         """),
-        {"app": app, "until": until},
+        {"app": app, "until": until, "pauses": earlier + 1},
     )
 
 

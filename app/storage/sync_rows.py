@@ -80,7 +80,13 @@ async def settle(connection: AsyncConnection, claim: Claim, *, next_due_at: date
 
 async def postpone(connection: AsyncConnection, claim: Claim, *, due_at: datetime, error: str) -> bool:
     """Give the claim back after a failure, to be tried again at `due_at`; False when the lease was lost."""
-    values = {**_key(claim.subject), "token": claim.token, "due_at": due_at, "error": error}
+    values = {
+        **_key(claim.subject),
+        "token": claim.token,
+        "seen_gen": claim.seen_gen,
+        "due_at": due_at,
+        "error": error,
+    }
     return (await connection.execute(_POSTPONE, values)).rowcount == 1
 
 
@@ -159,9 +165,11 @@ _SETTLE = text("""
     WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
 """)
 
+# Likewise: who raised the generation meanwhile has begun a new count of attempts, and waits for no older failure.
 _POSTPONE = text("""
     UPDATE sync_rows
-    SET lease_token = NULL, lease_until = NULL, attempts = attempts + 1, last_error = :error, due_at = :due_at
+    SET lease_token = NULL, lease_until = NULL, attempts = attempts + 1, last_error = :error,
+        due_at = CASE WHEN dirty_gen > :seen_gen THEN due_at ELSE :due_at END
     WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
 """)
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from app.actions import audit_reads, read_feed
 from app.actions.read_feed import FeedPage
-from app.errors import DatabaseUnavailableError, FieldProblem, InvalidFieldsError, ScopeMissingError
+from app.errors import FieldProblem, GatewayError, InvalidFieldsError, ScopeMissingError
 from app.flows import cursor, events
 from app.flows.cursor import Cursor
 from app.outbound import cloudevents
@@ -144,8 +144,8 @@ async def stream(reading: Annotated[Reading, Depends(_reading)]) -> AsyncIterato
     while not watch.is_closing:
         try:
             page = await _next_page(reading, place, limit=STREAM_BATCH)
-        except DatabaseUnavailableError:
-            return  # The reader comes back with its last id, when there is something to read again.
+        except GatewayError:
+            return  # The reader comes back with its last id, and is read on to or told what is wrong.
         for event in page.events:
             here = Cursor(epoch=page.cursor.epoch, position=event.position or place.position)
             yield ServerSentEvent(raw_data=json.dumps(cloudevents.envelope(event)), event=event.type, id=str(here))

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import PlainTextResponse
 
 from app.actions import check_health
 from app.errors import GatewayError
@@ -34,7 +35,7 @@ async def ready(request: Request) -> Response:
     return Response('{"status": "ok"}', media_type="application/json")
 
 
-@metrics_router.get("/metrics")
+@metrics_router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """The counters, for Prometheus."""
     tools = gateway.tools_of(request)

@@ -1,0 +1,102 @@
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from app import logs
+
+ROW = "Failing row contains (https://my-sandbox.dots.dev/flow/1, Ada Lovelace)"
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """Puts the logging of the test run back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def fail() -> None:
+    """Fail as a driver does: an error that quotes, inside another that quotes."""
+    try:
+        fail_within()
+    except ValueError as error:
+        raise RuntimeError(f"while writing: {ROW}") from error
+
+
+def fail_within() -> None:
+    """The origin of it."""
+    raise ValueError(ROW)
+
+
+def fail_in_a_group() -> None:
+    """Fail as tasks do."""
+    try:
+        fail()
+    except RuntimeError as error:
+        raise ExceptionGroup(ROW, [error]) from None
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+@pytest.mark.parametrize("logger", ["structlog", "uvicorn.error", "asyncio"])
+def test_traceback_shows_where_and_not_what(capsys: pytest.CaptureFixture[str], log_format: str, logger: str) -> None:
+    """An error's own words may quote a row; its kind and place are enough, whoever logs it."""
+    logs.configure(log_format=log_format, log_level="info")
+
+    try:
+        fail_in_a_group()
+    except ExceptionGroup:
+        if logger == "structlog":
+            structlog.get_logger().exception("it broke")
+        else:
+            logging.getLogger(logger).exception("it broke")
+
+    told = capsys.readouterr().err
+    assert "it broke" in told
+    assert "ValueError" in told
+    assert "RuntimeError" in told
+    assert "in fail_within" in told
+    assert [word for word in ("Failing row", "dots.dev", "Ada") if word in told] == []
+
+
+def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Machines read a line at a time; time, level and event are always there."""
+    logs.configure(log_format="json", log_level="info")
+
+    structlog.get_logger().info("two\nlines", app="default")
+    logging.getLogger("anything").warning("from %s", "outside")
+
+    ours, theirs = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert ours.keys() == {"timestamp", "level", "event", "app"}
+    assert (ours["event"], ours["level"], ours["app"]) == ("two\nlines", "info", "default")
+    assert (theirs["event"], theirs["level"]) == ("from outside", "warning")
+
+
+@pytest.mark.parametrize(
+    ("log_level", "shown"), [("debug", ["debug", "info", "warning"]), ("info", ["info", "warning"]), ("error", [])]
+)
+def test_level_is_heeded(capsys: pytest.CaptureFixture[str], log_level: str, shown: list[str]) -> None:
+    """What is below the level is not written."""
+    logs.configure(log_format="json", log_level=log_level)
+
+    log = structlog.get_logger()
+    log.debug("debug")
+    log.info("info")
+    log.warning("warning")
+
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == shown
+
+
+def test_libraries_that_could_tell_secrets_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of these, httpx logs whole URLs, SQLAlchemy whole statements."""
+    logs.configure(log_format="json", log_level="debug")
+
+    for name in ("httpx", "httpcore.connection", "sqlalchemy.engine"):
+        logging.getLogger(name).warning("https://my-sandbox.dots.dev/flow/1")
+
+    assert capsys.readouterr().err == ""
