@@ -1,0 +1,44 @@
+"""Events put into the feed by hand."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.flows import events
+from app.flows.events import Event, FlowFacts
+from app.flows.verdict import Verdict
+from app.storage import database, event_rows
+from tests.dots.fake_dots import NOW, USER
+
+
+def step_events(number: int, *, flow_id: str = "flow-1", at: datetime = NOW) -> list[Event]:
+    """Completions of so many steps of one flow, called `step-1`, `step-2` and so on."""
+    facts = FlowFacts(app="default", flow_id=flow_id, reference="payee-17", user_id=None)
+    return [events.step_completed(facts, at, step=f"step-{index + 1}") for index in range(number)]
+
+
+def verdict_events(*verdicts: Verdict, user_id: str = USER, at: datetime = NOW) -> list[Event]:
+    """Verdicts of one user, each a reversal of the one before."""
+    return [
+        events.verdict_settled("default", user_id, at, verdict=verdict, previous=None, settlement=index + 1)
+        for index, verdict in enumerate(verdicts)
+    ]
+
+
+async def append(engine: AsyncEngine, fresh: Sequence[Event], *, after_sequence: int = 0) -> None:
+    """Append events of one subject, and leave them without a place in the feed."""
+    async with database.transaction(engine) as connection:
+        await event_rows.append(connection, fresh, after_sequence=after_sequence)
+
+
+async def stamp(engine: AsyncEngine) -> int:
+    """Give every event its place."""
+    async with database.transaction(engine) as connection:
+        return await event_rows.stamp(connection, limit=100_000)
+
+
+async def feed(engine: AsyncEngine, fresh: Sequence[Event], *, after_sequence: int = 0) -> None:
+    """Append events of one subject and give them their places."""
+    await append(engine, fresh, after_sequence=after_sequence)
+    await stamp(engine)

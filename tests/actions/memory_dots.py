@@ -1,0 +1,111 @@
+"""A Dots of a few lines that lives in the test: what it knows, what it was asked, and how it is told to fail."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from app.dots.client import DotsClient
+from tests.dots import fake_dots
+
+Fault = httpx.Response | Exception
+
+
+@dataclass(kw_only=True)
+class MemoryDots:
+    """A transport's handler. `faults` answer the next requests, `fault` all of them; `gate` holds answers back.
+
+    `on_request` is what happens elsewhere while Dots thinks.
+    """
+
+    flows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    users: dict[str, dict[str, Any]] = field(default_factory=dict)
+    requests: list[httpx.Request] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    fault: Fault | None = None
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    is_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    on_request: Callable[[], Awaitable[None]] | None = None
+
+    def __post_init__(self) -> None:
+        """Open the gate."""
+        self.gate.set()
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer as Dots would."""
+        self.requests.append(request)
+        self.is_asked.set()
+        if self.on_request:
+            await self.on_request()
+        await self.gate.wait()
+        fault = self.faults.pop(0) if self.faults else self.fault
+        if isinstance(fault, Exception):
+            raise fault
+        return fault or self._answer(request)
+
+    def client(self, app: str = "default") -> DotsClient:
+        """A client of this Dots."""
+        return DotsClient(fake_dots.access(app_id=app), transport=httpx.MockTransport(self), now=lambda: fake_dots.NOW)
+
+    @property
+    def posts(self) -> list[dict[str, Any]]:
+        """The bodies of the creations asked for, in order."""
+        return [json.loads(request.content) for request in self.requests if request.method == "POST"]
+
+    def add_flow(self, number: int = 1, **fields: Any) -> dict[str, Any]:
+        """A flow, which the test may change later; its id follows from the number."""
+        flow_id = flow_id_of(number)
+        link = f"https://my-sandbox.dots.dev/flow/{flow_id}"
+        flow = {
+            "completed_steps": [],
+            "created": "2026-11-23T12:00:00.000000",
+            "id": flow_id,
+            "link": link,
+            "metadata": None,
+            "payout_link_id": None,
+            "steps": ["compliance"],
+            "user_id": None,
+        } | fields
+        self.flows[flow_id] = flow
+        return flow
+
+    def add_user(self, user_id: str = fake_dots.USER, **compliance: Any) -> dict[str, Any]:
+        """A user with all that is personal about them, and these fields of `compliance`."""
+        user = {
+            "id": user_id,
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+            "email": "ada@example.com",
+            "phone_number": {"country_code": "1", "phone_number": "4155550123"},
+            "status": "verified",
+            "compliance": compliance,
+        }
+        self.users[user_id] = user
+        return user
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            body = json.loads(request.content)
+            names = [step if isinstance(step, str) else step["name"] for step in body["steps"]]
+            made = {"steps": names, "metadata": body["metadata"], "user_id": body.get("user_id")}
+            return httpx.Response(200, json=self.add_flow(len(self.flows) + 1, **made))
+        collection, _, subject_id = request.url.path.removeprefix("/api/v2/").partition("/")
+        known = self.flows if collection == "flows" else self.users
+        if subject_id not in known:
+            return refusal(404, "not-found")
+        return httpx.Response(200, json=known[subject_id])
+
+
+def flow_id_of(number: int) -> str:
+    """The id of the flow of this number."""
+    return str(UUID(int=number, version=4))
+
+
+def refusal(status: int, error_code: str, *, headers: dict[str, str] | None = None) -> httpx.Response:
+    """Dots' answer when it will not; its message quotes what must never come out of the gateway."""
+    body = {"success": False, "message": "Ada Lovelace ada@example.com is not welcome", "error_code": error_code}
+    return httpx.Response(status, json=body, headers=headers)

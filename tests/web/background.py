@@ -1,0 +1,77 @@
+"""The application served from a thread of its own, for tests whose tools know nothing of asyncio."""
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from app.actions import manage_keys
+from app.actions.receive_webhook import WebhookReceiver
+from app.actions.watch_feed import FeedWatch
+from app.dots.signature import Verifier
+from app.storage import database
+from app.web.application import create_app
+from app.web.gateway import Gateway
+from tests.actions.memory_dots import MemoryDots
+from tests.actions.stand_in_tools import HandClock, tools_over
+from tests.web import sending
+
+START_SECONDS = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """Where a running service is, and the header with a key that may do everything there."""
+
+    url: str
+    headers: dict[str, str]
+
+
+@contextmanager
+def service(database_url: str) -> Iterator[Service]:
+    """A service over this database, with a Dots in memory, until the end of the block."""
+    found: Future[Service] = Future()
+    loop = asyncio.new_event_loop()
+    stopping = asyncio.Event()
+    thread = threading.Thread(target=_run, args=(loop, _serve(database_url, found, stopping), found))
+    thread.start()
+    try:
+        yield found.result(timeout=START_SECONDS)
+    finally:
+        loop.call_soon_threadsafe(stopping.set)
+        thread.join()
+        loop.close()
+
+
+def _run(loop: asyncio.AbstractEventLoop, work: object, found: Future[Service]) -> None:
+    try:
+        loop.run_until_complete(work)  # type: ignore[arg-type]  # a coroutine of ours
+    except BaseException as error:
+        if not found.done():
+            found.set_exception(error)
+        raise
+
+
+async def _serve(database_url: str, found: Future[Service], stopping: asyncio.Event) -> None:
+    engine = database.create_engine(database_url)
+    dots, clock = MemoryDots(), HandClock()
+    tools = tools_over(engine, clock, {"default": dots})
+    made = await manage_keys.create_key(
+        engine, name="all", scopes=manage_keys.SCOPES, now=clock(), random_bytes=secrets.token_bytes
+    )
+    gateway = Gateway(
+        tools=tools,
+        verifiers={"default": Verifier([sending.KEY])},
+        receiver=WebhookReceiver(engine, tools.hints, tools.telemetry),
+        watch=FeedWatch(engine, tools.hints),
+    )
+    async with sending.serving(create_app(gateway)) as port:
+        headers = {"Authorization": f"Bearer {made.key}"}
+        found.set_result(Service(url=f"http://127.0.0.1:{port}", headers=headers))
+        await stopping.wait()
+    for client in tools.clients.values():
+        await client.aclose()
+    await engine.dispose()

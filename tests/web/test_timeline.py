@@ -1,0 +1,82 @@
+from datetime import timedelta
+
+import httpx
+
+from app.actions.refresh_due import refresh_due
+from app.actions.sequence_events import sequence_events
+from app.actions.tools import Tools
+from tests.actions.memory_dots import MemoryDots
+from tests.actions.stand_in_tools import HandClock
+from tests.dots.fake_dots import USER
+from tests.web.conftest import KeyWith
+from tests.web.creating import create
+from tests.web.sending import PATH, signed
+
+
+async def test_timeline_tells_the_whole_story(
+    client: httpx.AsyncClient, tools: Tools, dots: MemoryDots, clock: HandClock
+) -> None:
+    """Creation, webhook, refresh, step, event: everything that happened, in the order it did."""
+    flow = await create(client, steps=["compliance"])
+    clock.advance(timedelta(minutes=5))
+    body = b'{"event":"flow.updated","flow_id":"%s"}' % flow["id"].encode()
+    tools_now = clock.now
+    clock.now -= timedelta(minutes=5)
+    await client.post(PATH, headers=signed("msg_1", body), content=body)
+    clock.now = tools_now
+    dots.flows[flow["id"]]["completed_steps"] = ["compliance"]
+    await refresh_due(tools, limit=10)
+    await sequence_events(tools, limit=10)
+
+    answer = await client.get(f"/v1/flows/{flow['id']}/timeline")
+
+    entries = answer.json()["entries"]
+    told = [
+        (entry["kind"], entry.get("event") or entry.get("outcome") or entry.get("step") or entry.get("type"))
+        for entry in entries
+    ]
+    assert answer.json()["flow_id"] == flow["id"]
+    assert set(told) == {
+        ("event", "dots.flow.created"),
+        ("webhook", "flow.updated"),
+        ("refresh", "grown"),
+        ("step", "compliance"),
+        ("event", "dots.flow.step_completed"),
+        ("event", "dots.flow.completed"),
+    }
+    assert [entry["at"] for entry in entries] == sorted(entry["at"] for entry in entries)
+    webhook = next(entry for entry in entries if entry["kind"] == "webhook")
+    assert (webhook["message_id"], webhook["received_count"], webhook["handled"]) == ("msg_1", 1, True)
+    step = next(entry for entry in entries if entry["kind"] == "step")
+    assert step["discovered_by"] == "webhook"
+    assert [entry["position"] for entry in entries if entry["kind"] == "event"] == [1, 2, 3]
+
+
+async def test_webhook_is_unhandled_until_dots_was_asked(client: httpx.AsyncClient) -> None:
+    """What waits for its refresh says so."""
+    flow = await create(client)
+    body = b'{"flow_id":"%s"}' % flow["id"].encode()
+    await client.post(PATH, headers=signed("msg_1", body), content=body)
+
+    entries = (await client.get(f"/v1/flows/{flow['id']}/timeline")).json()["entries"]
+
+    assert [entry["handled"] for entry in entries if entry["kind"] == "webhook"] == [False]
+
+
+async def test_timeline_shows_verdicts_to_the_entitled_only(
+    client: httpx.AsyncClient, tools: Tools, dots: MemoryDots, key_with: KeyWith
+) -> None:
+    """The very name of a verdict's event is compliance data, in a timeline too."""
+    flow = await create(client, steps=["background-check"], user_id=USER)
+    dots.flows[flow["id"]]["completed_steps"] = ["background-check"]
+    dots.add_user(has_criminal_activity=True)
+    await client.post(f"/v1/flows/{flow['id']}/refresh")
+    await refresh_due(tools, limit=10)
+    path = f"/v1/flows/{flow['id']}/timeline"
+
+    ordinary = await client.get(path)
+    entitled = await client.get(path, headers=await key_with("flows:read", "compliance:read"))
+
+    assert "background_check.flagged" not in ordinary.text
+    assert "flagged" not in ordinary.text
+    assert "dots.background_check.flagged" in entitled.text
