@@ -1,0 +1,120 @@
+"""A person opens the link of a flow in a real browser, and the other services of the company learn of each step."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+from playwright.async_api import Page, Route, async_playwright, expect
+
+from tests.stack import database
+from tests.stack.gateway import Feed
+from tests.stack.processes import Stack, running_stack
+
+REDIRECT_URL = "https://thanks.example.com/done"
+TYPED = {
+    "Phone number": "555 010 7788",
+    "One-time code": "918273",
+    "Full name": "Philippa Quennerstedt",
+    "Date of birth": "1983-02-17",
+    "Social Security number": "078-05-1120",
+    "Address": "77 Nowhere Crescent, Gloamwick",
+}
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Page]:
+    """A page in a fresh browser: Debian's Chromium, or the one Playwright has brought."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            # Chromium refuses to sandbox what root runs.
+            args=["--no-sandbox"] if os.geteuid() == 0 else [],
+        )
+        page = await browser.new_page()
+        page.set_default_timeout(20_000)
+        yield page
+        await browser.close()
+
+
+async def test_clicks_become_events_and_what_was_typed_stays_in_the_browser(page: Page, database_url: str) -> None:
+    """Onboarding, tax details, a check that is flagged, a redirect: the feed tells them in order, and only them."""
+    async with running_stack(database_url) as stack:
+        steps = ["compliance", "background-check", {"name": "redirect", "redirect_url": REDIRECT_URL}]
+        flow = await stack.gateway.create(*steps, reference="payee-17")
+        await page.route(f"{REDIRECT_URL}**", thank)
+
+        await page.goto(flow["link"])
+        await onboard(page)
+        await hand_in(page, "compliance", "Full name", "Date of birth", "Social Security number", "Address")
+        await hand_in(page, "background-check", "Full name", "Date of birth", "Social Security number", ends="Flagged")
+        await is_on_step(page, "redirect")
+        await page.get_by_role("button", name="Continue").click()
+        await page.wait_for_url(f"{REDIRECT_URL}**")
+        user_id, events = await claimed_by(stack, flow["id"]), Feed(stack.gateway)
+        told_of_flow = await events.until_told(f"flow/{flow['id']}", 5)
+        told_of_user = await events.until_told(f"user/{user_id}", 1)
+
+        assert told_of_flow == [
+            "flow.created",
+            "flow.claimed",
+            "flow.step_completed compliance",
+            "flow.step_completed background-check",
+            "flow.completed",
+        ]
+        assert told_of_user == ["background_check.flagged"]
+        assert {event["data"].get("reference", "payee-17") for event in events.events} == {"payee-17"}
+        await assert_nowhere(stack, TYPED.values())
+
+
+async def thank(route: Route) -> None:
+    """Stand in for the page that the redirect leads to; nothing leaves this machine."""
+    await route.fulfill(status=200, content_type="text/html", body="<h1>Thank you</h1>")
+
+
+async def onboard(page: Page) -> None:
+    """Sign in by phone number and code."""
+    await says_it_is_a_simulator(page)
+    await page.get_by_label("Phone number").fill(TYPED["Phone number"])
+    await page.get_by_role("button", name="Continue").click()
+    await says_it_is_a_simulator(page)
+    await page.get_by_label("One-time code").fill(TYPED["One-time code"])
+    await page.get_by_role("button", name="Continue").click()
+
+
+async def hand_in(page: Page, step: str, *labels: str, ends: str | None = None) -> None:
+    """Fill in a step's form and continue; `ends` is how the tester lets a check end."""
+    await is_on_step(page, step)
+    await says_it_is_a_simulator(page)
+    for label in labels:
+        await page.get_by_label(label).fill(TYPED[label])
+    if ends is not None:
+        await page.get_by_label(ends, exact=True).check()
+    await page.get_by_role("button", name="Continue").click()
+
+
+async def is_on_step(page: Page, step: str) -> None:
+    """Return when the page shows this step."""
+    await expect(page.get_by_test_id(f"step-{step}")).to_be_visible()
+
+
+async def says_it_is_a_simulator(page: Page) -> None:
+    """The notice that nobody may overlook."""
+    await expect(page.get_by_role("note")).to_contain_text("This is a simulator, not Dots.")
+
+
+async def claimed_by(stack: Stack, flow_id: str) -> str:
+    """The id of the user who took the flow, as Dots knows it."""
+    flows = (await stack.dots.ask("state"))["flows"]
+    return str(next(flow["user_id"] for flow in flows if flow["id"] == flow_id))
+
+
+async def assert_nowhere(stack: Stack, words: Iterable[str]) -> None:
+    """Not in the database, not in a log, not in what the simulator keeps or has sent."""
+    places = await database.everything(stack.database_url)
+    assert places["flows.reference"] == "payee-17"
+    places["logs"] = stack.logs.text()
+    for kept in ("state", "webhooks", "deliveries"):
+        places[kept] = str(await stack.dots.ask(kept))
+    for place, text in places.items():
+        assert not [word for word in words if word in text], place

@@ -1,0 +1,55 @@
+"""The result of a background check comes when it comes, and may be reversed."""
+
+from tests.stack import database
+from tests.stack.gateway import Feed
+from tests.stack.processes import Stack, running_stack
+
+
+async def test_verdict_comes_later_than_its_step_and_may_be_reversed(database_url: str) -> None:
+    """Completed means handed in; flagged follows days later; a reversal is a new event that names what it replaces."""
+    async with running_stack(database_url) as stack:
+        user_id = await stack.dots.add_user()
+        flow = await stack.gateway.create("background-check", user_id=user_id)
+        feed = Feed(stack.gateway)
+        await stack.dots.walk(flow, verdict="pending")
+        told = await feed.until_told(f"flow/{flow['id']}", 3)
+        waiting = await verdict_of(stack, user_id)
+        await stack.dots.tell(f"users/{user_id}/verdict", {"status": "flagged"})
+        await feed.until_told(f"user/{user_id}", 1)
+        flagged = await verdict_of(stack, user_id)
+        await stack.dots.tell(f"users/{user_id}/verdict", {"status": "cleared"})
+
+        reversed_story = await feed.until_told(f"user/{user_id}", 2)
+
+        assert told == ["flow.created", "flow.step_completed background-check", "flow.completed"]
+        assert (waiting, flagged, await verdict_of(stack, user_id)) == ("pending", "flagged", "cleared")
+        assert reversed_story == ["background_check.flagged", "background_check.cleared"]
+        first, second = (event for event in feed.events if event["subject"] == f"user/{user_id}")
+        assert (first["sequence"], first["data"]) == ("1", {"user_id": user_id, "previous": None})
+        assert (second["sequence"], second["data"]) == ("2", {"user_id": user_id, "previous": "flagged"})
+
+
+async def test_verdict_is_found_by_asking_when_nobody_tells(database_url: str) -> None:
+    """The webhook of the verdict is lost: a pending verdict is polled until it settles."""
+    polls = ",".join(str(age) for age in range(1, 61))
+    async with running_stack(database_url, VERDICT_POLL_SECONDS=polls) as stack:
+        user_id = await stack.dots.add_user()
+        flow = await stack.gateway.create("background-check", user_id=user_id)
+        feed = Feed(stack.gateway)
+        await stack.dots.walk(flow, verdict="pending")
+        await feed.until_told(f"flow/{flow['id']}", 3)
+        await stack.dots.all_sent()
+        await database.all_handled(database_url)
+        await stack.dots.turn(webhooks={"drop": 1.0})
+        await stack.dots.tell(f"users/{user_id}/verdict", {"status": "flagged"})
+
+        told = await feed.until_told(f"user/{user_id}", 1)
+
+        assert told == ["background_check.flagged"]
+        found_by = "SELECT due_by FROM refreshes WHERE kind = 'user' AND outcome = 'grown'"
+        assert await database.column(database_url, found_by) == ["sweep"]
+
+
+async def verdict_of(stack: Stack, user_id: str) -> str:
+    """The verdict as a caller reads it."""
+    return str((await stack.gateway.read(f"/v1/users/{user_id}"))["background_check"]["verdict"])

@@ -1,0 +1,96 @@
+"""The simulator as a test steers it: be the payee, turn knobs, look at the truth."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from tests.stack.waiting import DEADLINE_SECONDS, eventually
+
+CLIENT_ID = "pk_dev_simulator"
+API_KEY = "sk_dev_simulator"
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+class Dots:
+    """A client of a simulator's `/_control`."""
+
+    def __init__(self, url: str, client: httpx.AsyncClient) -> None:
+        """Take the simulator's address and a client for it."""
+        self.url = url
+        self._client = client
+
+    async def ask(self, path: str) -> Any:
+        """GET a path of the control API."""
+        return _json(await self._client.get(f"{self.url}/_control/{path}"))
+
+    async def tell(self, path: str, body: Any = None) -> Any:
+        """POST to the control API."""
+        return _json(await self._client.post(f"{self.url}/_control/{path}", json=body))
+
+    async def turn(self, **knobs: int | Mapping[str, Any]) -> None:
+        """Turn knobs, by group."""
+        _json(await self._client.patch(f"{self.url}/_control/knobs", json=knobs))
+
+    async def send_webhooks_to(self, *api_urls: str, secret: str = WEBHOOK_SECRET) -> None:
+        """Send every webhook to each of these gateways from now on."""
+        endpoints = [{"url": f"{url}/webhooks/dots", "secret": secret} for url in api_urls]
+        _json(await self._client.put(f"{self.url}/_control/webhook-endpoints", json=endpoints))
+
+    async def add_user(self, **fields: Any) -> str:
+        """The id of a new user, who is verified unless told otherwise."""
+        return str((await self.tell("users", fields))["id"])
+
+    async def onboard(self, flow_id: str) -> str:
+        """Open a flow's link as a new payee, whose user id is returned."""
+        return str((await self.tell(f"flows/{flow_id}/claim"))["flow"]["user_id"])
+
+    async def do(self, flow_id: str, step: str, *, verdict: str = "cleared") -> None:
+        """Finish a step of a flow that has its user; `verdict` is how a background check ends."""
+        how = {"verdict": verdict} if step == "background-check" else {}
+        await self.tell(f"flows/{flow_id}/complete", {"step": step, **how})
+
+    async def walk(self, flow: Mapping[str, Any], *, verdict: str = "cleared", steps: int | None = None) -> None:
+        """Be the payee of a flow just created: onboard if need be, then do all its steps, or the first few."""
+        if flow["user_id"] is None:
+            await self.onboard(flow["id"])
+        for step in flow["steps"][:steps]:
+            await self.do(flow["id"], step["name"], verdict=verdict)
+
+    async def send(self, **body: str) -> str:
+        """Send a webhook that says this; its message id."""
+        answer = await self.tell("webhooks", {"body": json.dumps(body)})
+        return str(answer["message_ids"][0])
+
+    async def attempts(self) -> list[dict[str, Any]]:
+        """Every attempt to deliver a webhook that has ended."""
+        return list((await self.ask("deliveries"))["deliveries"])
+
+    async def acknowledged(self) -> set[str]:
+        """The ids of the messages that were answered 2xx."""
+        return {each["message_id"] for each in await self.attempts() if each["status"] in range(200, 300)}
+
+    async def all_sent(self, *, within: float = DEADLINE_SECONDS) -> None:
+        """Return when no delivery is under way any more, retries included."""
+
+        async def is_idle() -> bool:
+            return bool((await self.ask("deliveries"))["under_way"] == 0)
+
+        await eventually(is_idle, within=within)
+
+    async def hanging_call(self, path_part: str) -> None:
+        """Return when a call of the API whose path contains this has come in and hangs."""
+
+        async def hangs() -> bool:
+            calls = (await self.ask("api-calls"))["api_calls"]
+            return any(
+                call["fault"] == "hang" and call["status"] is None and path_part in call["path"] for call in calls
+            )
+
+        await eventually(hangs)
+
+
+def _json(response: httpx.Response) -> Any:
+    assert response.is_success, f"{response.request.url}: {response.status_code} {response.text}"
+    return response.json()

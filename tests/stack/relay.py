@@ -1,0 +1,69 @@
+"""A TCP relay with a fixed address in front of a server that comes back elsewhere."""
+
+import asyncio
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+_CHUNK_BYTES = 65536
+
+
+class Relay:
+    """Passes every connection on to the port of 127.0.0.1 that `target` names at that moment."""
+
+    def __init__(self, target: int) -> None:
+        """Begin with this target; `port` is known once it listens."""
+        self.target = target
+        self.port = 0
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """Pass one connection on, both ways, until either side has ended it."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+        with suppress(OSError):
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+            ways = [asyncio.create_task(_pump(reader, far_writer)), asyncio.create_task(_pump(far_reader, writer))]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.gather(*ways, return_exceptions=True)
+                await _close(far_writer)
+        await _close(writer)
+
+    async def end(self) -> None:
+        """End every connection."""
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+
+@asynccontextmanager
+async def relaying(target: int) -> AsyncIterator[Relay]:
+    """A relay that listens for the length of an `async with` block."""
+    relay = Relay(target)
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    relay.port = server.sockets[0].getsockname()[1]
+    try:
+        yield relay
+    finally:
+        server.close()
+        await relay.end()
+        await server.wait_closed()
+
+
+async def _pump(reader: StreamReader, writer: StreamWriter) -> None:
+    with suppress(OSError):
+        while chunk := await reader.read(_CHUNK_BYTES):
+            writer.write(chunk)
+            await writer.drain()
+
+
+async def _close(writer: StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
