@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-async def pause(connection: AsyncConnection, app: str, *, until: datetime, earlier: int) -> None:
+async def pause(connection: AsyncConnection, app: str, *, until: datetime, earlier: int = 0) -> None:
     """Stop asking Dots for this app until then; every process heeds it.
 
     `earlier` is how many pauses came before this one: of a whole batch that is refused, each says the same.

@@ -21,9 +21,7 @@ def user(user_id: str = USER) -> Subject:
     return Subject(app="default", kind="user", id=user_id)
 
 
-async def make_due(
-    tools: Tools, *subjects: Subject, due_at: datetime | None = None, due_by: DueBy = "webhook"
-) -> None:
+async def make_due(tools: Tools, *subjects: Subject, due_at: datetime | None = None, due_by: DueBy = "webhook") -> None:
     """Make subjects due now, or then."""
     async with database.transaction(tools.engine) as connection:
         await sync_rows.mark_due(connection, subjects, due_at=due_at or tools.clock(), due_by=due_by)
