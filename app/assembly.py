@@ -10,6 +10,7 @@ from app.actions.tools import Tools
 from app.dots import signature
 from app.dots.client import DotsAccess, DotsClient
 from app.dots.signature import Verifier
+from app.flows.budget import Budget
 from app.flows.schedule import SWEEPS, VERDICT_POLLS, Ladder
 from app.settings import AppSettings, Settings
 from app.storage import database
@@ -43,6 +44,11 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
             first_pause=timedelta(seconds=settings.pause_seconds),
             sweeps=_ladder(settings.sweep_seconds, SWEEPS),
             verdict_polls=_ladder(settings.verdict_poll_seconds, VERDICT_POLLS),
+            budget=Budget(per_second=settings.dots_calls_per_second, burst=settings.dots_calls_burst),
+            discover_every=timedelta(seconds=settings.discover_seconds),
+            follow_foreign_flows=settings.follow_foreign_flows,
+            dead_after=timedelta(hours=settings.dead_after_hours),
+            verdict_overdue_after=timedelta(hours=settings.verdict_overdue_hours),
         )
 
 

@@ -86,13 +86,17 @@ async def _schema(tools: Tools) -> str:
 async def _worker(tools: Tools) -> str:
     now = tools.clock()
     async with database.transaction(tools.engine) as connection:
-        signs = await vital_signs.take(connection, now=now)
+        signs = await vital_signs.take(connection, now=now, overdue_before=now - tools.verdict_overdue_after)
         paused = await app_rows.paused(connection, now)
     if paused:
         raise FindingError(f"Paused, because Dots refuses the credentials: {', '.join(sorted(paused))}.")
     if signs.oldest_due_seconds > LATE_SECONDS:
         late = f"{signs.due} due, the oldest for {signs.oldest_due_seconds:.0f} s"
         raise FindingError(f"{late}: is a worker running, and is Dots well?")
+    if signs.overdue_verdicts:
+        raise FindingError(f"{signs.overdue_verdicts} background check(s) are pending for too long; ask Dots.")
+    if signs.dead:
+        raise FindingError(f"{signs.dead} given up; see `dots-gateway webhooks list --state dead`, then replay.")
     return f"{signs.due} due, {signs.failing} failing, {signs.unsequenced} unsequenced, feed at {signs.feed_position}."
 
 

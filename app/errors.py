@@ -92,6 +92,10 @@ class UserNotFoundError(CallerError):
     """No user with this id is known."""
 
 
+class WebhookNotFoundError(CallerError):
+    """No webhook with this id is stored."""
+
+
 class IdempotencyKeyReusedError(CallerError):
     """This Idempotency-Key was used before with another body; use a new key for a new flow."""
 

@@ -64,6 +64,13 @@ class Settings(BaseSettings):
     sweep_seconds: Seconds = [60, 300, 1800, 7200]
     verdict_poll_seconds: Seconds = [60, 300, 1800, 7200]
 
+    dots_calls_per_second: Annotated[float, Field(gt=0, le=10_000)] = 100
+    dots_calls_burst: Annotated[float, Field(ge=10, le=100_000)] = 200
+    discover_seconds: Annotated[int, Field(ge=1)] = 300
+    follow_foreign_flows: bool = True
+    dead_after_hours: Annotated[int, Field(ge=1)] = 24
+    verdict_overdue_hours: Annotated[int, Field(ge=1)] = 72
+
     webhook_body_days: Annotated[int, Field(ge=1)] = 30
     webhook_id_days: Annotated[int, Field(ge=100)] = 120
     event_days: Annotated[int, Field(ge=1)] = 90

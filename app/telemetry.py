@@ -39,6 +39,12 @@ class Telemetry:
             ["app"],
             registry=self.registry,
         )
+        self.found_by_sweep = Counter(
+            "dots_gateway_found_by_sweep_total",
+            "Facts that a sweep found and no webhook had told: webhook loss as a number.",
+            ["app"],
+            registry=self.registry,
+        )
         self.appended = Counter(
             "dots_gateway_events_appended_total", "Events appended.", ["app"], registry=self.registry
         )
@@ -74,6 +80,10 @@ class Telemetry:
             "dots_gateway_unsequenced_events", "Events waiting for a place in the feed.", registry=self.registry
         )
         self.feed_position = Gauge("dots_gateway_feed_position", "The feed's last position.", registry=self.registry)
+        self.dead = Gauge("dots_gateway_dead", "Flows and users given up on.", registry=self.registry)
+        self.overdue_verdicts = Gauge(
+            "dots_gateway_overdue_checks", "Background checks pending for too long.", registry=self.registry
+        )
         self.unsettled = Gauge(
             "dots_gateway_unsettled_creations",
             "Creations whose outcome has been unknown for over a minute.",

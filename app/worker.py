@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from app import assembly, http_server
-from app.actions import purge_expired, refresh_due, sequence_events
+from app.actions import discover_flows, purge_expired, refresh_due, sequence_events, settle_creations
 from app.actions.tools import Tools
 from app.settings import Settings
 from app.storage import hints, migrations
@@ -16,6 +16,7 @@ from app.web import application
 log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
+DISCOVER_POLL_SECONDS = 5.0
 PURGE_SECONDS = 3600.0
 SEQUENCE_BATCH = 1000
 DRAIN_SECONDS = 20.0
@@ -51,9 +52,15 @@ def loops(tools: Tools, settings: Settings) -> list[Loop]:
         Loop(name=f"refresh-{lane}", run_pass=refresh, channel=hints.DUE, poll_seconds=POLL_SECONDS)
         for lane in range(settings.refresh_lanes)
     ]
+
+    async def discover() -> int:
+        await discover_flows.discover_flows(tools)
+        return await settle_creations.settle_creations(tools)
+
+    finder = Loop(name="discover", run_pass=discover, channel=None, poll_seconds=DISCOVER_POLL_SECONDS)
     sequencer = Loop(name="sequence", run_pass=sequence, channel=hints.APPENDED, poll_seconds=POLL_SECONDS)
     purger = Loop(name="purge", run_pass=purge, channel=None, poll_seconds=PURGE_SECONDS)
-    return [*lanes, sequencer, purger]
+    return [*lanes, finder, sequencer, purger]
 
 
 async def run_loops(tools: Tools, settings: Settings, stopping: asyncio.Event) -> None:

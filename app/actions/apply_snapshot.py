@@ -8,13 +8,14 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.actions.tools import Tools
+from app.dots import wire
 from app.flows import events, progress, verdict
 from app.flows.events import Event, FlowFacts
 from app.flows.progress import Growth
 from app.flows.snapshots import FlowSnapshot, UserSnapshot
 from app.flows.steps import BACKGROUND_CHECK, ID_VERIFICATION
 from app.flows.subjects import Subject
-from app.storage import event_rows, flow_rows, user_rows
+from app.storage import event_rows, flow_rows, user_rows, webhook_rows
 from app.storage.flow_rows import FlowRecord
 from app.storage.sync_rows import DueBy
 from app.storage.user_rows import UserRecord
@@ -38,9 +39,11 @@ class Applied:
 async def apply_flow(
     connection: AsyncConnection, tools: Tools, app: str, snapshot: FlowSnapshot, *, discovered_by: DueBy
 ) -> Applied:
-    """Merge a flow's snapshot under its row lock; a flow never seen is adopted."""
+    """Merge a flow's snapshot under its row lock; a flow never seen is adopted, if foreign flows are followed."""
     now = tools.clock()
     known = await _lock_or_adopt(connection, tools, app, snapshot)
+    if known is None:
+        return Applied(events_added=0, waiting_since=None)
     growth = progress.merge(known.progress, snapshot)
     fresh = _flow_events(known, snapshot, growth, now)
     await flow_rows.save(
@@ -57,6 +60,8 @@ async def apply_flow(
     if growth.missing_again:
         tools.telemetry.anomalies.labels(app).inc()
         log.warning("dots took completed steps back", app=app, flow_id=snapshot.id, steps=growth.missing_again)
+    if discovered_by == "sweep" and known.last_sequence:
+        tools.telemetry.found_by_sweep.labels(app).inc(len(growth.newly_completed) + growth.is_newly_claimed)
     tools.telemetry.appended.labels(app).inc(len(fresh))
     return Applied(
         events_added=len(fresh),
@@ -66,8 +71,11 @@ async def apply_flow(
 
 
 async def apply_user(connection: AsyncConnection, tools: Tools, subject: Subject, snapshot: UserSnapshot) -> Applied:
-    """Merge a user's snapshot under its row lock; a user never seen is added."""
+    """Merge a user's snapshot under its row lock; a user never seen is added, and one merged into it left behind."""
     now = tools.clock()
+    for body in await webhook_rows.unhandled(connection, subject, event=wire.USER_MERGED):
+        if old_id := wire.read_merged_user(body):
+            await user_rows.move(connection, subject.app, old_id, subject.id, now=now)
     known = await user_rows.lock(connection, subject.app, subject.id, now=now)
     change = verdict.merge(known.standing, snapshot)
     fresh = _user_events(known, change, now)
@@ -77,18 +85,18 @@ async def apply_user(connection: AsyncConnection, tools: Tools, subject: Subject
     return Applied(events_added=len(fresh), waiting_since=_waiting_since(known, change, now))
 
 
-async def _lock_or_adopt(connection: AsyncConnection, tools: Tools, app: str, snapshot: FlowSnapshot) -> FlowRecord:
-    """The stored flow, locked: found by Dots' id, by the reference we had sent along, or added as foreign."""
+async def _lock_or_adopt(
+    connection: AsyncConnection, tools: Tools, app: str, snapshot: FlowSnapshot
+) -> FlowRecord | None:
+    """The stored flow, locked: found by Dots' id, by the reference we sent along, or added; None: not followed."""
     known = await flow_rows.lock(connection, app, snapshot.id)
     if known is None and (ref := _parse_ref(snapshot.client_ref)):
         intent = await flow_rows.lock_ref(connection, app, ref)
         # A second flow with our reference would be Dots' answer to a POST sent twice: not that creation's flow.
         known = intent if intent and intent.id in (None, snapshot.id) else None
-    if known is None:
+    if known is None and tools.follow_foreign_flows:
         await flow_rows.add_foreign(connection, app, snapshot, ref=tools.new_uuid(), now=tools.clock())
         known = await flow_rows.lock(connection, app, snapshot.id)
-    if known is None:  # Rows of flows are never deleted, so one that was just added is there.
-        raise LookupError(snapshot.id)
     return known
 
 

@@ -16,7 +16,7 @@ async def measure(tools: Tools) -> None:
     now = tools.clock()
     try:
         async with database.transaction(tools.engine) as connection:
-            signs = await vital_signs.take(connection, now=now)
+            signs = await vital_signs.take(connection, now=now, overdue_before=now - tools.verdict_overdue_after)
             paused = await app_rows.paused(connection, now)
     except DatabaseUnavailableError:
         gauges.database_up.set(0)
@@ -27,6 +27,8 @@ async def measure(tools: Tools) -> None:
     gauges.failing.set(signs.failing)
     gauges.unsequenced.set(signs.unsequenced)
     gauges.feed_position.set(signs.feed_position)
+    gauges.dead.set(signs.dead)
+    gauges.overdue_verdicts.set(signs.overdue_verdicts)
     gauges.unsettled.set(signs.unsettled_creations)
     for app in tools.clients:
         gauges.paused.labels(app).set(app in paused)

@@ -16,12 +16,14 @@ from app.errors import (
     DotsCredentialsError,
     DotsError,
     DotsGibberishError,
+    DotsNotFoundError,
+    DotsRefusedError,
     DotsThrottledError,
 )
 from app.flows import schedule
 from app.flows.snapshots import FlowSnapshot, UserSnapshot
 from app.flows.subjects import Subject
-from app.storage import app_rows, database, hints, refresh_rows, sync_rows
+from app.storage import app_rows, budget_rows, database, hints, refresh_rows, sync_rows
 from app.storage.refresh_rows import RefreshRecord
 from app.storage.sync_rows import Claim
 
@@ -30,6 +32,10 @@ log = structlog.get_logger()
 # An app whose credentials Dots refuses is tried again after a pause that doubles, up to so many times the first.
 _LONGEST_PAUSE = 15
 _THROTTLED_PAUSE = timedelta(seconds=5)
+
+
+# What a day of trying again has not helped, nothing will.
+_HOPELESS = (DotsNotFoundError, DotsRefusedError, DotsGibberishError)
 
 
 class FencedError(Exception):
@@ -56,8 +62,31 @@ async def refresh_due(tools: Tools, *, limit: int) -> Tally:
             token=tools.new_uuid(),
             limit=limit,
         )
+        claims = await _within_budget(connection, tools, claims)
     results = await asyncio.gather(*(_refresh_quietly(tools, claim) for claim in claims))
     return Tally(claimed=len(claims), failed=results.count(False))
+
+
+async def _within_budget(connection: AsyncConnection, tools: Tools, claims: list[Claim]) -> list[Claim]:
+    """As many of the claims as the apps' budgets allow, what was asked for first; the others are given back."""
+    kept: list[Claim] = []
+    now = tools.clock()
+    for app in sorted({claim.subject.app for claim in claims}):
+        asked_for = [claim for claim in claims if claim.subject.app == app and claim.due_by != "sweep"]
+        sweeps = [claim for claim in claims if claim.subject.app == app and claim.due_by == "sweep"]
+        for some, reserve in (
+            (asked_for, tools.budget.reserve_of_refreshes),
+            (sweeps, tools.budget.reserve_of_sweeps),
+        ):
+            if some:
+                granted = await budget_rows.take(
+                    connection, app, len(some), budget=tools.budget, reserve=reserve, now=now
+                )
+                kept += some[:granted]
+    for claim in claims:
+        if claim not in kept:
+            await sync_rows.release(connection, claim)
+    return kept
 
 
 async def refresh_now(tools: Tools, subject: Subject) -> bool:
@@ -161,17 +190,21 @@ async def _give_back(tools: Tools, claim: Claim, error: DotsError) -> NoReturn:
     subject = claim.subject
     code = error.code
     async with database.transaction(tools.engine) as connection:
-        if isinstance(error, DotsCredentialsError):
+        is_beyond_hope = isinstance(error, _HOPELESS) and now - (claim.failing_since or now) >= tools.dead_after
+        if is_beyond_hope:
+            await sync_rows.bury(connection, claim, now=now, error=code)
+            log.error("given up, until asked for again", app=subject.app, subject=str(subject), error=code)
+        elif isinstance(error, DotsCredentialsError):
             pause = tools.first_pause * min(2 ** min(claim.app_pauses, 8), _LONGEST_PAUSE)
+            await sync_rows.release(connection, claim)
             await app_rows.pause(connection, subject.app, until=now + pause, earlier=claim.app_pauses)
             log.error("app paused: dots refuses its credentials", app=subject.app, until=(now + pause).isoformat())
-            await sync_rows.release(connection, claim)
         elif isinstance(error, DotsThrottledError):
-            await app_rows.hold_off(connection, subject.app, until=now + (error.retry_after or _THROTTLED_PAUSE))
             await sync_rows.release(connection, claim)
+            await app_rows.hold_off(connection, subject.app, until=now + (error.retry_after or _THROTTLED_PAUSE))
         else:
             wait = schedule.retry_after(claim.attempts + 1, chance=tools.chance(), asked_for=error.retry_after)
-            await sync_rows.postpone(connection, claim, due_at=now + wait, error=code)
+            await sync_rows.postpone(connection, claim, due_at=now + wait, now=now, error=code)
         await _note(connection, tools, claim, code)
     _count(tools, claim, code)
     log.warning("refresh failed", app=subject.app, subject=str(subject), attempts=claim.attempts + 1, error=code)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.dots.client import DotsClient
 from app.errors import UnknownAppError
+from app.flows.budget import Budget
 from app.flows.schedule import Ladder
 from app.storage.hints import Hints
 from app.telemetry import Telemetry
@@ -29,6 +30,11 @@ class Tools:
     first_pause: timedelta
     sweeps: Ladder
     verdict_polls: Ladder
+    budget: Budget
+    discover_every: timedelta
+    follow_foreign_flows: bool
+    dead_after: timedelta
+    verdict_overdue_after: timedelta
 
     def client(self, app: str) -> DotsClient:
         """The way to one Dots app. Raises UnknownAppError."""

@@ -14,6 +14,8 @@ from app.flows.snapshots import FlowPage, FlowSnapshot, UserSnapshot
 
 CLIENT_REF_KEY = flow_metadata.CLIENT_REF_KEY
 
+USER_MERGED = "user.updated.user_merged"
+
 _NAME_LIMIT = 100
 _LINK_LIMIT = 4096
 
@@ -42,6 +44,11 @@ def read_webhook(body: bytes) -> WebhookHint:
     if flow_id is not None:
         return WebhookHint(event=event, kind="flow", subject_id=flow_id)
     return WebhookHint(event=event, kind=None, subject_id=None)
+
+
+def read_merged_user(body: bytes) -> str | None:
+    """The user that another was merged into, in the body of a `USER_MERGED` webhook; total, as `read_webhook`."""
+    return fields.read_id(_parse_object(body).get("old_user_id"))
 
 
 def read_flow(payload: object) -> FlowSnapshot:

@@ -32,6 +32,13 @@ async def hold_off(connection: AsyncConnection, app: str, *, until: datetime) ->
     )
 
 
+async def held_until(connection: AsyncConnection, app: str, now: datetime) -> datetime | None:
+    """Until when Dots has asked for no calls; None when it has not, or when the pause has another reason."""
+    query = text("SELECT paused_until FROM apps WHERE app = :app AND paused_until > :now AND pauses = 0")
+    until: datetime | None = await connection.scalar(query, {"app": app, "now": now})
+    return until
+
+
 async def resume(connection: AsyncConnection, app: str) -> None:
     """Dots accepts the credentials again."""
     await connection.execute(text("UPDATE apps SET paused_until = NULL, pauses = 0 WHERE app = :app"), {"app": app})

@@ -23,6 +23,7 @@ class Claim:
     seen_gen: int
     due_by: DueBy
     attempts: int
+    failing_since: datetime | None
     app_pauses: int
 
 
@@ -58,9 +59,17 @@ async def claim_due(
     token: UUID,
     limit: int,
 ) -> list[Claim]:
-    """Claim what is due, longest due first, past what others hold and past apps that are paused."""
-    values = {"apps": list(apps), "now": now, "lease_until": lease_until, "token": token, "limit": limit}
-    return [_claim(row, token) for row in await connection.execute(_CLAIM_DUE, values)]
+    """Claim what is due, past what others hold and past apps that are paused: what was asked for, then sweeps.
+
+    Of each kind the longest due come first, and come first in the answer.
+    """
+    values = {"apps": list(apps), "now": now, "lease_until": lease_until, "token": token}
+    asked_for = await connection.execute(_CLAIM_ASKED_FOR, {**values, "limit": limit})
+    claims = [_claim(row, token) for row in asked_for]
+    if len(claims) < limit:
+        sweeps = await connection.execute(_CLAIM_SWEEPS, {**values, "limit": limit - len(claims)})
+        claims += [_claim(row, token) for row in sweeps]
+    return claims
 
 
 async def claim_one(
@@ -78,16 +87,23 @@ async def settle(connection: AsyncConnection, claim: Claim, *, next_due_at: date
     return (await connection.execute(_SETTLE, values)).rowcount == 1
 
 
-async def postpone(connection: AsyncConnection, claim: Claim, *, due_at: datetime, error: str) -> bool:
+async def postpone(connection: AsyncConnection, claim: Claim, *, due_at: datetime, now: datetime, error: str) -> bool:
     """Give the claim back after a failure, to be tried again at `due_at`; False when the lease was lost."""
     values = {
         **_key(claim.subject),
         "token": claim.token,
         "seen_gen": claim.seen_gen,
         "due_at": due_at,
+        "now": now,
         "error": error,
     }
     return (await connection.execute(_POSTPONE, values)).rowcount == 1
+
+
+async def bury(connection: AsyncConnection, claim: Claim, *, now: datetime, error: str) -> bool:
+    """Give up what cannot succeed, until somebody makes it due again; False when the lease was lost."""
+    values = {**_key(claim.subject), "token": claim.token, "seen_gen": claim.seen_gen, "now": now, "error": error}
+    return (await connection.execute(_BURY, values)).rowcount == 1
 
 
 async def release(connection: AsyncConnection, claim: Claim) -> None:
@@ -107,6 +123,7 @@ def _claim(row: object, token: UUID) -> Claim:
         seen_gen=found["dirty_gen"],
         due_by=found["due_by"],
         attempts=found["attempts"],
+        failing_since=found["failing_since"],
         app_pauses=found["app_pauses"],
     )
 
@@ -116,7 +133,8 @@ _MARK_DUE = text("""
     SELECT app, kind, subject_id, :due_at, :due_by, 1
     FROM unnest(CAST(:apps AS text[]), CAST(:kinds AS text[]), CAST(:ids AS text[])) AS due (app, kind, subject_id)
     ON CONFLICT (app, kind, subject_id) DO UPDATE
-    SET dirty_gen = s.dirty_gen + 1, due_at = LEAST(s.due_at, excluded.due_at), due_by = excluded.due_by, attempts = 0
+    SET dirty_gen = s.dirty_gen + 1, due_at = LEAST(s.due_at, excluded.due_at), due_by = excluded.due_by,
+        attempts = 0, dead_at = NULL
     RETURNING app, kind, subject_id, dirty_gen
 """)
 
@@ -126,12 +144,13 @@ _SCHEDULE = text("""
     ON CONFLICT (app, kind, subject_id) DO NOTHING
 """)
 
-_CLAIM_DUE = text("""
+_CLAIM = """
     WITH due AS (
         SELECT s.app, s.kind, s.subject_id
         FROM sync_rows s
         WHERE s.due_at <= :now
           AND (s.lease_until IS NULL OR s.lease_until <= :now)
+          AND s.due_by {due_by}
           AND s.app = ANY (CAST(:apps AS text[]))
           AND NOT EXISTS (SELECT FROM apps WHERE apps.app = s.app AND apps.paused_until > :now)
         ORDER BY s.due_at
@@ -142,16 +161,18 @@ _CLAIM_DUE = text("""
     SET lease_token = :token, lease_until = :lease_until
     FROM due
     WHERE (s.app, s.kind, s.subject_id) = (due.app, due.kind, due.subject_id)
-    RETURNING s.app, s.kind, s.subject_id, s.dirty_gen, s.due_by, s.attempts,
+    RETURNING s.app, s.kind, s.subject_id, s.dirty_gen, s.due_by, s.attempts, s.failing_since,
         COALESCE((SELECT pauses FROM apps WHERE apps.app = s.app), 0) AS app_pauses
-""")
+"""
+_CLAIM_ASKED_FOR = text(_CLAIM.format(due_by="<> 'sweep'"))
+_CLAIM_SWEEPS = text(_CLAIM.format(due_by="= 'sweep'"))
 
 _CLAIM_ONE = text("""
     UPDATE sync_rows s
     SET lease_token = :token, lease_until = :lease_until
     WHERE app = :app AND kind = :kind AND subject_id = :subject_id
       AND (lease_until IS NULL OR lease_until <= :now)
-    RETURNING s.app, s.kind, s.subject_id, s.dirty_gen, s.due_by, s.attempts,
+    RETURNING s.app, s.kind, s.subject_id, s.dirty_gen, s.due_by, s.attempts, s.failing_since,
         COALESCE((SELECT pauses FROM apps WHERE apps.app = s.app), 0) AS app_pauses
 """)
 
@@ -159,7 +180,7 @@ _CLAIM_ONE = text("""
 _SETTLE = text("""
     UPDATE sync_rows
     SET clean_gen = GREATEST(clean_gen, :seen_gen), lease_token = NULL, lease_until = NULL,
-        attempts = 0, last_error = NULL,
+        attempts = 0, failing_since = NULL, last_error = NULL,
         due_at = CASE WHEN dirty_gen > :seen_gen THEN due_at ELSE :next_due_at END,
         due_by = CASE WHEN dirty_gen > :seen_gen THEN due_by ELSE 'sweep' END
     WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
@@ -169,7 +190,17 @@ _SETTLE = text("""
 _POSTPONE = text("""
     UPDATE sync_rows
     SET lease_token = NULL, lease_until = NULL, attempts = attempts + 1, last_error = :error,
+        failing_since = COALESCE(failing_since, CAST(:now AS timestamptz)),
         due_at = CASE WHEN dirty_gen > :seen_gen THEN due_at ELSE :due_at END
+    WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
+""")
+
+# What was made due again while Dots was being asked gets its own try.
+_BURY = text("""
+    UPDATE sync_rows
+    SET lease_token = NULL, lease_until = NULL, attempts = attempts + 1, last_error = :error,
+        dead_at = CASE WHEN dirty_gen > :seen_gen THEN NULL ELSE CAST(:now AS timestamptz) END,
+        due_at = CASE WHEN dirty_gen > :seen_gen THEN due_at END
     WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
 """)
 

@@ -6,6 +6,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -49,6 +50,10 @@ apps = Table(
     Column("app", Text, primary_key=True),
     Column("paused_until", MOMENT, comment="no refresh before; set when Dots refuses the credentials"),
     Column("pauses", Integer, nullable=False, server_default=text("0"), comment="in a row"),
+    Column("tokens", Double, comment="of the budget, at tokens_at; null: a full bucket"),
+    Column("tokens_at", MOMENT),
+    Column("listing_due_at", MOMENT, comment="when to page through Dots' list of flows next; null: now"),
+    Column("listing_until", MOMENT, comment="while a process is paging"),
 )
 
 flows = Table(
@@ -72,6 +77,7 @@ flows = Table(
     Column("fingerprint", LargeBinary, comment="of the request, SHA-256"),
     Column("request", JSONB(none_as_null=True), comment="only while creating"),
     Column("attempted_at", MOMENT, comment="when the POST to Dots was last begun"),
+    Column("searches", Integer, nullable=False, server_default=text("0"), comment="complete listings without it"),
     Column("answer", JSONB(none_as_null=True), comment="what the first caller was told: a flow or an error"),
     UniqueConstraint("app", "id"),
     UniqueConstraint("caller", "idempotency_key"),
@@ -81,6 +87,7 @@ flows = Table(
     Index("flows_reference_idx", "reference", postgresql_where=text("reference IS NOT NULL")),
     Index("flows_user_id_idx", "app", "user_id", postgresql_where=text("user_id IS NOT NULL")),
     Index("flows_created_at_idx", "created_at", "ref"),
+    Index("flows_creating_idx", "app", "attempted_at", postgresql_where=text("status = 'creating'")),
 )
 
 flow_steps = Table(
@@ -111,11 +118,13 @@ users = Table(
     Column("settlements", Integer, nullable=False, server_default=text("0"), comment="verdicts told so far"),
     Column("check_submitted_at", MOMENT, comment="a background check was handed in; a verdict is to come"),
     Column("id_submitted_at", MOMENT, comment="an ID was handed in; a verification is to come"),
+    Column("merged_into", Text, comment="the user Dots has made of this one and another"),
     Column("last_sequence", Integer, nullable=False, server_default=text("0"), comment="of its events"),
     Column("first_seen_at", MOMENT, nullable=False),
     Column("refreshed_at", MOMENT),
     PrimaryKeyConstraint("app", "id"),
     CheckConstraint("verdict IN ('none', 'pending', 'cleared', 'flagged')", name="verdict"),
+    Index("users_pending_idx", "check_submitted_at", postgresql_where=text("verdict = 'pending'")),
 )
 
 webhooks = Table(
@@ -150,12 +159,17 @@ sync_rows = Table(
     Column("lease_token", Uuid),
     Column("lease_until", MOMENT),
     Column("attempts", Integer, nullable=False, server_default=text("0"), comment="failures in a row"),
+    Column("failing_since", MOMENT, comment="since when every attempt has failed"),
     Column("last_error", Text, comment="a code, never a body"),
+    Column("dead_at", MOMENT, comment="given up, until somebody makes it due again"),
     PrimaryKeyConstraint("app", "kind", "subject_id"),
     CheckConstraint("kind IN ('flow', 'user')", name="kind"),
     CheckConstraint("due_by IN ('create', 'webhook', 'sweep', 'refresh')", name="due_by"),
     CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name="lease"),
+    CheckConstraint("dead_at IS NULL OR due_at IS NULL", name="dead_at"),
     Index("sync_rows_due_at_idx", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    Index("sync_rows_asked_for_idx", "due_at", postgresql_where=text("due_at IS NOT NULL AND due_by <> 'sweep'")),
+    Index("sync_rows_dead_at_idx", "dead_at", postgresql_where=text("dead_at IS NOT NULL")),
 )
 
 refreshes = Table(

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import Select, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.verdict import Standing, Verdict
-from app.storage.tables import users
+from app.storage.tables import flows, users
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +64,26 @@ async def lock(connection: AsyncConnection, app: str, user_id: str, *, now: date
         .values(app=app, id=user_id, first_seen_at=now)
         .on_conflict_do_nothing(index_elements=["app", "id"])
     )
-    query = select(users).where(users.c.app == app, users.c.id == user_id).with_for_update()
-    return _record((await connection.execute(query)).one())
+    return _record((await connection.execute(_of(app, user_id).with_for_update())).one())
+
+
+async def move(connection: AsyncConnection, app: str, old_id: str, new_id: str, *, now: datetime) -> None:
+    """Give the flows of a user to the one it was merged into, and what was handed in with them."""
+    await connection.execute(update(flows).where(flows.c.app == app, flows.c.user_id == old_id).values(user_id=new_id))
+    old = (await connection.execute(_of(app, old_id).with_for_update())).one_or_none()
+    if old is None:
+        return
+    await connection.execute(
+        update(users).where(users.c.app == app, users.c.id == old_id).values(merged_into=new_id, refreshed_at=now)
+    )
+    await note_submission(
+        connection,
+        app,
+        new_id,
+        now=now,
+        is_check=old.check_submitted_at is not None,
+        is_id=old.id_submitted_at is not None,
+    )
 
 
 async def save(
@@ -88,6 +107,10 @@ async def save(
             last_sequence=known.last_sequence + events_added,
         )
     )
+
+
+def _of(app: str, user_id: str) -> Select[Any]:
+    return select(users).where(users.c.app == app, users.c.id == user_id)
 
 
 def _record(row: object) -> UserRecord:

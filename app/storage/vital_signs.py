@@ -17,11 +17,13 @@ class VitalSigns:
     unsequenced: int
     feed_position: int
     unsettled_creations: int
+    dead: int
+    overdue_verdicts: int
 
 
-async def take(connection: AsyncConnection, *, now: datetime) -> VitalSigns:
-    """Count; a few index scans."""
-    row = (await connection.execute(_TAKE, {"now": now})).one()
+async def take(connection: AsyncConnection, *, now: datetime, overdue_before: datetime) -> VitalSigns:
+    """Count; a few index scans. A check handed in before `overdue_before` should have ended."""
+    row = (await connection.execute(_TAKE, {"now": now, "overdue_before": overdue_before})).one()
     return VitalSigns(**row._mapping)  # noqa: SLF001  # SQLAlchemy's documented name
 
 
@@ -35,5 +37,8 @@ _TAKE = text("""
         (SELECT last_position FROM feed) AS feed_position,
         (SELECT count(*) FROM flows
          WHERE status = 'creating'
-           AND attempted_at < CAST(:now AS timestamptz) - interval '1 minute') AS unsettled_creations
+           AND attempted_at < CAST(:now AS timestamptz) - interval '1 minute') AS unsettled_creations,
+        (SELECT count(*) FROM sync_rows WHERE dead_at IS NOT NULL) AS dead,
+        (SELECT count(*) FROM users WHERE verdict = 'pending' AND check_submitted_at < :overdue_before)
+            AS overdue_verdicts
 """)

@@ -70,6 +70,12 @@ async def about(connection: AsyncConnection, subject: Subject, *, limit: int) ->
     return [WebhookRecord(**row._mapping) for row in rows][::-1]  # noqa: SLF001  # SQLAlchemy's documented name
 
 
+async def unhandled(connection: AsyncConnection, subject: Subject, *, event: str) -> list[bytes]:
+    """The bodies of the webhooks of this name about a subject that no refresh has seen yet, oldest first."""
+    values = {"app": subject.app, "kind": subject.kind, "subject_id": subject.id, "event": event}
+    return [body for body in await connection.scalars(_UNHANDLED, values) if body is not None]
+
+
 _STORE = text("""
     WITH incoming AS (
         SELECT *
@@ -85,7 +91,8 @@ _STORE = text("""
         GROUP BY app, kind, subject_id
         ORDER BY app, kind, subject_id
         ON CONFLICT (app, kind, subject_id) DO UPDATE
-        SET dirty_gen = s.dirty_gen + 1, due_at = LEAST(s.due_at, excluded.due_at), due_by = 'webhook', attempts = 0
+        SET dirty_gen = s.dirty_gen + 1, due_at = LEAST(s.due_at, excluded.due_at), due_by = 'webhook',
+            attempts = 0, dead_at = NULL
         RETURNING app, kind, subject_id, dirty_gen
     )
     INSERT INTO webhooks AS w (
@@ -98,6 +105,15 @@ _STORE = text("""
     ON CONFLICT (app, message_id) DO UPDATE
     SET received_count = w.received_count + excluded.received_count,
         last_received_at = GREATEST(w.last_received_at, excluded.last_received_at)
+""")
+
+_UNHANDLED = text("""
+    SELECT w.body
+    FROM webhooks w
+    JOIN sync_rows s USING (app, kind, subject_id)
+    WHERE w.app = :app AND w.kind = :kind AND w.subject_id = :subject_id
+      AND w.event = :event AND w.raised_gen > s.clean_gen
+    ORDER BY w.received_at
 """)
 
 _ABOUT = text("""

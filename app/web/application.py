@@ -13,7 +13,15 @@ from starlette.types import Receive, Scope, Send
 
 from app.actions.tools import Tools
 from app.errors import BodyTooLargeError
-from app.web import access, error_responses, event_routes, flow_routes, health_routes, webhook_routes
+from app.web import (
+    access,
+    error_responses,
+    event_routes,
+    flow_routes,
+    health_routes,
+    stored_webhook_routes,
+    webhook_routes,
+)
 from app.web.gateway import Gateway
 from app.web.request_log import RequestLog
 from app.web.webhook_routes import WebhookDoor
@@ -71,7 +79,13 @@ def _announced_bytes(scope: Scope) -> int:
 
 def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
     """The application over a gateway; its lifespan runs the receiver's writer, the hints and the feed's watch."""
-    routers = [flow_routes.router, event_routes.router, health_routes.live_router, health_routes.ready_router]
+    routers = [
+        flow_routes.router,
+        event_routes.router,
+        stored_webhook_routes.router,
+        health_routes.live_router,
+        health_routes.ready_router,
+    ]
     if with_metrics:
         routers.append(health_routes.metrics_router)
     access.check(routers)

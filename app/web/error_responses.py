@@ -27,6 +27,7 @@ STATUSES: Mapping[type[GatewayError], int] = {
     errors.UnknownAppError: 404,
     errors.FlowNotFoundError: 404,
     errors.UserNotFoundError: 404,
+    errors.WebhookNotFoundError: 404,
     errors.IdempotencyKeyReusedError: 422,
     errors.CreationRunningError: 409,
     errors.CreationOutcomeUnknownError: 504,

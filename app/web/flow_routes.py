@@ -1,14 +1,10 @@
 """Flows and users over HTTP."""
 
-import base64
-import binascii
-import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from pydantic import AfterValidator, AwareDatetime
 
 from app.actions import audit_reads, read_flows, refresh_due
 from app.actions.create_flow import create_flow
@@ -16,10 +12,11 @@ from app.dots import fields
 from app.errors import FlowNotFoundError, InvalidCursorError, UserNotFoundError
 from app.flows.events import COMPLIANCE_TYPES
 from app.flows.subjects import Subject
-from app.storage.flow_rows import FlowFilter, FlowRecord
+from app.storage.flow_rows import FlowFilter
 from app.storage.key_rows import KeyRecord
-from app.web import gateway
+from app.web import cursors, gateway
 from app.web.access import COMPLIANCE, RequiredScope
+from app.web.cursors import Moment
 from app.web.flow_shapes import FlowPage, FlowShape, NewFlow, Text, Timeline, UserShape
 
 router = APIRouter(prefix="/v1", tags=["flows"])
@@ -29,15 +26,6 @@ Reader = Annotated[KeyRecord, Depends(RequiredScope("flows:read"))]
 Writer = Annotated[KeyRecord, Depends(RequiredScope(WRITE))]
 
 
-def _in_utc(moment: datetime) -> datetime:
-    """The moment in UTC. Raises ValueError for one at the calendar's end, which its zone puts beyond."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is outside the years 1 to 9999") from None
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -93,7 +81,7 @@ async def list_all(
     shown, has_more = found[:limit], len(found) > limit
     return FlowPage(
         flows=[FlowShape.of(flow, with_link=WRITE in key.scopes) for flow in shown],
-        next_cursor=_place(shown[-1]) if has_more else None,
+        next_cursor=cursors.write(shown[-1].created_at, shown[-1].ref.hex) if has_more else None,
         has_more=has_more,
     )
 
@@ -150,16 +138,9 @@ def _flow_id(text: str) -> str:
     return flow_id
 
 
-def _place(flow: FlowRecord) -> str:
-    return base64.urlsafe_b64encode(json.dumps([flow.created_at.isoformat(), flow.ref.hex]).encode()).decode()
-
-
 def _parse_place(text: str) -> tuple[datetime, UUID]:
+    moment, (ref,) = cursors.read(text, names=1)
     try:
-        created_at, ref = json.loads(base64.b64decode(text, altchars=b"-_", validate=True))
-        moment = datetime.fromisoformat(created_at)
-        if moment.tzinfo is None:
-            raise InvalidCursorError
-        return _in_utc(moment), UUID(ref)
-    except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError):
+        return moment, UUID(ref)
+    except ValueError:
         raise InvalidCursorError from None

@@ -29,6 +29,8 @@ class MemoryDots:
     fault: Fault | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     is_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    page_size: int = 100
+    is_newest_first: bool = True
     on_request: Callable[[], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
@@ -93,11 +95,20 @@ class MemoryDots:
             names = [step if isinstance(step, str) else step["name"] for step in body["steps"]]
             made = {"steps": names, "metadata": body["metadata"], "user_id": body.get("user_id")}
             return httpx.Response(200, json=self.add_flow(len(self.flows) + 1, **made))
+        if request.url.path == "/api/v2/flows":
+            return self._page(request.url.params.get("starting_after"), int(request.url.params["limit"]))
         collection, _, subject_id = request.url.path.removeprefix("/api/v2/").partition("/")
         known = self.flows if collection == "flows" else self.users
         if subject_id not in known:
             return refusal(404, "not-found")
         return httpx.Response(200, json=known[subject_id])
+
+    def _page(self, after: str | None, limit: int) -> httpx.Response:
+        """A page of the list, newest first unless told otherwise."""
+        newest = sorted(self.flows.values(), key=lambda flow: flow["created"], reverse=self.is_newest_first)
+        begin = next((place + 1 for place, flow in enumerate(newest) if flow["id"] == after), 0)
+        end = begin + min(limit, self.page_size)
+        return httpx.Response(200, json={"data": newest[begin:end], "has_more": end < len(newest)})
 
 
 def flow_id_of(number: int) -> str:

@@ -8,6 +8,7 @@ from uuid import uuid4
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.actions.tools import Tools
+from app.flows.budget import Budget
 from app.flows.schedule import SWEEPS, VERDICT_POLLS
 from app.storage.hints import Hints
 from app.telemetry import Telemetry
@@ -46,4 +47,9 @@ def tools_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, MemoryD
         first_pause=timedelta(minutes=1),
         sweeps=SWEEPS,
         verdict_polls=VERDICT_POLLS,
+        budget=Budget(per_second=100, burst=200),
+        discover_every=timedelta(minutes=5),
+        follow_foreign_flows=True,
+        dead_after=timedelta(days=1),
+        verdict_overdue_after=timedelta(days=3),
     )

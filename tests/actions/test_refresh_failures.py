@@ -175,11 +175,11 @@ async def test_refused_credentials_pause_only_their_app(
     await make_due(tools, flow(flow_id_of(3), app="eu"))
     meanwhile = await refresh_due(tools, limit=10)
     asked_of_the_other = len(other_dots.requests)
-    paused = await stored.rows(tools.engine, "SELECT app, paused_until, pauses FROM apps")
+    paused = await stored.rows(tools.engine, "SELECT app, paused_until, pauses FROM apps WHERE app = 'default'")
     row = await sync_row(tools, FLOW)
     clock.advance(MINUTE)
     afterwards = await refresh_due(tools, limit=10)
-    resumed = await stored.rows(tools.engine, "SELECT app, paused_until, pauses FROM apps")
+    resumed = await stored.rows(tools.engine, "SELECT app, paused_until, pauses FROM apps WHERE app = 'default'")
 
     assert (meanwhile.claimed, asked_of_the_other) == (1, 1)
     assert paused == [{"app": "default", "paused_until": NOW + MINUTE, "pauses": 1}]

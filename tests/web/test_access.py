@@ -20,6 +20,10 @@ SCOPED = [
     ("GET", "/v1/users/{user_id}", "flows:read"),
     ("GET", "/v1/events", "events:read"),
     ("GET", "/v1/events/stream", "events:read"),
+    ("GET", "/v1/webhooks", "ops:admin"),
+    ("GET", "/v1/webhooks/{message_id}", "ops:admin"),
+    ("POST", "/v1/webhooks/replay", "ops:admin"),
+    ("POST", "/v1/webhooks/{message_id}/replay", "ops:admin"),
 ]
 OPEN = {
     ("GET", "/livez"),
@@ -43,7 +47,7 @@ WRONG_KEYS: dict[str, dict[str, str]] = {
 
 def fill(path: str) -> str:
     """A path with ids in it."""
-    return path.format(flow_id=FLOW, user_id=USER)
+    return path.format(flow_id=FLOW, user_id=USER, message_id="msg_1")
 
 
 def test_table_names_every_route(app: FastAPI) -> None:

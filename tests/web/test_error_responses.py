@@ -21,6 +21,7 @@ CONTRACT = {
     "unknown_app": 404,
     "flow_not_found": 404,
     "user_not_found": 404,
+    "webhook_not_found": 404,
     "idempotency_key_reused": 422,
     "creation_running": 409,
     "creation_outcome_unknown": 504,

@@ -159,7 +159,6 @@ async def test_refusal_is_final_for_its_key(
     [
         (httpx.ConnectError("no"), 503, "dots_unreachable"),
         (httpx.ConnectTimeout("no"), 503, "dots_unreachable"),
-        (refusal(429, "slow-down"), 503, "dots_throttled"),
         (refusal(401, "unauthorized"), 502, "dots_credentials"),
         (refusal(403, "forbidden"), 502, "dots_credentials"),
     ],

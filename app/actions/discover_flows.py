@@ -1,0 +1,126 @@
+"""Page through Dots' list of flows, for those made elsewhere and those whose creation got no answer.
+
+A flow found is only made due: the refresh adopts it, by our reference if it carries one.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from app.actions.tools import Tools
+from app.errors import DotsError
+from app.flows.snapshots import FlowPage
+from app.flows.subjects import Subject
+from app.storage import budget_rows, database, hints, listing_rows, sync_rows
+
+log = structlog.get_logger()
+
+PAGE_SIZE = 100
+# A listing that has been under way for longer was left by a process that died.
+LISTING_LEASE = timedelta(minutes=10)
+# While a creation is without an outcome, the list is looked at this often.
+SEARCH_EVERY = timedelta(seconds=30)
+# Dots may still be at a request that was given up waiting for; what is younger is not searched for.
+SEARCH_AFTER = timedelta(seconds=15)
+# How far Dots' clock may be from ours.
+CLOCK_MARGIN = timedelta(minutes=10)
+
+
+@dataclass(kw_only=True)
+class _Listing:
+    """One walk through the list: what it has found, and how far it must go."""
+
+    began_at: datetime
+    oldest_wanted: datetime | None
+    refs: set[str] = field(default_factory=set)
+    found: int = 0
+    is_enough: bool = False
+    _is_newest_first: bool = True
+    _last_created_at: datetime | None = None
+
+    def note(self, page: FlowPage, unknown: int) -> None:
+        """Take in a page.
+
+        The order of Dots' list is not documented. As long as it has been newest first, a page on which every flow
+        is known and older than what is searched for is the last one that matters.
+        """
+        self.refs.update(flow.client_ref for flow in page.flows if flow.client_ref)
+        self.found += unknown
+        for flow in page.flows:
+            is_later = flow.created_at and self._last_created_at and flow.created_at > self._last_created_at
+            self._is_newest_first = self._is_newest_first and flow.created_at is not None and not is_later
+            self._last_created_at = flow.created_at
+        is_past = (
+            self.oldest_wanted is None
+            or self._last_created_at is None
+            or self._last_created_at < self.oldest_wanted - CLOCK_MARGIN
+        )
+        self.is_enough = not page.has_more or not page.flows or (self._is_newest_first and not unknown and is_past)
+
+
+async def discover_flows(tools: Tools) -> int:
+    """One pass: list the flows of each app that is due for it; returns how many flows were not known."""
+    found = 0
+    for app in tools.clients:
+        now = tools.clock()
+        async with database.transaction(tools.engine) as connection:
+            is_ours = await listing_rows.claim(
+                connection, app, now=now, until=now + LISTING_LEASE, unsettled_before=now - SEARCH_AFTER
+            )
+            wanted = await listing_rows.unsettled(connection, app, before=now - SEARCH_AFTER) if is_ours else []
+        if is_ours:
+            listing = _Listing(began_at=now, oldest_wanted=wanted[0].attempted_at if wanted else None)
+            await _list(tools, app, listing)
+            found += listing.found
+    return found
+
+
+async def _list(tools: Tools, app: str, listing: _Listing) -> None:
+    try:
+        await _walk(tools, app, listing)
+    except DotsError as error:
+        log.warning("flows not listed", app=app, error=error.code)
+    async with database.transaction(tools.engine) as connection:
+        unsettled = await listing_rows.unsettled(connection, app, before=listing.began_at - SEARCH_AFTER)
+        missing = [creation.ref for creation in unsettled if str(creation.ref) not in listing.refs]
+        if listing.is_enough and missing:
+            await listing_rows.count_search(connection, missing)
+        wait = SEARCH_EVERY if unsettled or not listing.is_enough else tools.discover_every
+        await listing_rows.release(connection, app, due_at=tools.clock() + wait)
+    if listing.found:
+        log.info("flows discovered", app=app, count=listing.found)
+        tools.hints.give(hints.DUE)
+
+
+async def _walk(tools: Tools, app: str, listing: _Listing) -> None:
+    """Follow the pages until enough is seen, the budget ends, or Dots leads in a circle."""
+    last: str | None = None
+    seen: set[str] = set()
+    while not listing.is_enough and await _may_call(tools, app):
+        page = await tools.client(app).list_flows(limit=PAGE_SIZE, starting_after=last)
+        listing.note(page, await _make_due(tools, app, page))
+        if page.flows:
+            last = page.flows[-1].id
+            if last in seen:
+                log.warning("dots' list of flows leads in a circle", app=app)
+                return
+            seen.add(last)
+
+
+async def _make_due(tools: Tools, app: str, page: FlowPage) -> int:
+    """Make due what is not known, as far as it is to be followed; returns how many."""
+    followed = {flow.id for flow in page.flows if tools.follow_foreign_flows or flow.client_ref}
+    async with database.transaction(tools.engine) as connection:
+        unknown = await listing_rows.unknown(connection, app, followed)
+        if unknown:
+            subjects = [Subject(app=app, kind="flow", id=flow_id) for flow_id in unknown]
+            await sync_rows.mark_due(connection, subjects, due_at=tools.clock(), due_by="sweep")
+    return len(unknown)
+
+
+async def _may_call(tools: Tools, app: str) -> bool:
+    async with database.transaction(tools.engine) as connection:
+        reserve = tools.budget.reserve_of_sweeps
+        taken = await budget_rows.take(connection, app, 1, budget=tools.budget, reserve=reserve, now=tools.clock())
+    return taken == 1

@@ -1,0 +1,48 @@
+"""Creations whose outcome is unknown: ask Dots again, but only once its list has shown often enough that it made none.
+
+`discover_flows` finds those that Dots did make, by the reference they carry.
+"""
+
+from datetime import timedelta
+
+import structlog
+
+from app.actions.attempt_creation import Attempt, attempt_creation
+from app.actions.tools import Tools
+from app.errors import CreationOutcomeUnknownError, DotsError
+from app.storage import creation_rows, database, listing_rows
+from app.storage.listing_rows import Unsettled
+
+log = structlog.get_logger()
+
+SEARCHES_NEEDED = 3
+SETTLE_AFTER = timedelta(minutes=2)
+
+
+async def settle_creations(tools: Tools) -> int:
+    """One pass: attempt what was searched for in vain, three times over two minutes; returns how many."""
+    attempted = 0
+    for app in tools.clients:
+        async with database.transaction(tools.engine) as connection:
+            unsettled = await listing_rows.unsettled(connection, app, before=tools.clock() - SETTLE_AFTER)
+        for creation in unsettled:
+            if creation.searches >= SEARCHES_NEEDED:
+                await _settle(tools, app, creation)
+                attempted += 1
+    return attempted
+
+
+async def _settle(tools: Tools, app: str, creation: Unsettled) -> None:
+    async with database.transaction(tools.engine) as connection:
+        if creation.idempotency_key is None:
+            # Nobody can come back for it, and its caller may long have made another.
+            await creation_rows.fail(connection, creation.ref, answer=None)
+            return
+        if not await listing_rows.attempt_again(connection, creation, now=tools.clock()):
+            return
+    attempt = Attempt(ref=creation.ref, app=app, caller=creation.caller, request=creation.request, is_repeat=True)
+    log.info("flow attempted again", app=app, caller=creation.caller)
+    try:
+        await attempt_creation(tools, attempt)
+    except (DotsError, CreationOutcomeUnknownError) as error:
+        log.warning("creation still without outcome", app=app, caller=creation.caller, error=error.code)

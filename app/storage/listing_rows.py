@@ -1,0 +1,85 @@
+"""When to page through Dots' list of flows, who is at it, and which creations it is to find."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.storage.tables import flows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unsettled:
+    """A creation of whose outcome nothing is known; `searches` complete listings have not shown it."""
+
+    ref: UUID
+    caller: str
+    idempotency_key: str | None
+    attempted_at: datetime
+    searches: int
+    request: dict[str, Any]
+
+
+async def claim(
+    connection: AsyncConnection, app: str, *, now: datetime, until: datetime, unsettled_before: datetime
+) -> bool:
+    """Claim the app's listing when it is due, or a creation begun before `unsettled_before` has to be found."""
+    values = {"app": app, "now": now, "until": until, "unsettled_before": unsettled_before}
+    return (await connection.execute(_CLAIM, values)).rowcount == 1
+
+
+async def release(connection: AsyncConnection, app: str, *, due_at: datetime) -> None:
+    """The listing has ended; the next is due at `due_at`."""
+    values = {"app": app, "due_at": due_at}
+    await connection.execute(
+        text("UPDATE apps SET listing_until = NULL, listing_due_at = :due_at WHERE app = :app"), values
+    )
+
+
+async def unknown(connection: AsyncConnection, app: str, flow_ids: Collection[str]) -> frozenset[str]:
+    """Those of the ids that no flow here has."""
+    query = select(flows.c.id).where(flows.c.app == app, flows.c.id.in_(flow_ids))
+    return frozenset(flow_ids) - frozenset(await connection.scalars(query))
+
+
+async def unsettled(connection: AsyncConnection, app: str, *, before: datetime) -> list[Unsettled]:
+    """The creations begun before then that are still without an outcome, oldest first."""
+    columns = [flows.c[name] for name in Unsettled.__dataclass_fields__]
+    is_unsettled = (flows.c.app == app) & (flows.c.status == "creating") & (flows.c.attempted_at < before)
+    query = select(*columns).where(is_unsettled).order_by(flows.c.attempted_at)
+    return [Unsettled(**row._mapping) for row in await connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's documented name
+
+
+async def count_search(connection: AsyncConnection, refs: Collection[UUID]) -> None:
+    """A complete listing has not shown these creations."""
+    await connection.execute(
+        update(flows).where(flows.c.ref.in_(refs), flows.c.status == "creating").values(searches=flows.c.searches + 1)
+    )
+
+
+async def attempt_again(connection: AsyncConnection, creation: Unsettled, *, now: datetime) -> bool:
+    """Begin the POST once more; False when somebody else was quicker or the flow has turned up."""
+    is_as_seen = (
+        (flows.c.ref == creation.ref) & (flows.c.status == "creating") & (flows.c.attempted_at == creation.attempted_at)
+    )
+    result = await connection.execute(update(flows).where(is_as_seen).values(attempted_at=now, searches=0))
+    return result.rowcount == 1
+
+
+_CLAIM = text("""
+    INSERT INTO apps AS a (app, listing_until) VALUES (:app, :until)
+    ON CONFLICT (app) DO UPDATE SET listing_until = excluded.listing_until
+    WHERE (a.listing_until IS NULL OR a.listing_until <= :now)
+      AND (a.paused_until IS NULL OR a.paused_until <= :now)
+      AND (
+          a.listing_due_at IS NULL OR a.listing_due_at <= :now
+          OR EXISTS (
+              SELECT FROM flows f
+              WHERE f.app = a.app AND f.status = 'creating' AND f.attempted_at < :unsettled_before
+          )
+      )
+""")

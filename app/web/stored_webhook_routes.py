@@ -1,0 +1,150 @@
+"""What Dots sent, for operators: list, look at one, replay one or many."""
+
+import base64
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict
+
+from app.actions import replay_webhooks
+from app.settings import DEFAULT_APP
+from app.storage.key_rows import KeyRecord
+from app.storage.webhook_search import WebhookFilter, WebhookState, WebhookSummary
+from app.web import cursors, gateway
+from app.web.access import RequiredScope
+from app.web.cursors import Moment
+from app.web.flow_shapes import Text
+
+router = APIRouter(prefix="/v1", tags=["webhooks"])
+
+Operator = Annotated[KeyRecord, Depends(RequiredScope("ops:admin"))]
+State = Annotated[
+    WebhookState | None,
+    Query(description="`handled`, `pending`, `failing` (tried again later) or `dead` (given up)."),
+]
+
+
+class WebhookShape(BaseModel):
+    """A stored webhook; `last_error` is the code of what kept its subject from being refreshed."""
+
+    app: str
+    message_id: str
+    event: str | None
+    subject_kind: Literal["flow", "user"] | None
+    subject_id: str | None
+    received_at: datetime
+    last_received_at: datetime
+    received_count: int
+    state: WebhookState
+    last_error: str | None
+
+    @classmethod
+    def of(cls, webhook: WebhookSummary) -> Self:
+        """The shape of a stored webhook."""
+        return cls.model_validate(asdict(webhook))
+
+
+class WebhookWithBody(BaseModel):
+    """A stored webhook with its body as it came, in base64; null once it was emptied."""
+
+    webhook: WebhookShape
+    body_base64: str | None
+
+
+class WebhookPage(BaseModel):
+    """Webhooks, latest first; give `next_cursor` as `after` for the next page, null when there is none."""
+
+    webhooks: list[WebhookShape]
+    next_cursor: str | None
+    has_more: bool
+
+
+class ReplayOrder(BaseModel):
+    """Which webhooks to replay; a dry run, which is the default, only counts them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    app: Text | None = None
+    event: Text | None = None
+    subject_id: Text | None = None
+    state: WebhookState | None = None
+    received_from: Moment | None = None
+    received_before: Moment | None = None
+    dry_run: bool = True
+
+
+class ReplayShape(BaseModel):
+    """How many webhooks matched, and how many flows and users they are about; those are due now unless it was dry."""
+
+    webhooks: int
+    subjects: int
+    dry_run: bool
+
+
+@router.get("/webhooks")
+async def list_webhooks(
+    request: Request,
+    key: Operator,
+    *,
+    app: Text | None = None,
+    event: Text | None = None,
+    subject_id: Text | None = None,
+    state: State = None,
+    received_from: Moment | None = None,
+    received_before: Moment | None = None,
+    after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> WebhookPage:
+    """Find webhooks, latest first, without their bodies."""
+    del key
+    wanted = WebhookFilter(
+        app=app,
+        event=event,
+        subject_id=subject_id,
+        state=state,
+        received_from=received_from,
+        received_before=received_before,
+    )
+    before = None
+    if after is not None:
+        moment, (app_before, id_before) = cursors.read(after, names=2)
+        before = (moment, app_before, id_before)
+    engine = gateway.of(request).tools.engine
+    found = await replay_webhooks.list_webhooks(engine, wanted, before=before, limit=limit + 1)
+    shown, has_more = found[:limit], len(found) > limit
+    last = shown[-1] if has_more else None
+    return WebhookPage(
+        webhooks=[WebhookShape.of(webhook) for webhook in shown],
+        next_cursor=last and cursors.write(last.received_at, last.app, last.message_id),
+        has_more=has_more,
+    )
+
+
+@router.get("/webhooks/{message_id}")
+async def get_webhook(request: Request, message_id: str, key: Operator, app: Text = DEFAULT_APP) -> WebhookWithBody:
+    """One webhook with its body."""
+    del key
+    webhook, body = await replay_webhooks.read_webhook(gateway.of(request).tools.engine, app, message_id)
+    return WebhookWithBody(
+        webhook=WebhookShape.of(webhook),
+        body_base64=None if body is None else base64.b64encode(body).decode(),
+    )
+
+
+@router.post("/webhooks/replay")
+async def replay_many(request: Request, order: ReplayOrder, key: Operator) -> ReplayShape:
+    """Ask Dots again about everything the matching webhooks are about, dead letters included."""
+    del key
+    wanted = WebhookFilter(**order.model_dump(exclude={"dry_run"}))
+    done = await replay_webhooks.replay(gateway.of(request).tools, wanted, is_dry_run=order.dry_run)
+    return ReplayShape(webhooks=done.webhooks, subjects=done.subjects, dry_run=done.is_dry_run)
+
+
+@router.post("/webhooks/{message_id}/replay")
+async def replay_one(request: Request, message_id: str, key: Operator, app: Text = DEFAULT_APP) -> ReplayShape:
+    """Ask Dots again about what one webhook is about."""
+    del key
+    done = await replay_webhooks.replay_one(gateway.of(request).tools, app, message_id)
+    return ReplayShape(webhooks=done.webhooks, subjects=done.subjects, dry_run=False)
