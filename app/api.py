@@ -28,7 +28,9 @@ async def serve(settings: Settings, *, host: str, port: int, with_worker: bool) 
         app = create_app(gateway, with_metrics=settings.metrics_port is None)
         servers = [http_server.build(app, host=host, port=port)]
         if settings.metrics_port is not None:
-            servers.append(http_server.build(create_metrics_app(tools), port=settings.metrics_port))
+            servers.append(
+                http_server.build(create_metrics_app(tools), host=settings.metrics_host, port=settings.metrics_port)
+            )
         running = [asyncio.create_task(server.serve()) for server in servers]
         if with_worker:
             running.append(asyncio.create_task(worker.run_loops(tools, settings, stopping)))

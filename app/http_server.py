@@ -13,7 +13,6 @@ from starlette.types import ASGIApp
 log = structlog.get_logger()
 
 DRAIN_SECONDS = 20
-EVERYWHERE = "0.0.0.0"  # noqa: S104  # in a container, whoever asks is on another host
 
 
 class Server(uvicorn.Server):
@@ -33,7 +32,7 @@ class Server(uvicorn.Server):
                 log.info("listening", url=f"http://{host}:{port}")
 
 
-def build(app: ASGIApp, *, host: str = EVERYWHERE, port: int) -> Server:
+def build(app: ASGIApp, *, host: str, port: int) -> Server:
     """A server for the application; `serve()` runs it until `should_exit` is set, then drains it."""
     return Server(
         uvicorn.Config(

@@ -19,6 +19,7 @@ from pydantic_settings import (
 from app.errors import SettingsError
 
 DEFAULT_APP = "default"
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # in a container, whoever asks is on another host
 
 NotEmpty = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     webhook_id_days: Annotated[int, Field(ge=100)] = 120
     event_days: Annotated[int, Field(ge=1)] = 90
 
+    metrics_host: NotEmpty = EVERYWHERE
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     log_format: Annotated[str, StringConstraints(pattern="^(json|text)$")] = "json"
     log_level: Annotated[str, StringConstraints(pattern="^(debug|info|warning|error)$")] = "info"

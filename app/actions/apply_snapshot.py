@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.actions.tools import Tools
 from app.dots import wire
-from app.flows import events, progress, verdict
+from app.flows import events, progress, schedule, verdict
 from app.flows.events import Event, FlowFacts
 from app.flows.progress import Growth
 from app.flows.snapshots import FlowSnapshot, UserSnapshot
@@ -27,12 +27,12 @@ log = structlog.get_logger()
 class Applied:
     """What a snapshot came to.
 
-    `waiting_since` is when what is still open began (None: nothing is); `also_due` is who else to ask about now. It
-    is the caller's to mark, after its own sync row: those rows are locked in the order of their keys.
+    `next_look_at` is when to ask again without being told to (None: never); `also_due` is who else to ask about now.
+    It is the caller's to mark, after its own sync row: those rows are locked in the order of their keys.
     """
 
     events_added: int
-    waiting_since: datetime | None
+    next_look_at: datetime | None
     also_due: Subject | None = None
 
 
@@ -43,7 +43,7 @@ async def apply_flow(
     now = tools.clock()
     known = await _lock_or_adopt(connection, tools, app, snapshot)
     if known is None:
-        return Applied(events_added=0, waiting_since=None)
+        return Applied(events_added=0, next_look_at=None)
     growth = progress.merge(known.progress, snapshot)
     fresh = _flow_events(known, snapshot, growth, now)
     await flow_rows.save(
@@ -65,7 +65,9 @@ async def apply_flow(
     tools.telemetry.appended.labels(app).inc(len(fresh))
     return Applied(
         events_added=len(fresh),
-        waiting_since=None if growth.progress.is_complete else known.created_at,
+        next_look_at=None
+        if growth.progress.is_complete
+        else schedule.next_look(tools.sweeps, since=known.created_at, now=now),
         also_due=also_due,
     )
 
@@ -82,7 +84,7 @@ async def apply_user(connection: AsyncConnection, tools: Tools, subject: Subject
     await user_rows.save(connection, known, change.standing, now=now, events_added=len(fresh))
     await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
     tools.telemetry.appended.labels(subject.app).inc(len(fresh))
-    return Applied(events_added=len(fresh), waiting_since=_waiting_since(known, change, now))
+    return Applied(events_added=len(fresh), next_look_at=_next_look_at(tools, known, change, now))
 
 
 async def _lock_or_adopt(
@@ -151,10 +153,13 @@ async def _note_submission(connection: AsyncConnection, app: str, growth: Growth
     return Subject(app=app, kind="user", id=user_id)
 
 
-def _waiting_since(known: UserRecord, change: verdict.Change, now: datetime) -> datetime | None:
+def _next_look_at(tools: Tools, known: UserRecord, change: verdict.Change, now: datetime) -> datetime | None:
+    """While something is awaited, often; once a verdict has settled, seldom, because Dots may reverse it."""
     standing = change.standing
     if standing.verdict is verdict.Verdict.PENDING:
-        return known.check_submitted_at or now
+        return schedule.next_look(tools.verdict_polls, since=known.check_submitted_at or now, now=now)
     if known.id_submitted_at is not None and not standing.was_id_verified:
-        return known.id_submitted_at
+        return schedule.next_look(tools.verdict_polls, since=known.id_submitted_at, now=now)
+    if standing.verdict.is_settled:
+        return schedule.next_look(schedule.REVERSALS, since=known.check_submitted_at or now, now=now)
     return None

@@ -21,7 +21,6 @@ from app.errors import (
     DotsThrottledError,
     DotsUnreachableError,
 )
-from app.flows import schedule
 from app.flows.snapshots import FlowSnapshot
 from app.flows.subjects import Subject
 from app.storage import app_rows, creation_rows, database, flow_rows, hints, sync_rows
@@ -101,9 +100,7 @@ async def _settle(tools: Tools, attempt: Attempt, snapshot: FlowSnapshot) -> Flo
     async with database.transaction(tools.engine) as connection:
         applied = await apply_snapshot.apply_flow(connection, tools, attempt.app, ours, discovered_by="create")
         subject = Subject(app=attempt.app, kind="flow", id=snapshot.id)
-        since = applied.waiting_since
-        due_at = since and schedule.next_look(tools.sweeps, since=since, now=tools.clock())
-        await sync_rows.schedule(connection, subject, due_at=due_at, due_by="sweep")
+        await sync_rows.schedule(connection, subject, due_at=applied.next_look_at, due_by="sweep")
         if applied.also_due:
             await sync_rows.mark_due(connection, [applied.also_due], due_at=tools.clock(), due_by="create")
         flow = await flow_rows.lock(connection, attempt.app, snapshot.id)

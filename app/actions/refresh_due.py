@@ -145,18 +145,14 @@ async def _apply(tools: Tools, claim: Claim, snapshot: FlowSnapshot | UserSnapsh
     """Merge, append events and settle the claim in one transaction, which a lost lease undoes whole."""
     async with database.transaction(tools.engine) as connection:
         if isinstance(snapshot, FlowSnapshot):
-            ladder = tools.sweeps
             applied = await apply_snapshot.apply_flow(
                 connection, tools, claim.subject.app, snapshot, discovered_by=claim.due_by
             )
         else:
-            ladder = tools.verdict_polls
             applied = await apply_snapshot.apply_user(connection, tools, claim.subject, snapshot)
-        since = applied.waiting_since
-        next_due_at = since and schedule.next_look(ladder, since=since, now=tools.clock())
         outcome = "grown" if applied.events_added else "unchanged"
         await _note(connection, tools, claim, outcome)
-        if not await sync_rows.settle(connection, claim, next_due_at=next_due_at):
+        if not await sync_rows.settle(connection, claim, next_due_at=applied.next_look_at):
             _count(tools, claim, "fenced")
             raise FencedError
         if applied.also_due:

@@ -23,6 +23,9 @@ SWEEPS = Ladder(
 # A pending verdict is looked at 1 min, 5 min, 30 min and 2 h after it became pending, then every 6 h for 7 days.
 VERDICT_POLLS = Ladder(rungs=SWEEPS.rungs, every=timedelta(hours=6), until=timedelta(days=7))
 
+# A settled verdict is looked at daily for 30 days: Dots may reverse it, and tell us or not.
+REVERSALS = Ladder(rungs=(), every=timedelta(days=1), until=timedelta(days=30))
+
 _RETRIES = (
     timedelta(seconds=2),
     timedelta(seconds=10),

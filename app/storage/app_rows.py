@@ -15,7 +15,8 @@ async def pause(connection: AsyncConnection, app: str, *, until: datetime, earli
         text("""
             INSERT INTO apps AS a (app, paused_until, pauses) VALUES (:app, :until, :pauses)
             ON CONFLICT (app) DO UPDATE
-            SET pauses = GREATEST(a.pauses, excluded.pauses), paused_until = GREATEST(a.paused_until, excluded.paused_until)
+            SET pauses = GREATEST(a.pauses, excluded.pauses),
+                paused_until = GREATEST(a.paused_until, excluded.paused_until)
         """),
         {"app": app, "until": until, "pauses": earlier + 1},
     )

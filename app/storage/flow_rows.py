@@ -112,14 +112,12 @@ async def page(
 
 async def lock(connection: AsyncConnection, app: str, flow_id: str) -> FlowRecord | None:
     """The flow with this id, locked until the transaction ends; None when unknown."""
-    query = select(*_FIELDS).where(flows.c.app == app, flows.c.id == flow_id).with_for_update()
-    return await _one(connection, query)
+    return await _locked(connection, (flows.c.app == app) & (flows.c.id == flow_id))
 
 
 async def lock_ref(connection: AsyncConnection, app: str, ref: UUID) -> FlowRecord | None:
     """The flow with this ref of ours, whether Dots' id is known or not, locked; None when unknown."""
-    query = select(*_FIELDS).where(flows.c.app == app, flows.c.ref == ref).with_for_update()
-    return await _one(connection, query)
+    return await _locked(connection, (flows.c.app == app) & (flows.c.ref == ref))
 
 
 async def add_foreign(
@@ -179,6 +177,13 @@ async def save(
             "discovered_by": discovered_by,
         },
     )
+
+
+async def _locked(connection: AsyncConnection, is_it: ColumnElement[bool]) -> FlowRecord | None:
+    # The lock is a statement of its own. One that waits for a lock is shown the row as its last holder left it, but
+    # still the steps as they were when it began to wait: completions would be found, and told, a second time.
+    await connection.execute(select(flows.c.ref).where(is_it).with_for_update())
+    return await _one(connection, select(*_FIELDS).where(is_it))
 
 
 async def _one(connection: AsyncConnection, query: Select[Any]) -> FlowRecord | None:

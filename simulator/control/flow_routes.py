@@ -15,7 +15,7 @@ class _Request(BaseModel):
 
 
 class Completion(_Request):
-    """How a step ends. Both names mean the same; `verdict` reads better for a background check."""
+    """How a step ends; a step that cannot end in several ways takes no notice."""
 
     verdict: str | None = Field(
         None, description="background-check: `cleared`, `flagged`, `pending` or a check status such as `consider`."
@@ -44,7 +44,7 @@ def flow_router(simulation: Simulation) -> APIRouter:
             simulation.world,
             simulation.world.flow(flow_id),
             step,
-            outcome=how.verdict or how.outcome,
+            outcome=how.verdict if step == "background-check" else how.outcome,
             unknowns=simulation.unknowns,
             now=simulation.clock(),
         )

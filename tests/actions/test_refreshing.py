@@ -169,9 +169,7 @@ async def test_worker_that_died_is_replaced_after_its_lease(tools: Tools, dots: 
     assert "dots.flow.completed" in await event_types(tools)
 
 
-async def test_pass_is_bounded_and_takes_the_longest_due_first(
-    tools: Tools, dots: MemoryDots, clock: HandClock
-) -> None:
+async def test_pass_is_bounded_and_takes_the_longest_due_first(tools: Tools, dots: MemoryDots) -> None:
     """A pass asks about so many and no more, those that have waited longest."""
     for number in (1, 2, 3):
         dots.add_flow(number)

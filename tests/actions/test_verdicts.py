@@ -48,7 +48,7 @@ async def test_user_is_due_also_when_it_becomes_known_only_later(tools: Tools, d
 
 
 async def test_pending_verdict_is_polled_until_it_settles(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
-    """1 min, 5 min, 30 min, 2 h, then every 6 h from when it was handed in; a settled one is left alone."""
+    """1 min, 5 min, 30 min, 2 h, then every 6 h from when it was handed in; a settled one daily."""
     await hand_in(tools, dots)
     dots.add_user(background_check={"status": "pending"})
     ages = []
@@ -60,9 +60,27 @@ async def test_pending_verdict_is_polled_until_it_settles(tools: Tools, dots: Me
     await refresh_due(tools, limit=10)
 
     assert [age / timedelta(minutes=1) for age in ages] == [1, 5, 30, 120, 360, 720]
-    assert (await sync_row(tools, user()))["due_at"] is None
+    assert (await sync_row(tools, user()))["due_at"] == NOW + timedelta(days=1)
     assert await stored.row(tools.engine, VERDICT) == {"verdict": "cleared", "settlements": 1}
     assert (await event_types(tools))[-1] == "dots.background_check.cleared"
+
+
+async def test_a_reversal_no_webhook_told_is_found_within_a_day(
+    tools: Tools, dots: MemoryDots, clock: HandClock
+) -> None:
+    """A settled verdict is still looked at, until 30 days after the check was handed in."""
+    await hand_in(tools, dots)
+    dots.add_user(background_check={"status": "pass"}, has_criminal_activity=False)
+    await refresh_due(tools, limit=10)
+    dots.add_user(background_check={"status": "failed"}, has_criminal_activity=True)
+    clock.advance(timedelta(days=1))
+    await refresh_due(tools, limit=10)
+    told = (await event_types(tools))[-2:]
+    clock.advance(timedelta(days=29))
+    await refresh_due(tools, limit=10)
+
+    assert told == ["dots.background_check.cleared", "dots.background_check.flagged"]
+    assert (await sync_row(tools, user()))["due_at"] is None
 
 
 async def test_polling_ends_after_a_week(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:

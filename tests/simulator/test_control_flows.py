@@ -46,7 +46,9 @@ async def test_a_refused_outcome_changes_nothing(stage: Stage) -> None:
     flow = await stage.create("background-check", "id-verification", user_id=user["id"])
 
     answers = [
-        await stage.client.post(f"/_control/flows/{flow['id']}/complete", json={"step": step, "outcome": "perhaps"})
+        await stage.client.post(
+            f"/_control/flows/{flow['id']}/complete", json={"step": step, "outcome": "perhaps", "verdict": "perhaps"}
+        )
         for step in flow["steps"]
     ]
 

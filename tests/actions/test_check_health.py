@@ -1,0 +1,82 @@
+from datetime import timedelta
+
+import pytest
+
+from app.actions import check_health
+from app.actions.refresh_due import refresh_due
+from app.actions.tools import Tools
+from app.errors import DatabaseUnavailableError
+from app.storage import database
+from tests.actions import feeding, stored
+from tests.actions.due import flow, make_due
+from tests.actions.feeding import step_events
+from tests.actions.memory_dots import MemoryDots, flow_id_of, refusal
+from tests.actions.stand_in_tools import HandClock, tools_over
+from tests.dots.fake_dots import NOW
+
+
+def gauge(tools: Tools, name: str, **labels: str) -> float | None:
+    """The value of a gauge."""
+    return tools.telemetry.registry.get_sample_value(f"dots_gateway_{name}", labels)
+
+
+async def test_gauges_say_what_waits(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+    """Due and for how long, failing, unsequenced, the feed's end, and creations without an outcome."""
+    await feeding.feed(tools.engine, step_events(2))
+    await feeding.append(tools.engine, step_events(1, flow_id="flow-2"))
+    await make_due(tools, flow(flow_id_of(1)))
+    await refresh_due(tools, limit=1)
+    await make_due(tools, flow(flow_id_of(2)), due_at=NOW + timedelta(seconds=30))
+    await make_due(tools, flow(flow_id_of(3)), due_at=NOW + timedelta(hours=1))
+    await stored.execute(
+        tools.engine,
+        "INSERT INTO flows (ref, app, status, created_at, attempted_at) "
+        "VALUES (gen_random_uuid(), 'default', 'creating', :at, :at)",
+        at=NOW,
+    )
+    clock.advance(timedelta(seconds=90))
+
+    await check_health.measure(tools)
+
+    assert dots.requests
+    assert gauge(tools, "database_up") == 1
+    assert gauge(tools, "due") == 2
+    assert gauge(tools, "oldest_due_seconds") == 88
+    assert gauge(tools, "failing") == 1
+    assert gauge(tools, "unsequenced_events") == 1
+    assert gauge(tools, "feed_position") == 2
+    assert gauge(tools, "unsettled_creations") == 1
+
+
+async def test_paused_app_is_seen(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+    """A dead app is a gauge at 1, until Dots accepts it again; a throttled one is not dead."""
+    for number in (1, 2):
+        dots.add_flow(number)
+    dots.faults = [refusal(401, "unauthorized")]
+    await make_due(tools, flow(flow_id_of(1)))
+    await refresh_due(tools, limit=1)
+    await check_health.measure(tools)
+    paused = (gauge(tools, "app_paused", app="default"), gauge(tools, "app_paused", app="eu"))
+    clock.advance(timedelta(minutes=1))
+    await refresh_due(tools, limit=1)
+    await check_health.measure(tools)
+    resumed = gauge(tools, "app_paused", app="default")
+    dots.faults = [refusal(429, "slow-down")]
+    await make_due(tools, flow(flow_id_of(2)))
+    await refresh_due(tools, limit=1)
+    await check_health.measure(tools)
+
+    assert (paused, resumed, gauge(tools, "app_paused", app="default")) == ((1, 0), 0, 0)
+
+
+async def test_metrics_without_a_database_say_so(clock: HandClock, unused_tcp_port: int) -> None:
+    """A scrape is answered while Postgres is away; readiness is not."""
+    engine = database.create_engine(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/none")
+    tools = tools_over(engine, clock, {})
+
+    await check_health.measure(tools)
+    with pytest.raises(DatabaseUnavailableError):
+        await check_health.check_readiness(tools)
+
+    await engine.dispose()
+    assert gauge(tools, "database_up") == 0
