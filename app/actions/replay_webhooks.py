@@ -33,6 +33,8 @@ async def list_webhooks(
 
 async def read_webhook(engine: AsyncEngine, app: str, message_id: str) -> tuple[WebhookSummary, bytes | None]:
     """One webhook and its body as it came, None once emptied. Raises WebhookNotFoundError."""
+    if not message_id.isprintable():  # Postgres has no text for some of what a path may hold.
+        raise WebhookNotFoundError
     async with database.transaction(engine) as connection:
         found = await webhook_search.find(connection, app, message_id)
     if found is None:
