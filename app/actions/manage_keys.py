@@ -72,6 +72,14 @@ async def check_key(engine: AsyncEngine, key: str) -> KeyRecord:
     return record
 
 
+async def check_live(engine: AsyncEngine, key_id: str) -> None:
+    """Raise KeyRefusedError when a key that was good has been revoked since."""
+    async with database.transaction(engine) as connection:
+        record = await key_rows.find(connection, key_id)
+    if record is None or record.revoked_at:
+        raise KeyRefusedError
+
+
 async def list_keys(engine: AsyncEngine) -> list[KeyRecord]:
     """All keys, oldest first."""
     async with database.transaction(engine) as connection:

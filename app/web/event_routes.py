@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
 
-from app.actions import audit_reads, read_feed
+from app.actions import audit_reads, manage_keys, read_feed
 from app.actions.read_feed import FeedPage
 from app.errors import FieldProblem, GatewayError, InvalidFieldsError, ScopeMissingError
 from app.flows import cursor, events
@@ -143,6 +143,7 @@ async def stream(reading: Annotated[Reading, Depends(_reading)]) -> AsyncIterato
     yield ServerSentEvent(id=str(place), retry=2000)
     while not watch.is_closing:
         try:
+            await manage_keys.check_live(reading.gate.tools.engine, reading.key.id)
             page = await _next_page(reading, place, limit=STREAM_BATCH)
         except GatewayError:
             return  # The reader comes back with its last id, and is read on to or told what is wrong.

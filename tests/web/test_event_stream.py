@@ -199,3 +199,19 @@ async def test_stream_of_a_purged_place_ends(
 
     assert rest == []
     assert again.status_code == 410
+
+
+async def test_stream_of_a_revoked_key_ends(
+    client: httpx.AsyncClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that is taken away reads nothing more, on connections that were open before either."""
+    monkeypatch.setattr(event_routes, "HEARTBEAT_SECONDS", 0.05)
+    async with streaming(client) as messages:
+        await anext(messages)
+        await stored.execute(engine, "UPDATE api_keys SET revoked_at = now()")
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            rest = [message async for message in messages]
+    again = await client.get(STREAM)
+
+    assert rest == []
+    assert again.status_code == 401
