@@ -172,6 +172,7 @@ async def _create_key(found: Settings, name: str, scopes: list[str]) -> manage_k
 async def _list_keys(found: Settings) -> list[KeyRecord]:
     engine = database.create_engine(found.required_database_url, pool_size=1)
     try:
+        await migrations.require_head(engine)
         return await manage_keys.list_keys(engine)
     finally:
         await engine.dispose()
@@ -180,6 +181,7 @@ async def _list_keys(found: Settings) -> list[KeyRecord]:
 async def _revoke_key(found: Settings, key_id: str) -> bool:
     engine = database.create_engine(found.required_database_url, pool_size=1)
     try:
+        await migrations.require_head(engine)
         return await manage_keys.revoke_key(engine, key_id, now=assembly.utc_now())
     finally:
         await engine.dispose()

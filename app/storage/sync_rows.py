@@ -156,13 +156,16 @@ _CLAIM = """
         ORDER BY s.due_at
         LIMIT :limit
         FOR UPDATE OF s SKIP LOCKED
+    ), claimed AS (
+        UPDATE sync_rows s
+        SET lease_token = :token, lease_until = :lease_until
+        FROM due
+        WHERE (s.app, s.kind, s.subject_id) = (due.app, due.kind, due.subject_id)
+        RETURNING s.app, s.kind, s.subject_id, s.dirty_gen, s.due_at, s.due_by, s.attempts, s.failing_since
     )
-    UPDATE sync_rows s
-    SET lease_token = :token, lease_until = :lease_until
-    FROM due
-    WHERE (s.app, s.kind, s.subject_id) = (due.app, due.kind, due.subject_id)
-    RETURNING s.app, s.kind, s.subject_id, s.dirty_gen, s.due_by, s.attempts, s.failing_since,
-        COALESCE((SELECT pauses FROM apps WHERE apps.app = s.app), 0) AS app_pauses
+    SELECT c.*, COALESCE((SELECT pauses FROM apps WHERE apps.app = c.app), 0) AS app_pauses
+    FROM claimed c
+    ORDER BY c.due_at
 """
 _CLAIM_ASKED_FOR = text(_CLAIM.format(due_by="<> 'sweep'"))
 _CLAIM_SWEEPS = text(_CLAIM.format(due_by="= 'sweep'"))
