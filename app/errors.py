@@ -10,7 +10,7 @@ from datetime import timedelta
 class GatewayError(Exception):
     """Something went wrong in dots-gateway."""
 
-    code = "gateway"
+    code = "internal"
 
     def __init_subclass__(cls) -> None:
         """Give each class its code, the stable name callers and operators see: `DotsRefusedError` → `dots_refused`."""

@@ -1,6 +1,7 @@
 """Ask Dots about what is due, merge the answer, and set the next due time: the only way state changes."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
@@ -19,6 +20,7 @@ from app.errors import (
     DotsNotFoundError,
     DotsRefusedError,
     DotsThrottledError,
+    GatewayError,
 )
 from app.flows import schedule
 from app.flows.snapshots import FlowSnapshot, UserSnapshot
@@ -117,10 +119,20 @@ async def _refresh_quietly(tools: Tools, claim: Claim) -> bool:
         await _refresh(tools, claim)
     except (DotsError, FencedError, DatabaseUnavailableError):
         return False
-    except Exception:  # One claim's bug must not stop the loop for the others; its lease runs out, it stays due.
+    except Exception:  # One claim's bug must not stop the loop for the others.
         log.exception("refresh broke", app=claim.subject.app, subject=str(claim.subject))
+        await _put_off(tools, claim)
         return False
     return True
+
+
+async def _put_off(tools: Tools, claim: Claim) -> None:
+    """Try later what broke for a reason we do not know, and ever more seldom; it counts as failing."""
+    now = tools.clock()
+    wait = schedule.retry_after(claim.attempts + 1, chance=tools.chance())
+    with contextlib.suppress(DatabaseUnavailableError):  # Then the lease runs out, and it is due again.
+        async with database.transaction(tools.engine) as connection:
+            await sync_rows.postpone(connection, claim, due_at=now + wait, now=now, error=GatewayError.code)
 
 
 async def _refresh(tools: Tools, claim: Claim) -> None:
