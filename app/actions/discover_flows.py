@@ -86,6 +86,9 @@ async def _list(tools: Tools, app: str, listing: _Listing) -> None:
         missing = [creation.ref for creation in unsettled if str(creation.ref) not in listing.refs]
         if listing.is_enough and missing:
             await listing_rows.count_search(connection, missing)
+        # Dots may have made it late, after searches in vain; until a refresh has adopted it nobody may ask again.
+        if found := [creation.ref for creation in unsettled if str(creation.ref) in listing.refs]:
+            await listing_rows.forget_searches(connection, found)
         wait = SEARCH_EVERY if unsettled or not listing.is_enough else tools.discover_every
         await listing_rows.release(connection, app, due_at=tools.clock() + wait)
     if listing.found:

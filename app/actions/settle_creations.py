@@ -3,6 +3,7 @@
 `discover_flows` finds those that Dots did make, by the reference they carry.
 """
 
+import asyncio
 from datetime import timedelta
 
 import structlog
@@ -10,13 +11,14 @@ import structlog
 from app.actions.attempt_creation import Attempt, attempt_creation
 from app.actions.tools import Tools
 from app.errors import CreationOutcomeUnknownError, DotsError
-from app.storage import creation_rows, database, listing_rows
+from app.storage import budget_rows, creation_rows, database, listing_rows
 from app.storage.listing_rows import Unsettled
 
 log = structlog.get_logger()
 
 SEARCHES_NEEDED = 3
 SETTLE_AFTER = timedelta(minutes=2)
+AT_ONCE = 8
 
 
 async def settle_creations(tools: Tools) -> int:
@@ -25,18 +27,31 @@ async def settle_creations(tools: Tools) -> int:
     for app in tools.clients:
         async with database.transaction(tools.engine) as connection:
             unsettled = await listing_rows.unsettled(connection, app, before=tools.clock() - SETTLE_AFTER)
-        for creation in unsettled:
-            if creation.searches >= SEARCHES_NEEDED:
-                await _settle(tools, app, creation)
-                attempted += 1
+        sought = [creation for creation in unsettled if creation.searches >= SEARCHES_NEEDED]
+        # Some at once: each of them may take as long as Dots is waited for.
+        turns = asyncio.Semaphore(AT_ONCE)
+        ends = await asyncio.gather(
+            *(_settle(tools, app, creation, turns) for creation in sought), return_exceptions=True
+        )
+        for error in ends:
+            if error is not None:  # All the others have ended by now, so none is left half-way.
+                raise error
+        attempted += len(sought)
     return attempted
 
 
-async def _settle(tools: Tools, app: str, creation: Unsettled) -> None:
+async def _settle(tools: Tools, app: str, creation: Unsettled, turns: asyncio.Semaphore) -> None:
+    async with turns:
+        await _attempt(tools, app, creation)
+
+
+async def _attempt(tools: Tools, app: str, creation: Unsettled) -> None:
     async with database.transaction(tools.engine) as connection:
         if creation.idempotency_key is None:
             # Nobody can come back for it, and its caller may long have made another.
             await creation_rows.fail(connection, creation.ref, answer=None)
+            return
+        if not await budget_rows.take(connection, app, 1, budget=tools.budget, reserve=0, now=tools.clock()):
             return
         if not await listing_rows.attempt_again(connection, creation, now=tools.clock()):
             return

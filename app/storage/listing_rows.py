@@ -61,6 +61,11 @@ async def count_search(connection: AsyncConnection, refs: Collection[UUID]) -> N
     )
 
 
+async def forget_searches(connection: AsyncConnection, refs: Collection[UUID]) -> None:
+    """A listing has shown these creations, whatever earlier ones had not."""
+    await connection.execute(update(flows).where(flows.c.ref.in_(refs), flows.c.searches > 0).values(searches=0))
+
+
 async def attempt_again(connection: AsyncConnection, creation: Unsettled, *, now: datetime) -> bool:
     """Begin the POST once more; False when somebody else was quicker or the flow has turned up."""
     is_as_seen = (

@@ -182,3 +182,22 @@ async def test_dots_asking_for_less_stops_creations_too(tools: Tools, dots: Memo
 
     assert held.value.retry_after == timedelta(seconds=20)
     assert [made] == list(dots.flows)
+
+
+async def test_a_flow_that_turns_up_late_is_not_made_twice(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+    """Dots made it only after three searches in vain; until a refresh has adopted it, nobody asks again."""
+    dots.faults = [httpx.ReadTimeout("slow")]
+    with pytest.raises(CreationOutcomeUnknownError):
+        await create(tools)
+    for _ in range(3):
+        clock.advance(timedelta(seconds=30))
+        await discover_flows(tools)
+    dots.add_flow(1, metadata=dots.posts[0]["metadata"])
+
+    clock.advance(timedelta(seconds=31))
+    await discover_flows(tools)
+    await settle_creations(tools)
+    await refresh_due(tools, limit=10)
+
+    assert len(dots.posts) == 1
+    assert await create(tools) == next(iter(dots.flows))
