@@ -13,7 +13,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo dev test check lint format types unit browser bench lock hooks clean
+.PHONY: help install demo dev test check lint format types unit browser faults soak bench lock hooks clean
 
 help: ## List these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -56,6 +56,13 @@ unit: install ## Only the fast tests: no journeys, no faults, no browser
 
 browser: install ## Install Chromium for the browser tests where there is none
 	scripts/need_chromium.sh $(BIN)/playwright
+
+faults: install ## Break everything, check that nothing is lost or doubled; then show that planted bugs are caught
+	$(BIN)/python -m tests.faults.campaigns $(ARGS)
+	$(BIN)/python -m tests.faults.campaigns.plant
+
+soak: install ## The same campaigns with ten times the figures, for a release
+	$(BIN)/python -m tests.faults.campaigns --times 10 $(ARGS)
 
 bench: install ## Measure acknowledged webhooks per second beside a plain receiver
 	$(BIN)/python bench/run.py $(ARGS)

@@ -1,0 +1,92 @@
+"""Creations whose answer is lost, late or wrong: no key ever gets a second flow, and every key gets one in the end."""
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Any
+
+from tests.faults.campaigns import payees, scene
+from tests.faults.campaigns.fast_clock import FastClock
+from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.scene import Scene
+from tests.stack import database
+from tests.stack.waiting import eventually
+
+AT_ONCE = 16
+IMPATIENT_ROUNDS, PATIENT_ROUNDS = 4, 3
+# Two minutes, after which a POST may be sent again, pass in twelve seconds.
+RATE = 10.0
+SETTLED_WITHIN_SECONDS = 90.0
+PATIENCE = {"DOTS_TIMEOUT_SECONDS": "1", "LEASE_SECONDS": "60"}
+FAULTS: tuple[dict[str, Any], ...] = (
+    {"kind": "create_then_cut"},
+    {"kind": "create_then_fail", "status": 502},
+    {"kind": "hang", "seconds": 2},
+    {"kind": "stall", "seconds": 2, "status": 504},
+    {"kind": "cut"},
+    {"kind": "junk_body"},
+    {"kind": "server_error"},
+    {"kind": "rate_limited", "retry_after_seconds": 1},
+    {"kind": "none"},
+)
+
+
+async def run_creates(order: Order) -> Outcome:
+    """Most POSTs go wrong one way or the other, an api is killed meanwhile; callers come back with their keys."""
+    count = order.count(200, small=40)
+    clock = FastClock(rate=RATE, base=time.time())
+    async with scene.staged(order, PATIENCE, clock=clock) as stage:
+        dice = order.random("faults")
+        faults = [{**dice.choice(FAULTS), "method": "POST"} for _ in range(2 * count)]
+        await stage.fleet.dots.turn(faults={"next_responses": faults})
+        waiting = {f"key-{number}": _body(number) for number in range(count)}
+        for number in range(IMPATIENT_ROUNDS):
+            async with asyncio.TaskGroup() as tasks:
+                asking = tasks.create_task(_ask_all(stage, waiting))
+                if number == 1:
+                    tasks.create_task(stage.fleet.restart("api-1"))
+            waiting = asking.result()
+        # Dots is well again: what is without an outcome now is found, or asked for again, by the workers.
+        await stage.fleet.dots.turn(faults={"next_responses": []})
+        for _ in range(PATIENT_ROUNDS):
+            await _settled(stage)
+            waiting = await _ask_all(stage, waiting)
+        calls = (await stage.fleet.dots.ask("api-calls"))["api_calls"]
+        befallen = sum(call["method"] == "POST" and call["fault"] not in (None, "none") for call in calls)
+        outcome = await stage.outcome(events=count, faults=befallen + 1)
+    unanswered = [f"I9: {key} was never given a flow" for key in waiting]
+    return replace(outcome, violations=outcome.violations + unanswered)
+
+
+def _body(number: int) -> dict[str, Any]:
+    return {"steps": ["compliance", "payout"], "reference": f"payee-{number}", "metadata": {"number": number}}
+
+
+async def _ask_all(stage: Scene, bodies: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Ask once for each; those that were given no flow."""
+    dice = stage.order.random("apis")
+    rest = iter(bodies.items())
+    given: set[str] = set()
+
+    async def ask_on() -> None:
+        for key, body in rest:
+            if await payees.try_flow(stage.fleet, dice.choice(stage.fleet.api_urls), key, body):
+                given.add(key)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(AT_ONCE):
+            tasks.create_task(ask_on())
+    return {key: body for key, body in bodies.items() if key not in given}
+
+
+async def _settled(stage: Scene) -> None:
+    """Return when every creation that was begun has an outcome."""
+
+    async def is_settled() -> bool:
+        query = "SELECT count(*) FROM flows WHERE status = 'creating'"
+        return await database.column(stage.server.direct_url, query) == [0]
+
+    await eventually(is_settled, within=SETTLED_WITHIN_SECONDS)
+
+
+CAMPAIGN = Campaign(name="creates", summary="creations answered late, wrongly or not at all", run=run_creates)

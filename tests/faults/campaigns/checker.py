@@ -1,0 +1,99 @@
+"""The checker, a program of its own: `python -m tests.faults.campaigns.checker DIRECTORY [--within SECONDS]`.
+
+It waits until nothing is stuck and everything is as at Dots, or the time is over; then it collects the evidence once
+more and judges it. Prints the violations as a JSON list; exit status 1 when there are any.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+
+from tests.faults.campaigns import history, invariants, places, stored
+from tests.faults.campaigns.evidence import Evidence, Truth
+from tests.faults.campaigns.history import Story
+from tests.faults.campaigns.places import Places
+
+ATTEMPT_SECONDS = 0.25
+# These mend themselves while the service catches up; the others are judged once, at the end.
+CATCHING_UP = ("I3", "I4")
+
+
+async def collect(found: Places, story: Story, client: httpx.AsyncClient) -> Evidence:
+    """The evidence as it is now."""
+    state = (await client.get(f"{found.simulator_url}/_control/state")).raise_for_status().json()
+    own = (await client.get(f"{found.simulator_url}/_control/webhooks")).raise_for_status().json()
+    # The feed is read first: what comes later than a reading is not missing from it.
+    feed = [await read_feed(found, client, random.Random(number)) for number in range(2)]
+    connection = await asyncpg.connect(found.database_url)
+    try:
+        rows = await stored.read(connection)
+    finally:
+        await connection.close()
+    return Evidence(
+        story=story,
+        webhooks=rows.webhooks,
+        sync_rows=rows.sync_rows,
+        flows=rows.flows,
+        users=rows.users,
+        events=rows.events,
+        truth=Truth(
+            flows={flow["id"]: flow for flow in state["flows"]}, users={user["id"]: user for user in state["users"]}
+        ),
+        feed=feed[0],
+        feed_again=feed[1],
+        own_messages=frozenset(message["message_id"] for message in own["webhooks"]),
+    )
+
+
+async def read_feed(found: Places, client: httpx.AsyncClient, dice: random.Random) -> list[Mapping[str, Any]]:
+    """The feed from zero, in pages of random sizes, each from a random api."""
+    events: list[Mapping[str, Any]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        response = await client.get(
+            f"{dice.choice(found.api_urls)}/v1/events",
+            params={"limit": dice.choice((1, 7, 100, 500, 500)), **cursor},
+            headers={"Authorization": f"Bearer {found.key}"},
+        )
+        page = response.raise_for_status().json()
+        events += page["events"]
+        cursor = {"after": page["next_cursor"]}
+        if not page["has_more"]:
+            return events
+
+
+async def check(directory: Path, *, within_seconds: float) -> list[str]:
+    """The violations, as soon as everything has caught up or the time is over."""
+    found, story = places.read(directory), history.read(directory)
+    deadline = time.monotonic() + within_seconds
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        while True:
+            evidence = await collect(found, story, client)
+            if not invariants.judge(evidence, CATCHING_UP) or time.monotonic() > deadline:
+                # What was collected while the service was still at work may not fit together: once more.
+                return invariants.judge(await collect(found, story, client))
+            await asyncio.sleep(ATTEMPT_SECONDS)
+
+
+def main() -> None:
+    """Check one campaign's directory."""
+    parser = argparse.ArgumentParser(description="Hold a campaign's history against what is stored.")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--within", type=float, default=60.0, help="seconds to wait for everything to catch up")
+    arguments = parser.parse_args()
+    violations = asyncio.run(check(arguments.directory, within_seconds=arguments.within))
+    sys.stdout.write(json.dumps(violations) + "\n")
+    sys.exit(1 if violations else 0)
+
+
+if __name__ == "__main__":
+    main()

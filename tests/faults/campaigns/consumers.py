@@ -1,0 +1,54 @@
+"""Those who read while everything breaks: consumers of the feed who begin again anywhere, callers who look at flows."""
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import httpx
+
+from tests.faults.campaigns import history
+from tests.faults.campaigns.fleet import Fleet
+from tests.faults.campaigns.history import Page, Seen
+
+
+@dataclass(kw_only=True)
+class Consumer:
+    """Reads the feed in pages of random sizes from random apis; now and then from a cursor of before."""
+
+    fleet: Fleet
+    dice: Random
+    cursors: list[str | None] = field(default_factory=lambda: [None])
+    after: str | None = None
+
+    async def read_on(self, pages: int = 1, *, wait: float = 0.0) -> None:
+        """Read some pages; a page that does not come is no page."""
+        for _ in range(pages):
+            if self.dice.random() < 0.1:  # one in ten begins again somewhere
+                self.after = self.dice.choice(self.cursors)
+            query: dict[str, Any] = {"limit": self.dice.choice((1, 10, 100, 500)), "wait": wait}
+            page = await _get(
+                self.fleet, self.dice, "/v1/events", query | ({"after": self.after} if self.after else {})
+            )
+            if page is None:
+                continue
+            digests = history.digests(page["events"])
+            self.fleet.history.note(Page(after=self.after, next_cursor=page["next_cursor"], digests=digests))
+            self.after = page["next_cursor"]
+            self.cursors.append(self.after)
+
+
+async def look_at(fleet: Fleet, dice: Random, flow_id: str) -> None:
+    """Look at one flow, and note what was seen."""
+    flow = await _get(fleet, dice, f"/v1/flows/{flow_id}", {})
+    if flow is not None:
+        completed = [step["name"] for step in flow["steps"] if step["state"] == "completed"]
+        fleet.history.note(Seen(flow_id=flow_id, status=flow["status"], completed=completed))
+
+
+async def _get(fleet: Fleet, dice: Random, path: str, query: dict[str, Any]) -> dict[str, Any] | None:
+    url = f"{dice.choice(fleet.api_urls)}{path}"
+    try:
+        answer = await fleet.client.get(url, params=query, headers={"Authorization": f"Bearer {fleet.key}"})
+    except httpx.TransportError:
+        return None
+    return dict(answer.json()) if answer.is_success else None

@@ -1,0 +1,62 @@
+"""Places where a process can be made to die, named from outside: before or after the nth call of a function."""
+
+import functools
+import importlib
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+VARIABLE = "CRASH_AT"
+EXIT_STATUS = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrashPoint:
+    """`function` is `module:name` or `module:Class.name`, where it is looked up when called."""
+
+    when: Literal["before", "after"]
+    function: str
+    nth: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.when}/{self.function}/{self.nth}"
+
+
+def parse(text: str) -> CrashPoint:
+    """What `str(point)` has written."""
+    when, function, nth = text.split("/")
+    if when not in ("before", "after"):
+        raise ValueError(text)
+    return CrashPoint(when="before" if when == "before" else "after", function=function, nth=int(nth))
+
+
+def plant(point: CrashPoint) -> None:
+    """Wrap the function, so that the process ends at the point."""
+    module_name, _, path = point.function.partition(":")
+    owner: Any = importlib.import_module(module_name)
+    *outer, name = path.split(".")
+    for each in outer:
+        owner = getattr(owner, each)
+    setattr(owner, name, _deadly(getattr(owner, name), point))
+
+
+def _deadly(function: Callable[..., Any], point: CrashPoint) -> Callable[..., Any]:
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(f"{point.function} is not a coroutine function")
+    calls = 0
+
+    @functools.wraps(function)
+    async def wrapped(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        is_the_one = calls == point.nth
+        if is_the_one and point.when == "before":
+            os._exit(EXIT_STATUS)
+        result = await function(*arguments, **named)
+        if is_the_one:
+            os._exit(EXIT_STATUS)
+        return result
+
+    return wrapped

@@ -1,0 +1,230 @@
+"""Processes that end at each named point of their work, one process a point; what they leave, others finish."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from uuid import UUID
+
+from app.local import ports
+from tests.faults.campaigns import crash_points, payees, scene
+from tests.faults.campaigns.fast_clock import FastClock
+from tests.faults.campaigns.history import Poisoned
+from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.payees import Payees
+from tests.faults.campaigns.receivers import Receivers
+from tests.faults.campaigns.scene import Scene
+from tests.faults.campaigns.svix import Fate, Message, Svix
+from tests.stack.waiting import eventually
+
+AT_ONCE = 4
+HIT_WITHIN_SECONDS = 60.0
+# Work is brought this often while a process has not come to its point yet.
+MORE_WORK_AFTER_SECONDS = 0.3
+# What a worker that dies while listing leaves behind is taken over after ten minutes: twenty seconds here.
+RATE = 30.0
+PATIENCE = {"DOTS_TIMEOUT_SECONDS": "1", "LEASE_SECONDS": "90"}
+
+WEBHOOK_POINTS = (
+    "before/app.storage.webhook_rows:store/1",
+    "after/app.storage.webhook_rows:store/1",
+    "after/app.actions.receive_webhook:WebhookReceiver._store/1",
+)
+CREATION_POINTS = (
+    "before/app.storage.creation_rows:begin/1",
+    "after/app.storage.creation_rows:begin/1",
+    "before/app.dots.client:DotsClient.create_flow/1",
+    "before/app.dots.client:DotsClient.create_flow/2",
+    "after/app.dots.client:DotsClient.create_flow/1",
+    "after/app.actions.apply_snapshot:apply_flow/1",
+    "after/app.storage.sync_rows:schedule/1",
+    "before/app.storage.creation_rows:remember_answer/1",
+    "after/app.storage.creation_rows:remember_answer/1",
+    "after/app.actions.attempt_creation:_settle/1",
+)
+WORKER_POINTS = (
+    "after/app.storage.sync_rows:claim_due/2",
+    "after/app.storage.budget_rows:take/1",
+    "before/app.dots.client:DotsClient.get_flow/1",
+    "after/app.dots.client:DotsClient.get_flow/2",
+    "after/app.storage.flow_rows:lock/1",
+    "before/app.storage.flow_rows:save/1",
+    "after/app.storage.flow_rows:save/2",
+    "before/app.storage.event_rows:append/1",
+    "after/app.storage.event_rows:append/1",
+    "after/app.storage.event_rows:append/3",
+    "after/app.storage.user_rows:note_submission/1",
+    "before/app.storage.sync_rows:settle/1",
+    "after/app.storage.sync_rows:settle/1",
+    "after/app.storage.sync_rows:mark_due/1",
+    "after/app.actions.refresh_due:_apply/1",
+    "after/app.dots.client:DotsClient.get_user/1",
+    "after/app.storage.user_rows:save/1",
+    "before/app.storage.event_rows:stamp/2",
+    "after/app.storage.event_rows:stamp/3",
+    "after/app.actions.sequence_events:sequence_events/3",
+    "before/app.storage.sync_rows:postpone/1",
+    "after/app.storage.sync_rows:postpone/1",
+    "after/app.storage.listing_rows:claim/1",
+    "after/app.actions.discover_flows:_make_due/1",
+)
+# About creations that were left without an outcome, which are taken up only after a while.
+SETTLING_POINTS = (
+    "after/app.storage.listing_rows:attempt_again/1",
+    "after/app.dots.client:DotsClient.create_flow/1",
+)
+FEW_POINTS = ("after/app.storage.event_rows:append/1", "after/app.storage.sync_rows:settle/1", WEBHOOK_POINTS[1])
+
+# Given the address of the process that is to die; a worker has none.
+Bring = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Death:
+    """A point, in which process it is, and the work that leads there."""
+
+    point: str
+    program: Literal["api", "worker"]
+    bring: Bring
+
+
+class Work:
+    """Brings work to processes until they die of it."""
+
+    def __init__(self, stage: Scene, svix: Svix, walkers: Payees) -> None:
+        self._stage = stage
+        self._svix = svix
+        self._walkers = walkers
+        self._number = 0
+        self._are_left = False
+        self._keys: dict[str, dict[str, Any]] = {}
+
+    async def walk(self, _url: str = "") -> None:
+        """Let payees walk on, and tell of it by the api that is well."""
+        if self._walkers.actions_left == 0:
+            await self._walkers.create(10)
+        await self._walkers.act()
+        for message_id, body in await self._walkers.new_messages():
+            await self._insist(Message(id=message_id, body=body))
+
+    async def poison(self, _url: str = "") -> None:
+        """Tell of a flow that Dots does not know."""
+        self._number += 1
+        flow_id = str(UUID(int=self._number, version=4))
+        self._stage.fleet.history.note(Poisoned(subject_id=flow_id))
+        body = json.dumps({"event": "flow.updated", "flow_id": flow_id})
+        await self._insist(Message(id=f"msg_poison_{self._number}", body=body))
+
+    async def leave_unanswered(self, _url: str = "") -> None:
+        """Have two creations begun whose POST never came to Dots, and which only a worker can take up again."""
+        if not self._are_left:
+            self._are_left = True
+            await self._stage.fleet.dots.turn(faults={"next_responses": [{"kind": "cut", "method": "POST"}] * 2})
+            for _ in range(2):
+                await self.creation_at(self._stage.fleet.api_urls[0])
+
+    async def webhook_at(self, url: str) -> None:
+        """Send a webhook to one api, and to another one when it dies of it, as Svix would."""
+        await self._walkers.act()
+        for message_id, body in await self._walkers.new_messages():
+            message = Message(id=message_id, body=body)
+            if await self._svix.deliver(message, url) != 204:  # No Content
+                await self._insist(message)
+
+    async def creation_at(self, url: str) -> None:
+        """Ask one api for a flow; who got no answer comes back later."""
+        self._number += 1
+        key = f"key-crash-{self._number}"
+        body: dict[str, Any] = {"steps": ["compliance"], "reference": f"crash-{self._number}"}
+        if await payees.try_flow(self._stage.fleet, url, key, body) is None:
+            self._keys[key] = body
+
+    async def come_back(self) -> None:
+        """Ask again for every flow that was never given."""
+        url = self._stage.fleet.api_urls[0]
+        for key, body in self._keys.items():
+
+            async def is_given(key: str = key, body: dict[str, Any] = body) -> bool:
+                return await payees.try_flow(self._stage.fleet, url, key, body) is not None
+
+            await eventually(is_given, within=HIT_WITHIN_SECONDS)
+
+    async def _insist(self, message: Message) -> None:
+        url = self._stage.fleet.api_urls[0]
+
+        async def is_taken() -> bool:
+            return await self._svix.deliver(message, url) == 204  # No Content
+
+        await eventually(is_taken)
+
+
+async def run_crashes(order: Order) -> Outcome:
+    """Every point is reached, and everything is as if nobody had died."""
+    clock = FastClock(rate=RATE, base=time.time())
+    async with scene.staged(order, PATIENCE, apis=1, workers=0, clock=clock) as stage:
+        fleet = stage.fleet
+        receivers = Receivers(fleet.api_urls, fleet.client)
+        svix = Svix(receivers=receivers, history=fleet.history, dice=order.random("svix"), fate=Fate(), now=clock)
+        walkers = Payees(fleet=fleet, dice=order.random("payees"))
+        work = Work(stage, svix, walkers)
+        await walkers.create(60)
+        try:
+            tried, missed = await _die_everywhere(stage, work, order)
+            await fleet.start_worker("worker-well")
+            await work.come_back()
+            while walkers.actions_left:
+                await work.walk()
+        finally:
+            await receivers.close()
+        outcome = await stage.outcome(events=svix.sent, faults=tried)
+    return replace(outcome, violations=missed + outcome.violations)
+
+
+async def _die_everywhere(stage: Scene, work: Work, order: Order) -> tuple[int, list[str]]:
+    """Visit the points; how many there are, and which were not reached."""
+    plan = [
+        *(Death(point=point, program="api", bring=work.webhook_at) for point in WEBHOOK_POINTS),
+        *(Death(point=point, program="api", bring=work.creation_at) for point in CREATION_POINTS),
+        *(
+            Death(point=point, program="worker", bring=work.poison if "postpone" in point else work.walk)
+            for point in WORKER_POINTS
+        ),
+        *(Death(point=point, program="worker", bring=work.leave_unanswered) for point in SETTLING_POINTS),
+    ]
+    if order.is_small:
+        plan = [death for death in plan if death.point in FEW_POINTS]
+    missed: list[str] = []
+    for start in range(0, len(plan), AT_ONCE):
+        group = plan[start : start + AT_ONCE]
+        dying = (_die(stage, death, start + index) for index, death in enumerate(group))
+        missed += [each for each in await asyncio.gather(*dying) if each]
+    return len(plan), missed
+
+
+async def _die(stage: Scene, death: Death, number: int) -> str | None:
+    """Start a process that will die at the point, and bring it work until it does; what is wrong if it does not."""
+    environment = {crash_points.VARIABLE: str(crash_points.parse(death.point))}
+    name = f"{death.program}-dying-{number}"
+    url = ""
+    if death.program == "api":
+        port = ports.free_port()
+        url = f"http://127.0.0.1:{port}"
+        member = await stage.fleet.start_api(name, port=port, **environment)
+    else:
+        member = await stage.fleet.start_worker(name, **environment)
+    end = asyncio.create_task(member.exit_status(within=HIT_WITHIN_SECONDS))
+    try:
+        while not end.done():
+            await death.bring(url)
+            await asyncio.wait([end], timeout=MORE_WORK_AFTER_SECONDS)
+        status = end.result()
+    except TimeoutError:
+        return f"I0: no process came to {death.point}"
+    finally:
+        end.cancel()
+    return None if status == crash_points.EXIT_STATUS else f"I0: at {death.point} one ended with status {status}"
+
+
+CAMPAIGN = Campaign(name="crashes", summary="exit at each of the named crash points", run=run_crashes)

@@ -1,0 +1,45 @@
+"""The commands under test, with what only a test may do to them: `python -m tests.faults.campaigns.entry PROGRAM …`.
+
+PROGRAM is `gateway` or `simulator`. With `CRASH_AT` in the environment (see `crash_points`) the process ends there,
+at once and without a word, as in a power cut; with `CLOCK_RATE` (see `fast_clock`) its clock runs fast. Both come from
+outside: the product itself holds no switch for either.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from app import assembly
+from app import cli as gateway
+from simulator import cli as simulator
+from tests.faults.campaigns import crash_points, fast_clock
+
+_PROGRAMS = {"gateway": gateway.main, "simulator": simulator.main}
+
+
+def _use(clock: Callable[[], datetime]) -> None:
+    """Give both programs this clock, where each is put together."""
+    names = vars(simulator)
+    build = names["build"]
+
+    def build_with_clock(settings: Any, **how: Any) -> Any:
+        return build(settings, **(how | {"clock": clock}))
+
+    names["build"] = build_with_clock
+    assembly.utc_now = clock
+
+
+def main() -> None:
+    """Be the program named first, with the other arguments."""
+    program = sys.argv.pop(1)
+    if clock := fast_clock.read(os.environ):
+        _use(clock)
+    if where := os.environ.get(crash_points.VARIABLE):
+        crash_points.plant(crash_points.parse(where))
+    _PROGRAMS[program]()
+
+
+if __name__ == "__main__":
+    main()

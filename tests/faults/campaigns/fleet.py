@@ -1,0 +1,236 @@
+"""The processes of one campaign: simulator, apis and workers, each of which may be killed and started again."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+
+from app.actions import manage_keys
+from app.local import ports
+from app.local.child import Child, Command
+from app.storage import database
+from tests.faults.campaigns import places
+from tests.faults.campaigns.history import Broke, History
+from tests.faults.campaigns.places import Places
+from tests.stack import dots
+from tests.stack.dots import Dots
+
+ENTRY = "tests.faults.campaigns.entry"
+READY_SECONDS = 30.0
+END_WITHIN = timedelta(seconds=10)
+_READY_WORDS = {"api": '"listening"', "worker": '"worker started"', "simulator": "listening on "}
+
+
+@dataclass(kw_only=True)
+class Member:
+    """One process: how it is started, and the child that runs now."""
+
+    name: str
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+    child: Child | None = None
+    is_ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        if self.child is None:
+            raise RuntimeError(f"{self.name} does not run")
+        return self.child.process.pid
+
+    async def kill(self) -> None:
+        """End it as a power cut would."""
+        if self.child is not None:
+            self.child.kill()
+            await self.child.process.wait()
+
+    def stop(self) -> None:
+        """Halt it where it is, as a machine that is suspended."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it run on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    async def exit_status(self, *, within: float) -> int:
+        """How it ended, once it has."""
+        if self.child is None:
+            raise RuntimeError(f"{self.name} does not run")
+        async with asyncio.timeout(within):
+            return await self.child.process.wait()
+
+
+class Fleet:
+    """All processes of a campaign, and what the checker has to know of them."""
+
+    def __init__(self, directory: Path, history: History, client: httpx.AsyncClient, settings: dict[str, str]) -> None:
+        self.client = client
+        self.history = history
+        self.dots = Dots("", client)
+        self.key = ""
+        self.simulator_port = ports.free_port()
+        self.api_ports: dict[str, int] = {}
+        self.members: dict[str, Member] = {}
+        self.settings = settings
+        self._directory = directory
+        self._awaited: list[tuple[str, asyncio.Event]] = []
+
+    @property
+    def api_urls(self) -> list[str]:
+        """Where the apis listen, before and after every restart."""
+        return [f"http://127.0.0.1:{port}" for port in self.api_ports.values()]
+
+    async def start_simulator(self) -> None:
+        """Start Dots; it holds its webhooks back, for the campaign to send."""
+        port = str(self.simulator_port)
+        arguments = ("simulator", "--port", port, "--webhook-secret", dots.WEBHOOK_SECRET)
+        await self.start(Member(name="simulator", arguments=arguments, environment=self.settings))
+        self.dots = Dots(f"http://127.0.0.1:{port}", self.client)
+        await self.dots.turn(webhooks={"paused": True})
+        await self.dots.send_webhooks_to("http://127.0.0.1:9")
+
+    async def start_api(self, name: str, *, port: int | None = None, **settings: str) -> Member:
+        """Start an api; under a name used before it listens where that one did. With a `port` it is not listed."""
+        port = port or self.api_ports.setdefault(name, ports.free_port())
+        arguments = ("gateway", "api", "--port", str(port))
+        return await self.start(Member(name=name, arguments=arguments, environment=self.settings | settings))
+
+    async def start_worker(self, name: str, **settings: str) -> Member:
+        """Start a worker."""
+        return await self.start(
+            Member(name=name, arguments=("gateway", "worker"), environment=self.settings | settings)
+        )
+
+    async def start(self, member: Member) -> Member:
+        """Start a process, or start it again, and return when it is ready."""
+        member.is_ready.clear()
+        self.members[member.name] = member
+        command = Command(
+            name=member.name,
+            arguments=(sys.executable, "-m", ENTRY, *member.arguments),
+            environment=member.environment,
+        )
+        member.child = await Child.start(command, self._hear)
+        ready = asyncio.create_task(member.is_ready.wait())
+        ended = asyncio.create_task(member.child.ended())
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await asyncio.wait([ready, ended], return_when=asyncio.FIRST_COMPLETED)
+            if not ready.done():
+                raise ended.result()
+        finally:
+            for task in (ready, ended):
+                task.cancel()
+            await asyncio.gather(ready, ended, return_exceptions=True)
+        return member
+
+    async def restart(self, name: str) -> None:
+        """Kill a process and start it again as it was."""
+        member = self.members[name]
+        await member.kill()
+        await self.start(member)
+
+    async def replace(self, name: str, **settings: str) -> None:
+        """End a process well and start it with other settings, as a deployment does."""
+        member = self.members[name]
+        if member.child is not None:
+            await member.child.end(within=END_WITHIN)
+        member.environment |= settings
+        await self.start(member)
+
+    async def hear(self, *words: str, within: float = READY_SECONDS) -> None:
+        """Return when some process says a line with one of these words in it, from now on."""
+        heard = asyncio.Event()
+        self._awaited += [(each, heard) for each in words]
+        async with asyncio.timeout(within):
+            await heard.wait()
+
+    async def create_key(self, database_url: str) -> None:
+        """Make the key everything is called with."""
+        engine = database.create_engine(database_url, pool_size=1)
+        try:
+            new = await manage_keys.create_key(
+                engine,
+                name="campaign",
+                scopes=("flows:read", "flows:write", "events:read", "compliance:read"),
+                now=datetime.now(UTC),
+                random_bytes=secrets.token_bytes,
+            )
+        finally:
+            await engine.dispose()
+        self.key = new.key
+
+    def tell_checker(self, database_url: str) -> None:
+        """Write down where everything is."""
+        found = Places(database_url=database_url, api_urls=self.api_urls, simulator_url=self.dots.url, key=self.key)
+        places.write(self._directory, found)
+
+    async def end(self) -> None:
+        """End every process that still runs, the last first."""
+        for member in reversed(self.members.values()):
+            if member.child is not None and member.child.process.returncode is None:
+                member.go_on()
+                await member.child.end(within=END_WITHIN)
+
+    def _hear(self, name: str, line: str) -> None:
+        member = self.members[name]
+        if not member.is_ready.is_set() and any(words in line for words in _READY_WORDS.values()):
+            member.is_ready.set()
+        for words, heard in self._awaited:
+            if words in line:
+                heard.set()
+        self._awaited = [(words, heard) for words, heard in self._awaited if not heard.is_set()]
+        if is_unexpected(line):
+            self.history.note(Broke(line=f"{name}: {line}"))
+        with (self._directory / f"{name}.log").open("a") as file:
+            file.write(f"{line}\n")
+
+
+def is_unexpected(line: str) -> bool:
+    """Whether a log line tells of an error that is neither Dots' nor the database being away."""
+    if not line.startswith("{"):
+        return "Traceback" in line
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return False
+    what = said.get("event", "")
+    if what == "pass broke":
+        return bool(said.get("error") != "DatabaseUnavailableError")
+    return what in ("refresh broke", "request broke") or (what == "webhooks not stored" and "exception" in said)
+
+
+@asynccontextmanager
+async def assembled(directory: Path, database_url: str, settings: dict[str, str]) -> AsyncIterator[Fleet]:
+    """A fleet with its simulator and key, and nothing else yet; whatever is started is ended afterwards."""
+    async with AsyncExitStack() as resources:
+        history = History(directory)
+        resources.callback(history.close)
+        limits = httpx.Limits(max_connections=200)
+        client = await resources.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=40, limits=limits))
+        fleet = Fleet(directory, history, client, settings)
+        resources.push_async_callback(fleet.end)
+        await fleet.start_simulator()
+        fleet.settings = {
+            "DATABASE_URL": database_url,
+            "DOTS_API_URL": f"{fleet.dots.url}/api",
+            "DOTS_CLIENT_ID": dots.CLIENT_ID,
+            "DOTS_API_KEY": dots.API_KEY,
+            "DOTS_WEBHOOK_SECRETS": dots.WEBHOOK_SECRET,
+            "LOG_FORMAT": "json",
+            "LOG_LEVEL": "info",
+            # How fast Dots may be asked is not what is judged here; campaigns that are about it say otherwise.
+            "DOTS_CALLS_PER_SECOND": "10000",
+            "DOTS_CALLS_BURST": "100000",
+            **settings,
+        }
+        yield fleet

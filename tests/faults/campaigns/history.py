@@ -1,0 +1,127 @@
+"""What a generator did and saw, a line of JSON each, in the order it happened; written here, read by the checker."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "history.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """One attempt to deliver a webhook; `status` None: no answer came. `is_genuine`: it had to verify."""
+
+    message_id: str
+    body: str
+    status: int | None
+    is_genuine: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One POST of a flow; `flow_id` as the answer had it."""
+
+    key: str
+    status: int | None
+    flow_id: str | None
+    has_user: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One page of the feed as a consumer got it: a digest an event, in order."""
+
+    after: str | None
+    next_cursor: str
+    digests: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A flow as a caller saw it."""
+
+    flow_id: str
+    status: str
+    completed: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """A background check was given this verdict at Dots: `cleared` or `flagged`."""
+
+    user_id: str
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Poisoned:
+    """A subject that Dots does not know: work about it cannot succeed."""
+
+    subject_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broke:
+    """A line in which a process spoke of an error that nobody had reckoned with."""
+
+    line: str
+
+
+Record = Sent | Asked | Page | Seen | Decided | Poisoned | Broke
+_KINDS: dict[str, type[Record]] = {kind.__name__: kind for kind in (Sent, Asked, Page, Seen, Decided, Poisoned, Broke)}
+
+
+class History:
+    """The file of one campaign; every line is out of our hands at once, whatever happens to us."""
+
+    def __init__(self, directory: Path) -> None:
+        """Begin a new file."""
+        self._file = (directory / FILE_NAME).open("w", buffering=1)
+
+    def note(self, record: Record) -> None:
+        """Add a line."""
+        self._file.write(json.dumps({"kind": type(record).__name__, **asdict(record)}) + "\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """A whole history, by kind, each kind in order."""
+
+    sent: list[Sent] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    decided: list[Decided] = field(default_factory=list)
+    poisoned: list[Poisoned] = field(default_factory=list)
+    broke: list[Broke] = field(default_factory=list)
+
+
+def read(directory: Path) -> Story:
+    """The history in a directory."""
+    story = Story()
+    place: dict[type[Record], list[Any]] = {
+        Sent: story.sent,
+        Asked: story.asked,
+        Page: story.pages,
+        Seen: story.seen,
+        Decided: story.decided,
+        Poisoned: story.poisoned,
+        Broke: story.broke,
+    }
+    for line in (directory / FILE_NAME).read_text().splitlines():
+        fields = json.loads(line)
+        kind = _KINDS[fields.pop("kind")]
+        place[kind].append(kind(**fields))
+    return story
+
+
+def digests(events: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What stands for each event: a change of any part of it, however small, changes this."""
+    return [hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()[:24] for event in events]

@@ -1,0 +1,54 @@
+"""Evidence where there are no processes: the feed is read by the action, the truth is handed in."""
+
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.actions import read_feed
+from app.flows import cursor, events
+from app.outbound import cloudevents
+from tests.faults.campaigns import history, stored
+from tests.faults.campaigns.evidence import Evidence, Truth
+from tests.faults.campaigns.history import Page, Story
+
+
+async def collect(
+    database_url: str, engine: AsyncEngine, story: Story, truth: Truth, *, now: datetime | None = None
+) -> Evidence:
+    """The evidence as it is `now`, by the campaign's own clock where it has one."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        rows = await stored.read(connection, now)
+    finally:
+        await connection.close()
+    return Evidence(
+        story=story,
+        webhooks=rows.webhooks,
+        sync_rows=rows.sync_rows,
+        flows=rows.flows,
+        users=rows.users,
+        events=rows.events,
+        truth=truth,
+        feed=await _read_all(engine, limit=500),
+        feed_again=await _read_all(engine, limit=7),
+    )
+
+
+async def read_page(engine: AsyncEngine, after: str | None, *, limit: int) -> Page:
+    """One page of the feed, as a line for the history."""
+    place = cursor.parse(after) if after else await read_feed.earliest(engine)
+    page = await read_feed.read_feed(engine, after=place, types=events.TYPES, limit=limit)
+    shown = [cloudevents.envelope(event) for event in page.events]
+    return Page(after=after, next_cursor=str(page.cursor), digests=history.digests(shown))
+
+
+async def _read_all(engine: AsyncEngine, *, limit: int) -> list[Any]:
+    place, found = await read_feed.earliest(engine), []
+    while True:
+        page = await read_feed.read_feed(engine, after=place, types=events.TYPES, limit=limit)
+        found += [cloudevents.envelope(event) for event in page.events]
+        place = page.cursor
+        if not page.has_more:
+            return found

@@ -1,0 +1,74 @@
+"""Dots carries creations out long after the gateway has given up waiting, and workers are slow to adopt what turns up.
+
+In virtual time. What Dots does within two minutes is never asked for a second time.
+"""
+
+from collections import Counter
+from contextlib import AsyncExitStack, suppress
+from datetime import datetime, timedelta
+
+import httpx
+
+from app.actions import create_flow, discover_flows, refresh_due, sequence_events, settle_creations
+from app.errors import CreationOutcomeUnknownError
+from app.flows.flow_request import FlowRequest
+from app.storage import database
+from tests.actions.stand_in_tools import HandClock, tools_over
+from tests.faults.campaigns import in_process, invariants, server
+from tests.faults.campaigns.evidence import Truth
+from tests.faults.campaigns.history import Asked, Story
+from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.virtual_dots import VirtualDots
+
+LONGEST_DELAY = timedelta(seconds=119)
+TICK = timedelta(seconds=5)
+LASTS = timedelta(minutes=6)
+# Workers have other things to do: one tick in so many they come round to refreshing.
+REFRESH_CHANCE = 0.15
+JUDGED = ("I3", "I4", "I6", "I8", "I9")
+
+
+async def run_late_creations(order: Order) -> Outcome:
+    """Each POST is answered by nobody, and carried out at a random moment of the two minutes that follow."""
+    count = order.count(100, small=100)
+    dice = order.random("late")
+    clock, dots, story = HandClock(), VirtualDots(), Story()
+    due: list[tuple[datetime, httpx.Request]] = []
+    async with AsyncExitStack() as resources:
+        postgres = await resources.enter_async_context(server.running(order.directory, durable=False))
+        engine = database.create_engine(postgres.direct_url)
+        resources.push_async_callback(engine.dispose)
+        tools = tools_over(engine, clock, {"default": dots})
+        for number in range(count):
+            dots.next_fault = "late"
+            request = FlowRequest(app="default", steps=["compliance"], reference=f"payee-{number}")
+            key = f"key-{number}"
+            with suppress(CreationOutcomeUnknownError):
+                await create_flow.create_flow(tools, request, caller="campaign", idempotency_key=key)
+            story.asked.append(Asked(key=key, status=504, flow_id=None, has_user=False))
+            due.append((clock.now + LONGEST_DELAY * dice.random(), dots.late[-1]))
+        ends_at = clock.now + LASTS
+        while clock.now < ends_at:
+            for at, asked in due:
+                if at <= clock.now and asked in dots.late:
+                    dots.catch_up(asked)
+            await discover_flows.discover_flows(tools)
+            await settle_creations.settle_creations(tools)
+            if dice.random() < REFRESH_CHANCE:
+                await refresh_due.refresh_due(tools, limit=10)
+            clock.advance(TICK)
+        while (await refresh_due.refresh_due(tools, limit=20)).claimed:
+            pass
+        while await sequence_events.sequence_events(tools, limit=1000):
+            pass
+        truth = Truth(flows=dots.flows, users=dots.users)
+        evidence = await in_process.collect(postgres.direct_url, engine, story, truth, now=clock.now)
+        await tools.client("default").aclose()
+    posts = Counter(str(post["metadata"]) for post in dots.posts)
+    violations = invariants.judge(evidence, JUDGED)
+    if repeated := sum(times > 1 for times in posts.values()):
+        violations.append(f"I9: {repeated} creations were asked for again, which Dots was still at")
+    return Outcome(events=count, faults=count, invariants=JUDGED, violations=violations)
+
+
+CAMPAIGN = Campaign(name="late", summary="creations carried out late, found late, adopted late", run=run_late_creations)

@@ -1,0 +1,156 @@
+"""Thirty hours without a webhook, ten of them without a worker, in virtual time: sweeps alone repair everything."""
+
+import asyncio
+import heapq
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import httpx
+from sqlalchemy import text
+
+from app.actions import create_flow, discover_flows, refresh_due, sequence_events, settle_creations
+from app.actions.tools import Tools
+from app.dots.client import DotsAccess, DotsClient
+from app.flows.flow_request import FlowRequest
+from app.flows.subjects import Subject
+from app.storage import database, sync_rows
+from simulator import simulation
+from simulator.application import create_app
+from simulator.settings import Settings
+from tests.actions.stand_in_tools import HandClock, tools_over
+from tests.faults.campaigns import in_process, invariants, server
+from tests.faults.campaigns.evidence import Truth
+from tests.faults.campaigns.history import Asked, Decided, Poisoned, Story
+from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.stack import dots
+from tests.stack.dots import Dots
+
+OUTAGE = timedelta(hours=30)
+NOBODY_WORKS = (timedelta(hours=10), timedelta(hours=20))
+# The next daily look comes within a day, and what that finds of a user is looked at within hours.
+REPAIRED_WITHIN = timedelta(hours=34)
+# A worker looks more often; between two looks nothing is due in most virtual hours.
+TICK = timedelta(minutes=10)
+SIMULATOR = "http://dots.test"
+JUDGED = ("I0", "I3", "I4", "I6", "I7", "I8", "I9")
+STEPS = ("compliance", "id-verification", "background-check", "manage-payouts", "payout")
+
+
+@dataclass(kw_only=True)
+class World:
+    """Dots in memory, its payees, and the gateway's tools, all by one clock."""
+
+    tools: Tools
+    clock: HandClock
+    dots: Dots
+    dice: Random
+    story: Story = field(default_factory=Story)
+    plans: list[tuple[datetime, int, str, str]] = field(default_factory=list)
+    acted: int = 0
+
+    async def create(self, number: int) -> None:
+        """Create a flow, and plan what its payee will do when, within the outage."""
+        user_id = await self.dots.add_user() if number % 2 else None
+        request = FlowRequest(app="default", steps=STEPS, user_id=user_id, reference=f"payee-{number}")
+        made = await create_flow.create_flow(self.tools, request, caller="campaign", idempotency_key=f"key-{number}")
+        flow_id = made.flow.id or ""
+        self.story.asked.append(Asked(key=f"key-{number}", status=201, flow_id=flow_id, has_user=user_id is not None))
+        actions = (["claim"] if user_id is None else []) + list(STEPS) + ["verdict"]
+        times = sorted(self.clock.now + OUTAGE * self.dice.random() for _ in actions)
+        for order, (at, action) in enumerate(zip(times, actions, strict=True)):
+            heapq.heappush(self.plans, (at, 100 * number + order, flow_id, action))
+
+    async def act_until_now(self) -> None:
+        """Let payees, and those who judge them, do what they had planned up to now."""
+        while self.plans and self.plans[0][0] <= self.clock.now:
+            _, _, flow_id, action = heapq.heappop(self.plans)
+            self.acted += 1
+            if action == "claim":
+                await self.dots.onboard(flow_id)
+            elif action == "verdict":
+                await self._decide(flow_id)
+            else:
+                await self.dots.do(flow_id, action, verdict="pending")
+
+    async def work(self) -> None:
+        """What workers do, until there is nothing to do now."""
+        while (await refresh_due.refresh_due(self.tools, limit=20)).claimed:
+            pass
+        await discover_flows.discover_flows(self.tools)
+        await settle_creations.settle_creations(self.tools)
+        while await sequence_events.sequence_events(self.tools, limit=1000):
+            pass
+
+    async def _decide(self, flow_id: str) -> None:
+        flows = (await self.dots.ask("state"))["flows"]
+        user_id = next(flow["user_id"] for flow in flows if flow["id"] == flow_id)
+        verdict = self.dice.choice(("cleared", "flagged"))
+        await self.dots.tell(f"users/{user_id}/verdict", {"status": verdict})
+        self.story.decided.append(Decided(user_id=user_id, verdict=verdict))
+
+
+async def run_outage(order: Order) -> Outcome:
+    """Payees walk on for thirty hours and nobody is told; two days later all is as at Dots, and the poison is dead."""
+    count = order.count(60, small=12)
+    async with AsyncExitStack() as resources:
+        postgres = await resources.enter_async_context(server.running(order.directory, durable=False))
+        world = await _build(resources, postgres.direct_url, order)
+        await asyncio.gather(*(world.create(number) for number in range(count)))
+        await _poison(world)
+        began = world.clock.now
+        while (age := world.clock.now - began) < OUTAGE + REPAIRED_WITHIN:
+            await world.act_until_now()
+            if not NOBODY_WORKS[0] <= age < NOBODY_WORKS[1]:
+                await world.work()
+            world.clock.advance(TICK)
+        await world.work()
+        violations = await _judge(world, postgres.direct_url)
+    return Outcome(events=world.acted, faults=1, invariants=JUDGED, violations=violations)
+
+
+async def _build(resources: AsyncExitStack, database_url: str, order: Order) -> World:
+    clock = HandClock()
+    settings = Settings(public_url=SIMULATOR, webhook_secret=dots.WEBHOOK_SECRET, seed=order.seed)
+    simulated = simulation.build(settings, clock=clock, sleep=asyncio.sleep)
+    resources.push_async_callback(simulated.close)
+    transport = httpx.ASGITransport(create_app(simulated))
+    client = await resources.enter_async_context(httpx.AsyncClient(transport=transport))
+    access = DotsAccess(
+        app="default", base_url=f"{SIMULATOR}/api", client_id=dots.CLIENT_ID, api_key=dots.API_KEY, app_id=None
+    )
+    dots_client = await resources.enter_async_context(DotsClient(access, transport=transport, now=clock))
+    engine = database.create_engine(database_url, pool_size=30)
+    resources.push_async_callback(engine.dispose)
+    tools = replace(tools_over(engine, clock, {}), clients={"default": dots_client})
+    return World(tools=tools, clock=clock, dots=Dots(SIMULATOR, client), dice=order.random("world"))
+
+
+async def _poison(world: World) -> None:
+    """Somebody announces a flow that Dots does not know."""
+    subject = Subject(app="default", kind="flow", id=str(UUID(int=1, version=4)))
+    world.story.poisoned.append(Poisoned(subject_id=subject.id))
+    async with database.transaction(world.tools.engine) as connection:
+        await sync_rows.mark_due(connection, [subject], due_at=world.clock.now, due_by="webhook")
+
+
+async def _judge(world: World, database_url: str) -> list[str]:
+    state: dict[str, Any] = await world.dots.ask("state")
+    truth = Truth(
+        flows={flow["id"]: flow for flow in state["flows"]}, users={user["id"]: user for user in state["users"]}
+    )
+    evidence = await in_process.collect(database_url, world.tools.engine, world.story, truth, now=world.clock.now)
+    violations = invariants.judge(evidence, JUDGED)
+    async with database.transaction(world.tools.engine) as connection:
+        told_by = set(await connection.scalars(text("SELECT DISTINCT discovered_by FROM flow_steps")))
+    if told_by - {None, "sweep"}:
+        violations.append(f"I4: steps were found by {told_by}, and nobody could tell but sweeps")
+    if not any(row.is_dead for row in evidence.sync_rows):
+        violations.append("I3: the poison is not dead")
+    return violations
+
+
+CAMPAIGN = Campaign(name="outage", summary="30 hours without webhooks, in virtual time", run=run_outage)

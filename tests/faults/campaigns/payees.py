@@ -1,0 +1,139 @@
+"""Payees who walk through flows at the simulator, one random step after the other, and what Dots says of it."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import httpx
+
+from tests.faults.campaigns.fleet import Fleet
+from tests.faults.campaigns.history import Asked, Decided
+from tests.stack.waiting import eventually
+
+CREATING_AT_ONCE = 8
+KNOWN_STEPS = ("compliance", "id-verification", "background-check", "manage-payments", "manage-payouts", "payout")
+CLAIM, VERDICT = "(claim)", "(verdict)"
+
+
+@dataclass(kw_only=True)
+class Walk:
+    """One flow and what its payee has still to do."""
+
+    flow_id: str
+    actions: deque[str]
+    user_id: str | None = None
+    verdict: str = "cleared"
+
+
+@dataclass(kw_only=True)
+class Payees:
+    """All flows of a campaign, created through the gateway; at most `busy_at_once` are walked through at a time."""
+
+    fleet: Fleet
+    dice: Random
+    further_steps: int = 0
+    busy_at_once: int | None = None
+    created: int = 0
+    walks: list[Walk] = field(default_factory=list)
+    _seen_messages: set[str] = field(default_factory=set)
+    _users: list[str] = field(default_factory=list)
+
+    async def create(self, count: int) -> None:
+        """Create flows, some for a user who exists, some of them for the same one."""
+        numbers = iter(range(self.created, self.created + count))
+        self.created += count
+
+        async def create_on() -> None:
+            for number in numbers:
+                self.walks.append(await self._create(number))
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(CREATING_AT_ONCE):
+                tasks.create_task(create_on())
+
+    @property
+    def actions_left(self) -> int:
+        """How much there is still to do."""
+        return sum(len(walk.actions) for walk in self.walks)
+
+    async def act(self, times: int = 1) -> None:
+        """Let so many random payees do their next thing."""
+        for _ in range(times):
+            busy = [walk for walk in self.walks if walk.actions]
+            if not busy:
+                return
+            await self._do(self.dice.choice(busy[: self.busy_at_once]))
+
+    async def new_messages(self) -> list[tuple[str, str]]:
+        """Ids and bodies of the webhooks that Dots has made since last asked."""
+        messages = (await self.fleet.dots.ask("webhooks"))["webhooks"]
+        fresh = [each for each in messages if each["message_id"] not in self._seen_messages]
+        self._seen_messages.update(each["message_id"] for each in fresh)
+        return [(each["message_id"], each["body"]) for each in fresh]
+
+    async def _create(self, number: int) -> Walk:
+        steps = list(KNOWN_STEPS) + [f"form-{each}" for each in range(self.further_steps)]
+        self.dice.shuffle(steps)
+        user_id = await self._some_user() if self.dice.random() < 0.4 else None  # four in ten
+        body = {"steps": steps, "reference": f"payee-{number}", "user_id": user_id}
+        key = f"key-{number}"
+        flow = await post_flow(self.fleet, self.dice, key, body)
+        actions = deque(steps if user_id else [CLAIM, *steps])
+        # Some verdicts come with the step, others only later.
+        verdict = self.dice.choice(("cleared", "cleared", "flagged", "pending"))
+        if verdict == "pending":
+            actions.append(VERDICT)
+        return Walk(flow_id=flow["id"], actions=actions, user_id=user_id, verdict=verdict)
+
+    async def _some_user(self) -> str:
+        if not self._users or self.dice.random() < 0.7:  # three in ten have a flow already
+            self._users.append(await self.fleet.dots.add_user())
+        return self.dice.choice(self._users)
+
+    async def _do(self, walk: Walk) -> None:
+        action, dots = walk.actions.popleft(), self.fleet.dots
+        if action == CLAIM:
+            walk.user_id = await dots.onboard(walk.flow_id)
+        elif action == VERDICT:
+            await self.decide(walk.user_id or "", self.dice.choice(("cleared", "flagged")))
+        elif action == "background-check":
+            await dots.do(walk.flow_id, action, verdict=walk.verdict)
+            if walk.verdict != "pending":
+                self.fleet.history.note(Decided(user_id=walk.user_id or "", verdict=walk.verdict))
+        else:
+            await dots.do(walk.flow_id, action)
+
+    async def decide(self, user_id: str, verdict: str) -> None:
+        """Let Dots settle a background check."""
+        await self.fleet.dots.tell(f"users/{user_id}/verdict", {"status": verdict})
+        self.fleet.history.note(Decided(user_id=user_id, verdict=verdict))
+
+
+async def post_flow(fleet: Fleet, dice: Random, key: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Create a flow, again with the same key until there is an answer that is final."""
+
+    async def created() -> dict[str, Any] | None:
+        return await try_flow(fleet, dice.choice(fleet.api_urls), key, body)
+
+    flow = await eventually(created, within=60.0)
+    if flow is None:
+        raise RuntimeError(f"no flow for {key}")
+    return flow
+
+
+async def try_flow(fleet: Fleet, url: str, key: str, body: dict[str, Any]) -> dict[str, Any] | None:
+    """Ask once for a flow; None when it has to be asked for again. What was answered is in the history."""
+    headers = {"Authorization": f"Bearer {fleet.key}", "Idempotency-Key": key}
+    has_user = body.get("user_id") is not None
+    status, flow = None, None
+    try:
+        answer = await fleet.client.post(f"{url}/v1/flows", json=body, headers=headers)
+        status = answer.status_code
+        flow = dict(answer.json()) if answer.is_success else None
+    except httpx.TransportError:
+        pass
+    flow_id = flow["id"] if flow else None
+    fleet.history.note(Asked(key=key, status=status, flow_id=flow_id, has_user=has_user))
+    return flow

@@ -1,0 +1,27 @@
+"""Where the processes of a campaign are to be found, written down for the checker."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FILE_NAME = "places.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Addresses, and the key to call the gateway with."""
+
+    database_url: str
+    api_urls: list[str]
+    simulator_url: str
+    key: str
+
+
+def write(directory: Path, places: Places) -> None:
+    """Write them into the campaign's directory."""
+    (directory / FILE_NAME).write_text(json.dumps(asdict(places)))
+
+
+def read(directory: Path) -> Places:
+    """What `write` has written."""
+    return Places(**json.loads((directory / FILE_NAME).read_text()))

@@ -1,0 +1,277 @@
+"""Deliberate defects, each a small change of text in the product, and the campaign that must catch it.
+
+A harness that catches nothing proves nothing. The changes are made to a copy, by `plant`; the product stays whole.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """In `file`, `old` stands exactly once and becomes `new`."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlantedBug:
+    """A defect and who has to find it; `breaks` are the invariants of which at least one must be named."""
+
+    name: str
+    campaign: str
+    breaks: tuple[str, ...]
+    patches: tuple[Patch, ...]
+
+
+PLANTED_BUGS = (
+    PlantedBug(
+        name="acknowledged before the commit",
+        campaign="killings",
+        breaks=("I1",),
+        patches=(
+            Patch(
+                file="app/actions/receive_webhook.py",
+                old="        self._is_waiting.set()\n        await waiting.is_stored\n",
+                new="        self._is_waiting.set()\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="synchronous_commit = off",
+        campaign="killings",
+        breaks=("I1", "I5", "I6", "I7"),
+        patches=(
+            Patch(
+                file="app/storage/database.py",
+                old='    "timezone": "UTC",\n',
+                new='    "timezone": "UTC",\n    "synchronous_commit": "off",\n',
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="ON CONFLICT DO NOTHING for repeats",
+        campaign="storm",
+        breaks=("I1",),
+        patches=(
+            Patch(
+                file="app/storage/webhook_rows.py",
+                old="""    ON CONFLICT (app, message_id) DO UPDATE
+    SET received_count = w.received_count + excluded.received_count,
+        last_received_at = GREATEST(w.last_received_at, excluded.last_received_at)
+""",
+                new="    ON CONFLICT (app, message_id) DO NOTHING\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="body stored as parsed",
+        campaign="storm",
+        breaks=("I1",),
+        patches=(
+            Patch(file="app/actions/receive_webhook.py", old="import asyncio\n", new="import asyncio\nimport json\n"),
+            Patch(
+                file="app/actions/receive_webhook.py",
+                old="        body=body,\n",
+                new='        body=json.dumps(json.loads(body), separators=(",", ":")).encode(),\n',
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="events in a second transaction",
+        campaign="commits",
+        breaks=("I0", "I3", "I6"),
+        patches=(
+            Patch(
+                file="app/actions/apply_snapshot.py",
+                old="""    await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
+    also_due""",
+                new="""    await connection.exec_driver_sql("COMMIT")
+    await connection.exec_driver_sql("BEGIN")
+    await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
+    also_due""",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="generation cleared unconditionally",
+        campaign="calm",
+        breaks=("I4",),
+        patches=(
+            Patch(
+                file="app/storage/sync_rows.py",
+                old="    SET clean_gen = GREATEST(clean_gen, :seen_gen)",
+                new="    SET clean_gen = GREATEST(dirty_gen, :seen_gen)",
+            ),
+            Patch(
+                file="app/storage/sync_rows.py",
+                old="        due_at = CASE WHEN dirty_gen > :seen_gen THEN due_at ELSE :next_due_at END,\n",
+                new="        due_at = :next_due_at,\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="sweeps forgotten",
+        campaign="silence",
+        breaks=("I4",),
+        patches=(
+            Patch(
+                file="app/flows/schedule.py",
+                old="    age = now - since\n    for rung in ladder.rungs:\n",
+                new="    age = now - since\n    for rung in ladder.rungs[:0]:\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="feed read by serial id",
+        campaign="writers",
+        breaks=("I7",),
+        patches=(
+            Patch(
+                file="app/storage/event_rows.py",
+                old="        SET position = feed.last_position + next.nth\n",
+                new="        SET position = events.row_id\n",
+            ),
+            Patch(
+                file="app/storage/event_rows.py",
+                old="    SET last_position = (SELECT max(position) FROM stamped)\n",
+                new="    SET last_position = GREATEST(last_position, (SELECT max(position) FROM stamped))\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="sequencer's lock in the same statement",
+        campaign="writers",
+        breaks=("I0", "I7"),
+        patches=(
+            Patch(
+                file="app/storage/event_rows.py",
+                old="    is_ours = await connection.scalar("
+                'text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": SEQUENCER_LOCK})\n'
+                "    if not is_ours:\n        return 0\n",
+                new="",
+            ),
+            Patch(
+                file="app/storage/event_rows.py",
+                old="WHERE position IS NULL ORDER BY row_id LIMIT :limit)",
+                new="WHERE position IS NULL AND (SELECT pg_advisory_xact_lock(7300002) IS NOT NULL) "
+                "ORDER BY row_id LIMIT :limit)",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="events without the flow's row lock",
+        campaign="writers",
+        breaks=("I0",),
+        patches=(
+            Patch(
+                file="app/storage/flow_rows.py",
+                old="    await connection.execute(select(flows.c.ref).where(is_it).with_for_update())\n",
+                new="",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="steps read in the statement that waits for the lock",
+        campaign="writers",
+        breaks=("I0",),
+        patches=(
+            Patch(
+                file="app/storage/flow_rows.py",
+                old="    await connection.execute(select(flows.c.ref).where(is_it).with_for_update())\n"
+                "    return await _one(connection, select(*_FIELDS).where(is_it))\n",
+                new="    return await _one(connection, select(*_FIELDS).where(is_it).with_for_update())\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="no fencing token",
+        campaign="fencing",
+        breaks=("I4", "I6"),
+        patches=(
+            Patch(
+                file="app/storage/sync_rows.py",
+                old="        due_by = CASE WHEN dirty_gen > :seen_gen THEN due_by ELSE 'sweep' END\n"
+                "    WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token\n",
+                new="        due_by = CASE WHEN dirty_gen > :seen_gen THEN due_by ELSE 'sweep' END\n"
+                "    WHERE app = :app AND kind = :kind AND subject_id = :subject_id\n"
+                "        AND CAST(:token AS uuid) IS NOT NULL\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="old signatures taken",
+        campaign="clock",
+        breaks=("I2",),
+        patches=(
+            Patch(
+                file="app/dots/signature.py",
+                old="        if age_seconds > self._tolerance_seconds:\n",
+                new="        if age_seconds > 2 * self._tolerance_seconds:\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="only the newest secret verifies",
+        campaign="rotation",
+        breaks=("I2",),
+        patches=(
+            Patch(
+                file="app/dots/signature.py",
+                old="        self._keys = tuple(keys)\n",
+                new="        self._keys = tuple(keys)[:1]\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="a POST without an answer taken for one that failed",
+        campaign="creates",
+        breaks=("I9",),
+        patches=(
+            Patch(
+                file="app/actions/attempt_creation.py",
+                old="_PASSING = (DotsUnreachableError, DotsThrottledError, DotsCredentialsError)\n",
+                new="_PASSING = (DotsUnreachableError, DotsThrottledError, DotsCredentialsError)\n"
+                "_PASSING += (DotsUnansweredError,)\n",
+            ),
+            Patch(
+                file="app/actions/attempt_creation.py",
+                old="    DotsThrottledError,\n    DotsUnreachableError,\n)\n",
+                new="    DotsThrottledError,\n    DotsUnansweredError,\n    DotsUnreachableError,\n)\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="a flow found late asked for again",
+        campaign="late",
+        breaks=("I9",),
+        patches=(
+            Patch(
+                file="app/actions/discover_flows.py",
+                old="            await listing_rows.forget_searches(connection, found)\n",
+                new="            del found\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="steps Dots leaves out taken back",
+        campaign="machine",
+        breaks=("I0", "I3", "I4", "I5", "I6"),
+        patches=(
+            Patch(
+                file="app/flows/progress.py",
+                old="    completed = known.completed + newly_completed\n",
+                new="    completed = reported\n",
+            ),
+            Patch(
+                file="app/storage/flow_rows.py",
+                old="""        completed_at = COALESCE(s.completed_at, excluded.completed_at),
+        discovered_by = COALESCE(s.discovered_by, excluded.discovered_by)
+    WHERE s.position <> excluded.position OR (s.completed_at IS NULL AND excluded.completed_at IS NOT NULL)
+""",
+                new="        completed_at = excluded.completed_at, discovered_by = excluded.discovered_by\n",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,85 @@
+"""A campaign's stage: its own Postgres, all processes on it, and the checker that comes in at the end."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from tests.faults.campaigns import fleet as fleets
+from tests.faults.campaigns import invariants, proxy, server
+from tests.faults.campaigns.fast_clock import FastClock
+from tests.faults.campaigns.fleet import Fleet
+from tests.faults.campaigns.order import Order, Outcome
+from tests.faults.campaigns.proxy import Proxy
+from tests.faults.campaigns.server import Server
+
+CHECKER = "tests.faults.campaigns.checker"
+SLACK_SECONDS = 60.0
+
+# A look every three seconds at everything that is open: what webhooks do not tell is found within a campaign.
+FREQUENT_LOOKS = ",".join(str(age) for age in range(3, 1200, 3))
+FREQUENT = {"SWEEP_SECONDS": FREQUENT_LOOKS, "VERDICT_POLL_SECONDS": FREQUENT_LOOKS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What a campaign plays with; `dots_door` is between the gateway and Dots."""
+
+    order: Order
+    server: Server
+    fleet: Fleet
+    dots_door: Proxy
+
+    async def judge(self, *, within: float) -> list[str]:
+        """What the checker, a program of its own, finds wrong once all has caught up, or `within` seconds."""
+        self.fleet.tell_checker(self.server.direct_url)
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", CHECKER, str(self.order.directory), "--within", str(within),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(within + SLACK_SECONDS):
+                output, errors = await program.communicate()
+        finally:
+            if program.returncode is None:
+                program.kill()
+                await program.wait()
+        if not output:
+            raise RuntimeError(f"the checker broke: {errors.decode()[-2000:]}")
+        violations: list[str] = json.loads(output)
+        return violations
+
+    async def outcome(self, *, events: int, faults: int) -> Outcome:
+        """The campaign's end: judged by everything there is."""
+        violations = await self.judge(within=15.0 if self.order.is_small else 60.0)
+        return Outcome(events=events, faults=faults, invariants=tuple(invariants.RULES), violations=violations)
+
+
+@asynccontextmanager
+async def staged(
+    order: Order,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    *,
+    apis: int = 2,
+    workers: int = 2,
+    door: Proxy | None = None,
+    clock: FastClock | None = None,
+) -> AsyncIterator[Scene]:
+    """Everything running with these settings, by `clock` where there is one, for an `async with` block."""
+    environment = {**settings, **(clock.environment() if clock else {})}
+    async with (
+        server.running(order.directory, door) as postgres,
+        fleets.assembled(order.directory, postgres.url, environment) as fleet,
+        proxy.listening(Proxy(fleet.simulator_port)) as dots_door,
+    ):
+        fleet.settings |= {"DOTS_API_URL": f"http://127.0.0.1:{dots_door.port}/api"}
+        await fleet.create_key(postgres.direct_url)
+        async with asyncio.TaskGroup() as starting:
+            for number in range(1, apis + 1):
+                starting.create_task(fleet.start_api(f"api-{number}"))
+            for number in range(1, workers + 1):
+                starting.create_task(fleet.start_worker(f"worker-{number}"))
+        yield Scene(order=order, server=postgres, fleet=fleet, dots_door=dots_door)

@@ -1,0 +1,76 @@
+"""A Postgres of a campaign's own, durable, which may be killed, behind an address that stays the same."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from app.local import embedded_postgres
+from app.local.embedded_postgres import EmbeddedPostgres
+from app.storage import migrations
+from tests.faults.campaigns import proxy
+from tests.faults.campaigns.proxy import Proxy
+
+
+class Server:
+    """Postgres and the proxy in front of it; each start is on another port."""
+
+    def __init__(self, directory: Path, door: Proxy, thread: ThreadPoolExecutor, *, durable: bool) -> None:
+        self.door = door
+        self._durable = durable
+        self._directory = directory
+        # Postgres stops when the thread that started it ends: it needs one that lives as long as the campaign.
+        self._thread = thread
+        self._running: EmbeddedPostgres | None = None
+
+    @property
+    def direct_url(self) -> str:
+        """Its URL past the proxy, for whoever judges."""
+        if self._running is None:
+            raise RuntimeError("Postgres is not running")
+        return self._running.url
+
+    @property
+    def url(self) -> str:
+        """Its URL through the proxy, the same after every restart."""
+        return self.url_through(self.door)
+
+    def url_through(self, door: Proxy) -> str:
+        """Its URL through some proxy that leads to it."""
+        parts = urlsplit(self.direct_url)
+        return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{door.port}").geturl()
+
+    async def start(self) -> None:
+        """Start it on what it has kept, and lead the proxy to it."""
+        loop = asyncio.get_running_loop()
+        start = partial(embedded_postgres.start, self._directory, durable=self._durable)
+        self._running = await loop.run_in_executor(self._thread, start)
+        self.door.target = urlsplit(self._running.url).port or 0
+
+    async def kill(self) -> None:
+        """End it with SIGKILL; what it had not written is gone."""
+        if self._running is not None:
+            self._running.process.kill()
+            await asyncio.to_thread(self._running.process.wait)
+
+    async def stop(self) -> None:
+        """End it well."""
+        if self._running is not None:
+            await asyncio.to_thread(embedded_postgres.stop, self._running)
+
+
+@asynccontextmanager
+async def running(directory: Path, door: Proxy | None = None, *, durable: bool = True) -> AsyncIterator[Server]:
+    """A migrated server behind a proxy, for the length of an `async with` block; not `durable` where none is killed."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        async with proxy.listening(door or Proxy(0)) as listening:
+            server = Server(directory / "postgres", listening, thread, durable=durable)
+            await server.start()
+            try:
+                await migrations.upgrade(server.direct_url)
+                yield server
+            finally:
+                await server.stop()

@@ -1,0 +1,82 @@
+"""Signatures at the edges of their time, and secrets exchanged under load: no valid webhook is refused."""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from tests.faults.campaigns import scene, storm
+from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.receivers import Receivers
+from tests.faults.campaigns.scene import FREQUENT, Scene
+from tests.faults.campaigns.storm import Fault, Storm
+from tests.faults.campaigns.svix import Fate, Message, Svix, key_of, system_now
+from tests.stack import dots
+
+NEW_SECRET = "whsec_plJ3nmyCDGBKInavdOK15jsl"
+BODY = '{"event": "transfer.updated", "transfer_id": "t"}'
+
+
+async def run_clock(order: Order) -> Outcome:
+    """Webhooks signed 299 s ago or ahead are stored, those of 301 s are refused."""
+    each = order.count(50, small=10)
+    async with scene.staged(order, apis=1, workers=0) as stage:
+        receivers = Receivers(stage.fleet.api_urls, stage.fleet.client)
+        svix = Svix(receivers=receivers, history=stage.fleet.history, dice=order.random("svix"))
+        try:
+            for offset in (-299, 299, -301, 301):
+                svix.now = _clock(offset)
+                is_genuine = abs(offset) < 300  # the tolerance that is judged
+                for number in range(each):
+                    message = Message(id=f"msg_{offset + 500}_{number}", body=BODY)
+                    await svix.deliver(message, is_expected=is_genuine)
+        finally:
+            await receivers.close()
+        return await stage.outcome(events=svix.sent, faults=2 * each)
+
+
+def _clock(offset_seconds: int) -> Callable[[], datetime]:
+    """A clock that is off by so much, in whole seconds, rounded away from where the tolerance ends."""
+
+    def now() -> datetime:
+        seconds = system_now().timestamp()
+        whole = math.ceil(seconds) if offset_seconds in (-299, 301) else math.floor(seconds)
+        return datetime.fromtimestamp(whole, UTC) + timedelta(seconds=offset_seconds)
+
+    return now
+
+
+async def run_rotation(order: Order) -> Outcome:
+    """Under load: apis learn the new secret, Dots signs with both, then with the new one, apis forget the old one."""
+    old, new = dots.WEBHOOK_SECRET, NEW_SECRET
+    async with scene.staged(order, FREQUENT) as stage:
+        faults: list[Fault] = [
+            _replace(stage, "api-1", f"{new},{old}"),
+            _replace(stage, "api-2", f"{new} {old}"),
+            _sign(new, old),
+            _sign(new),
+            _replace(stage, "api-1", new),
+            _replace(stage, "api-2", new),
+        ]
+        size = order.count(80, small=20)
+        blown = await storm.blow(stage, Storm(flows=size, fate=Fate(window=50), further_steps=6), faults)
+        return await stage.outcome(events=blown.sent, faults=len(faults))
+
+
+def _replace(stage: Scene, name: str, secrets: str) -> Fault:
+    async def replace(_svix: Svix) -> None:
+        await stage.fleet.replace(name, DOTS_WEBHOOK_SECRETS=secrets)
+
+    return replace
+
+
+def _sign(*secrets: str) -> Fault:
+    async def sign(svix: Svix) -> None:
+        svix.keys = [key_of(secret) for secret in secrets]
+
+    return sign
+
+
+CAMPAIGNS = (
+    Campaign(name="clock", summary="signed 299 s and 301 s before and ahead of time", run=run_clock),
+    Campaign(name="rotation", summary="webhook secrets exchanged under load", run=run_rotation),
+)

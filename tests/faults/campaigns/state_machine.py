@@ -1,0 +1,391 @@
+"""A Hypothesis state machine: callers, payees, webhooks, workers and clocks take steps in any order whatever.
+
+In process, on a real Postgres, with a Dots in memory and a clock set by hand. Workers claim, fetch and apply in
+steps of their own, so that anything may come in between; some never come back.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+from typing import Any, ClassVar, TypeVar
+from uuid import UUID
+
+import hypothesis
+from hypothesis import HealthCheck, Phase
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.actions import create_flow, discover_flows, refresh_due, sequence_events, settle_creations
+from app.actions.refresh_due import FencedError
+from app.actions.tools import Tools
+from app.errors import DotsError, GatewayError
+from app.flows.flow_request import FlowRequest
+from app.flows.snapshots import FlowSnapshot, UserSnapshot
+from app.flows.subjects import Kind, Subject
+from app.storage import database, sync_rows, webhook_rows
+from app.storage.sync_rows import Claim
+from app.storage.webhook_rows import Webhook
+from tests.actions.stand_in_tools import HandClock, tools_over
+from tests.faults.campaigns import in_process, invariants, server
+from tests.faults.campaigns.evidence import Truth
+from tests.faults.campaigns.history import Asked, Decided, Sent, Story
+from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.virtual_dots import FAULTS, VirtualDots
+
+STEPS = ("compliance", "id-verification", "background-check", "payout", "redirect")
+JUDGED = ("I1", "I2", "I3", "I4", "I6", "I7", "I8", "I9")
+STEP_COUNT = 50
+KEYS, PAYEES, FIRST_FLOWS = 6, 4, 2
+# An open flow is looked at daily for thirty days, a pending verdict for seven: so long may a run last.
+LONGEST = timedelta(days=4)
+# How time passes at the end: creations settle within minutes, verdicts are asked for every six hours, flows daily.
+SETTLING = (
+    *(timedelta(seconds=50),) * 6,
+    timedelta(minutes=6),
+    timedelta(minutes=40),
+    *(timedelta(hours=6),) * 5,
+)
+
+Result = TypeVar("Result")
+indexes = st.integers(min_value=0, max_value=31)
+
+
+@dataclass(kw_only=True)
+class Begun:
+    """A refresh under way in some worker: claimed, and perhaps answered already."""
+
+    claim: Claim
+    snapshot: FlowSnapshot | UserSnapshot | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What all runs share: the loop, and the database, which each run empties."""
+
+    runner: asyncio.Runner
+    engine: AsyncEngine
+    database_url: str
+
+
+@dataclass(kw_only=True)
+class World:
+    """What one run plays with."""
+
+    tools: Tools
+    clock: HandClock
+    dots: VirtualDots
+    story: Story = field(default_factory=Story)
+    begun: list[Begun] = field(default_factory=list)
+    advanced: timedelta = timedelta(0)
+    messages: int = 0
+    best: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    cursors: list[str | None] = field(default_factory=lambda: [None])
+
+
+class Machine(RuleBasedStateMachine):
+    """The gateway and all around it."""
+
+    ground: ClassVar[Ground]
+    runs: ClassVar[int] = 0
+
+    @initialize()
+    def begin(self) -> None:
+        """Begin with an empty database."""
+        type(self).runs += 1
+        clock, dots = HandClock(), VirtualDots()
+        self.world = World(tools=tools_over(self.ground.engine, clock, {"default": dots}), clock=clock, dots=dots)
+        self._do(_empty(self.ground.engine))
+        for key in range(FIRST_FLOWS):
+            self.create(key, None)
+            self.walk_and_refresh(key, key)
+
+    @rule(key=st.integers(0, KEYS - 1), fault=st.sampled_from((None, *FAULTS)))
+    def create(self, key: int, fault: str | None) -> None:
+        """A caller asks for the flow of a key, again and again perhaps; Dots may fail."""
+        world, dice = self.world, Random(key)  # the key decides what is asked for
+        steps = dice.sample(STEPS[:4], dice.randint(1, 3))
+        user_id = _user(key) if key % 2 else None
+        if user_id and user_id not in world.dots.users:
+            world.dots.add_user(user_id)
+        request = FlowRequest(app="default", steps=steps, user_id=user_id, reference=f"payee-{key}")
+        world.dots.next_fault = fault
+        flow_id = None
+        try:
+            made = self._do(
+                create_flow.create_flow(world.tools, request, caller="machine", idempotency_key=f"key-{key}")
+            )
+            flow_id = made.flow.id
+        except GatewayError:
+            pass
+        world.dots.next_fault = None
+        world.story.asked.append(Asked(key=f"key-{key}", status=None, flow_id=flow_id, has_user=user_id is not None))
+
+    @precondition(lambda self: self.world.dots.flows)
+    @rule(index=indexes, payee=st.integers(0, PAYEES - 1), is_told=st.booleans())
+    def walk(self, index: int, payee: int, is_told: bool) -> None:  # noqa: FBT001  # Hypothesis hands it over by name
+        """A payee opens the link of a flow, or finishes its next step; a webhook may tell of it."""
+        flow_id = self._flow(index)
+        self.world.dots.walk(flow_id, _user(payee))
+        if is_told:
+            self._tell("flow", flow_id)
+
+    @rule(is_forgetful=st.booleans())
+    def forget(self, is_forgetful: bool) -> None:  # noqa: FBT001  # Hypothesis hands it over by name
+        """Dots leaves out, for a while, what it has reported before."""
+        self.world.dots.is_forgetful = is_forgetful
+
+    @precondition(lambda self: self.world.dots.users)
+    @rule(payee=indexes, verdict=st.sampled_from(("cleared", "flagged")))
+    def decide(self, payee: int, verdict: str) -> None:
+        """A background check is decided, or decided otherwise; Dots tells of that."""
+        users = list(self.world.dots.users)
+        user_id = users[payee % len(users)]
+        if self.world.dots.decide(user_id, verdict):
+            self.world.story.decided.append(Decided(user_id=user_id, verdict=verdict))
+            self._tell("user", user_id)
+
+    @precondition(lambda self: self.world.story.sent)
+    @rule(index=indexes)
+    def repeat_webhook(self, index: int) -> None:
+        """Svix sends a message again."""
+        sent = self.world.story.sent[index % len(self.world.story.sent)]
+        kind: Kind = "flow" if sent.body in self.world.dots.flows else "user"
+        self._store(sent.message_id, kind, sent.body)
+
+    @rule(limit=st.integers(1, 3))
+    def claim_due(self, limit: int) -> None:
+        """A worker claims what is due."""
+        self.world.begun += [Begun(claim=claim) for claim in self._do(_claim(self.world, limit))]
+
+    @precondition(lambda self: self.world.begun)
+    @rule(index=indexes, fault=st.sampled_from((None, None, None, *FAULTS)))
+    def fetch(self, index: int, fault: str | None) -> None:
+        """A worker is answered, or is not and gives back what it had claimed."""
+        begun = self._begun(index)
+        self.world.dots.next_fault = fault
+        try:
+            begun.snapshot = self._do(refresh_due._fetch(self.world.tools, begun.claim.subject))
+        except DotsError as error:
+            self.world.begun.remove(begun)
+            self._give_back(begun.claim, error)
+        self.world.dots.next_fault = None
+
+    @precondition(lambda self: any(begun.snapshot for begun in self.world.begun))
+    @rule(index=indexes)
+    def apply(self, index: int) -> None:
+        """A worker writes what it was told, however long ago."""
+        told = [begun for begun in self.world.begun if begun.snapshot]
+        begun = told[index % len(told)]
+        self.world.begun.remove(begun)
+        if begun.snapshot:
+            with suppress(FencedError):
+                self._do(refresh_due._apply(self.world.tools, begun.claim, begun.snapshot))
+
+    @precondition(lambda self: self.world.begun)
+    @rule(index=indexes)
+    def die(self, index: int) -> None:
+        """A worker dies with what it had claimed."""
+        self.world.begun.remove(self._begun(index))
+
+    @rule(limit=st.integers(1, 8))
+    def refresh(self, limit: int) -> None:
+        """A worker makes a whole pass."""
+        self._do(refresh_due.refresh_due(self.world.tools, limit=limit))
+
+    @precondition(lambda self: self.world.dots.flows)
+    @rule(index=indexes, payee=st.integers(0, PAYEES - 1))
+    def walk_and_refresh(self, index: int, payee: int) -> None:
+        """All goes well: a payee does something, Dots tells of it, a worker looks."""
+        self.walk(index, payee, is_told=True)
+        self.refresh(8)
+
+    @rule()
+    def sequence(self) -> None:
+        """A sequencer makes a pass."""
+        self._do(sequence_events.sequence_events(self.world.tools, limit=3))
+
+    @rule()
+    def discover(self) -> None:
+        """A worker looks through Dots' list, and settles what it can."""
+        self._do(_discover(self.world.tools))
+
+    @rule(index=indexes, limit=st.integers(1, 5))
+    def read(self, index: int, limit: int) -> None:
+        """A consumer reads a page from any place it has been at."""
+        cursors = self.world.cursors
+        page = self._do(in_process.read_page(self.ground.engine, cursors[index % len(cursors)], limit=limit))
+        self.world.story.pages.append(page)
+        cursors.append(page.next_cursor)
+
+    @rule(seconds=st.sampled_from((1, 5, 31, 70, 400, 2000, 8000, 30_000)))
+    def wait(self, seconds: int) -> None:
+        """Time passes."""
+        by = timedelta(seconds=seconds)
+        if self.world.advanced + by <= LONGEST:
+            self.world.advanced += by
+            self.world.clock.advance(by)
+
+    @invariant()
+    def progress_is_true_and_never_shrinks(self) -> None:
+        """I5: whatever is stored was so at Dots, and stays."""
+        for flow_id, completed in self._do(_completed(self.ground.engine)).items():
+            assert self.world.best[flow_id] <= completed, f"I5: {flow_id} has lost a step"
+            assert completed <= set(self.world.dots.flows[flow_id]["completed_steps"]), f"I5: {flow_id} is ahead"
+            self.world.best[flow_id] = completed
+
+    def teardown(self) -> None:
+        """Let everything settle by itself, then judge."""
+        if not hasattr(self, "world"):
+            return
+        violations = self._do(_settle_and_judge(self.world, self.ground))
+        assert not violations, "\n".join(violations)
+
+    def _do(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return self.ground.runner.run(work)
+
+    def _flow(self, index: int) -> str:
+        flows = list(self.world.dots.flows)
+        return flows[index % len(flows)]
+
+    def _begun(self, index: int) -> Begun:
+        return self.world.begun[index % len(self.world.begun)]
+
+    def _tell(self, kind: Kind, subject_id: str) -> None:
+        self.world.messages += 1
+        self._store(f"msg_{self.world.messages}", kind, subject_id)
+
+    def _store(self, message_id: str, kind: Kind, subject_id: str) -> None:
+        webhook = Webhook(
+            app="default",
+            message_id=message_id,
+            received_at=self.world.clock.now,
+            body=subject_id.encode(),
+            event=None,
+            subject=Subject(app="default", kind=kind, id=subject_id),
+        )
+        self._do(_store(self.ground.engine, webhook))
+        self.world.story.sent.append(Sent(message_id=message_id, body=subject_id, status=204))
+
+    def _give_back(self, claim: Claim, error: DotsError) -> None:
+        with suppress(DotsError):
+            self._do(refresh_due._give_back(self.world.tools, claim, error))
+
+
+async def _claim(world: World, limit: int) -> list[Claim]:
+    tools, now = world.tools, world.clock.now
+    async with database.transaction(tools.engine) as connection:
+        return await sync_rows.claim_due(
+            connection,
+            apps=["default"],
+            now=now,
+            lease_until=now + tools.lease,
+            token=tools.new_uuid(),
+            limit=limit,
+        )
+
+
+async def _store(engine: AsyncEngine, webhook: Webhook) -> None:
+    async with database.transaction(engine) as connection:
+        await webhook_rows.store(connection, [webhook])
+
+
+async def _discover(tools: Tools) -> None:
+    await discover_flows.discover_flows(tools)
+    await settle_creations.settle_creations(tools)
+
+
+async def _completed(engine: AsyncEngine) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    async with database.transaction(engine) as connection:
+        for flow_id, name in await connection.execute(_COMPLETED):
+            found.setdefault(flow_id, set()).update({name} - {None})
+    return found
+
+
+async def _settle_and_judge(world: World, ground: Ground) -> list[str]:
+    """Whoever had begun something is gone; workers go on for two days, and everything is found out by itself."""
+    world.dots.is_forgetful = False
+    for wait in SETTLING:
+        world.clock.advance(wait)
+        await _discover(world.tools)
+        while (await refresh_due.refresh_due(world.tools, limit=20)).claimed:
+            pass
+        while await sequence_events.sequence_events(world.tools, limit=1000):
+            pass
+    truth = Truth(flows=world.dots.flows, users=world.dots.users)
+    evidence = await in_process.collect(ground.database_url, ground.engine, world.story, truth, now=world.clock.now)
+    for client in world.tools.clients.values():
+        await client.aclose()
+    return invariants.judge(evidence, JUDGED)
+
+
+async def _empty(engine: AsyncEngine) -> None:
+    async with database.transaction(engine) as connection:
+        names = await connection.scalars(_TABLES)
+        await connection.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY"))
+        await connection.execute(text("UPDATE feed SET last_position = 0, expired_position = 0"))
+
+
+def _user(number: int) -> str:
+    return str(UUID(int=1000 + number % PAYEES, version=4))
+
+
+_COMPLETED = text("""
+    SELECT f.id, CASE WHEN s.completed_at IS NOT NULL THEN s.name END
+    FROM flows f JOIN flow_steps s ON s.flow_ref = f.ref
+    WHERE f.id IS NOT NULL
+""")
+
+_TABLES = text("""
+    SELECT table_name FROM information_schema.tables
+    WHERE table_schema = 'public' AND table_name NOT IN ('alembic_version', 'feed')
+""")
+
+
+async def run_machine(order: Order) -> Outcome:
+    """Run it in a thread of its own, where it has its own loop."""
+    examples = order.count(300, small=40)
+    async with server.running(order.directory, durable=False) as postgres:
+        phases = (Phase.generate,) if order.is_small else (Phase.generate, Phase.shrink)
+        violations = await asyncio.to_thread(_run, postgres.direct_url, order.seed, examples, phases)
+    return Outcome(events=Machine.runs * STEP_COUNT, faults=0, invariants=("I5", *JUDGED), violations=violations)
+
+
+def _run(database_url: str, seed: int, examples: int, phases: tuple[Phase, ...]) -> list[str]:
+    settings = hypothesis.settings(
+        max_examples=examples,
+        stateful_step_count=STEP_COUNT,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=phases,
+    )
+    with asyncio.Runner() as runner:
+        engine = database.create_engine(database_url, pool_size=25)
+        Machine.ground = Ground(runner=runner, engine=engine, database_url=database_url)
+        try:
+            run_state_machine_as_test(hypothesis.seed(seed)(Machine), settings=settings)
+        except Exception as error:  # noqa: BLE001  # Whatever an action raises here, nobody had reckoned with it.
+            said = str(error).splitlines() or [""]
+            story = "\n".join(getattr(error, "__notes__", ()))
+            is_judged = isinstance(error, AssertionError)
+            return [*(said if is_judged else [f"I0: {type(error).__name__}: {said[0]}"]), story]
+        finally:
+            runner.run(engine.dispose())
+    return []
+
+
+CAMPAIGN = Campaign(name="machine", summary="a Hypothesis state machine, any order of steps", run=run_machine)

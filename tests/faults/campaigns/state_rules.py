@@ -1,0 +1,135 @@
+"""Invariants about state: nothing stuck, the same as at Dots, never shrinking, one flow an idempotency key."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.faults.campaigns.evidence import Evidence, StoredFlow
+
+CLIENT_REF_KEY = "dots_gateway_ref"
+# Names that Dots echoes or leaves out as a knob says: once reported they stay known, and are then more than the truth.
+TAKEN_BACK = frozenset({"onboarding"})
+_RANKS = {"creating": 0, "failed": 1, "open": 1, "completed": 2}
+
+
+def nothing_is_stuck(evidence: Evidence) -> Iterator[str]:
+    """I3: when quiet, all that was announced has been looked at; what fails is exactly the injected poison."""
+    poisoned = {poison.subject_id for poison in evidence.story.poisoned}
+    for row in evidence.sync_rows:
+        if row.subject_id in poisoned:
+            continue
+        if row.clean_gen < row.dirty_gen:
+            yield f"{row.kind}/{row.subject_id} is at generation {row.clean_gen} of {row.dirty_gen}"
+        if row.is_late:
+            yield f"{row.kind}/{row.subject_id} is overdue, and nobody looks"
+    failing = {row.subject_id for row in evidence.sync_rows if row.last_error}
+    if failing != poisoned:
+        yield f"failing is {sorted(failing)}, poisoned was {sorted(poisoned)}"
+    if dead := {row.subject_id for row in evidence.sync_rows if row.is_dead} - poisoned:
+        yield f"given up is {sorted(dead)}, which was not poisoned"
+    if waiting := sum(event.position is None for event in evidence.events):
+        yield f"{waiting} events have no place in the feed"
+    for flow in evidence.flows:
+        if flow.status == "creating":
+            yield f"flow {flow.ref} is still being created"
+
+
+def state_is_the_truth(evidence: Evidence) -> Iterator[str]:
+    """I4: every flow that was asked for or announced is known, and is as at Dots; so are users who were awaited."""
+    known = {flow.id: flow for flow in evidence.flows if flow.id}
+    for flow_id in _expected_flows(evidence):
+        if flow_id not in known:
+            yield f"flow {flow_id} is not known"
+    for flow_id, flow in known.items():
+        if flow_id not in evidence.truth.flows:
+            yield f"flow {flow_id} is not known to Dots"
+        else:
+            yield from _differences(flow, evidence.truth.flows[flow_id])
+    for user_id, user in evidence.users.items():
+        if not user.is_awaited or user_id not in evidence.truth.users:
+            continue
+        truth = evidence.truth.users[user_id]
+        if user.was_id_verified != is_id_verified(truth):
+            yield f"user {user_id} has was_id_verified={user.was_id_verified}"
+        if (verdict := verdict_of(truth)) and user.verdict != verdict:
+            yield f"user {user_id} is {user.verdict} here and {verdict} at Dots"
+
+
+def progress_never_shrinks(evidence: Evidence) -> Iterator[str]:
+    """I5: no caller ever saw a flow with less done than somebody before, and the last word has it all."""
+    best: defaultdict[str, set[str]] = defaultdict(set)
+    rank: defaultdict[str, int] = defaultdict(int)
+    final = {flow.id: flow for flow in evidence.flows if flow.id}
+    for seen in evidence.story.seen:
+        if missing := best[seen.flow_id] - set(seen.completed):
+            yield f"flow {seen.flow_id} was seen without {sorted(missing)} again"
+        if _RANKS[seen.status] < rank[seen.flow_id]:
+            yield f"flow {seen.flow_id} was seen {seen.status} again"
+        best[seen.flow_id] |= set(seen.completed)
+        rank[seen.flow_id] = max(rank[seen.flow_id], _RANKS[seen.status])
+    for flow_id, completed in best.items():
+        if flow_id not in final or completed - final[flow_id].completed:
+            yield f"flow {flow_id} has lost what it was seen with"
+
+
+def one_flow_a_key(evidence: Evidence) -> Iterator[str]:
+    """I9: an idempotency key has one answer, one row, and one flow at Dots."""
+    answers: defaultdict[str, set[str]] = defaultdict(set)
+    for asked in evidence.story.asked:
+        if asked.flow_id:
+            answers[asked.key].add(asked.flow_id)
+    rows = {flow.idempotency_key: flow for flow in evidence.flows if flow.idempotency_key}
+    made = Counter(ref for flow in evidence.truth.flows.values() if (ref := client_ref(flow)))
+    for key, flow_ids in answers.items():
+        if len(flow_ids) > 1:
+            yield f"key {key} was answered with {len(flow_ids)} flows"
+        if key not in rows or rows[key].id not in flow_ids:
+            yield f"key {key} was answered with a flow that is not its own"
+    for key, flow in rows.items():
+        if made[flow.ref] > 1:
+            yield f"key {key} has {made[flow.ref]} flows at Dots"
+
+
+def client_ref(flow: Mapping[str, Any]) -> str | None:
+    """Our reference in a flow at Dots."""
+    metadata = flow["metadata"]
+    return metadata.get(CLIENT_REF_KEY) if isinstance(metadata, dict) else None
+
+
+def is_id_verified(user: Mapping[str, Any]) -> bool:
+    """Whether Dots has verified a user's identity."""
+    return bool(user.get("compliance", {}).get("id_verified"))
+
+
+def verdict_of(user: Mapping[str, Any]) -> str | None:
+    """The settled verdict that Dots' fields amount to."""
+    compliance = user.get("compliance", {})
+    if compliance.get("has_criminal_activity") is True:
+        return "flagged"
+    return "cleared" if compliance.get("background_check", {}).get("status") == "pass" else None
+
+
+def is_complete(truth: Mapping[str, Any]) -> bool:
+    """Whether a flow is complete by design.md's rule 12."""
+    needed = [step for step in truth["steps"] if step != "redirect"] or truth["steps"]
+    return set(needed) <= set(truth["completed_steps"])
+
+
+def _expected_flows(evidence: Evidence) -> set[str]:
+    """Flows that a caller was given, or that a webhook with a 2xx has named."""
+    expected = {asked.flow_id for asked in evidence.story.asked if asked.flow_id}
+    acknowledged = {sent.body for sent in evidence.story.sent if sent.status is not None and 200 <= sent.status < 300}
+    named = {flow_id for flow_id in evidence.truth.flows if any(flow_id in body for body in acknowledged)}
+    return expected | named
+
+
+def _differences(flow: StoredFlow, truth: Mapping[str, Any]) -> Iterator[str]:
+    completed = frozenset(truth["completed_steps"])
+    if flow.completed - TAKEN_BACK != completed - TAKEN_BACK or completed - flow.completed:
+        lacks, extra = completed - flow.completed, flow.completed - completed
+        yield f"flow {flow.id} lacks {sorted(lacks)} and has {sorted(extra)} too many"
+    if flow.user_id != truth["user_id"]:
+        yield f"flow {flow.id} has another user than at Dots"
+    expected = "completed" if is_complete(truth) else "open"
+    if flow.status != expected:
+        yield f"flow {flow.id} is {flow.status}, not {expected}"

@@ -1,0 +1,102 @@
+"""A worker is halted between Dots' answer and its write, longer than its lease, and goes on: nothing stale is kept."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from tests.faults.campaigns import proxy, scene
+from tests.faults.campaigns.commit_proxies import Holder
+from tests.faults.campaigns.fleet import Member
+from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.payees import Payees, post_flow
+from tests.faults.campaigns.receivers import Receivers
+from tests.faults.campaigns.scene import Scene
+from tests.faults.campaigns.svix import Message, Svix
+from tests.stack.waiting import eventually
+
+# What a worker asks Postgres first, once Dots has told it of a user: its row, for update.
+USER_ROW = b"FROM users"
+LEASE = {"LEASE_SECONDS": "3", "DOTS_TIMEOUT_SECONDS": "2", "REFRESH_LANES": "2"}
+WAIT_SECONDS = 25.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duel:
+    """One worker that is halted, behind its own way to Postgres, and one that takes over."""
+
+    stage: Scene
+    svix: Svix
+    payees: Payees
+    holder: Holder
+    halted: Member
+    other: Member
+
+
+async def run_stopped_worker(order: Order) -> Outcome:
+    """While it is halted the verdict it was told is reversed, and another worker has said so."""
+    rounds = order.count(4, small=1)
+    async with scene.staged(order, LEASE, apis=1, workers=0) as stage, AsyncExitStack() as resources:
+        fleet = stage.fleet
+        receivers = Receivers(fleet.api_urls, fleet.client)
+        resources.push_async_callback(receivers.close)
+        svix = Svix(receivers=receivers, history=fleet.history, dice=order.random("svix"))
+        payees = Payees(fleet=fleet, dice=order.random("payees"))
+        other = await fleet.start_worker("worker-other")
+        for number in range(rounds):
+            holder = Holder(stage.server.door.target, USER_ROW)
+            await resources.enter_async_context(proxy.listening(holder))
+            url = stage.server.url_through(holder)
+            halted = await fleet.start_worker(f"worker-halted-{number}", DATABASE_URL=url)
+            duel = Duel(stage=stage, svix=svix, payees=payees, holder=holder, halted=halted, other=other)
+            await _fight(duel, key=f"key-{number}")
+            await halted.kill()
+        return await stage.outcome(events=svix.sent, faults=rounds)
+
+
+async def _fight(duel: Duel, *, key: str) -> None:
+    stage, payees, holder = duel.stage, duel.payees, duel.holder
+    dots = stage.fleet.dots
+    user_id = await dots.add_user()
+    body = {"steps": ["background-check"], "user_id": user_id}
+    flow = await post_flow(stage.fleet, stage.order.random("api"), key, body)
+    await dots.do(flow["id"], "background-check", verdict="pending")
+    await _deliver(duel)
+    await _until_verdict(stage, user_id, "pending")
+    # From here on only the worker that will be halted is there to take the next claim.
+    await duel.other.kill()
+    holder.is_armed = True
+    await payees.decide(user_id, "cleared")
+    await _deliver(duel)
+    await _set(holder.holding)
+    duel.halted.stop()
+    await stage.fleet.start(duel.other)
+    await payees.decide(user_id, "flagged")
+    await _deliver(duel)
+    await _until_verdict(stage, user_id, "flagged")
+    duel.halted.go_on()
+    holder.let_go()
+    await _set(holder.ended)
+
+
+async def _deliver(duel: Duel) -> None:
+    for message_id, body in await duel.payees.new_messages():
+        await duel.svix.deliver(Message(id=message_id, body=body))
+
+
+async def _set(event: asyncio.Event) -> None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        await event.wait()
+
+
+async def _until_verdict(stage: Scene, user_id: str, verdict: str) -> None:
+    fleet = stage.fleet
+
+    async def is_told() -> bool:
+        headers = {"Authorization": f"Bearer {fleet.key}"}
+        answer = await fleet.client.get(f"{fleet.api_urls[0]}/v1/users/{user_id}", headers=headers)
+        return verdict in answer.text
+
+    await eventually(is_told, within=WAIT_SECONDS)
+
+
+CAMPAIGN = Campaign(name="fencing", summary="a worker halted beyond its lease, then let go", run=run_stopped_worker)
