@@ -83,10 +83,8 @@ def try_out(campaign: str, seed: int, *, bug: PlantedBug | None) -> Trial:
     named: dict[str, str] = {}
     for invariant, violation in _NAMED.findall(said):
         named.setdefault(invariant, violation)
-    if bug is None:
-        is_as_wanted = status == HELD
-    else:
-        is_as_wanted = status == VIOLATED and bool(named.keys() & set(bug.breaks))
+    is_caught = bug is not None and status == VIOLATED and bool(named.keys() & set(bug.breaks))
+    is_as_wanted = is_caught if bug else status == HELD
     if not is_as_wanted:
         console.print(said[-6000:], markup=False, highlight=False)
     trial = Trial(
