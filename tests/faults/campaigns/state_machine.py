@@ -5,14 +5,11 @@ steps of their own, so that anything may come in between; some never come back.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 from typing import Any, ClassVar, TypeVar
-from uuid import UUID
 
 import hypothesis
 from hypothesis import HealthCheck, Phase
@@ -25,74 +22,29 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.actions import create_flow, discover_flows, refresh_due, sequence_events, settle_creations
+from app.actions import create_flow, refresh_due, sequence_events
 from app.actions.refresh_due import FencedError
-from app.actions.tools import Tools
 from app.errors import DotsError, GatewayError
 from app.flows.flow_request import FlowRequest
-from app.flows.snapshots import FlowSnapshot, UserSnapshot
 from app.flows.subjects import Kind, Subject
-from app.storage import database, sync_rows, webhook_rows
+from app.storage import database
 from app.storage.sync_rows import Claim
 from app.storage.webhook_rows import Webhook
 from tests.actions.stand_in_tools import HandClock, tools_over
-from tests.faults.campaigns import in_process, invariants, server
-from tests.faults.campaigns.evidence import Truth
-from tests.faults.campaigns.history import Asked, Decided, Sent, Story
+from tests.faults.campaigns import in_process, machine_world, server
+from tests.faults.campaigns.history import Asked, Decided, Sent
+from tests.faults.campaigns.machine_world import Begun, Ground, World
 from tests.faults.campaigns.order import Campaign, Order, Outcome
 from tests.faults.campaigns.virtual_dots import FAULTS, VirtualDots
 
 STEPS = ("compliance", "id-verification", "background-check", "payout", "redirect")
-JUDGED = ("I1", "I2", "I3", "I4", "I6", "I7", "I8", "I9")
 STEP_COUNT = 50
-KEYS, PAYEES, FIRST_FLOWS = 6, 4, 2
+KEYS, FIRST_FLOWS = 6, 2
 # An open flow is looked at daily for thirty days, a pending verdict for seven: so long may a run last.
 LONGEST = timedelta(days=4)
-# How time passes at the end: creations settle within minutes, verdicts are asked for every six hours, flows daily.
-SETTLING = (
-    *(timedelta(seconds=50),) * 6,
-    timedelta(minutes=6),
-    timedelta(minutes=40),
-    *(timedelta(hours=6),) * 5,
-)
-
 Result = TypeVar("Result")
 indexes = st.integers(min_value=0, max_value=31)
-
-
-@dataclass(kw_only=True)
-class Begun:
-    """A refresh under way in some worker: claimed, and perhaps answered already."""
-
-    claim: Claim
-    snapshot: FlowSnapshot | UserSnapshot | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ground:
-    """What all runs share: the loop, and the database, which each run empties."""
-
-    runner: asyncio.Runner
-    engine: AsyncEngine
-    database_url: str
-
-
-@dataclass(kw_only=True)
-class World:
-    """What one run plays with."""
-
-    tools: Tools
-    clock: HandClock
-    dots: VirtualDots
-    story: Story = field(default_factory=Story)
-    begun: list[Begun] = field(default_factory=list)
-    advanced: timedelta = timedelta(0)
-    messages: int = 0
-    best: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    cursors: list[str | None] = field(default_factory=lambda: [None])
 
 
 class Machine(RuleBasedStateMachine):
@@ -107,7 +59,7 @@ class Machine(RuleBasedStateMachine):
         type(self).runs += 1
         clock, dots = HandClock(), VirtualDots()
         self.world = World(tools=tools_over(self.ground.engine, clock, {"default": dots}), clock=clock, dots=dots)
-        self._do(_empty(self.ground.engine))
+        self._do(machine_world.empty(self.ground.engine))
         for key in range(FIRST_FLOWS):
             self.create(key, None)
             self.walk_and_refresh(key, key)
@@ -117,7 +69,7 @@ class Machine(RuleBasedStateMachine):
         """A caller asks for the flow of a key, again and again perhaps; Dots may fail."""
         world, dice = self.world, Random(key)  # the key decides what is asked for
         steps = dice.sample(STEPS[:4], dice.randint(1, 3))
-        user_id = _user(key) if key % 2 else None
+        user_id = machine_world.user(key) if key % 2 else None
         if user_id and user_id not in world.dots.users:
             world.dots.add_user(user_id)
         request = FlowRequest(app="default", steps=steps, user_id=user_id, reference=f"payee-{key}")
@@ -134,11 +86,11 @@ class Machine(RuleBasedStateMachine):
         world.story.asked.append(Asked(key=f"key-{key}", status=None, flow_id=flow_id, has_user=user_id is not None))
 
     @precondition(lambda self: self.world.dots.flows)
-    @rule(index=indexes, payee=st.integers(0, PAYEES - 1), is_told=st.booleans())
+    @rule(index=indexes, payee=st.integers(0, machine_world.PAYEES - 1), is_told=st.booleans())
     def walk(self, index: int, payee: int, is_told: bool) -> None:  # noqa: FBT001  # Hypothesis hands it over by name
         """A payee opens the link of a flow, or finishes its next step; a webhook may tell of it."""
         flow_id = self._flow(index)
-        self.world.dots.walk(flow_id, _user(payee))
+        self.world.dots.walk(flow_id, machine_world.user(payee))
         if is_told:
             self._tell("flow", flow_id)
 
@@ -168,7 +120,7 @@ class Machine(RuleBasedStateMachine):
     @rule(limit=st.integers(1, 3))
     def claim_due(self, limit: int) -> None:
         """A worker claims what is due."""
-        self.world.begun += [Begun(claim=claim) for claim in self._do(_claim(self.world, limit))]
+        self.world.begun += [Begun(claim=claim) for claim in self._do(machine_world.claim(self.world, limit))]
 
     @precondition(lambda self: self.world.begun)
     @rule(index=indexes, fault=st.sampled_from((None, None, None, *FAULTS)))
@@ -206,7 +158,7 @@ class Machine(RuleBasedStateMachine):
         self._do(refresh_due.refresh_due(self.world.tools, limit=limit))
 
     @precondition(lambda self: self.world.dots.flows)
-    @rule(index=indexes, payee=st.integers(0, PAYEES - 1))
+    @rule(index=indexes, payee=st.integers(0, machine_world.PAYEES - 1))
     def walk_and_refresh(self, index: int, payee: int) -> None:
         """All goes well: a payee does something, Dots tells of it, a worker looks."""
         self.walk(index, payee, is_told=True)
@@ -220,7 +172,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def discover(self) -> None:
         """A worker looks through Dots' list, and settles what it can."""
-        self._do(_discover(self.world.tools))
+        self._do(machine_world.discover(self.world.tools))
 
     @rule(index=indexes, limit=st.integers(1, 5))
     def read(self, index: int, limit: int) -> None:
@@ -241,7 +193,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def progress_is_true_and_never_shrinks(self) -> None:
         """I5: whatever is stored was so at Dots, and stays."""
-        for flow_id, completed in self._do(_completed(self.ground.engine)).items():
+        for flow_id, completed in self._do(machine_world.completed(self.ground.engine)).items():
             assert self.world.best[flow_id] <= completed, f"I5: {flow_id} has lost a step"
             assert completed <= set(self.world.dots.flows[flow_id]["completed_steps"]), f"I5: {flow_id} is ahead"
             self.world.best[flow_id] = completed
@@ -250,7 +202,7 @@ class Machine(RuleBasedStateMachine):
         """Let everything settle by itself, then judge."""
         if not hasattr(self, "world"):
             return
-        violations = self._do(_settle_and_judge(self.world, self.ground))
+        violations = self._do(machine_world.settle_and_judge(self.world, self.ground))
         assert not violations, "\n".join(violations)
 
     def _do(self, work: Coroutine[Any, Any, Result]) -> Result:
@@ -276,83 +228,12 @@ class Machine(RuleBasedStateMachine):
             event=None,
             subject=Subject(app="default", kind=kind, id=subject_id),
         )
-        self._do(_store(self.ground.engine, webhook))
+        self._do(machine_world.store(self.ground.engine, webhook))
         self.world.story.sent.append(Sent(message_id=message_id, body=subject_id, status=204))
 
     def _give_back(self, claim: Claim, error: DotsError) -> None:
         with suppress(DotsError):
             self._do(refresh_due._give_back(self.world.tools, claim, error))
-
-
-async def _claim(world: World, limit: int) -> list[Claim]:
-    tools, now = world.tools, world.clock.now
-    async with database.transaction(tools.engine) as connection:
-        return await sync_rows.claim_due(
-            connection,
-            apps=["default"],
-            now=now,
-            lease_until=now + tools.lease,
-            token=tools.new_uuid(),
-            limit=limit,
-        )
-
-
-async def _store(engine: AsyncEngine, webhook: Webhook) -> None:
-    async with database.transaction(engine) as connection:
-        await webhook_rows.store(connection, [webhook])
-
-
-async def _discover(tools: Tools) -> None:
-    await discover_flows.discover_flows(tools)
-    await settle_creations.settle_creations(tools)
-
-
-async def _completed(engine: AsyncEngine) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    async with database.transaction(engine) as connection:
-        for flow_id, name in await connection.execute(_COMPLETED):
-            found.setdefault(flow_id, set()).update({name} - {None})
-    return found
-
-
-async def _settle_and_judge(world: World, ground: Ground) -> list[str]:
-    """Whoever had begun something is gone; workers go on for two days, and everything is found out by itself."""
-    world.dots.is_forgetful = False
-    for wait in SETTLING:
-        world.clock.advance(wait)
-        await _discover(world.tools)
-        while (await refresh_due.refresh_due(world.tools, limit=20)).claimed:
-            pass
-        while await sequence_events.sequence_events(world.tools, limit=1000):
-            pass
-    truth = Truth(flows=world.dots.flows, users=world.dots.users)
-    evidence = await in_process.collect(ground.database_url, ground.engine, world.story, truth, now=world.clock.now)
-    for client in world.tools.clients.values():
-        await client.aclose()
-    return invariants.judge(evidence, JUDGED)
-
-
-async def _empty(engine: AsyncEngine) -> None:
-    async with database.transaction(engine) as connection:
-        names = await connection.scalars(_TABLES)
-        await connection.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY"))
-        await connection.execute(text("UPDATE feed SET last_position = 0, expired_position = 0"))
-
-
-def _user(number: int) -> str:
-    return str(UUID(int=1000 + number % PAYEES, version=4))
-
-
-_COMPLETED = text("""
-    SELECT f.id, CASE WHEN s.completed_at IS NOT NULL THEN s.name END
-    FROM flows f JOIN flow_steps s ON s.flow_ref = f.ref
-    WHERE f.id IS NOT NULL
-""")
-
-_TABLES = text("""
-    SELECT table_name FROM information_schema.tables
-    WHERE table_schema = 'public' AND table_name NOT IN ('alembic_version', 'feed')
-""")
 
 
 async def run_machine(order: Order) -> Outcome:
@@ -361,7 +242,8 @@ async def run_machine(order: Order) -> Outcome:
     async with server.running(order.directory, durable=False) as postgres:
         phases = (Phase.generate,) if order.is_small else (Phase.generate, Phase.shrink)
         violations = await asyncio.to_thread(_run, postgres.direct_url, order.seed, examples, phases)
-    return Outcome(events=Machine.runs * STEP_COUNT, faults=0, invariants=("I5", *JUDGED), violations=violations)
+    judged = ("I5", *machine_world.JUDGED)
+    return Outcome(events=Machine.runs * STEP_COUNT, faults=0, invariants=judged, violations=violations)
 
 
 def _run(database_url: str, seed: int, examples: int, phases: tuple[Phase, ...]) -> list[str]:

@@ -1,0 +1,141 @@
+"""What the state machine plays with, what workers do in it step by step, and how it is judged in the end."""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.actions import discover_flows, refresh_due, sequence_events, settle_creations
+from app.actions.tools import Tools
+from app.flows.snapshots import FlowSnapshot, UserSnapshot
+from app.storage import database, sync_rows, webhook_rows
+from app.storage.sync_rows import Claim
+from app.storage.webhook_rows import Webhook
+from tests.actions.stand_in_tools import HandClock
+from tests.faults.campaigns import in_process, invariants
+from tests.faults.campaigns.evidence import Truth
+from tests.faults.campaigns.history import Story
+from tests.faults.campaigns.virtual_dots import VirtualDots
+
+JUDGED = ("I1", "I2", "I3", "I4", "I6", "I7", "I8", "I9")
+PAYEES = 4
+# How time passes at the end: creations settle within minutes, verdicts are asked for every six hours, flows daily.
+SETTLING = (
+    *(timedelta(seconds=50),) * 6,
+    timedelta(minutes=6),
+    timedelta(minutes=40),
+    *(timedelta(hours=6),) * 5,
+)
+
+
+@dataclass(kw_only=True)
+class Begun:
+    """A refresh under way in some worker: claimed, and perhaps answered already."""
+
+    claim: Claim
+    snapshot: FlowSnapshot | UserSnapshot | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What all runs share: the loop, and the database, which each run empties."""
+
+    runner: asyncio.Runner
+    engine: AsyncEngine
+    database_url: str
+
+
+@dataclass(kw_only=True)
+class World:
+    """What one run plays with."""
+
+    tools: Tools
+    clock: HandClock
+    dots: VirtualDots
+    story: Story = field(default_factory=Story)
+    begun: list[Begun] = field(default_factory=list)
+    advanced: timedelta = timedelta(0)
+    messages: int = 0
+    best: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    cursors: list[str | None] = field(default_factory=lambda: [None])
+
+
+async def claim(world: World, limit: int) -> list[Claim]:
+    """A worker claims what is due, and has not yet asked Dots."""
+    tools, now = world.tools, world.clock.now
+    async with database.transaction(tools.engine) as connection:
+        return await sync_rows.claim_due(
+            connection,
+            apps=["default"],
+            now=now,
+            lease_until=now + tools.lease,
+            token=tools.new_uuid(),
+            limit=limit,
+        )
+
+
+async def store(engine: AsyncEngine, webhook: Webhook) -> None:
+    """Store a webhook as the receiver does."""
+    async with database.transaction(engine) as connection:
+        await webhook_rows.store(connection, [webhook])
+
+
+async def discover(tools: Tools) -> None:
+    """Look through Dots' list, and settle what can be settled."""
+    await discover_flows.discover_flows(tools)
+    await settle_creations.settle_creations(tools)
+
+
+async def completed(engine: AsyncEngine) -> dict[str, set[str]]:
+    """The steps that are stored as done, by flow."""
+    found: dict[str, set[str]] = {}
+    async with database.transaction(engine) as connection:
+        for flow_id, name in await connection.execute(_COMPLETED):
+            found.setdefault(flow_id, set()).update({name} - {None})
+    return found
+
+
+async def settle_and_judge(world: World, ground: Ground) -> list[str]:
+    """Whoever had begun something is gone; workers go on for two days, and everything is found out by itself."""
+    world.dots.is_forgetful = False
+    for wait in SETTLING:
+        world.clock.advance(wait)
+        await discover(world.tools)
+        while (await refresh_due.refresh_due(world.tools, limit=20)).claimed:
+            pass
+        while await sequence_events.sequence_events(world.tools, limit=1000):
+            pass
+    truth = Truth(flows=world.dots.flows, users=world.dots.users)
+    evidence = await in_process.collect(ground.database_url, ground.engine, world.story, truth, now=world.clock.now)
+    for client in world.tools.clients.values():
+        await client.aclose()
+    return invariants.judge(evidence, JUDGED)
+
+
+async def empty(engine: AsyncEngine) -> None:
+    """Forget everything."""
+    async with database.transaction(engine) as connection:
+        names = await connection.scalars(_TABLES)
+        await connection.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY"))
+        await connection.execute(text("UPDATE feed SET last_position = 0, expired_position = 0"))
+
+
+def user(number: int) -> str:
+    """The id of one of the few payees there are."""
+    return str(UUID(int=1000 + number % PAYEES, version=4))
+
+
+_COMPLETED = text("""
+    SELECT f.id, CASE WHEN s.completed_at IS NOT NULL THEN s.name END
+    FROM flows f JOIN flow_steps s ON s.flow_ref = f.ref
+    WHERE f.id IS NOT NULL
+""")
+
+_TABLES = text("""
+    SELECT table_name FROM information_schema.tables
+    WHERE table_schema = 'public' AND table_name NOT IN ('alembic_version', 'feed')
+""")
