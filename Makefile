@@ -24,6 +24,10 @@ $(INSTALLED): requirements-dev.lock pyproject.toml scripts/make_venv.sh
 	scripts/make_venv.sh $(VENV)
 	@touch $@
 
+# Not `install`: what pyproject.toml names newly is in no lock yet, and cannot be installed from one.
+$(BIN)/uv:
+	$(MAKE) install
+
 demo: install ## Walk five payees through flows, against the simulator, and show every event
 	$(BIN)/dots-gateway demo $(ARGS)
 
@@ -67,7 +71,7 @@ soak: install ## The same campaigns with ten times the figures, for a release
 bench: install ## Measure acknowledged webhooks per second beside a plain receiver
 	$(BIN)/python bench/run.py $(ARGS)
 
-lock: install ## Make all locks anew from pyproject.toml, keeping the pins that still fit
+lock: $(BIN)/uv ## Make all locks anew from pyproject.toml, keeping the pins that still fit
 	$(COMPILE) pyproject.toml --output-file requirements.lock
 	$(COMPILE) pyproject.toml --extra dev --group dev --output-file requirements-dev.lock
 	echo hatchling | $(COMPILE) - --constraints requirements-dev.lock --output-file requirements-build.lock

@@ -105,7 +105,7 @@ def main() -> None:
     seed = secrets.randbelow(10**6) if arguments.seed is None else arguments.seed
     wanted = [each for each in registry.CAMPAIGNS if arguments.only is None or each.name in arguments.only]
     # Campaigns within this process would have the product's log lines between their own.
-    logs.configure(log_format="json", log_level="error")
+    logs.configure(log_format="json", log_level="critical")
     console.print(f"Seed {seed}")
     with _directory(arguments.keep) as directory:
         runs = []

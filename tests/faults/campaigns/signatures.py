@@ -57,8 +57,10 @@ async def run_rotation(order: Order) -> Outcome:
             _replace(stage, "api-1", new),
             _replace(stage, "api-2", new),
         ]
-        size = order.count(80, small=20)
-        blown = await storm.blow(stage, Storm(flows=size, fate=Fate(window=50), further_steps=6), faults)
+        size = order.count(80, small=30)
+        blown = await storm.blow(
+            stage, Storm(flows=size, fate=Fate(window=30), further_steps=6, steps_at_once=20), faults
+        )
         return await stage.outcome(events=blown.sent, faults=len(faults))
 
 

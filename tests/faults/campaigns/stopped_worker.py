@@ -34,7 +34,7 @@ class Duel:
 
 async def run_stopped_worker(order: Order) -> Outcome:
     """While it is halted the verdict it was told is reversed, and another worker has said so."""
-    rounds = order.count(4, small=1)
+    rounds = order.count(2, small=1)
     async with scene.staged(order, LEASE, apis=1, workers=0) as stage, AsyncExitStack() as resources:
         fleet = stage.fleet
         receivers = Receivers(fleet.api_urls, fleet.client)

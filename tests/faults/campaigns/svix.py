@@ -108,9 +108,9 @@ class Svix:
                 tasks.create_task(self._send_on())
 
     async def reached(self, count: int) -> bool:
-        """Wait until so many were acknowledged; False when it is over before."""
+        """Wait until so many were acknowledged; False when it is over before, or all is sent that is to be hurried."""
         async with self._news:
-            await self._news.wait_for(lambda: self.acknowledged >= count or self._is_over)
+            await self._news.wait_for(lambda: self.acknowledged >= count or self._is_over or self._is_hurried_through)
         return self.acknowledged >= count
 
     async def deliver(self, message: Message, url: str | None = None, *, is_expected: bool | None = None) -> int | None:
@@ -141,6 +141,11 @@ class Svix:
     @property
     def _is_over(self) -> bool:
         return self._is_complete and not self._line and not self._under_way
+
+    @property
+    def _is_hurried_through(self) -> bool:
+        """Whether nothing more is coming before whoever made it hurry goes on."""
+        return self.is_in_a_hurry and not self._line and not self._under_way
 
     @property
     def _may_take(self) -> bool:
