@@ -96,6 +96,22 @@ class WebhookNotFoundError(CallerError):
     """No webhook with this id is stored."""
 
 
+class SubscriptionNotFoundError(CallerError):
+    """No subscription with this id is known."""
+
+
+class DeliveryNotFoundError(CallerError):
+    """This subscription has no delivery of this event."""
+
+
+class DestinationRefusedError(CallerError):
+    """Events may not be sent to this address; see SUBSCRIBERS_ALLOWED in the gateway's settings."""
+
+
+class EncryptionUnavailableError(GatewayError):
+    """Secrets of subscriptions cannot be kept or read; ENCRYPTION_KEYS lacks their key."""
+
+
 class IdempotencyKeyReusedError(CallerError):
     """This Idempotency-Key was used before with another body; use a new key for a new flow."""
 
@@ -186,3 +202,14 @@ class DotsNotFoundError(DotsError):
 
 class DotsRefusedError(DotsError):
     """Dots refused the request."""
+
+
+# What brokers do
+
+
+class BrokerUnavailableError(GatewayError):
+    """The broker did not take an event; it stays to be published."""
+
+
+class NoBrokerError(GatewayError):
+    """There is no broker; set EVENT_BROKER_URL."""

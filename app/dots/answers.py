@@ -6,8 +6,7 @@ Error bodies: https://docs.dots.dev/references/errors, as gathered in the projec
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from app.errors import (
@@ -19,12 +18,12 @@ from app.errors import (
     DotsRefusedError,
     DotsThrottledError,
 )
+from app.flows import retry_after
 
 LONGEST_WAIT = timedelta(hours=1)
 """The most that a `Retry-After` is believed."""
 
 _ERROR_CODE = re.compile(r"[a-z0-9-]{1,64}")
-_DIGITS_READ = 9
 
 _ERRORS_BY_STATUS: dict[int, type[DotsError]] = {
     HTTPStatus.UNAUTHORIZED: DotsCredentialsError,
@@ -54,24 +53,8 @@ def read_answer(answer: Answer, *, now: datetime) -> object:
     raise _kind_of_error(answer.status)(
         status=answer.status,
         error_code=_read_error_code(answer.body),
-        retry_after=read_retry_after(answer.retry_after, now=now),
+        retry_after=retry_after.read(answer.retry_after, now=now, longest=LONGEST_WAIT),
     )
-
-
-def read_retry_after(value: str | None, *, now: datetime) -> timedelta | None:
-    """The wait that a `Retry-After` of seconds or an HTTP date asks for, from nothing to one hour."""
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        # The first nine digits decide already: what has more is longer than an hour.
-        return min(timedelta(seconds=int(text.lstrip("0")[:_DIGITS_READ] or "0")), LONGEST_WAIT)
-    try:
-        moment = parsedate_to_datetime(text)
-        wait = (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment) - now
-    except (ValueError, TypeError, IndexError, OverflowError):  # what the parser lets through on junk
-        return None
-    return max(timedelta(0), min(wait, LONGEST_WAIT))
 
 
 def _kind_of_error(status: int) -> type[DotsError]:

@@ -4,6 +4,7 @@ Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md (rea
 registered extension of that name.
 """
 
+import json
 from typing import Any
 
 from app.flows.events import EventRecord
@@ -24,3 +25,8 @@ def envelope(event: EventRecord) -> dict[str, Any]:
         "sequence": str(event.sequence),
         "data": event.data,
     }
+
+
+def encoded(event: EventRecord) -> bytes:
+    """The envelope as it is sent: the same bytes whenever and wherever."""
+    return json.dumps(envelope(event), ensure_ascii=False, separators=(",", ":")).encode()

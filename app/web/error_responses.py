@@ -28,6 +28,9 @@ STATUSES: Mapping[type[GatewayError], int] = {
     errors.FlowNotFoundError: 404,
     errors.UserNotFoundError: 404,
     errors.WebhookNotFoundError: 404,
+    errors.SubscriptionNotFoundError: 404,
+    errors.DeliveryNotFoundError: 404,
+    errors.DestinationRefusedError: 422,
     errors.IdempotencyKeyReusedError: 422,
     errors.CreationRunningError: 409,
     errors.CreationOutcomeUnknownError: 504,
@@ -39,6 +42,7 @@ STATUSES: Mapping[type[GatewayError], int] = {
     errors.BodyTooSlowError: 408,
     errors.DatabaseUnavailableError: 503,
     errors.OverloadedError: 503,
+    errors.EncryptionUnavailableError: 503,
     # Dots' own failures are the gateway's to report as a gateway does: the caller did nothing wrong …
     errors.DotsUnreachableError: 503,
     errors.DotsThrottledError: 503,

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.dots.answers import Answer, read_answer, read_retry_after
+from app.dots.answers import Answer, read_answer
 from app.errors import (
     DotsCredentialsError,
     DotsError,
@@ -115,37 +115,6 @@ def test_message_of_dots_is_never_repeated() -> None:
         read_answer(answer(400, b'{"message": "Ada is under 18", "error_code": "invalid-input"}'), now=NOW)
 
     assert "Ada" not in str(raised.value) + repr(raised.value)
-
-
-RETRY_AFTER = [
-    (None, None),
-    ("0", timedelta(0)),
-    ("17", timedelta(seconds=17)),
-    (" 17 ", timedelta(seconds=17)),
-    ("017", timedelta(seconds=17)),
-    ("3600", timedelta(hours=1)),
-    ("3601", timedelta(hours=1)),  # capped
-    ("9" * 5_000, timedelta(hours=1)),
-    ("Mon, 23 Nov 2026 12:00:30 GMT", timedelta(seconds=30)),
-    ("Mon, 23 Nov 2026 12:00:30 -0000", timedelta(seconds=30)),  # a zone that says "unknown"
-    ("Mon, 23 Nov 2026 11:59:00 GMT", timedelta(0)),  # already over
-    ("Tue, 24 Nov 2026 12:00:00 GMT", timedelta(hours=1)),
-    ("Fri, 31 Dec 9999 23:59:59 -2359", timedelta(hours=1)),  # after the last moment there is
-    ("Mon, 23 Nov 2026 12:00:30 +9999", None),
-    ("", None),
-    ("-5", None),
-    ("1.5", None),
-    ("soon", None),
-    ("\xb2", None),  # a superscript two counts as a digit for Python
-    ("Mon, 99 Foo 2026 99:99:99 GMT", None),
-    ("17, 18", None),  # the header twice
-]
-
-
-@pytest.mark.parametrize(("value", "expected"), RETRY_AFTER)
-def test_retry_after_is_a_wait_of_at_most_an_hour(value: str | None, expected: timedelta | None) -> None:
-    """Seconds or a date; what is neither is as if it had not been there."""
-    assert read_retry_after(value, now=NOW) == expected
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -88,3 +88,14 @@ def test_the_data_fits_its_published_schema(event: Event) -> None:
     Draft202012Validator({**schema, "additionalProperties": False}).validate(event.data)
 
     assert schema["$id"] == f"urn:dots-gateway:schemas/{name}"
+
+
+def test_it_is_encoded_the_same_every_time() -> None:
+    """The bytes are UTF-8 of the envelope, without escapes and spaces, so that copies can be told by comparing."""
+    event = stored(events.flow_created(FlowFacts(app="default", flow_id="f1", reference="é", user_id=None), NOON))
+
+    encoded = cloudevents.encoded(event)
+
+    assert encoded == cloudevents.encoded(event)
+    assert json.loads(encoded) == cloudevents.envelope(event)
+    assert '"reference":"é"'.encode() in encoded

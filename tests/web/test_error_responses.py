@@ -22,6 +22,10 @@ CONTRACT = {
     "flow_not_found": 404,
     "user_not_found": 404,
     "webhook_not_found": 404,
+    "subscription_not_found": 404,
+    "delivery_not_found": 404,
+    "destination_refused": 422,
+    "encryption_unavailable": 503,
     "idempotency_key_reused": 422,
     "creation_running": 409,
     "creation_outcome_unknown": 504,
@@ -42,8 +46,9 @@ CONTRACT = {
     "dots_refused": 422,
     "dots_not_found": 404,
 }
-# Stop a process or a command; while one serves they come up in /readyz alone, which writes its own 503.
-NEVER_IN_HTTP = {errors.SettingsError, errors.SchemaVersionError}
+# Stop a process or a command; while one serves they come up in /readyz alone, which writes its own 503. No request
+# waits for a broker.
+NEVER_IN_HTTP = {errors.SettingsError, errors.SchemaVersionError, errors.BrokerUnavailableError, errors.NoBrokerError}
 RETRIED = {
     "creation_running": 2,
     "creation_outcome_unknown": 30,
