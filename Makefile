@@ -3,9 +3,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+NODE_MODULES := clients/javascript/node_modules/.package-lock.json tests/contracts/asyncapi/node_modules/.package-lock.json
 WORKERS ?= 2
 PYTEST := $(BIN)/pytest -n $(WORKERS)
-COVERAGE := --cov=app --cov=simulator --cov-branch --cov-report=term:skip-covered --cov-fail-under=85
+COVERAGE := --cov=app --cov=simulator --cov=dots_gateway_client --cov-branch --cov-report=term:skip-covered --cov-fail-under=85
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
 # Further arguments for pytest, the bench, dev and demo: make unit ARGS="-k feed".
@@ -13,7 +14,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo dev test check lint format types unit browser faults soak bench lock hooks clean
+.PHONY: help install demo dev test check lint format types unit browser javascript contracts faults soak bench lock hooks clean
 
 help: ## List these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -34,7 +35,7 @@ demo: install ## Walk five payees through flows, against the simulator, and show
 dev: install ## Run the whole service here: embedded Postgres, simulator, api, worker
 	$(BIN)/dots-gateway dev $(ARGS)
 
-test: browser check ## Everything: installs what is missing, then `check`
+test: browser javascript check ## Everything: installs what is missing, then `check`
 
 check: lint types ## The quality tools, then the whole test suite with branch coverage
 	$(PYTEST) $(COVERAGE) $(ARGS)
@@ -55,11 +56,21 @@ format: install ## Format, and mend what ruff can mend
 types: install ## mypy --strict
 	$(BIN)/mypy
 
-unit: install ## Only the fast tests: no journeys, no faults, no browser
+unit: install javascript ## Only the fast tests: no journeys, no faults, no browser
 	$(PYTEST) --ignore=tests/journeys --ignore=tests/faults --ignore=tests/browser $(ARGS)
 
 browser: install ## Install Chromium for the browser tests where there is none
 	scripts/need_chromium.sh $(BIN)/playwright
+
+javascript: $(NODE_MODULES) ## Install Node where there is none, and what the tests need of npm
+
+%/node_modules/.package-lock.json: %/package-lock.json %/package.json scripts/need_node.sh
+	scripts/need_node.sh
+	cd $* && npm ci --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+contracts: install ## Write docs/openapi.json, docs/asyncapi.json and docs/events as the service makes them now
+	$(BIN)/python -m tests.contracts.documents $(ARGS)
 
 faults: install ## Break everything, check that nothing is lost or doubled; then show that planted bugs are caught
 	$(BIN)/python -m tests.faults.campaigns $(ARGS)
@@ -81,5 +92,5 @@ hooks: install ## Run the fast checks before each commit
 	$(BIN)/pre-commit install
 
 clean: ## Remove .venv, caches and the data of `make dev`
-	rm -rf $(VENV) .dev .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(dir $(NODE_MODULES)) .dev .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +

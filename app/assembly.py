@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -12,10 +13,20 @@ from app.dots.client import DotsAccess, DotsClient
 from app.dots.signature import Verifier
 from app.flows.budget import Budget
 from app.flows.schedule import SWEEPS, VERDICT_POLLS, Ladder
+from app.outbound.brokers import choice, location
+from app.outbound.brokers.broker import Broker
+from app.outbound.destinations import Destinations
+from app.outbound.http_push import Pusher
+from app.outbound.urls import Endpoint
+from app.outbound.vault import Vault
 from app.settings import AppSettings, Settings
 from app.storage import database
 from app.storage.hints import Hints
 from app.telemetry import Telemetry
+
+POSTGRES_PORT = 5432
+# A delivery is somebody else's to send when it has taken so many times as long as it may.
+DELIVERY_LEASES = 3
 
 
 def utc_now() -> datetime:
@@ -32,15 +43,22 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
         clients = {name: dots_client(name, app, settings) for name, app in settings.apps.items()}
         for client in clients.values():
             stack.push_async_callback(client.aclose)
+        destinations = Destinations(settings.subscribers_allowed, denied=own_endpoints(settings))
+        pusher = Pusher(destinations, now=utc_now, timeout=timedelta(seconds=settings.delivery_timeout_seconds))
+        stack.push_async_callback(pusher.aclose)
         yield Tools(
             engine=engine,
             hints=Hints(engine),
             clients=clients,
+            vault=vault(settings),
+            destinations=destinations,
+            pusher=pusher,
             telemetry=Telemetry(),
             clock=utc_now,
             chance=random.random,
             new_uuid=uuid4,
             lease=settings.lease,
+            delivery_lease=DELIVERY_LEASES * timedelta(seconds=settings.delivery_timeout_seconds),
             first_pause=timedelta(seconds=settings.pause_seconds),
             sweeps=_ladder(settings.sweep_seconds, SWEEPS),
             verdict_polls=_ladder(settings.verdict_poll_seconds, VERDICT_POLLS),
@@ -62,6 +80,36 @@ def dots_client(name: str, app: AppSettings, settings: Settings) -> DotsClient:
         app_id=app.app_id,
     )
     return DotsClient(access, timeout=timedelta(seconds=settings.dots_timeout_seconds))
+
+
+def vault(settings: Settings) -> Vault | None:
+    """Where subscriptions' secrets are sealed; None where ENCRYPTION_KEYS is not set. Raises SettingsError."""
+    if settings.encryption_keys is None:
+        return None
+    return Vault([key.get_secret_value() for key in settings.encryption_keys], random_bytes=secrets.token_bytes)
+
+
+def own_endpoints(settings: Settings) -> list[Endpoint]:
+    """Where the database and the broker listen, which no subscription may reach."""
+    database_url = database.parse_url(settings.required_database_url)
+    own = [Endpoint(host=database_url.host, port=database_url.port or POSTGRES_PORT)] if database_url.host else []
+    if settings.event_broker_url is not None:
+        broker = location.parse(settings.event_broker_url.get_secret_value())
+        own += [Endpoint(host=host, port=port) for host, port in broker.endpoints]
+    return own
+
+
+@contextlib.asynccontextmanager
+async def open_broker(settings: Settings) -> AsyncIterator[Broker | None]:
+    """The broker at EVENT_BROKER_URL, connected when first needed; None without. Raises SettingsError."""
+    if settings.event_broker_url is None:
+        yield None
+        return
+    broker = choice.build(settings.event_broker_url.get_secret_value())
+    try:
+        yield broker
+    finally:
+        await broker.aclose()
 
 
 def verifiers(settings: Settings) -> Mapping[str, Verifier]:

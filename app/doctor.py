@@ -12,13 +12,14 @@ from sqlalchemy import text
 from app import assembly
 from app.actions.tools import Tools
 from app.dots import signature
-from app.errors import DotsCredentialsError, DotsError, GatewayError
+from app.errors import BrokerUnavailableError, DotsCredentialsError, DotsError, GatewayError, NoBrokerError
 from app.settings import DEFAULT_APP, Settings
-from app.storage import app_rows, database, migrations, vital_signs
+from app.storage import app_rows, cursor_rows, database, delivery_signs, migrations, vital_signs
 
 OLDEST_SUPPORTED = 15
 LATE_SECONDS = 120
 ANSWER_SECONDS = 15
+NAMED = 5
 
 
 class FindingError(GatewayError):
@@ -42,7 +43,10 @@ async def examine(settings: Settings, *, url: str) -> list[Finding]:
             ("database", lambda: _database(tools)),
             ("schema", lambda: _schema(tools)),
             ("worker", lambda: _worker(tools)),
+            ("deliveries", lambda: _deliveries(tools)),
         ]
+        if settings.event_broker_url is not None:
+            checks.append(("broker", lambda: _broker(tools, settings)))
         for app in tools.clients:
             checks.append((f"dots {app}", lambda app=app: _dots(tools, app)))  # type: ignore[misc]  # a lambda's default
             checks.append((f"webhook {app}", lambda app=app: _webhook(tools, settings, app, url)))  # type: ignore[misc]
@@ -88,6 +92,7 @@ async def _worker(tools: Tools) -> str:
     async with database.transaction(tools.engine) as connection:
         signs = await vital_signs.take(connection, now=now, overdue_before=now - tools.verdict_overdue_after)
         paused = await app_rows.paused(connection, now)
+        given_up = await vital_signs.given_up(connection, limit=NAMED)
     if paused:
         raise FindingError(f"Paused, because Dots refuses the credentials: {', '.join(sorted(paused))}.")
     if signs.oldest_due_seconds > LATE_SECONDS:
@@ -96,8 +101,38 @@ async def _worker(tools: Tools) -> str:
     if signs.overdue_verdicts:
         raise FindingError(f"{signs.overdue_verdicts} background check(s) are pending for too long; ask Dots.")
     if signs.dead:
-        raise FindingError(f"{signs.dead} given up; see `dots-gateway webhooks list --state dead`, then replay.")
+        named = ", ".join(given_up)
+        raise FindingError(f"{signs.dead} given up: {named}; `webhooks replay`, or POST /v1/flows/<id>/refresh.")
     return f"{signs.due} due, {signs.failing} failing, {signs.unsequenced} unsequenced, feed at {signs.feed_position}."
+
+
+async def _deliveries(tools: Tools) -> str:
+    async with database.transaction(tools.engine) as connection:
+        signs = await delivery_signs.take(connection, now=tools.clock())
+    counts = signs.subscriptions
+    if still := counts["gone"] + counts["failing"]:
+        raise FindingError(f"{still} subscription(s) are paused because they failed; see `subscriptions list`.")
+    if signs.oldest_due_seconds > LATE_SECONDS:
+        raise FindingError(f"A delivery is due for {signs.oldest_due_seconds:.0f} s: is a worker running?")
+    if signs.dead:
+        raise FindingError(f"{signs.dead} given up; see `subscriptions deliveries --state dead`, then redeliver.")
+    if sum(counts.values()) and tools.vault is None:
+        raise FindingError("There are subscriptions, and ENCRYPTION_KEYS is not set: nothing can be signed.")
+    return f"{sum(counts.values())} subscription(s), {counts['broken']} with an open breaker; {signs.due} due."
+
+
+async def _broker(tools: Tools, settings: Settings) -> str:
+    async with assembly.open_broker(settings) as broker:
+        if broker is None:
+            raise NoBrokerError
+        try:
+            await broker.open()
+        except BrokerUnavailableError as error:
+            raise FindingError(f"{error.detail} Is {broker.name} right, and does it let us in?") from error
+        async with database.transaction(tools.engine) as connection:
+            standings = await cursor_rows.standings(connection)
+        lag = next((standing.lag for standing in standings if standing.broker == broker.name), 0)
+        return f"{broker.name} takes events; {lag} to be published."
 
 
 async def _dots(tools: Tools, app: str) -> str:

@@ -29,7 +29,12 @@ def _listed(value: object) -> object:
 
 
 Secrets = Annotated[list[SecretStr], NoDecode, BeforeValidator(_listed), Field(min_length=1, max_length=8)]
+Listed = Annotated[list[NotEmpty], NoDecode, BeforeValidator(_listed), Field(max_length=100)]
 Seconds = Annotated[list[Annotated[int, Field(gt=0)]], NoDecode, BeforeValidator(_listed), Field(min_length=1)]
+
+
+# Beside everything of Dots: what may be mounted as a file.
+_SECRETS = frozenset({"DATABASE_URL", "ENCRYPTION_KEYS", "EVENT_BROKER_URL"})
 
 
 class AppSettings(BaseModel):
@@ -71,6 +76,12 @@ class Settings(BaseSettings):
     follow_foreign_flows: bool = True
     dead_after_hours: Annotated[int, Field(ge=1)] = 24
     verdict_overdue_hours: Annotated[int, Field(ge=1)] = 72
+
+    encryption_keys: Secrets | None = None
+    subscribers_allowed: Listed = []
+    deliveries_at_once: Annotated[int, Field(ge=1, le=256)] = 8
+    delivery_timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 15
+    event_broker_url: SecretStr | None = None
 
     webhook_body_days: Annotated[int, Field(ge=1)] = 30
     webhook_id_days: Annotated[int, Field(ge=100)] = 120
@@ -177,4 +188,4 @@ def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _is_file_setting(name: str) -> bool:
     upper = name.upper()
-    return upper.endswith("_FILE") and (upper.startswith("DOTS_") or upper == "DATABASE_URL_FILE")
+    return upper.endswith("_FILE") and (upper.startswith("DOTS_") or upper.removesuffix("_FILE") in _SECRETS)

@@ -51,6 +51,27 @@ class Telemetry:
         self.sequenced = Counter(
             "dots_gateway_events_sequenced_total", "Events given a place in the feed.", registry=self.registry
         )
+        self.deliveries = Counter(
+            "dots_gateway_deliveries_total",
+            "Attempts to deliver by outcome: delivered, failed (to be tried again), dead (given up), fenced.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.delivery_seconds = Histogram(
+            "dots_gateway_delivery_seconds", "How long subscribers took to answer.", registry=self.registry
+        )
+        self.published = Counter(
+            "dots_gateway_published_total",
+            "Events handed to the broker by outcome: confirmed, failed.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.broker_restarts = Counter(
+            "dots_gateway_broker_restarts_total",
+            "Times a broker was published to from the earliest event on, by why: other_epoch, expired.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.failed_passes = Counter(
             "dots_gateway_failed_passes_total",
             "Passes of a worker's loop that ended in an error.",
@@ -88,4 +109,30 @@ class Telemetry:
             "dots_gateway_unsettled_creations",
             "Creations whose outcome has been unknown for over a minute.",
             registry=self.registry,
+        )
+        self.due_deliveries = Gauge(
+            "dots_gateway_due_deliveries",
+            "Subjects with a delivery due, to subscriptions that are sent to.",
+            registry=self.registry,
+        )
+        self.due_delivery_age = Gauge(
+            "dots_gateway_oldest_due_delivery_seconds",
+            "How long the longest waiting one is due.",
+            registry=self.registry,
+        )
+        self.dead_deliveries = Gauge("dots_gateway_dead_deliveries", "Deliveries given up on.", registry=self.registry)
+        self.subscriptions = Gauge(
+            "dots_gateway_subscriptions",
+            "Subscriptions by state: active, broken (breaker open), or paused by caller, gone (410), failing (days).",
+            ["state"],
+            registry=self.registry,
+        )
+        self.broker_lag = Gauge(
+            "dots_gateway_broker_lag",
+            "Events the broker has not confirmed, by its URL without credentials.",
+            ["broker"],
+            registry=self.registry,
+        )
+        self.broker_failing = Gauge(
+            "dots_gateway_broker_failing", "1 while the broker takes nothing.", ["broker"], registry=self.registry
         )

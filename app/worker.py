@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import structlog
 
 from app import assembly, http_server
-from app.actions import discover_flows, purge_expired, refresh_due, sequence_events, settle_creations
+from app.actions import discover_flows, publish_feed, purge_expired, refresh_due, sequence_events, settle_creations
+from app.actions.deliver_due import Courier
 from app.actions.tools import Tools
+from app.outbound.brokers.broker import Broker
 from app.settings import Settings
 from app.storage import hints, migrations
 from app.web import application
@@ -19,6 +21,7 @@ POLL_SECONDS = 1.0
 DISCOVER_POLL_SECONDS = 5.0
 PURGE_SECONDS = 3600.0
 SEQUENCE_BATCH = 1000
+PUBLISH_BATCH = 500
 DRAIN_SECONDS = 20.0
 # After a pass that broke, this much longer each time, so that a broken database is not hammered.
 _FIRST_BACKOFF_SECONDS = 0.5
@@ -35,8 +38,8 @@ class Loop:
     poll_seconds: float
 
 
-def loops(tools: Tools, settings: Settings) -> list[Loop]:
-    """Everything a worker does."""
+def loops(tools: Tools, settings: Settings, tasks: asyncio.TaskGroup, broker: Broker | None) -> list[Loop]:
+    """Everything a worker does; what outlasts a pass becomes one of `tasks`."""
 
     async def refresh() -> int:
         return (await refresh_due.refresh_due(tools, limit=settings.refresh_batch)).claimed
@@ -60,13 +63,25 @@ def loops(tools: Tools, settings: Settings) -> list[Loop]:
     finder = Loop(name="discover", run_pass=discover, channel=None, poll_seconds=DISCOVER_POLL_SECONDS)
     sequencer = Loop(name="sequence", run_pass=sequence, channel=hints.APPENDED, poll_seconds=POLL_SECONDS)
     purger = Loop(name="purge", run_pass=purge, channel=None, poll_seconds=PURGE_SECONDS)
-    return [*lanes, finder, sequencer, purger]
+    courier = Courier(tools, tasks, at_once=settings.deliveries_at_once)
+    sender = Loop(name="deliver", run_pass=courier.deliver_due, channel=hints.DELIVERABLE, poll_seconds=POLL_SECONDS)
+    return [*lanes, finder, sequencer, sender, *_publishers(tools, broker), purger]
+
+
+def _publishers(tools: Tools, broker: Broker | None) -> list[Loop]:
+    if broker is None:
+        return []
+
+    async def publish() -> int:
+        return await publish_feed.publish_feed(tools, broker, limit=PUBLISH_BATCH)
+
+    return [Loop(name="publish", run_pass=publish, channel=hints.FEED, poll_seconds=POLL_SECONDS)]
 
 
 async def run_loops(tools: Tools, settings: Settings, stopping: asyncio.Event) -> None:
     """Run every loop until `stopping` is set, and let passes that have begun end."""
-    async with asyncio.TaskGroup() as tasks:
-        for loop in loops(tools, settings):
+    async with assembly.open_broker(settings) as broker, asyncio.TaskGroup() as tasks:
+        for loop in loops(tools, settings, tasks, broker):
             tasks.create_task(repeat(tools, loop, stopping))
 
 

@@ -6,16 +6,19 @@ from alembic import context
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.storage import database
-from app.storage.tables import metadata
+from app.storage import database, delivery_tables
 
 # Any number will do as long as nothing else in the database uses it; the feed's lock is another.
 MIGRATION_LOCK = 7_300_001
 
 
+# One for all tables: those of where events are sent know the others.
+METADATA = delivery_tables.deliveries.metadata
+
+
 def run(connection: Connection) -> None:
     """Migrate inside one transaction, so that a failed migration leaves nothing behind."""
-    context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
+    context.configure(connection=connection, target_metadata=METADATA, compare_server_default=True)
     with context.begin_transaction():
         # A second `migrate` waits here; a lock on a busy table is given up after 5 s rather than queued before
         # everybody else's statements.

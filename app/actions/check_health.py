@@ -2,7 +2,7 @@
 
 from app.actions.tools import Tools
 from app.errors import DatabaseUnavailableError
-from app.storage import app_rows, database, migrations, vital_signs
+from app.storage import app_rows, cursor_rows, database, delivery_signs, migrations, vital_signs
 
 
 async def check_readiness(tools: Tools) -> None:
@@ -18,6 +18,8 @@ async def measure(tools: Tools) -> None:
         async with database.transaction(tools.engine) as connection:
             signs = await vital_signs.take(connection, now=now, overdue_before=now - tools.verdict_overdue_after)
             paused = await app_rows.paused(connection, now)
+            sent = await delivery_signs.take(connection, now=now)
+            brokers = await cursor_rows.standings(connection)
     except DatabaseUnavailableError:
         gauges.database_up.set(0)
         return
@@ -32,3 +34,11 @@ async def measure(tools: Tools) -> None:
     gauges.unsettled.set(signs.unsettled_creations)
     for app in tools.clients:
         gauges.paused.labels(app).set(app in paused)
+    gauges.due_deliveries.set(sent.due)
+    gauges.due_delivery_age.set(sent.oldest_due_seconds)
+    gauges.dead_deliveries.set(sent.dead)
+    for state, count in sent.subscriptions.items():
+        gauges.subscriptions.labels(state).set(count)
+    for standing in brokers:
+        gauges.broker_lag.labels(standing.broker).set(standing.lag)
+        gauges.broker_failing.labels(standing.broker).set(standing.failing_since is not None)

@@ -72,12 +72,10 @@ async def check_key(engine: AsyncEngine, key: str) -> KeyRecord:
     return record
 
 
-async def check_live(engine: AsyncEngine, key_id: str) -> None:
-    """Raise KeyRefusedError when a key that was good has been revoked since."""
+async def live_among(engine: AsyncEngine, key_ids: Collection[str]) -> set[str]:
+    """Those of these keys that have not been revoked."""
     async with database.transaction(engine) as connection:
-        record = await key_rows.find(connection, key_id)
-    if record is None or record.revoked_at:
-        raise KeyRefusedError
+        return await key_rows.live_among(connection, key_ids)
 
 
 async def list_keys(engine: AsyncEngine) -> list[KeyRecord]:

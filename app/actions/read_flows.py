@@ -1,7 +1,9 @@
 """Look things up for callers: one flow, a page of flows, a flow's story, a user."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -9,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.errors import FlowNotFoundError, UserNotFoundError
 from app.flows.events import EventRecord
 from app.flows.subjects import Subject
-from app.storage import database, event_rows, flow_rows, refresh_rows, user_rows, webhook_rows
+from app.storage import database, delivery_search, event_rows, flow_rows, refresh_rows, user_rows, webhook_rows
+from app.storage.delivery_search import DeliverySummary
 from app.storage.flow_rows import FlowFilter, FlowRecord
 from app.storage.refresh_rows import RefreshRecord
 from app.storage.user_rows import UserRecord
@@ -27,6 +30,15 @@ class Story:
     webhooks: list[WebhookRecord]
     refreshes: list[RefreshRecord]
     events: list[EventRecord]
+    deliveries: list[DeliverySummary]
+
+    def without(self, types: Collection[str]) -> Self:
+        """The same for a reader who must not know of events of these types."""
+        return replace(
+            self,
+            events=[event for event in self.events if event.type not in types],
+            deliveries=[delivery for delivery in self.deliveries if delivery.type not in types],
+        )
 
 
 async def read_flow(engine: AsyncEngine, flow_id: str) -> FlowRecord:
@@ -43,18 +55,21 @@ async def list_flows(
         return await flow_rows.page(connection, wanted, before=before, limit=limit)
 
 
-async def read_story(engine: AsyncEngine, flow_id: str) -> Story:
+async def read_story(engine: AsyncEngine, flow_id: str, *, with_deliveries: bool) -> Story:
     """Everything known about a flow and, once it has one, its user. Raises FlowNotFoundError."""
     async with database.transaction(engine) as connection:
         flow = await _find(connection, flow_id)
         subjects = [Subject(app=flow.app, kind="flow", id=flow_id)]
         if flow.user_id is not None:
             subjects.append(Subject(app=flow.app, kind="user", id=flow.user_id))
-        story = Story(flow=flow, webhooks=[], refreshes=[], events=[])
+        story = Story(flow=flow, webhooks=[], refreshes=[], events=[], deliveries=[])
         for subject in subjects:
             story.webhooks.extend(await webhook_rows.about(connection, subject, limit=STORY_LIMIT))
             story.refreshes.extend(await refresh_rows.about(connection, subject, limit=STORY_LIMIT))
             story.events.extend(await event_rows.about(connection, subject.app, str(subject)))
+            if with_deliveries:
+                found = await delivery_search.about(connection, subject.app, str(subject), limit=STORY_LIMIT)
+                story.deliveries.extend(found)
         return story
 
 

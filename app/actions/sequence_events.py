@@ -1,14 +1,17 @@
-"""Give committed events their places in the feed: dense, for good, in per-subject order."""
+"""Give committed events their places in the feed, for good, and make their deliveries to every subscription."""
 
 from app.actions.tools import Tools
-from app.storage import database, event_rows, hints
+from app.storage import database, delivery_rows, event_rows, hints
 
 
 async def sequence_events(tools: Tools, *, limit: int) -> int:
     """One pass: stamp up to `limit` events; returns how many, 0 also while another process is at it."""
     async with database.transaction(tools.engine) as connection:
         count = await event_rows.stamp(connection, limit=limit)
+        made = await delivery_rows.make(connection, count=count, now=tools.clock()) if count else 0
     if count:
         tools.telemetry.sequenced.inc(count)
         tools.hints.give(hints.FEED)
+    if made:
+        tools.hints.give(hints.DELIVERABLE)
     return count

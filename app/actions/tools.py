@@ -11,22 +11,29 @@ from app.dots.client import DotsClient
 from app.errors import UnknownAppError
 from app.flows.budget import Budget
 from app.flows.schedule import Ladder
+from app.outbound.destinations import Destinations
+from app.outbound.http_push import Pusher
+from app.outbound.vault import Vault
 from app.storage.hints import Hints
 from app.telemetry import Telemetry
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tools:
-    """Everything an action needs from outside: database, Dots, clock, chance, and the times it goes by."""
+    """Everything an action needs from outside: database, Dots, subscribers, clock, chance, and the times it goes by."""
 
     engine: AsyncEngine
     hints: Hints
     clients: Mapping[str, DotsClient]
+    vault: Vault | None
+    destinations: Destinations
+    pusher: Pusher
     telemetry: Telemetry
     clock: Callable[[], datetime]
     chance: Callable[[], float]
     new_uuid: Callable[[], UUID]
     lease: timedelta
+    delivery_lease: timedelta
     first_pause: timedelta
     sweeps: Ladder
     verdict_polls: Ladder

@@ -38,7 +38,7 @@ async def run(*, database_url: str | None) -> None:
                     database_url=url,
                     api_port=ports.free_port(),
                     simulator_port=ports.free_port(),
-                    key_file=None,
+                    keep_in=None,
                 )
                 await supervisor.watch(_tell(running))
     _say(f"\nEverything arrived, once and in order, in {time.monotonic() - began:.0f} s. Nothing is left running.")

@@ -34,7 +34,7 @@ async def run(*, database_url: str | None, api_port: int, simulator_port: int) -
                 database_url=url,
                 api_port=api_port,
                 simulator_port=simulator_port,
-                key_file=DIRECTORY / "key",
+                keep_in=DIRECTORY,
             )
             print(_welcome(running), flush=True)
             await supervisor.watch(asyncio.Event().wait())

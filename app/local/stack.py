@@ -12,6 +12,7 @@ from app.actions import manage_keys
 from app.errors import KeyRefusedError
 from app.local.child import Command
 from app.local.processes import Supervisor
+from app.outbound import vault
 from app.storage import database, migrations
 
 SIMULATOR_CLIENT_ID = "pk_dev_simulator"
@@ -34,17 +35,20 @@ async def start(
     database_url: str,
     api_port: int,
     simulator_port: int,
-    key_file: Path | None,
+    keep_in: Path | None,
     speed: float = 1.0,
 ) -> Stack:
     """Migrate the database, start everything, and return when it answers; `speed` is of the webhooks' retries.
+
+    What has to outlive a restart, the key for callers and the one that secrets are encrypted with, is kept in a
+    directory, if given.
 
     Raises ChildEndedError, ChildNotReadyError, DatabaseUnavailableError.
     """
     api_url, simulator_url = f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{simulator_port}"
     secret = "whsec_" + b64encode(secrets.token_bytes(WEBHOOK_SECRET_BYTES)).decode()
     await migrations.upgrade(database_url)
-    key = await _key(database_url, key_file)
+    key = await _key(database_url, keep_in and keep_in / "key")
     await supervisor.start(_simulator(simulator_url, simulator_port, f"{api_url}/webhooks/dots", secret, speed))
     environment = {
         "DATABASE_URL": database_url,
@@ -52,6 +56,8 @@ async def start(
         "DOTS_CLIENT_ID": SIMULATOR_CLIENT_ID,
         "DOTS_API_KEY": SIMULATOR_API_KEY,
         "DOTS_WEBHOOK_SECRETS": secret,
+        "ENCRYPTION_KEYS": _encryption_key(keep_in and keep_in / "encryption-key"),
+        "SUBSCRIBERS_ALLOWED": "127.0.0.0/8:1-65535",
         "LOG_FORMAT": "text",
     }
     gateway = _program("dots-gateway")
@@ -100,6 +106,15 @@ async def _key(database_url: str, key_file: Path | None) -> str:
         await engine.dispose()
     _keep(key_file, new.key)
     return new.key
+
+
+def _encryption_key(key_file: Path | None) -> str:
+    """The one that was kept from the last time, so that what it has encrypted stays readable, else a new one."""
+    kept = _read(key_file)
+    if kept is None:
+        kept = f"dev:{b64encode(secrets.token_bytes(vault.KEY_BYTES)).decode()}"
+        _keep(key_file, kept)
+    return kept
 
 
 def _read(key_file: Path | None) -> str | None:

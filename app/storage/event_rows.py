@@ -57,6 +57,11 @@ async def stamp(connection: AsyncConnection, *, limit: int) -> int:
     return (await connection.scalar(_STAMP, {"limit": limit})) or 0
 
 
+async def hold_off_sequencer(connection: AsyncConnection) -> None:
+    """Let nothing be stamped, and no delivery be made, until the transaction ends."""
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SEQUENCER_LOCK})
+
+
 async def state(connection: AsyncConnection) -> FeedState:
     """How far the feed reaches now."""
     row = (await connection.execute(select(feed.c.epoch, feed.c.last_position, feed.c.expired_position))).one()
@@ -64,15 +69,17 @@ async def state(connection: AsyncConnection) -> FeedState:
 
 
 async def between(
-    connection: AsyncConnection, *, after: int, up_to: int, types: Collection[str], limit: int
+    connection: AsyncConnection, *, after: int, up_to: int, types: Collection[str] | None, limit: int
 ) -> list[EventRecord]:
-    """The events at positions after `after` up to `up_to`, of these types, in feed order."""
+    """The events at positions after `after` up to `up_to`, of these types (None: of all), in feed order."""
     query = (
         select(*_FIELDS)
-        .where(events.c.position > after, events.c.position <= up_to, events.c.type.in_(types))
+        .where(events.c.position > after, events.c.position <= up_to)
         .order_by(events.c.position)
         .limit(limit)
     )
+    if types is not None:
+        query = query.where(events.c.type.in_(types))
     return [EventRecord(**row._mapping) for row in await connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's documented name
 
 

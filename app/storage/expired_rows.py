@@ -22,8 +22,14 @@ async def delete_refreshes(connection: AsyncConnection, *, before: datetime, lim
 
 
 async def delete_events(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
-    """Delete the front of the feed as far as it occurred before then; a cursor that points there has expired."""
-    return (await connection.execute(_DELETE_EVENTS, {"before": before, "limit": limit})).rowcount
+    """Delete the front of the feed as far as it occurred before then, and what is kept of its deliveries.
+
+    A cursor that points there has expired.
+    """
+    count = (await connection.execute(_DELETE_EVENTS, {"before": before, "limit": limit})).rowcount
+    if count:
+        await connection.execute(_DELETE_DELIVERIES)
+    return count
 
 
 _FORGET_BODIES = text("""
@@ -65,3 +71,5 @@ _DELETE_EVENTS = text("""
     )
     DELETE FROM events USING front WHERE events.position <= front.position
 """)
+
+_DELETE_DELIVERIES = text("DELETE FROM deliveries WHERE position <= (SELECT expired_position FROM feed)")

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 DUE = "dots_gateway_due"
 APPENDED = "dots_gateway_appended"
 FEED = "dots_gateway_feed"
+DELIVERABLE = "dots_gateway_deliverable"
 
 _RECONNECT_SECONDS = 2.0
 _PAUSE_SECONDS = 0.02
@@ -27,11 +28,11 @@ class Hints:
         self._engine = engine
         self._given: set[str] = set()
         self._is_given = asyncio.Event()
-        self._next = {channel: asyncio.Event() for channel in (DUE, APPENDED, FEED)}
+        self._next = {channel: asyncio.Event() for channel in (DUE, APPENDED, FEED, DELIVERABLE)}
 
     def give(self, channel: str) -> None:
         """Wake who waits on the channel, here at once, elsewhere with the next NOTIFY; never blocks, never fails."""
-        self._wake(channel)
+        self.wake(channel)
         self._given.add(channel)
         self._is_given.set()
 
@@ -45,7 +46,8 @@ class Hints:
             tasks.create_task(self._send_forever())
             tasks.create_task(self._listen_forever())
 
-    def _wake(self, channel: str) -> None:
+    def wake(self, channel: str) -> None:
+        """Wake who waits on the channel in this process only."""
         hint, self._next[channel] = self._next[channel], asyncio.Event()
         hint.set()
 
@@ -79,7 +81,7 @@ class Hints:
         try:
             driver.add_termination_listener(lambda _connection: is_lost.set())
             for channel in self._next:
-                await driver.add_listener(channel, lambda _connection, _pid, name, _payload: self._wake(name))
+                await driver.add_listener(channel, lambda _connection, _pid, name, _payload: self.wake(name))
             await is_lost.wait()
         finally:
             # Not handed back to the pool: a connection that listens would go on listening there.

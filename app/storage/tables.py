@@ -1,4 +1,7 @@
-"""The tables, as SQLAlchemy knows them; migrations are held against this page by a test."""
+"""The tables of what is true, as SQLAlchemy knows them; where events are sent is in `delivery_tables`.
+
+Migrations are held against both pages by a test.
+"""
 
 from sqlalchemy import (
     BigInteger,
@@ -202,6 +205,7 @@ events = Table(
     UniqueConstraint("app", "subject", "sequence"),
     UniqueConstraint("position"),
     Index("events_unsequenced_idx", "row_id", postgresql_where=text("position IS NULL")),
+    Index("events_occurred_at_idx", "occurred_at", postgresql_using="brin"),
 )
 
 feed = Table(

@@ -27,6 +27,20 @@ async def take(connection: AsyncConnection, *, now: datetime, overdue_before: da
     return VitalSigns(**row._mapping)  # noqa: SLF001  # SQLAlchemy's documented name
 
 
+async def given_up(connection: AsyncConnection, *, limit: int) -> list[str]:
+    """Flows and users given up, the latest first, each with the code of its last error."""
+    return [
+        f"{row.kind}/{row.subject_id} ({row.last_error})" for row in await connection.execute(_DEAD, {"limit": limit})
+    ]
+
+
+_DEAD = text("""
+    SELECT kind, subject_id, last_error FROM sync_rows
+    WHERE dead_at IS NOT NULL
+    ORDER BY dead_at DESC
+    LIMIT :limit
+""")
+
 _TAKE = text("""
     SELECT
         (SELECT count(*) FROM sync_rows WHERE due_at <= CAST(:now AS timestamptz)) AS due,

@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 from starlette.types import Receive, Scope, Send
@@ -15,11 +13,15 @@ from app.actions.tools import Tools
 from app.errors import BodyTooLargeError
 from app.web import (
     access,
+    contract_routes,
+    delivery_routes,
     error_responses,
     event_routes,
     flow_routes,
     health_routes,
+    openapi_document,
     stored_webhook_routes,
+    subscription_routes,
     webhook_routes,
 )
 from app.web.gateway import Gateway
@@ -34,27 +36,6 @@ Every call under `/v1` needs `Authorization: Bearer <key>`. Errors are RFC 9457 
 """
 
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
-
-_PROBLEM: dict[str, Any] = {
-    "type": "object",
-    "required": ["type", "title", "status", "code", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string"},
-        "detail": {"type": "string"},
-        "dots_error_code": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-    },
-}
 
 
 class Api(FastAPI):
@@ -83,6 +64,9 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
         flow_routes.router,
         event_routes.router,
         stored_webhook_routes.router,
+        subscription_routes.router,
+        delivery_routes.router,
+        contract_routes.router,
         health_routes.live_router,
         health_routes.ready_router,
     ]
@@ -116,7 +100,7 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
     error_responses.install(app)
     for router in routers:
         app.include_router(router)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = lambda: openapi_document.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 
@@ -128,25 +112,3 @@ def create_metrics_app(tools: Tools) -> FastAPI:
     app.include_router(health_routes.metrics_router)
     app.include_router(health_routes.live_router)
     return app
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with what FastAPI cannot know: the plain routes, and the shape of our errors."""
-    if app.openapi_schema:
-        return app.openapi_schema
-    schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    components = schema.setdefault("components", {})
-    components.setdefault("schemas", {})["Problem"] = _PROBLEM
-    components["responses"] = {
-        "Problem": {
-            "description": "A problem: see its `code`.",
-            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-    }
-    for path in schema["paths"].values():
-        for operation in path.values():
-            operation["responses"].pop("422", None)
-            operation["responses"]["default"] = {"$ref": "#/components/responses/Problem"}
-    webhook_routes.describe(schema)
-    app.openapi_schema = schema
-    return schema

@@ -1,7 +1,7 @@
 """Flows and users over HTTP."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -14,10 +14,11 @@ from app.flows.events import COMPLIANCE_TYPES
 from app.flows.subjects import Subject
 from app.storage.flow_rows import FlowFilter
 from app.storage.key_rows import KeyRecord
-from app.web import cursors, gateway
+from app.web import cursors, gateway, subscription_routes
 from app.web.access import COMPLIANCE, RequiredScope
 from app.web.cursors import Moment
-from app.web.flow_shapes import FlowPage, FlowShape, NewFlow, Text, Timeline, UserShape
+from app.web.flow_shapes import FlowPage, FlowShape, NewFlow, Text, UserShape
+from app.web.timeline_shapes import Timeline
 
 router = APIRouter(prefix="/v1", tags=["flows"])
 
@@ -25,6 +26,7 @@ WRITE = "flows:write"
 Reader = Annotated[KeyRecord, Depends(RequiredScope("flows:read"))]
 Writer = Annotated[KeyRecord, Depends(RequiredScope(WRITE))]
 
+_BEING_ASKED: dict[str, Any] = {"model": FlowShape, "description": "Dots is being asked by another process."}
 
 IdempotencyKey = Annotated[
     str | None,
@@ -95,18 +97,19 @@ async def get(request: Request, flow_id: str, key: Reader) -> FlowShape:
 
 @router.get("/flows/{flow_id}/timeline")
 async def timeline(request: Request, flow_id: str, key: Reader) -> Timeline:
-    """What happened to a flow: webhooks, refreshes, steps, events."""
+    """What happened to a flow: webhooks, refreshes, steps, events, and deliveries for keys with subscriptions:admin."""
     tools = gateway.of(request).tools
-    story = await read_flows.read_story(tools.engine, _flow_id(flow_id))
+    with_deliveries = subscription_routes.ADMIN in key.scopes
+    story = await read_flows.read_story(tools.engine, _flow_id(flow_id), with_deliveries=with_deliveries)
     checks = [event for event in story.events if event.type in COMPLIANCE_TYPES]
     if COMPLIANCE not in key.scopes:
-        story.events[:] = [event for event in story.events if event not in checks]
+        story = story.without(COMPLIANCE_TYPES)
     elif checks:
         await audit_reads.audit_read(tools, key, " ".join(str(event.id) for event in checks))
     return Timeline.of(story)
 
 
-@router.post("/flows/{flow_id}/refresh", responses={202: {"description": "Dots is being asked by another process."}})
+@router.post("/flows/{flow_id}/refresh", responses={202: _BEING_ASKED})
 async def refresh(request: Request, response: Response, flow_id: str, key: Writer) -> FlowShape:
     """Ask Dots now. 200 with what it said, or 202 with what is known while another process is asking."""
     del key

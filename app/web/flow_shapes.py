@@ -1,4 +1,4 @@
-"""Flows, users and their stories as JSON."""
+"""Flows and users as JSON."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -7,11 +7,11 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from pydantic.config import JsonDict
 
-from app.actions.read_flows import Story
 from app.flows.flow_request import FlowRequest
 from app.settings import DEFAULT_APP
 from app.storage.flow_rows import FlowRecord, StepRecord
 from app.storage.user_rows import UserRecord
+from app.web import examples
 
 DiscoveredBy = Literal["create", "webhook", "sweep", "refresh"]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
@@ -22,17 +22,12 @@ _STEP_SCHEMA: JsonDict = {
         {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
     ]
 }
-_EXAMPLE: JsonDict = {
-    "steps": ["compliance", {"name": "manage-payouts", "hide_continue_button": True}],
-    "reference": "payee-17",
-    "metadata": {"team": "eu"},
-}
 
 
 class NewFlow(BaseModel):
     """A flow to create. `reference` is your own id for it: not sent to Dots, searchable, on every event."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [examples.NEW_FLOW]})
 
     # Checked by the rules, whose complaints name the field; the union of types here would name itself.
     steps: Annotated[Any, Field(json_schema_extra={"type": "array", "minItems": 1, "items": _STEP_SCHEMA})]
@@ -80,6 +75,8 @@ class StepShape(BaseModel):
 class FlowShape(BaseModel):
     """A flow. `id` is Dots' and null while `creating` or `failed`; `link` is null to keys without flows:write."""
 
+    model_config = examples.shown(examples.FLOW)
+
     id: str | None
     app: str
     caller: str | None
@@ -109,97 +106,11 @@ class FlowShape(BaseModel):
 class FlowPage(BaseModel):
     """Flows, newest first; give `next_cursor` as `after` for the next page, null when there is none."""
 
+    model_config = examples.shown({"flows": [examples.FLOW], "next_cursor": examples.PLACE, "has_more": True})
+
     flows: list[FlowShape]
     next_cursor: str | None
     has_more: bool
-
-
-class WebhookEntry(BaseModel):
-    """Dots sent a webhook; `handled` once Dots was asked what it meant."""
-
-    kind: Literal["webhook"] = "webhook"
-    at: datetime
-    message_id: str
-    event: str | None
-    received_count: int
-    last_received_at: datetime
-    handled: bool
-
-
-class RefreshEntry(BaseModel):
-    """Dots was asked; `outcome` is `grown`, `unchanged`, or the code of an error."""
-
-    kind: Literal["refresh"] = "refresh"
-    at: datetime
-    due_by: DiscoveredBy
-    outcome: str
-
-
-class StepEntry(BaseModel):
-    """A step was found completed."""
-
-    kind: Literal["step"] = "step"
-    at: datetime
-    step: str
-    discovered_by: DiscoveredBy | None
-
-
-class EventEntry(BaseModel):
-    """An event was told to others; `position` in the feed is null until it is there."""
-
-    kind: Literal["event"] = "event"
-    at: datetime
-    event_id: UUID
-    type: str
-    subject: str
-    position: int | None
-
-
-Entry = Annotated[WebhookEntry | RefreshEntry | StepEntry | EventEntry, Field(discriminator="kind")]
-
-
-class Timeline(BaseModel):
-    """What happened to a flow and its user, oldest first."""
-
-    flow_id: str
-    entries: list[Entry]
-
-    @classmethod
-    def of(cls, story: Story) -> Self:
-        """The shape of a story."""
-        entries: list[Entry] = [
-            *(
-                WebhookEntry(
-                    at=webhook.received_at,
-                    message_id=webhook.message_id,
-                    event=webhook.event,
-                    received_count=webhook.received_count,
-                    last_received_at=webhook.last_received_at,
-                    handled=webhook.is_handled,
-                )
-                for webhook in story.webhooks
-            ),
-            *(
-                RefreshEntry(at=refresh.ended_at, due_by=refresh.due_by, outcome=refresh.outcome)
-                for refresh in story.refreshes
-            ),
-            *(
-                StepEntry(at=step.completed_at, step=step.name, discovered_by=step.discovered_by)
-                for step in story.flow.steps
-                if step.completed_at
-            ),
-            *(
-                EventEntry(
-                    at=event.occurred_at,
-                    event_id=event.id,
-                    type=event.type,
-                    subject=event.subject,
-                    position=event.position,
-                )
-                for event in story.events
-            ),
-        ]
-        return cls(flow_id=story.flow.id or "", entries=sorted(entries, key=lambda entry: entry.at))
 
 
 class BackgroundCheck(BaseModel):
@@ -212,6 +123,8 @@ class BackgroundCheck(BaseModel):
 
 class UserShape(BaseModel):
     """A user, as far as it is kept; `background_check` is null to keys without compliance:read."""
+
+    model_config = examples.shown(examples.USER)
 
     id: str
     app: str

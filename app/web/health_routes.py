@@ -1,27 +1,44 @@
 """Whether the service lives and can serve, and what it counts. Open, and without a word about any payee."""
 
+from typing import Any, Literal
+
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.responses import PlainTextResponse
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from app.actions import check_health
 from app.errors import GatewayError
-from app.web import error_responses, gateway
+from app.web import error_responses, examples, gateway
 from app.web.access import Open
 
 live_router = APIRouter(tags=["health"], dependencies=[Depends(Open())])
 ready_router = APIRouter(tags=["health"], dependencies=[Depends(Open())])
 metrics_router = APIRouter(tags=["health"], dependencies=[Depends(Open())])
 
+_COUNTERS: dict[str, Any] = {
+    "text/plain": {"example": 'dots_gateway_webhooks_total{app="default",outcome="stored"} 1234.0\n'}
+}
+
+
+class Health(BaseModel):
+    """The process can do what was asked about."""
+
+    model_config = examples.shown({"status": "ok"})
+
+    status: Literal["ok"] = "ok"
+
 
 @live_router.get("/livez")
-async def live() -> dict[str, str]:
+async def live() -> Health:
     """200 while the process runs."""
-    return {"status": "ok"}
+    return Health()
 
 
 @ready_router.get(
-    "/readyz", responses={503: {"description": "The database does not answer, or this process is leaving."}}
+    "/readyz",
+    response_model=Health,
+    responses={503: {"description": "The database does not answer, or this process is leaving."}},
 )
 async def ready(request: Request) -> Response:
     """200 when requests can be served: not while draining, not without the database; whatever Dots does."""
@@ -32,10 +49,10 @@ async def ready(request: Request) -> Response:
         await check_health.check_readiness(gate.tools)
     except GatewayError as error:
         return error_responses.problem(503, error.code, error.detail)
-    return Response('{"status": "ok"}', media_type="application/json")
+    return JSONResponse(Health().model_dump())
 
 
-@metrics_router.get("/metrics", response_class=PlainTextResponse)
+@metrics_router.get("/metrics", response_class=PlainTextResponse, responses={200: {"content": _COUNTERS}})
 async def metrics(request: Request) -> Response:
     """The counters, for Prometheus."""
     tools = gateway.tools_of(request)

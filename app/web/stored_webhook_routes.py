@@ -12,7 +12,7 @@ from app.actions import replay_webhooks
 from app.settings import DEFAULT_APP
 from app.storage.key_rows import KeyRecord
 from app.storage.webhook_search import WebhookFilter, WebhookState, WebhookSummary
-from app.web import cursors, gateway
+from app.web import cursors, examples, gateway
 from app.web.access import RequiredScope
 from app.web.cursors import Moment
 from app.web.flow_shapes import Text
@@ -28,6 +28,8 @@ State = Annotated[
 
 class WebhookShape(BaseModel):
     """A stored webhook; `last_error` is the code of what kept its subject from being refreshed."""
+
+    model_config = examples.shown(examples.WEBHOOK)
 
     app: str
     message_id: str
@@ -49,12 +51,16 @@ class WebhookShape(BaseModel):
 class WebhookWithBody(BaseModel):
     """A stored webhook with its body as it came, in base64; null once it was emptied."""
 
+    model_config = examples.shown({"webhook": examples.WEBHOOK, "body_base64": "eyJldmVudCI6ICJmbG93LnVwZGF0ZWQifQ=="})
+
     webhook: WebhookShape
     body_base64: str | None
 
 
 class WebhookPage(BaseModel):
     """Webhooks, latest first; give `next_cursor` as `after` for the next page, null when there is none."""
+
+    model_config = examples.shown({"webhooks": [examples.WEBHOOK], "next_cursor": examples.PLACE, "has_more": True})
 
     webhooks: list[WebhookShape]
     next_cursor: str | None
@@ -64,7 +70,10 @@ class WebhookPage(BaseModel):
 class ReplayOrder(BaseModel):
     """Which webhooks to replay; a dry run, which is the default, only counts them."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"state": "dead", "received_from": "2026-11-22T00:00:00Z", "dry_run": False}]},
+    )
 
     app: Text | None = None
     event: Text | None = None
@@ -77,6 +86,8 @@ class ReplayOrder(BaseModel):
 
 class ReplayShape(BaseModel):
     """How many webhooks matched, and how many flows and users they are about; those are due now unless it was dry."""
+
+    model_config = examples.shown({"webhooks": 12, "subjects": 3, "dry_run": False})
 
     webhooks: int
     subjects: int

@@ -8,6 +8,7 @@ import asyncio
 from typing import Any
 
 import structlog
+from pydantic.config import JsonDict
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -21,7 +22,7 @@ from app.errors import (
     UnknownAppError,
 )
 from app.settings import DEFAULT_APP
-from app.web import error_responses
+from app.web import error_responses, examples
 from app.web.gateway import Gateway
 
 log = structlog.get_logger()
@@ -41,6 +42,7 @@ _OUTCOMES: dict[type[GatewayError], str] = {
 }
 _STORED = Response(status_code=204)
 _SENDER_IS_GONE = Response(status_code=400)
+_EXAMPLE: JsonDict = {"event": "flow.updated", "flow_id": examples.FLOW_ID}
 
 
 class SenderGoneError(Exception):
@@ -133,7 +135,7 @@ def describe(schema: dict[str, Any]) -> None:
         "summary": "Receive a webhook from Dots",
         "description": "Signed by Svix or Standard Webhooks headers. Answered only after it is stored.",
         "security": [],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {}}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {}, "example": _EXAMPLE}}},
         "responses": {
             "204": {"description": "Stored; now or before."},
             **{str(status): problem for status in (401, 404, 405, 408, 413, 503)},

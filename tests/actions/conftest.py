@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.actions.tools import Tools
 from tests.actions.memory_dots import MemoryDots
 from tests.actions.stand_in_tools import HandClock, tools_over
+from tests.contracts import emitted
 
 
 @pytest.fixture(autouse=True)
@@ -44,5 +45,7 @@ async def tools(
     """Tools with two apps."""
     tools = tools_over(engine, clock, {"default": dots, "eu": other_dots})
     yield tools
+    await emitted.check_stored(engine)
+    await tools.pusher.aclose()
     for client in tools.clients.values():
         await client.aclose()

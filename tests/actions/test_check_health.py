@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.actions import check_health
+from app.actions import check_health, manage_subscriptions
 from app.actions.refresh_due import refresh_due
 from app.actions.tools import Tools
 from app.errors import DatabaseUnavailableError
@@ -12,6 +12,7 @@ from tests.actions.due import flow, make_due
 from tests.actions.feeding import step_events
 from tests.actions.memory_dots import MemoryDots, flow_id_of, refusal
 from tests.actions.stand_in_tools import HandClock, tools_over
+from tests.actions.subscribing import sequence, subscribe
 from tests.dots.fake_dots import NOW
 
 
@@ -67,6 +68,23 @@ async def test_paused_app_is_seen(tools: Tools, dots: MemoryDots, clock: HandClo
     await check_health.measure(tools)
 
     assert (paused, resumed, gauge(tools, "app_paused", app="default")) == ((1, 0), 0, 0)
+
+
+async def test_gauges_say_how_subscriptions_are(tools: Tools) -> None:
+    """Subscriptions by state, and what is due to those that are sent to."""
+    await subscribe(tools, "http://127.0.0.1:9/a")
+    paused = await subscribe(tools, "http://127.0.0.1:9/b")
+    await manage_subscriptions.pause_subscription(tools, paused.subscription.id)
+    await feeding.append(tools.engine, step_events(2))
+    await sequence(tools)
+
+    await check_health.measure(tools)
+
+    assert gauge(tools, "subscriptions", state="active") == 1
+    assert gauge(tools, "subscriptions", state="caller") == 1
+    assert gauge(tools, "subscriptions", state="failing") == 0
+    assert gauge(tools, "due_deliveries") == 1
+    assert gauge(tools, "dead_deliveries") == 0
 
 
 async def test_metrics_without_a_database_say_so(clock: HandClock, unused_tcp_port: int) -> None:

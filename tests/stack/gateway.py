@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from tests.contracts import emitted
 from tests.stack.waiting import DEADLINE_SECONDS
 
 Event = dict[str, Any]
@@ -41,6 +42,13 @@ class Gateway:
         return dict(response.json())
 
 
+    async def subscribe(self, url: str, *types: str, **fields: Any) -> dict[str, Any]:
+        """A new subscription, with its secret; to everything unless types are named."""
+        response = await self.post("/v1/subscriptions", {"url": url, "types": types or ["*"], **fields})
+        assert response.status_code == 201, response.text
+        return dict(response.json())
+
+
 class Feed:
     """A consumer: reads on from its cursor by long poll, in pages, and keeps what it has read."""
 
@@ -64,6 +72,8 @@ class Feed:
         query: dict[str, str | int] = {"limit": limit or self._page, "wait": str(wait), **self._after}
         page = await self._gateway.read("/v1/events", **query)
         self._after = {"after": page["next_cursor"]}
+        for event in page["events"]:
+            emitted.check(event)
         self.events += page["events"]
         return list(page["events"])
 

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from tests.stack.logs import Logs
 from tests.stack.waiting import DEADLINE_SECONDS
 
 PROGRAMS = Path(sys.executable).parent
-ALL_SCOPES = "flows:read,flows:write,events:read,compliance:read"
+ALL_SCOPES = "flows:read,flows:write,events:read,compliance:read,subscriptions:admin"
 END_WITHIN = timedelta(seconds=10)
 
 
@@ -86,6 +87,8 @@ class Stack:
             "DOTS_CLIENT_ID": dots.CLIENT_ID,
             "DOTS_API_KEY": dots.API_KEY,
             "DOTS_WEBHOOK_SECRETS": dots.WEBHOOK_SECRET,
+            "ENCRYPTION_KEYS": f"tests:{b64encode(bytes(32)).decode()}",
+            "SUBSCRIBERS_ALLOWED": "127.0.0.0/8:1-65535",
             "LOG_FORMAT": "json",
             "LOG_LEVEL": "debug",
             **self._settings,

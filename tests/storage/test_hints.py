@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.storage import database, hints
-from app.storage.hints import APPENDED, DUE, FEED, Hints
+from app.storage.hints import APPENDED, DELIVERABLE, DUE, FEED, Hints
 from tests.actions import stored
 from tests.stack.waiting import eventually
 
@@ -19,7 +19,7 @@ LISTENING = """
     WHERE datname = current_database() AND query = ANY (:listens) AND state = 'idle'
 """
 # The last of the channels a connection begins to listen on: it hears them all.
-LISTENS = [f'LISTEN "{FEED}"', f"LISTEN {FEED}"]
+LISTENS = [f'LISTEN "{DELIVERABLE}"', f"LISTEN {DELIVERABLE}"]
 CUT = "SELECT pg_terminate_backend(:pid)"
 DEADLINE_SECONDS = 20
 
@@ -84,7 +84,7 @@ async def test_hint_reaches_another_process(engine: AsyncEngine, other_engine: A
     """Each on its own channel."""
     async with running(engine) as here, running(other_engine) as there:
         await until_listening(engine, number=2)
-        heard = {channel: there.next(channel) for channel in (DUE, APPENDED, FEED)}
+        heard = {channel: there.next(channel) for channel in (DUE, APPENDED, FEED, DELIVERABLE)}
 
         here.give(APPENDED)
         is_heard = await given(heard[APPENDED])
@@ -98,13 +98,13 @@ async def test_every_channel_is_carried(engine: AsyncEngine, other_engine: Async
     """Hints given together arrive together, however many there were of each."""
     async with running(engine) as here, running(other_engine) as there:
         await until_listening(engine, number=2)
-        heard = [there.next(channel) for channel in (DUE, APPENDED, FEED)]
+        heard = [there.next(channel) for channel in (DUE, APPENDED, FEED, DELIVERABLE)]
 
-        for channel in (DUE, APPENDED, FEED, DUE, DUE):
+        for channel in (DUE, APPENDED, FEED, DELIVERABLE, DUE, DUE):
             here.give(channel)
         answers = [await given(hint) for hint in heard]
 
-    assert answers == [True, True, True]
+    assert answers == [True, True, True, True]
 
 
 async def test_lost_connection_is_replaced(engine: AsyncEngine, other_engine: AsyncEngine) -> None:

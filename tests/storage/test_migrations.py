@@ -9,9 +9,11 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import DatabaseUnavailableError, SchemaVersionError, SettingsError
-from app.storage import migrations, tables
+from app.storage import delivery_tables, migrations
 from app.storage.database import create_engine
 from tests.actions import stored
+
+METADATA = delivery_tables.deliveries.metadata
 
 # Everything that a migration can leave behind.
 OBJECTS = """
@@ -29,7 +31,7 @@ def drift(connection: Connection) -> list[Any]:
     context = MigrationContext.configure(
         connection, opts={"compare_type": True, "compare_server_default": True, "include_schemas": False}
     )
-    return list(compare_metadata(context, tables.metadata))
+    return list(compare_metadata(context, METADATA))
 
 
 async def test_migrated_database_has_no_drift(engine: AsyncEngine) -> None:
@@ -42,7 +44,7 @@ async def test_migrated_database_is_what_the_tables_would_create(engine: AsyncEn
     """What Alembic does not compare, such as checks, names of constraints and conditions of indexes, is equal too."""
     created = create_engine(empty_database_url)
     async with created.begin() as connection:
-        await connection.run_sync(tables.metadata.create_all)
+        await connection.run_sync(METADATA.create_all)
 
     definitions = [await _definitions(each) for each in (engine, created)]
 
@@ -69,7 +71,7 @@ async def _definitions(engine: AsyncEngine) -> list[str]:
 
 def test_every_constraint_has_a_name_of_ours() -> None:
     """A constraint without a name cannot be dropped by a later migration."""
-    names = [constraint.name for table in tables.metadata.sorted_tables for constraint in table.constraints]
+    names = [constraint.name for table in METADATA.sorted_tables for constraint in table.constraints]
 
     assert None not in names
 

@@ -72,6 +72,7 @@ async def _serve(database_url: str, found: Future[Service], stopping: asyncio.Ev
         headers = {"Authorization": f"Bearer {made.key}"}
         found.set_result(Service(url=f"http://127.0.0.1:{port}", headers=headers))
         await stopping.wait()
+    await tools.pusher.aclose()
     for client in tools.clients.values():
         await client.aclose()
     await engine.dispose()

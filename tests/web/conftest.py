@@ -49,6 +49,7 @@ async def tools(engine: AsyncEngine, clock: HandClock, dots: MemoryDots) -> Asyn
     """Tools with the apps `default` and `eu`."""
     tools = tools_over(engine, clock, {"default": dots, "eu": dots})
     yield tools
+    await tools.pusher.aclose()
     for client in tools.clients.values():
         await client.aclose()
 

@@ -24,14 +24,30 @@ SCOPED = [
     ("GET", "/v1/webhooks/{message_id}", "ops:admin"),
     ("POST", "/v1/webhooks/replay", "ops:admin"),
     ("POST", "/v1/webhooks/{message_id}/replay", "ops:admin"),
+    ("POST", "/v1/subscriptions", "subscriptions:admin"),
+    ("GET", "/v1/subscriptions", "subscriptions:admin"),
+    ("GET", "/v1/subscriptions/{subscription_id}", "subscriptions:admin"),
+    ("PATCH", "/v1/subscriptions/{subscription_id}", "subscriptions:admin"),
+    ("DELETE", "/v1/subscriptions/{subscription_id}", "subscriptions:admin"),
+    ("POST", "/v1/subscriptions/{subscription_id}/pause", "subscriptions:admin"),
+    ("POST", "/v1/subscriptions/{subscription_id}/resume", "subscriptions:admin"),
+    ("POST", "/v1/subscriptions/{subscription_id}/secret", "subscriptions:admin"),
+    ("POST", "/v1/subscriptions/{subscription_id}/test", "subscriptions:admin"),
+    ("GET", "/v1/subscriptions/{subscription_id}/deliveries", "subscriptions:admin"),
+    ("GET", "/v1/subscriptions/{subscription_id}/deliveries/{event_id}", "subscriptions:admin"),
+    ("POST", "/v1/subscriptions/{subscription_id}/deliveries/{event_id}/redeliver", "subscriptions:admin"),
+    ("POST", "/v1/subscriptions/{subscription_id}/redeliver", "subscriptions:admin"),
 ]
 OPEN = {
+    ("GET", "/asyncapi.json"),
+    ("GET", "/schemas/events/{name}/{version}.json"),
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
     ("POST", "/webhooks/dots"),
     ("POST", "/webhooks/dots/{app}"),
 }
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 UNKNOWN_KEY = "dgw_" + "0" * 12 + "_" + "0" * 64
 WRONG_KEYS: dict[str, dict[str, str]] = {
     "no key": {},
@@ -47,7 +63,7 @@ WRONG_KEYS: dict[str, dict[str, str]] = {
 
 def fill(path: str) -> str:
     """A path with ids in it."""
-    return path.format(flow_id=FLOW, user_id=USER, message_id="msg_1")
+    return path.format(flow_id=FLOW, user_id=USER, message_id="msg_1", subscription_id=UNKNOWN_ID, event_id=UNKNOWN_ID)
 
 
 def test_table_names_every_route(app: FastAPI) -> None:

@@ -9,8 +9,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.actions import watch_keys
 from app.flows.verdict import Verdict
-from app.web import event_routes
+from app.web import event_stream
 from app.web.gateway import Gateway
 from tests.actions import feeding, stored
 from tests.actions.feeding import step_events, verdict_events
@@ -141,7 +142,7 @@ async def test_more_than_a_batch_is_streamed_in_order(
     client: httpx.AsyncClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader that is far behind catches up without a gap."""
-    monkeypatch.setattr(event_routes, "STREAM_BATCH", 3)
+    monkeypatch.setattr(event_stream, "BATCH", 3)
     await feeding.feed(engine, step_events(10))
 
     async with streaming(client) as messages:
@@ -189,7 +190,7 @@ async def test_stream_of_a_purged_place_ends(
     client: httpx.AsyncClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader overtaken by the purge is cut off, and hears 410 when it comes back."""
-    monkeypatch.setattr(event_routes, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(event_stream, "HEARTBEAT_SECONDS", 0.05)
     async with streaming(client) as messages:
         place = await anext(messages)
         await stored.execute(engine, "UPDATE feed SET last_position = 9, expired_position = 9")
@@ -205,7 +206,8 @@ async def test_stream_of_a_revoked_key_ends(
     client: httpx.AsyncClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A key that is taken away reads nothing more, on connections that were open before either."""
-    monkeypatch.setattr(event_routes, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(event_stream, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(watch_keys, "CHECK_SECONDS", 0.05)
     async with streaming(client) as messages:
         await anext(messages)
         await stored.execute(engine, "UPDATE api_keys SET revoked_at = now()")

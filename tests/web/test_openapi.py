@@ -112,7 +112,7 @@ def test_generated_requests_meet_no_server_error(app: FastAPI, service: Service,
     for operation in fitting:
         _check(operation, service, mode)
 
-    assert len(fitting) == (16 if mode.is_positive else 3)
+    assert len(fitting) == (31 if mode.is_positive else 3)
 
 
 def _check(operation: APIOperation[Any, Any, Any, Any], service: Service, mode: GenerationMode) -> None:

@@ -5,8 +5,10 @@ import httpx
 from app.actions.refresh_due import refresh_due
 from app.actions.sequence_events import sequence_events
 from app.actions.tools import Tools
+from tests.actions import subscriber
 from tests.actions.memory_dots import MemoryDots
 from tests.actions.stand_in_tools import HandClock
+from tests.actions.subscribing import deliver, sequence, subscribe
 from tests.dots.fake_dots import USER
 from tests.web.conftest import KeyWith
 from tests.web.creating import create
@@ -80,3 +82,56 @@ async def test_timeline_shows_verdicts_to_the_entitled_only(
     assert "background_check.flagged" not in ordinary.text
     assert "flagged" not in ordinary.text
     assert "dots.background_check.flagged" in entitled.text
+
+
+async def test_timeline_shows_deliveries_to_administrators_of_subscriptions(
+    client: httpx.AsyncClient, tools: Tools, key_with: KeyWith
+) -> None:
+    """Where each event of the flow was sent, and what became of it."""
+    async with subscriber.listening() as shop:
+        made = await subscribe(tools, shop.url)
+        flow = await create(client)
+        await sequence(tools)
+        await deliver(tools)
+    path = f"/v1/flows/{flow['id']}/timeline"
+
+    ordinary = (await client.get(path)).json()["entries"]
+    administrator = (await client.get(path, headers=await key_with("flows:read", "subscriptions:admin"))).json()
+
+    (event,) = [entry for entry in administrator["entries"] if entry["kind"] == "event"]
+    (delivery,) = [entry for entry in administrator["entries"] if entry["kind"] == "delivery"]
+    assert "delivery" not in {entry["kind"] for entry in ordinary}
+    assert delivery == {
+        "kind": "delivery",
+        "at": "2026-11-23T12:00:00Z",
+        "subscription_id": str(made.subscription.id),
+        "event_id": event["event_id"],
+        "type": "dots.flow.created",
+        "state": "delivered",
+        "attempts": 0,
+        "settled_at": delivery["settled_at"],
+    }
+    assert delivery["settled_at"].startswith("2026-11-23T12:00:0")
+
+
+async def test_timeline_shows_deliveries_of_verdicts_to_the_entitled_only(
+    client: httpx.AsyncClient, tools: Tools, dots: MemoryDots, key_with: KeyWith
+) -> None:
+    """An administrator of subscriptions is not one of them, only by being one."""
+    made = await subscribe(tools, "http://127.0.0.1:9/events", ["dots.background_check.*"], with_compliance=True)
+    flow = await create(client, steps=["background-check"], user_id=USER)
+    dots.flows[flow["id"]]["completed_steps"] = ["background-check"]
+    dots.add_user(has_criminal_activity=True)
+    await client.post(f"/v1/flows/{flow['id']}/refresh")
+    await refresh_due(tools, limit=10)
+    await sequence(tools)
+    path = f"/v1/flows/{flow['id']}/timeline"
+
+    ordinary = await client.get(path, headers=await key_with("flows:read", "subscriptions:admin"))
+    scopes = ("flows:read", "subscriptions:admin", "compliance:read")
+    entitled = await client.get(path, headers=await key_with(*scopes))
+
+    assert "flagged" not in ordinary.text
+    assert str(made.subscription.id) not in ordinary.text
+    deliveries = [entry for entry in entitled.json()["entries"] if entry["kind"] == "delivery"]
+    assert [(entry["type"], entry["state"]) for entry in deliveries] == [("dots.background_check.flagged", "pending")]

@@ -1,0 +1,134 @@
+"""Send what is due to subscriptions: each subject's events in order, and nobody in another one's way."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.actions import keep_secrets, settle_delivery
+from app.actions.tools import Tools
+from app.errors import DatabaseUnavailableError, EncryptionUnavailableError
+from app.flows import deliveries
+from app.flows.deliveries import Attempt, Delivery
+from app.outbound import cloudevents
+from app.outbound.http_push import Message
+from app.storage import database, delivery_rows, hints, lane_rows, subscriber_health
+from app.storage.lane_rows import Lane
+
+log = structlog.get_logger()
+
+# Settling waits here rather than for the pool's connections, which others need too.
+SETTLED_AT_ONCE = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """The first delivery of a claimed lane, and the keys to sign it with."""
+
+    lane: Lane
+    delivery: Delivery
+    keys: Sequence[bytes]
+
+
+class Courier:
+    """Sends for one worker process, to each subscription so many deliveries at once.
+
+    A pass only begins: what it has begun goes on by itself, as one of `tasks`, so that a subscriber that takes its
+    time takes nobody else's; when it ends it wakes the next pass.
+    """
+
+    def __init__(self, tools: Tools, tasks: asyncio.TaskGroup, *, at_once: int) -> None:
+        """Take what is needed; nothing is sent before the first pass."""
+        self._tools = tools
+        self._tasks = tasks
+        self._at_once = at_once
+        self._busy: Counter[UUID] = Counter()
+        self._settling = asyncio.Semaphore(SETTLED_AT_ONCE)
+
+    async def deliver_due(self) -> int:
+        """One pass: claim due lanes where there is room, and begin to send the first delivery of each."""
+        async with database.transaction(self._tools.engine) as connection:
+            claimed = await self._claim(connection)
+        for one in claimed:
+            self._busy[one.lane.subscription_id] += 1
+            self._tasks.create_task(self._carry(one))
+        return len(claimed)
+
+    async def _claim(self, connection: AsyncConnection) -> list[Outgoing]:
+        tools, now = self._tools, self._tools.clock()
+        lanes = await lane_rows.claim_due(
+            connection,
+            busy=+self._busy,
+            at_once=self._at_once,
+            now=now,
+            lease_until=now + tools.delivery_lease,
+            probe_until=now + deliveries.BREAKER_PAUSE,
+            token=tools.new_uuid(),
+        )
+        if not lanes:
+            return []
+        heads = await delivery_rows.heads(connection, lanes)
+        keys = await self._keys(connection, {lane.subscription_id for lane in lanes})
+        outgoing = []
+        for lane, head in zip(lanes, heads, strict=True):
+            if head is None:
+                await lane_rows.leave(connection, lane, due_at=now)
+            elif lane.subscription_id not in keys:
+                await lane_rows.release(connection, lane)
+            else:
+                outgoing.append(Outgoing(lane=lane, delivery=head, keys=keys[lane.subscription_id]))
+        return outgoing
+
+    async def _keys(self, connection: AsyncConnection, subscription_ids: Iterable[UUID]) -> Mapping[UUID, list[bytes]]:
+        """What to sign with, newest first; a subscription whose secrets cannot be opened is left alone for a while."""
+        tools, now = self._tools, self._tools.clock()
+        keys: dict[UUID, list[bytes]] = {}
+        for subscription_id in subscription_ids:
+            try:
+                keys[subscription_id] = await keep_secrets.live_keys(connection, tools.vault, subscription_id, now=now)
+            except EncryptionUnavailableError:
+                log.error("subscription held: its secrets cannot be opened", subscription=str(subscription_id))  # noqa: TRY400  # a traceback would say no more
+                await subscriber_health.hold(connection, subscription_id, until=now + deliveries.BREAKER_PAUSE)
+        return keys
+
+    async def _carry(self, one: Outgoing) -> None:
+        """Send one delivery and note what came of it; whatever goes wrong, the lease runs out and it is sent again."""
+        try:
+            await self._send(one)
+        except DatabaseUnavailableError:
+            log.warning("delivery not settled: it will be sent again", subscription=str(one.lane.subscription_id))
+        except Exception:  # One delivery's bug must not end the courier.
+            log.exception("delivery broke", subscription=str(one.lane.subscription_id))
+        finally:
+            self._busy[one.lane.subscription_id] -= 1
+            self._tools.hints.wake(hints.DELIVERABLE)
+
+    async def _send(self, one: Outgoing) -> None:
+        tools, delivery = self._tools, one.delivery
+        now = tools.clock()
+        body = cloudevents.encoded(delivery.event)
+        message = Message(id=str(delivery.event.id), body=body, sent_at=now, keys=one.keys)
+        answer = await tools.pusher.push(delivery.url, message)
+        attempt = Attempt(
+            attempted_at=now,
+            status=answer.status,
+            error=answer.error,
+            took=answer.took,
+            asked_for=answer.retry_after,
+        )
+        async with self._settling:
+            outcome = await settle_delivery.settle_delivery(tools, one.lane, delivery, attempt)
+        tools.telemetry.deliveries.labels(outcome or "fenced").inc()
+        tools.telemetry.delivery_seconds.observe(answer.took.total_seconds())
+        log.info(
+            "delivery attempted",
+            subscription=str(delivery.subscription_id),
+            event=str(delivery.event.id),
+            attempts=delivery.attempts + 1,
+            outcome=outcome or "fenced",
+            error=answer.error,
+        )

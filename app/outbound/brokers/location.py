@@ -1,0 +1,108 @@
+"""EVENT_BROKER_URL taken apart: where the broker is, who we are to it, and the name its cursor is kept under."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from app.errors import SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of broker: the scheme of its URLs with and without TLS, its usual ports, what may stand behind `?`."""
+
+    name: str
+    plain: tuple[str, int]
+    encrypted: tuple[str, int]
+    options: frozenset[str] = frozenset()
+    has_several_hosts: bool = False
+    has_path: bool = False
+
+
+NATS = Kind(name="nats", plain=("nats", 4222), encrypted=("nats+tls", 4222), has_several_hosts=True)
+RABBIT = Kind(
+    name="rabbit", plain=("amqp", 5672), encrypted=("amqps", 5671), options=frozenset({"queue"}), has_path=True
+)
+KAFKA = Kind(
+    name="kafka",
+    plain=("kafka", 9092),
+    encrypted=("kafka+tls", 9093),
+    options=frozenset({"sasl"}),
+    has_several_hosts=True,
+)
+REDIS = Kind(
+    name="redis", plain=("redis", 6379), encrypted=("rediss", 6379), options=frozenset({"max_length"}), has_path=True
+)
+_SCHEMES = {scheme: kind for kind in (NATS, RABBIT, KAFKA, REDIS) for scheme, _ in (kind.plain, kind.encrypted)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """Where a broker is; `hosts` are `host:port`, `path` is as written (a virtual host, a database)."""
+
+    kind: Kind
+    scheme: str
+    hosts: tuple[str, ...]
+    path: str
+    options: Mapping[str, str]
+    username: str | None = field(repr=False)
+    password: str | None = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The URL without credentials and options: what tells one broker from another."""
+        return f"{self.scheme}://{','.join(self.hosts)}{self.path}"
+
+    @property
+    def endpoints(self) -> list[tuple[str, int]]:
+        """Every host, without the brackets of an IPv6 address, and its port."""
+        found = [address.rpartition(":") for address in self.hosts]
+        return [(host.strip("[]"), int(port)) for host, _, port in found]
+
+    @property
+    def encryption(self) -> ssl.SSLContext | None:
+        """How to check the broker's certificate, against the system's authorities (or SSL_CERT_FILE); None: no TLS."""
+        return ssl.create_default_context() if self.scheme == self.kind.encrypted[0] else None
+
+
+def parse(url: str) -> Location:
+    """Take the URL apart. Raises SettingsError, which never quotes it."""
+    try:
+        parts = urlsplit(url)
+        kind = _SCHEMES.get(parts.scheme)
+        if kind is None:
+            raise SettingsError(
+                f"EVENT_BROKER_URL must begin with one of {', '.join(f'{name}://' for name in _SCHEMES)}."
+            )
+        userinfo, _, addresses = parts.netloc.rpartition("@")
+        default_port = dict((kind.plain, kind.encrypted))[parts.scheme]
+        hosts = tuple(_host(address, default_port) for address in addresses.split(","))
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+    except ValueError:
+        raise SettingsError("EVENT_BROKER_URL is not a URL of a broker.") from None
+    if len(hosts) > 1 and not kind.has_several_hosts:
+        raise SettingsError(f"EVENT_BROKER_URL may name only one host with {parts.scheme}://.")
+    if parts.fragment or (parts.path.strip("/") and not kind.has_path):
+        raise SettingsError(f"EVENT_BROKER_URL ends in something that {parts.scheme}:// has no use for.")
+    if unknown := sorted(options.keys() - kind.options):
+        raise SettingsError(f"EVENT_BROKER_URL has options that {parts.scheme}:// does not know: {', '.join(unknown)}.")
+    username, has_password, password = userinfo.partition(":")
+    return Location(
+        kind=kind,
+        scheme=parts.scheme,
+        hosts=hosts,
+        path=parts.path if parts.path.strip("/") else "",
+        options=options,
+        username=unquote(username) or None,
+        password=unquote(password) if has_password else None,
+    )
+
+
+def _host(address: str, default_port: int) -> str:
+    """`host:port`. Raises ValueError."""
+    parts = urlsplit(f"//{address}")
+    if not parts.hostname or parts.path or parts.query:
+        raise ValueError(address)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{host}:{parts.port or default_port}"

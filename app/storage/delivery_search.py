@@ -1,0 +1,111 @@
+"""Finding deliveries for operators and timelines: with their events, by what became of them, with their attempts."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Select, and_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.flows.deliveries import Attempt
+from app.flows.subscriptions import DeliveryState
+from app.storage.delivery_tables import deliveries, delivery_attempts, subscriptions
+from app.storage.tables import events
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryFilter:
+    """What to look for: deliveries of one subscription, of these types, in this state (None: in any)."""
+
+    subscription_id: UUID
+    types: Collection[str]
+    state: DeliveryState | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverySummary:
+    """A delivery and what it delivers; `attempts` failed ones, `last_error` the code of the last."""
+
+    subscription_id: UUID
+    position: int
+    event_id: UUID
+    type: str
+    app: str
+    subject: str
+    state: DeliveryState
+    attempts: int
+    created_at: datetime
+    settled_at: datetime | None
+    last_error: str | None
+
+
+_FIELDS = (
+    deliveries.c.subscription_id,
+    deliveries.c.position,
+    events.c.id.label("event_id"),
+    events.c.type,
+    deliveries.c.app,
+    deliveries.c.subject,
+    deliveries.c.state,
+    deliveries.c.attempts,
+    deliveries.c.created_at,
+    deliveries.c.settled_at,
+    deliveries.c.last_error,
+)
+_WITH_EVENTS = deliveries.join(events, events.c.position == deliveries.c.position)
+
+
+async def page(
+    connection: AsyncConnection, wanted: DeliveryFilter, *, before: int | None, limit: int
+) -> list[DeliverySummary]:
+    """The deliveries of the latest events that match, at positions in the feed `before` that one."""
+    query = _of(wanted.subscription_id).where(events.c.type.in_(wanted.types))
+    if wanted.state is not None:
+        query = query.where(deliveries.c.state == wanted.state)
+    if before is not None:
+        query = query.where(deliveries.c.position < before)
+    return await _read(connection, query.order_by(deliveries.c.position.desc()).limit(limit))
+
+
+async def find(connection: AsyncConnection, subscription_id: UUID, event_id: UUID) -> DeliverySummary | None:
+    """The delivery of one event; None when there is none."""
+    found = await _read(connection, _of(subscription_id).where(events.c.id == event_id))
+    return found[0] if found else None
+
+
+async def attempts(connection: AsyncConnection, subscription_id: UUID, position: int, *, limit: int) -> list[Attempt]:
+    """The latest attempts of a delivery, oldest of them first; those before a redelivery are among them."""
+    columns = [delivery_attempts.c[name] for name in ("attempted_at", "status", "error", "took_ms")]
+    is_its = and_(delivery_attempts.c.subscription_id == subscription_id, delivery_attempts.c.position == position)
+    rows = await connection.execute(select(*columns).where(is_its).order_by(delivery_attempts.c.id.desc()).limit(limit))
+    found = [
+        Attempt(
+            attempted_at=row.attempted_at,
+            status=row.status,
+            error=row.error,
+            took=timedelta(milliseconds=row.took_ms),
+        )
+        for row in rows
+    ]
+    return found[::-1]
+
+
+async def about(connection: AsyncConnection, app: str, subject: str, *, limit: int) -> list[DeliverySummary]:
+    """The deliveries of a subject's latest events, to every subscription, oldest event first."""
+    # By way of the few subscriptions there are, each pair is one look into the primary key.
+    joined = events.join(subscriptions, events.c.position.is_not(None)).join(
+        deliveries,
+        and_(deliveries.c.subscription_id == subscriptions.c.id, deliveries.c.position == events.c.position),
+    )
+    query = select(*_FIELDS).select_from(joined).where(events.c.app == app, events.c.subject == subject)
+    latest = query.order_by(events.c.position.desc(), subscriptions.c.created_at.desc(), subscriptions.c.id)
+    return (await _read(connection, latest.limit(limit)))[::-1]
+
+
+def _of(subscription_id: UUID) -> Select[tuple[object, ...]]:
+    return select(*_FIELDS).select_from(_WITH_EVENTS).where(deliveries.c.subscription_id == subscription_id)
+
+
+async def _read(connection: AsyncConnection, query: Select[tuple[object, ...]]) -> list[DeliverySummary]:
+    return [DeliverySummary(**row._mapping) for row in await connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's documented name

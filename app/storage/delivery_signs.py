@@ -1,0 +1,50 @@
+"""The numbers an operator looks at for deliveries: what waits, what was given up, which subscriptions stand still."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+# active: events are sent; broken: the breaker is open; the others are paused, by whom the word says.
+STATES = ("active", "broken", "caller", "gone", "failing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverySigns:
+    """Lanes due and for how long in seconds (of subscriptions that are sent to), dead deliveries, subscriptions."""
+
+    due: int
+    oldest_due_seconds: float
+    dead: int
+    subscriptions: Mapping[str, int]
+
+
+async def take(connection: AsyncConnection, *, now: datetime) -> DeliverySigns:
+    """Count; every one of STATES has its number."""
+    row = (await connection.execute(_TAKE, {"now": now})).one()
+    found = {state: count for state, count in await connection.execute(_STATES)}  # noqa: C416  # rows are no pairs to dict()
+    return DeliverySigns(
+        due=row.due,
+        oldest_due_seconds=row.oldest_due_seconds,
+        dead=row.dead,
+        subscriptions={state: found.get(state, 0) for state in STATES},
+    )
+
+
+_TAKE = text("""
+    SELECT count(*) AS due,
+        CAST(COALESCE(extract(epoch FROM CAST(:now AS timestamptz) - min(l.due_at)), 0) AS float8)
+            AS oldest_due_seconds,
+        (SELECT count(*) FROM deliveries WHERE state = 'dead') AS dead
+    FROM delivery_lanes l
+    JOIN subscriptions s ON s.id = l.subscription_id AND s.paused_at IS NULL AND s.opened_at IS NULL
+    WHERE l.due_at <= CAST(:now AS timestamptz)
+""")
+
+_STATES = text("""
+    SELECT COALESCE(paused_by, CASE WHEN opened_at IS NULL THEN 'active' ELSE 'broken' END) AS state, count(*)
+    FROM subscriptions
+    GROUP BY state
+""")

@@ -1,0 +1,79 @@
+"""How a subscription's receiver is: failing since when, and whether its circuit breaker is open."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriberHealth:
+    """`opened_at` is set while the breaker is open; attempts before `closed_at` do not count for it."""
+
+    failing_since: datetime
+    opened_at: datetime | None
+    closed_at: datetime | None
+
+
+async def note_success(connection: AsyncConnection, subscription_id: UUID, *, now: datetime) -> bool:
+    """Forget earlier failures; True when this closed the breaker. A subscription that is well is not even locked."""
+    found = (await connection.execute(_WELL, {"id": subscription_id, "now": now})).one_or_none()
+    return found is not None and found.was_open
+
+
+async def note_failure(connection: AsyncConnection, subscription_id: UUID, *, now: datetime) -> SubscriberHealth | None:
+    """Note that the receiver failed, and lock the subscription; None when it is gone."""
+    row = (await connection.execute(_FAILING, {"id": subscription_id, "now": now})).one_or_none()
+    return None if row is None else SubscriberHealth(**row._mapping)  # noqa: SLF001  # SQLAlchemy's documented name
+
+
+async def latest_failed(
+    connection: AsyncConnection, subscription_id: UUID, *, since: datetime | None, limit: int
+) -> list[bool]:
+    """Of the latest attempts, made after `since` if given: whether each failed, the last one first."""
+    values = {"id": subscription_id, "since": since, "limit": limit}
+    return list((await connection.scalars(_LATEST, values)).all())
+
+
+async def open_breaker(connection: AsyncConnection, subscription_id: UUID, *, now: datetime, until: datetime) -> None:
+    """Send nothing before `until`, and then one probe at a time."""
+    await connection.execute(_OPEN, {"id": subscription_id, "now": now, "until": until})
+
+
+async def hold(connection: AsyncConnection, subscription_id: UUID, *, until: datetime) -> None:
+    """Send nothing before `until`."""
+    await connection.execute(_HOLD, {"id": subscription_id, "until": until})
+
+
+# What RETURNING would say is what is true afterwards, so what was true before is read beside it.
+_WELL = text("""
+    UPDATE subscriptions s
+    SET failing_since = NULL, opened_at = NULL,
+        held_until = CASE WHEN s.opened_at IS NULL THEN s.held_until END,
+        closed_at = CASE WHEN s.opened_at IS NULL THEN s.closed_at ELSE CAST(:now AS timestamptz) END
+    FROM (SELECT id, opened_at IS NOT NULL AS was_open FROM subscriptions WHERE id = :id) AS before
+    WHERE s.id = before.id AND (s.failing_since IS NOT NULL OR s.opened_at IS NOT NULL)
+    RETURNING before.was_open
+""")
+
+_FAILING = text("""
+    UPDATE subscriptions
+    SET failing_since = COALESCE(failing_since, CAST(:now AS timestamptz))
+    WHERE id = :id
+    RETURNING failing_since, opened_at, closed_at
+""")
+
+_LATEST = text("""
+    SELECT error IS NOT NULL
+    FROM delivery_attempts
+    WHERE subscription_id = :id
+      AND (CAST(:since AS timestamptz) IS NULL OR attempted_at >= CAST(:since AS timestamptz))
+    ORDER BY id DESC
+    LIMIT :limit
+""")
+
+_OPEN = text("UPDATE subscriptions SET opened_at = COALESCE(opened_at, :now), held_until = :until WHERE id = :id")
+
+_HOLD = text("UPDATE subscriptions SET held_until = GREATEST(held_until, :until) WHERE id = :id")

@@ -1,0 +1,66 @@
+"""A client of dots-gateway: create flows, follow the feed of events, verify pushed events."""
+
+from dots_gateway_client.cursors import CursorStore, FileCursor, MemoryCursor
+from dots_gateway_client.errors import (
+    CreationUnsettledError,
+    CursorExpiredError,
+    CursorOfOtherEpochError,
+    FlowNotFoundError,
+    GatewayError,
+    InvalidSecretError,
+    KeyRefusedError,
+    MalformedAnswerError,
+    MalformedEventError,
+    RequestRefusedError,
+    ScopeMissingError,
+    SignatureRefusedError,
+    UnavailableError,
+)
+from dots_gateway_client.events import (
+    CheckCleared,
+    CheckFlagged,
+    Event,
+    FlowClaimed,
+    FlowCompleted,
+    FlowCreated,
+    IdVerified,
+    StepCompleted,
+    SubscriptionTest,
+    UnknownEvent,
+)
+from dots_gateway_client.flows import Flow, Step
+from dots_gateway_client.gateway import Gateway
+from dots_gateway_client.webhooks import verify
+
+__all__ = [
+    "CheckCleared",
+    "CheckFlagged",
+    "CreationUnsettledError",
+    "CursorExpiredError",
+    "CursorOfOtherEpochError",
+    "CursorStore",
+    "Event",
+    "FileCursor",
+    "Flow",
+    "FlowClaimed",
+    "FlowCompleted",
+    "FlowCreated",
+    "FlowNotFoundError",
+    "Gateway",
+    "GatewayError",
+    "IdVerified",
+    "InvalidSecretError",
+    "KeyRefusedError",
+    "MalformedAnswerError",
+    "MalformedEventError",
+    "MemoryCursor",
+    "RequestRefusedError",
+    "ScopeMissingError",
+    "SignatureRefusedError",
+    "Step",
+    "StepCompleted",
+    "SubscriptionTest",
+    "UnavailableError",
+    "UnknownEvent",
+    "verify",
+]

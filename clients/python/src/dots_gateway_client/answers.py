@@ -1,0 +1,86 @@
+"""What the gateway's answers mean: JSON, a refusal, or a request to come again."""
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from dots_gateway_client.errors import (
+    CursorExpiredError,
+    CursorOfOtherEpochError,
+    FlowNotFoundError,
+    GatewayError,
+    KeyRefusedError,
+    MalformedAnswerError,
+    RequestRefusedError,
+    ScopeMissingError,
+    UnavailableError,
+)
+
+LONGEST_RETRY_AFTER_SECONDS = 3600.0
+
+# A proxy in between may say these without the gateway's codes.
+_KINDS_BY_STATUS: dict[int, type[RequestRefusedError]] = {401: KeyRefusedError, 403: ScopeMissingError}
+_KINDS_BY_CODE: dict[str, type[RequestRefusedError]] = {
+    "cursor_of_other_epoch": CursorOfOtherEpochError,
+    "cursor_expired": CursorExpiredError,
+    "flow_not_found": FlowNotFoundError,
+}
+_COME_AGAIN_STATUSES = frozenset({408, 429})
+_COME_AGAIN_CODES = frozenset({"creation_running"})
+
+
+def json_of(answer: httpx.Response) -> Any:
+    """What a 2xx answer says. Raises UnavailableError, RequestRefusedError or MalformedAnswerError for the others."""
+    if not answer.is_success:
+        raise _error_of(answer)
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise MalformedAnswerError("The answer is not JSON; is the URL that of dots-gateway?") from error
+
+
+def _error_of(answer: httpx.Response) -> GatewayError:
+    """What an answer that is not 2xx means. The gateway's errors are RFC 9457 problem documents with a `code`."""
+    problem = _problem(answer)
+    status, code = answer.status_code, str(problem.get("code", answer.reason_phrase))
+    if answer.is_server_error or status in _COME_AGAIN_STATUSES or code in _COME_AGAIN_CODES:
+        return UnavailableError(
+            f"The gateway cannot answer now ({status} {code})",
+            status=status,
+            retry_after_seconds=_retry_after_seconds(answer.headers),
+        )
+    kind = _KINDS_BY_CODE.get(code) or _KINDS_BY_STATUS.get(status, RequestRefusedError)
+    return kind(str(problem.get("detail", "")), status=status, code=code, fields=_fields(problem))
+
+
+def _problem(answer: httpx.Response) -> dict[str, Any]:
+    """The problem document; empty when somebody else than the gateway speaks."""
+    try:
+        problem = answer.json()
+    except ValueError:
+        return {}
+    return problem if isinstance(problem, dict) else {}
+
+
+def _fields(problem: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is wrong with which field."""
+    errors = problem.get("errors")
+    entries = errors if isinstance(errors, list) else []
+    return [(str(each.get("field")), str(each.get("message"))) for each in entries if isinstance(each, dict)]
+
+
+def _retry_after_seconds(headers: httpx.Headers) -> float:
+    """How long to wait: given in seconds, or as a time, which is read by the sender's own clock; 0 if not at all.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after (read 2026-11-23).
+    """
+    text = headers.get("retry-after", "")
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return min(float(text), LONGEST_RETRY_AFTER_SECONDS)
+    try:
+        wait = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, TypeError):
+        return 0.0
+    return min(max(wait.total_seconds(), 0.0), LONGEST_RETRY_AFTER_SECONDS)

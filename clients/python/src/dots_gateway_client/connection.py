@@ -1,0 +1,69 @@
+"""Requests that are repeated, unchanged, until the gateway can answer them."""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+
+from dots_gateway_client import answers
+from dots_gateway_client.errors import UnavailableError
+
+log = logging.getLogger("dots_gateway_client")
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+
+Sleep = Callable[[float], Awaitable[None]]
+Chance = Callable[[], float]
+
+# What may be otherwise the next time; a malformed URL or header never is.
+_PASSING = (
+    httpx.TimeoutException,
+    httpx.NetworkError,
+    httpx.RemoteProtocolError,
+    httpx.ProxyError,
+    httpx.DecodingError,
+)
+
+
+class Connection:
+    """Sends requests; `sleep` waits so many seconds, `chance` draws from 0 to 1."""
+
+    def __init__(self, client: httpx.AsyncClient, *, sleep: Sleep, chance: Chance) -> None:
+        """Take the client, which stays the caller's to close."""
+        self._client = client
+        self._sleep = sleep
+        self._chance = chance
+
+    async def ask(self, request: httpx.Request, *, patience_seconds: float = math.inf) -> Any:
+        """The JSON of the answer. While there is none the very same request is sent again, Idempotency-Key and all.
+
+        Raises UnavailableError when the pauses in between would take longer than `patience_seconds`;
+        RequestRefusedError, MalformedAnswerError at once.
+        """
+        failures, waited_seconds = 0, 0.0
+        while True:
+            try:
+                return await self._send(request)
+            except UnavailableError as error:
+                pause_seconds = self._pause_seconds(failures, error)
+                waited_seconds += pause_seconds
+                if waited_seconds > patience_seconds:
+                    raise
+                log.warning("%s; asking again in %.1f s", error, pause_seconds)
+            failures += 1
+            await self._sleep(pause_seconds)
+
+    async def _send(self, request: httpx.Request) -> Any:
+        try:
+            answer = await self._client.send(request)
+        except _PASSING as error:
+            raise UnavailableError(f"The gateway did not answer ({type(error).__name__}: {error})") from error
+        return answers.json_of(answer)
+
+    def _pause_seconds(self, failures: int, error: UnavailableError) -> float:
+        """Doubled up to the longest, of which half is chance; on top of what the gateway asks for, never below."""
+        longest = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 10), LONGEST_PAUSE_SECONDS)
+        return error.retry_after_seconds + longest * (1 + self._chance()) / 2

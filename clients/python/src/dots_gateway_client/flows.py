@@ -1,0 +1,57 @@
+"""Flows as the gateway describes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Literal, Self, cast
+
+from dots_gateway_client.errors import MalformedAnswerError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A step; `completed_at` is when it was found done, `discovered_by` what made the gateway look."""
+
+    name: str
+    state: Literal["pending", "completed"]
+    completed_at: datetime | None
+    discovered_by: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """A flow; `id` is None while it is `creating` or when it `failed`, `link` is None for keys without flows:write."""
+
+    id: str | None
+    app: str
+    caller: str | None
+    reference: str | None
+    status: Literal["creating", "open", "completed", "failed"]
+    # Whoever holds the link may act as the payee, so that it stays out of logs.
+    link: str | None = field(repr=False)
+    user_id: str | None
+    payout_link_id: str | None
+    metadata: Mapping[str, Any] | str | None
+    steps: tuple[Step, ...]
+    created_at: datetime
+    completed_at: datetime | None
+    refreshed_at: datetime | None
+
+    @classmethod
+    def parse(cls, answer: object) -> Self:
+        """The flow in the gateway's JSON; fields unknown here are passed over. Raises MalformedAnswerError."""
+        try:
+            known = _known(cls, answer)
+            return cls(**known | {"steps": tuple(Step(**_known(Step, step)) for step in known["steps"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise MalformedAnswerError("The answer is not a flow; is the URL that of dots-gateway?") from error
+
+
+def _known(kind: type[Flow | Step], answer: object) -> dict[str, Any]:
+    """The fields of this kind, times read. Raises KeyError, TypeError, ValueError."""
+    given = cast("Mapping[str, Any]", answer)
+    return {each.name: _value(each.name, given[each.name]) for each in fields(kind)}
+
+
+def _value(name: str, value: Any) -> Any:
+    return datetime.fromisoformat(value) if name.endswith("_at") and value is not None else value

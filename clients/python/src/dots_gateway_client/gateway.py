@@ -1,0 +1,143 @@
+"""A dots-gateway as a service of yours sees it."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+
+from dots_gateway_client import events
+from dots_gateway_client.connection import Chance, Connection, Sleep
+from dots_gateway_client.cursors import CursorStore
+from dots_gateway_client.errors import CreationUnsettledError, MalformedAnswerError, UnavailableError
+from dots_gateway_client.events import Event
+from dots_gateway_client.flows import Flow
+
+# The gateway holds a request for at most 30 s; many proxies let one go that is silent for longer.
+WAIT_SECONDS = 25
+ANSWER_SECONDS = 15
+ONE_MINUTE = timedelta(minutes=1)
+
+
+class Gateway:
+    """`async with Gateway(url, key) as gateway: …`; safe to share between the tasks of one event loop."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = asyncio.sleep,
+        chance: Chance = random.random,
+    ) -> None:
+        """Take where the gateway is and an API key for it. Raises ValueError for what cannot be such."""
+        if httpx.URL(url).scheme not in ("http", "https"):
+            raise ValueError("The gateway's URL begins with http:// or https://.")
+        # Read from a file, a key often has a line break behind it, which no header can hold.
+        key = key.strip()
+        if not (key and key.isascii() and key.isprintable()):
+            raise ValueError("The API key is empty, or no key: one begins with dgw_.")
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            headers={"Authorization": f"Bearer {key}", "User-Agent": "dots-gateway-client"},
+            timeout=ANSWER_SECONDS,
+            transport=transport,
+        )
+        self._connection = Connection(self._client, sleep=sleep, chance=chance)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def events(
+        self,
+        cursors: CursorStore,
+        *,
+        types: Sequence[str] = (),
+        start: Literal["earliest", "latest"] = "earliest",
+        page_size: int = 100,
+    ) -> AsyncGenerator[Event, None]:
+        """Every event after the stored cursor in the order of the feed, and then every one that comes, for ever.
+
+        `types` narrows (`dots.flow.completed`, `dots.flow.*`); `start` is where to begin without a stored cursor.
+        The cursor behind a page is saved when the consumer has come back after its last event, so that nothing is
+        skipped: after a crash up to `page_size` events (1 to 500) come again, with the same ids.
+
+        A gateway that cannot be reached is asked again for ever, with a warning in the log each time. Raises
+        KeyRefusedError, ScopeMissingError, CursorOfOtherEpochError, CursorExpiredError, other RequestRefusedErrors,
+        MalformedEventError; the stored cursor is then as it was.
+        """
+        place = await cursors.load()
+        while True:
+            page = await self._read_page(place or start, types, page_size)
+            for envelope in page["events"]:
+                yield events.parse(envelope)
+            if page["next_cursor"] != place:
+                place = page["next_cursor"]
+                await cursors.save(place)
+
+    async def create_flow(
+        self,
+        steps: Sequence[str | Mapping[str, Any]],
+        *,
+        reference: str | None = None,
+        user_id: str | None = None,
+        metadata: Mapping[str, Any] | str | None = None,
+        require_auth: bool = False,
+        hide_go_to_dashboard_on_complete: bool = False,
+        app: str | None = None,
+        idempotency_key: str | None = None,
+        patience: timedelta = ONE_MINUTE,
+    ) -> Flow:
+        """A new flow; one and the same however often it had to be asked for.
+
+        Give an `idempotency_key` of your own (kept beside your payee, say) if you may have to ask again after a crash
+        of yours; without it one is made up for this call. Raises CreationUnsettledError, with the key, when pauses
+        would take longer than `patience`; RequestRefusedErrors.
+        """
+        key = idempotency_key or uuid4().hex
+        body = {
+            "steps": [step if isinstance(step, str) else dict(step) for step in steps],
+            "reference": reference,
+            "user_id": user_id,
+            "metadata": metadata,
+            "require_auth": require_auth,
+            "hide_go_to_dashboard_on_complete": hide_go_to_dashboard_on_complete,
+            **({} if app is None else {"app": app}),
+        }
+        request = self._client.build_request("POST", "/v1/flows", json=body, headers={"Idempotency-Key": key})
+        try:
+            return Flow.parse(await self._connection.ask(request, patience_seconds=patience.total_seconds()))
+        except UnavailableError as error:
+            raise CreationUnsettledError(key, error) from error
+
+    async def get_flow(self, flow_id: str, *, patience: timedelta = ONE_MINUTE) -> Flow:
+        """The flow as it is known now. Raises FlowNotFoundError, UnavailableError, other RequestRefusedErrors."""
+        request = self._client.build_request("GET", f"/v1/flows/{quote(flow_id, safe='')}")
+        return Flow.parse(await self._connection.ask(request, patience_seconds=patience.total_seconds()))
+
+    async def _read_page(self, place: str, types: Sequence[str], page_size: int) -> Any:
+        """The events after `place`, at once or as soon as there are any, and the cursor behind them."""
+        # Not waited for at the latest: if the wait broke off, what came meanwhile would be before the next "latest".
+        query: dict[str, str | int] = {"limit": page_size, "wait": 0 if place == "latest" else WAIT_SECONDS}
+        if place != "earliest":
+            query["after"] = place
+        if types:
+            query["types"] = types if isinstance(types, str) else ",".join(types)
+        timeout = httpx.Timeout(ANSWER_SECONDS, read=WAIT_SECONDS + ANSWER_SECONDS)
+        request = self._client.build_request("GET", "/v1/events", params=query, timeout=timeout)
+        page = await self._connection.ask(request)
+        match page:
+            case {"events": list(), "next_cursor": str()}:
+                return page
+        raise MalformedAnswerError("The answer is not a page of the feed; is the URL that of dots-gateway?")

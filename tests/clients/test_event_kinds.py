@@ -1,0 +1,187 @@
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+import dots_gateway_client
+from app.flows import events
+from app.flows.events import EventRecord, FlowFacts
+from app.flows.verdict import Verdict
+from app.outbound import cloudevents, event_schemas
+from dots_gateway_client import (
+    CheckCleared,
+    CheckFlagged,
+    Event,
+    FlowClaimed,
+    FlowCompleted,
+    FlowCreated,
+    IdVerified,
+    MalformedEventError,
+    StepCompleted,
+    SubscriptionTest,
+    UnknownEvent,
+)
+from dots_gateway_client import events as client_events
+from tests.clients.script import envelope
+from tests.dots.fake_dots import NOW, USER
+
+SCHEMAS = list(event_schemas.published().values())
+FACTS = FlowFacts(app="eu", flow_id="flow-1", reference=None, user_id=USER)
+
+EVERY_EVENT = [
+    (events.flow_created(FACTS, NOW), FlowCreated),
+    (events.flow_claimed(FACTS, NOW), FlowClaimed),
+    (events.step_completed(FACTS, NOW, step="compliance"), StepCompleted),
+    (events.flow_completed(FACTS, NOW), FlowCompleted),
+    (events.id_verified("eu", USER, NOW), IdVerified),
+    (events.verdict_settled("eu", USER, NOW, verdict=Verdict.CLEARED, previous=None, settlement=1), CheckCleared),
+    (
+        events.verdict_settled("eu", USER, NOW, verdict=Verdict.FLAGGED, previous=Verdict.CLEARED, settlement=2),
+        CheckFlagged,
+    ),
+    (
+        events.Event(
+            id=UUID(int=9),
+            app="eu",
+            type="dots.subscription.test",
+            subject="subscription/9",
+            occurred_at=NOW,
+            data={"subscription_id": "9"},
+        ),
+        SubscriptionTest,
+    ),
+]
+
+
+def told(event: events.Event) -> dict[str, Any]:
+    """The envelope in which the service tells this event, as the third of its subject."""
+    record = EventRecord(
+        id=event.id,
+        app=event.app,
+        type=event.type,
+        subject=event.subject,
+        sequence=3,
+        occurred_at=event.occurred_at,
+        data=event.data,
+        position=7,
+    )
+    return cloudevents.envelope(record)
+
+
+def test_every_schema_has_its_dataclass() -> None:
+    """No event of the service is unknown here, and none is made up."""
+    described = {schema["$id"] for schema in SCHEMAS}
+
+    assert len(described) >= len(events.TYPES)
+    assert set(client_events.KINDS) == described
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=[schema["title"] for schema in SCHEMAS])
+def test_every_property_has_its_field(schema: Mapping[str, Any]) -> None:
+    """And the other way round: the same names, and None exactly where null may stand."""
+    kind = client_events.KINDS[schema["$id"]]
+    own = {field.name: field.type for field in fields(kind) if field.name not in client_events.ENVELOPE}
+    nullable = {
+        name: "null" in described.get("type", []) or None in described.get("enum", [])
+        for name, described in schema["properties"].items()
+    }
+
+    assert own == {name: str | None if may_be_null else str for name, may_be_null in nullable.items()}
+    assert sorted(own) == sorted(schema["required"])
+
+
+def test_envelope_has_its_fields() -> None:
+    """What is the same on every event, but for what never changes."""
+    constant = {"specversion", "datacontenttype", "data"}
+
+    assert set(told(EVERY_EVENT[0][0])) - constant == client_events.ENVELOPE
+
+
+@pytest.mark.parametrize(("event", "kind"), EVERY_EVENT, ids=[kind.__name__ for _, kind in EVERY_EVENT])
+def test_every_event_is_read(event: events.Event, kind: type[Event]) -> None:
+    """Whatever the service can state arrives as its dataclass, with everything in it."""
+    found = client_events.parse_json(json.dumps(told(event)).encode())
+
+    assert type(found) is kind
+    assert (found.id, found.type, found.subject) == (str(event.id), event.type, event.subject)
+    assert (found.app, found.sequence, found.time) == ("eu", 3, NOW)
+    assert {name: getattr(found, name) for name in event.data} == event.data
+
+
+def test_every_event_is_exported() -> None:
+    """`from dots_gateway_client import …` has all there are."""
+    assert {getattr(dots_gateway_client, kind.__name__) for kind in client_events.KINDS.values()} == {
+        kind for _, kind in EVERY_EVENT
+    }
+
+
+UNKNOWN = [
+    ("a new type", {"type": "dots.payout.sent", "dataschema": "urn:dots-gateway:schemas/payout.sent/v1.json"}),
+    ("a new version", {"dataschema": "urn:dots-gateway:schemas/flow.step_completed/v2.json"}),
+]
+
+
+@pytest.mark.parametrize(("name", "changed"), UNKNOWN, ids=[name for name, _ in UNKNOWN])
+def test_what_is_newer_is_an_unknown_event(name: str, changed: dict[str, str]) -> None:
+    """A consumer passes over it by its class, and can still look at it."""
+    del name
+    given = envelope(1, data={"amount": 5}, **changed)
+
+    found = client_events.parse(given)
+
+    assert found == UnknownEvent(
+        id=str(UUID(int=1)),
+        type=given["type"],
+        source="/dots-gateway/default",
+        subject="flow/flow-1",
+        sequence=1,
+        time=datetime(2026, 11, 23, 12, tzinfo=UTC),
+        dataschema=changed["dataschema"],
+        data={"amount": 5},
+    )
+
+
+def test_new_fields_are_passed_over() -> None:
+    """A service that says more than this client knows is as good as before."""
+    given = envelope(1)
+    more = given | {"traceparent": "00-1", "data": given["data"] | {"amount": 5}}
+
+    assert client_events.parse(more) == client_events.parse(given)
+
+
+DATA: dict[str, Any] = envelope(1)["data"]
+MALFORMED: list[tuple[str, Any]] = [
+    ("no object", []),
+    ("nothing", None),
+    ("another version of CloudEvents", envelope(1, specversion="0.3")),
+    ("no id", {name: value for name, value in envelope(1).items() if name != "id"}),
+    ("an id that is no text", envelope(1, id=5)),
+    ("a sequence that is no text", envelope(1, sequence=3)),
+    ("a sequence that is no number", envelope(1, sequence="x")),
+    ("a sequence below nothing", envelope(1, sequence="-1")),
+    ("a time that is none", envelope(1, time="yesterday")),
+    ("data that is no object", envelope(1, data="x")),
+    ("null where there must be a text", envelope(1, data=DATA | {"step": None})),
+    ("a number for a text", envelope(1, data=DATA | {"reference": 17})),
+    ("a field left out", envelope(1, data={name: value for name, value in DATA.items() if name != "user_id"})),
+]
+
+
+@pytest.mark.parametrize(("name", "given"), MALFORMED, ids=[name for name, _ in MALFORMED])
+def test_malformed_event_is_an_error(name: str, given: Any) -> None:
+    """What breaks its own schema is not guessed at."""
+    del name
+
+    with pytest.raises(MalformedEventError):
+        client_events.parse(given)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000], ids=["empty", "cut", "not UTF-8", "deep"])
+def test_what_is_not_json_is_an_error(body: bytes) -> None:
+    """Of one kind, whatever is wrong."""
+    with pytest.raises(MalformedEventError):
+        client_events.parse_json(body)

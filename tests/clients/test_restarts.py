@@ -1,0 +1,110 @@
+"""What consumers see of a service that goes away and comes back, over real connections."""
+
+import asyncio
+from contextlib import aclosing
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from dots_gateway_client import CursorStore, Gateway, MemoryCursor, StepCompleted
+from tests.actions import feeding
+from tests.actions.feeding import step_events
+from tests.actions.memory_dots import MemoryDots
+from tests.clients import serving
+from tests.clients.following import DEADLINE_SECONDS, steps, steps_of, take
+from tests.stack.relay import relaying
+
+
+class Consumer:
+    """Follows the feed and notes the steps; it stands still at `halt` until told to go on."""
+
+    def __init__(self, gateway: Gateway, cursors: CursorStore, *, halt: int, end: int) -> None:
+        """Take the numbers of the events to stand still at and to end with."""
+        self.gateway = gateway
+        self.cursors = cursors
+        self.halt = halt
+        self.end = end
+        self.seen: list[str] = []
+        self.has_halted = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow until the end."""
+        async with aclosing(self.gateway.events(self.cursors, page_size=3)) as feed:
+            async for event in feed:
+                assert isinstance(event, StepCompleted)
+                self.seen.append(event.step)
+                if len(self.seen) == self.halt:
+                    self.has_halted.set()
+                    await self.goes_on.wait()
+                if len(self.seen) == self.end:
+                    break
+
+
+class Pauses:
+    """A `sleep` that lasts until the test says so; `has_begun` once the client has found nobody."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self.has_begun = asyncio.Event()
+        self.is_over = asyncio.Event()
+
+    async def __call__(self, _seconds: float) -> None:
+        """Pause."""
+        self.has_begun.set()
+        await self.is_over.wait()
+
+
+async def test_restart_of_the_service_loses_and_skips_nothing(engine: AsyncEngine, dots: MemoryDots) -> None:
+    """It goes away while a consumer catches up, things happen meanwhile, and another process takes its place."""
+    await feeding.feed(engine, step_events(20))
+    key, pauses = await serving.key(engine, *serving.READER), Pauses()
+    async with (
+        asyncio.timeout(DEADLINE_SECONDS),
+        relaying(0) as relay,
+        Gateway(serving.url(relay.port), key, sleep=pauses) as gateway,
+        asyncio.TaskGroup() as tasks,
+    ):
+        consumer = Consumer(gateway, MemoryCursor(), halt=10, end=40)
+        async with serving.service(engine, dots) as relay.target:
+            running = tasks.create_task(consumer.run())
+            await consumer.has_halted.wait()
+        await feeding.feed(engine, step_events(40)[20:], after_sequence=20)
+        consumer.goes_on.set()
+        await pauses.has_begun.wait()
+        seen_before_it_was_back = list(consumer.seen)
+        async with serving.service(engine, dots) as relay.target:
+            pauses.is_over.set()
+            await running
+
+    assert seen_before_it_was_back == steps(1, 12), "the page it had, and no more"
+    assert consumer.seen == steps(1, 40)
+
+
+async def test_answer_cut_off_in_the_middle_is_asked_for_again(engine: AsyncEngine, dots: MemoryDots) -> None:
+    """Half a page is no page: nothing of it is believed, and the same page is asked for once more."""
+    await feeding.feed(engine, step_events(2))
+    key, pauses = await serving.key(engine, *serving.READER), Pauses()
+    cut_off = await asyncio.start_server(answer_half, "127.0.0.1", 0)
+    async with (
+        asyncio.timeout(DEADLINE_SECONDS),
+        cut_off,
+        relaying(cut_off.sockets[0].getsockname()[1]) as relay,
+        Gateway(serving.url(relay.port), key, sleep=pauses) as gateway,
+        serving.service(engine, dots) as port,
+        asyncio.TaskGroup() as tasks,
+    ):
+        taking = tasks.create_task(take(gateway, 2))
+        await pauses.has_begun.wait()
+        relay.target = port
+        pauses.is_over.set()
+
+    assert steps_of(taking.result()) == steps(1, 2)
+
+
+async def answer_half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer a request with the beginning of a page, and go away."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{"events": [')
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()

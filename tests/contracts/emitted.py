@@ -1,0 +1,66 @@
+"""What every event must be like, wherever a test meets one: as its published schema says, and nothing more."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.outbound import event_schemas
+from app.web.event_shapes import EventShape
+from tests.actions import stored
+
+
+class UnpublishedError(AssertionError):
+    """An event is not as the contracts say; publish a schema for it in `app/outbound/schemas`."""
+
+
+def check(envelope: Mapping[str, Any]) -> None:
+    """Raise UnpublishedError for an event that consumers were not told of."""
+    problems = _problems(envelope)
+    if problems:
+        raise UnpublishedError(f"{envelope.get('type')}: {'; '.join(problems)}. {UnpublishedError.__doc__}")
+
+
+async def check_stored(engine: AsyncEngine) -> None:
+    """The same for all events in a database, whether they have a place in the feed or not."""
+    for row in await stored.rows(engine, "SELECT DISTINCT type, data FROM events"):
+        problems = _data_problems(row["type"], row["data"])
+        if problems:
+            raise UnpublishedError(f"{row['type']}: {'; '.join(problems)}. {UnpublishedError.__doc__}")
+
+
+def _problems(envelope: Mapping[str, Any]) -> list[str]:
+    found = [f"{error.json_path} {error.message}" for error in _envelope_validator().iter_errors(envelope)]
+    if found:
+        return found
+    found = _data_problems(envelope["type"], envelope["data"])
+    name = envelope["type"].removeprefix("dots.")
+    if not found and envelope["dataschema"] != f"{event_schemas.PREFIX}{name}/v1.json":
+        found.append(f"names {envelope['dataschema']} as its schema")
+    return found
+
+
+def _data_problems(event_type: str, data: Mapping[str, Any]) -> list[str]:
+    try:
+        validator = _data_validator(event_type)
+    except KeyError:
+        return ["has no schema"]
+    return [f"data{error.json_path[1:]} {error.message}" for error in validator.iter_errors(data)]
+
+
+@cache
+def _envelope_validator() -> Draft202012Validator:
+    return _strict(EventShape.model_json_schema())
+
+
+@cache
+def _data_validator(event_type: str) -> Draft202012Validator:
+    return _strict(event_schemas.of_type(event_type)[1])
+
+
+def _strict(schema: Mapping[str, Any]) -> Draft202012Validator:
+    """What takes nothing that the schema does not speak of."""
+    closed = {**schema, "additionalProperties": False}
+    return Draft202012Validator(closed, format_checker=Draft202012Validator.FORMAT_CHECKER)

@@ -1,0 +1,128 @@
+"""The AsyncAPI document: whole in itself, valid by the official schema, and true of what is sent."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator, Draft202012Validator
+
+from app.flows import events
+from app.flows.events import EventRecord, FlowFacts
+from app.flows.subscriptions import TEST_TYPE
+from app.outbound import cloudevents
+from app.outbound.brokers import addressing
+from app.web import asyncapi
+from tests.dots.fake_dots import NOW
+
+Json = Mapping[str, Any]
+
+OFFICIAL = Path(__file__).parent / "asyncapi"
+
+
+@pytest.fixture(scope="module")
+def document() -> Json:
+    """The document."""
+    return asyncapi.document(version="1")
+
+
+@pytest.fixture(scope="session")
+def official_schema() -> Json:
+    """The JSON Schema of AsyncAPI 3.0, which `make javascript` has installed as its lock says."""
+    path = OFFICIAL / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def message_schema(document: Json, name: str) -> Draft202012Validator:
+    """What checks the payload of a message."""
+    schema = document["components"]["messages"][name]["payload"]
+    return Draft202012Validator(
+        {**schema, "components": document["components"]}, format_checker=Draft202012Validator.FORMAT_CHECKER
+    )
+
+
+def references(node: object) -> Iterator[str]:
+    """Every reference in a document."""
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for each in node:
+            yield from references(each)
+
+
+def at(document: Json, ref: str) -> Any:
+    """What a reference leads to. Raises KeyError."""
+    found: Any = document
+    for part in ref.removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+def test_document_is_valid_by_the_official_schema(document: Json, official_schema: Json) -> None:
+    """The schema of the AsyncAPI project finds nothing wrong with it, and something with a broken one."""
+    validator = Draft7Validator(official_schema)
+    broken = {**document, "operations": {"push": {"action": "shout"}}}
+
+    assert [error.message for error in validator.iter_errors(document)] == []
+    assert not validator.is_valid(broken)
+
+
+def test_every_reference_leads_somewhere(document: Json) -> None:
+    """No tool stumbles over a message or a schema that is not there."""
+    found = list(references(document))
+
+    assert len(found) > 50
+    assert [at(document, ref) for ref in found if not at(document, ref)] == []
+
+
+def test_every_type_goes_by_every_way(document: Json) -> None:
+    """Push, stream and broker; the test event goes to its subscription alone."""
+    channels = document["channels"]
+
+    assert set(channels["push"]["messages"]) == {*events.TYPES, TEST_TYPE}
+    assert set(channels["stream"]["messages"]) == set(events.TYPES)
+    assert {name: channel["address"] for name, channel in channels.items()} == {
+        "push": None,
+        "stream": "/v1/events/stream",
+        **{event_type: addressing.address(event_type) for event_type in events.TYPES},
+    }
+    assert channels["dots.background_check.flagged"]["address"] == "compliance.dots.background_check.flagged"
+    assert set(document["operations"]) == set(channels)
+
+
+def test_operations_send_the_messages_of_their_channels(document: Json) -> None:
+    """The document is written from the service's side: it sends."""
+    sent = {
+        name: (operation["action"], [ref["$ref"].rpartition("/")[2] for ref in operation["messages"]])
+        for name, operation in document["operations"].items()
+    }
+
+    assert sent == {name: ("send", list(channel["messages"])) for name, channel in document["channels"].items()}
+
+
+def test_examples_of_messages_fit(document: Json) -> None:
+    """Each message shows one event, and a pushed one how it is signed."""
+    for name, message in document["components"]["messages"].items():
+        (example,) = message["examples"]
+        message_schema(document, name).validate(example["payload"])
+        if name.endswith(".pushed"):
+            Draft202012Validator(message["headers"]).validate(example["headers"])
+
+    assert len(document["components"]["messages"]) == 2 * len(events.TYPES) + 1
+
+
+def test_message_takes_what_is_sent_and_nothing_else(document: Json) -> None:
+    """The envelope of a real event is valid for its own type, and not for another."""
+    facts = FlowFacts(app="default", flow_id="flow-1", reference=None, user_id=None)
+    event = events.flow_completed(facts, NOW)
+    record = EventRecord(**vars(event), sequence=1, position=None)
+
+    envelope = cloudevents.envelope(record)
+
+    assert message_schema(document, "dots.flow.completed").is_valid(envelope)
+    assert not message_schema(document, "dots.flow.created").is_valid(envelope)
+    assert not message_schema(document, "dots.flow.completed").is_valid({**envelope, "data": {}})
+    assert not message_schema(document, "dots.flow.completed").is_valid({**envelope, "id": "1"})

@@ -1,0 +1,124 @@
+"""Every operation shows what it is asked and what it answers; what is shown would pass."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from app.outbound import event_schemas
+from tests.contracts import documents
+
+Json = Mapping[str, Any]
+
+
+@pytest.fixture
+async def openapi() -> Json:
+    """The document of now."""
+    return (await documents.made())["openapi.json"]
+
+
+def operations(openapi: Json) -> Iterator[tuple[str, Json]]:
+    """Every operation with its name."""
+    for path, methods in openapi["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def contents(operation: Json) -> Iterator[tuple[str, Json]]:
+    """What an operation takes and what it answers when all is well, by media type."""
+    for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
+        yield f"body as {media_type}", media
+    for status, response in operation["responses"].items():
+        if status.startswith("2"):
+            for media_type, media in response.get("content", {}).items():
+                yield f"answer {status} as {media_type}", media
+
+
+def resolved(openapi: Json, node: Json) -> Json:
+    """A node, or the one that it refers to."""
+    if "$ref" not in node:
+        return node
+    found: Any = openapi
+    for part in node["$ref"].removeprefix("#/").split("/"):
+        found = found[part]
+    return dict(found)
+
+
+def examples_of(openapi: Json, holder: Json) -> list[Any]:
+    """The examples of a parameter or a medium, given there or with its schema."""
+    own = [holder["example"]] if "example" in holder else []
+    own += [each["value"] for each in holder.get("examples", {}).values()]
+    return own or list(resolved(openapi, holder.get("schema", {})).get("examples", []))
+
+
+def complaints(openapi: Json, schema: Json, example: Any) -> list[str]:
+    """What is wrong with an example of a schema in the document."""
+    validator = Draft202012Validator(
+        {**schema, "components": openapi["components"]}, format_checker=Draft202012Validator.FORMAT_CHECKER
+    )
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(example)]
+
+
+async def test_every_operation_shows_what_it_takes_and_answers(openapi: Json) -> None:
+    """With a `model_config` that has examples on its shapes, or with `responses=` on the route."""
+    bare = [
+        f"{name}: {place}"
+        for name, operation in operations(openapi)
+        for place, media in contents(operation)
+        if not examples_of(openapi, media)
+    ]
+
+    assert bare == []
+
+
+async def test_every_path_parameter_shows_an_example(openapi: Json) -> None:
+    """With one in `app/web/examples.py`, which counts for every path, or on the route."""
+    bare = [
+        f"{name}: {parameter['name']}"
+        for name, operation in operations(openapi)
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == "path" and not examples_of(openapi, parameter)
+    ]
+
+    assert bare == []
+
+
+async def test_examples_are_as_their_schemas_say(openapi: Json) -> None:
+    """A reader who copies one is not told that it is wrong."""
+    wrong = [
+        f"{name}: {place}: {complaint}"
+        for name, operation in operations(openapi)
+        for place, holder in [
+            *contents(operation),
+            *((f"parameter {each['name']}", each) for each in operation.get("parameters", [])),
+        ]
+        for example in examples_of(openapi, holder)
+        for complaint in complaints(openapi, holder.get("schema", {}), example)
+    ]
+
+    assert wrong == []
+
+
+async def test_examples_of_shared_schemas_are_as_they_say(openapi: Json) -> None:
+    """Also of those that no operation shows by themselves, problems among them."""
+    shared = openapi["components"]["schemas"]
+    wrong = [
+        f"{name}: {complaint}"
+        for name, schema in shared.items()
+        for example in schema.get("examples", [])
+        for complaint in complaints(openapi, schema, example)
+    ]
+
+    assert wrong == []
+    assert shared["Problem"]["examples"] != []
+
+
+@pytest.mark.parametrize("name", event_schemas.published())
+def test_schemas_of_events_show_one_example_that_fits(name: str) -> None:
+    """With nothing in it that the schema does not speak of."""
+    schema = event_schemas.published()[name]
+    validator = Draft202012Validator({**schema, "additionalProperties": False})
+
+    assert [error.message for example in schema["examples"] for error in validator.iter_errors(example)] == []
+    assert len(schema["examples"]) == 1

@@ -1,0 +1,101 @@
+"""`dots-gateway doctor` at a running service: what is well, and what to do about what is not."""
+
+import json
+import re
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.storage import database
+from tests.stack.processes import Stack, running_stack
+
+CHECKS = ["settings", "database", "schema", "worker", "deliveries", "dots default", "webhook default"]
+
+
+async def examine(stack: Stack, *options: str) -> tuple[int | None, dict[str, str]]:
+    """The exit status, and what each failed check says."""
+    status, output, errors = await stack.run("doctor", "--url", stack.gateway.url, "--json", *options)
+    assert errors == ""
+    findings = json.loads(output)
+    assert [finding["check"] for finding in findings] == CHECKS
+    return status, {finding["check"]: finding["detail"] for finding in findings if not finding["is_well"]}
+
+
+async def write(database_url: str, statement: str) -> None:
+    """Change the database behind the service's back."""
+    engine = create_async_engine(database.parse_url(database_url))
+    async with engine.begin() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()
+
+
+async def test_a_service_that_is_well(database_url: str) -> None:
+    """Every check is passed, a signed webhook through the running api among them."""
+    async with running_stack(database_url) as stack:
+        status, failed = await examine(stack)
+        where = await stack.run("doctor", "--url", "http://127.0.0.1:9", "--json")
+
+    # The tests' own Postgres runs without fsync, which doctor must not let pass.
+    assert set(failed) <= {"database"}
+    assert status == (1 if failed else 0)
+    assert where[0] == 1
+    assert "No api answers at http://127.0.0.1:9" in where[1]
+
+
+TROUBLES = [
+    pytest.param(
+        "INSERT INTO sync_rows (app, kind, subject_id, due_by, dirty_gen, dead_at, last_error) "
+        "VALUES ('default', 'flow', 'f-1', 'sweep', 1, now(), 'dots_not_found')",
+        "worker",
+        r"1 given up: flow/f-1 \(dots_not_found\); .*refresh",
+        id="a flow that never had a webhook, given up",
+    ),
+    pytest.param(
+        "INSERT INTO users (app, id, verdict, check_submitted_at, first_seen_at) "
+        "VALUES ('default', 'u-1', 'pending', now() - interval '4 days', now())",
+        "worker",
+        r"1 background check\(s\) are pending for too long",
+        id="a background check without an end",
+    ),
+    pytest.param(
+        "INSERT INTO subscriptions (id, caller, url, types, with_compliance, created_at, paused_at, paused_by) "
+        "VALUES (gen_random_uuid(), 'x', 'http://127.0.0.1:9', '{*}', false, now(), now(), 'gone')",
+        "deliveries",
+        r"1 subscription\(s\) are paused because they failed",
+        id="a subscription that paused itself",
+    ),
+]
+
+
+@pytest.mark.parametrize(("statement", "check", "says"), TROUBLES)
+async def test_what_is_not_well_is_named(database_url: str, statement: str, check: str, says: str) -> None:
+    """The check fails, and its line says what to do."""
+    await write(database_url, statement)
+    async with running_stack(database_url, workers=0) as stack:
+        status, failed = await examine(stack)
+
+    assert status == 1
+    assert re.search(says, failed[check])
+
+
+async def test_wrong_secrets_and_credentials_are_named(database_url: str) -> None:
+    """A doctor with another webhook secret and other credentials than Dots' and the api's says so."""
+    async with running_stack(database_url, workers=0) as stack:
+        wrong = {"DOTS_WEBHOOK_SECRETS": "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "DOTS_API_KEY": "wrong"}
+        status, failed = await examine_with(stack, wrong)
+
+    assert status == 1
+    assert "Dots refuses the client id and API key" in failed["dots default"]
+    assert "same webhook secrets" in failed["webhook default"]
+
+
+async def examine_with(stack: Stack, settings: dict[str, str]) -> tuple[int | None, dict[str, str]]:
+    """Examine with other settings than the service has."""
+    kept = dict(stack._settings)
+    stack._settings.update(settings)
+    try:
+        return await examine(stack)
+    finally:
+        stack._settings.clear()
+        stack._settings.update(kept)
