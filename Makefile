@@ -14,10 +14,10 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo dev test check lint format types unit browser javascript contracts faults soak bench lock hooks clean
+.PHONY: help install demo dev test check lint format types unit browser javascript test-brokers contracts faults soak bench lock hooks clean
 
 help: ## List these targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
 
 install: $(INSTALLED) ## Make .venv from requirements-dev.lock
 
@@ -37,8 +37,9 @@ dev: install ## Run the whole service here: embedded Postgres, simulator, api, w
 
 test: browser javascript check ## Everything: installs what is missing, then `check`
 
+# The brokers' own servers are a quarter of a gigabyte, most of it Erlang: they have a target of their own.
 check: lint types ## The quality tools, then the whole test suite with branch coverage
-	$(PYTEST) $(COVERAGE) $(ARGS)
+	$(PYTEST) --ignore=tests/brokers $(COVERAGE) $(ARGS)
 
 lint: install ## Format, lint rules, floors, dependencies, locks, Dockerfile, compose file
 	$(BIN)/ruff format --check .
@@ -57,7 +58,7 @@ types: install ## mypy --strict
 	$(BIN)/mypy
 
 unit: install javascript ## Only the fast tests: no journeys, no faults, no browser
-	$(PYTEST) --ignore=tests/journeys --ignore=tests/faults --ignore=tests/browser $(ARGS)
+	$(PYTEST) --ignore=tests/brokers --ignore=tests/journeys --ignore=tests/faults --ignore=tests/browser $(ARGS)
 
 browser: install ## Install Chromium for the browser tests where there is none
 	scripts/need_chromium.sh $(BIN)/playwright
@@ -68,6 +69,10 @@ javascript: $(NODE_MODULES) ## Install Node where there is none, and what the te
 	scripts/need_node.sh
 	cd $* && npm ci --no-audit --no-fund --ignore-scripts
 	@touch $@
+
+test-brokers: install ## The tests against real NATS, RabbitMQ and Redis servers, which it installs
+	scripts/need_brokers.sh
+	$(BIN)/pytest tests/brokers $(ARGS)
 
 contracts: install ## Write docs/openapi.json, docs/asyncapi.json and docs/events as the service makes them now
 	$(BIN)/python -m tests.contracts.documents $(ARGS)

@@ -45,6 +45,9 @@ def configure(*, log_format: str, log_level: str) -> None:
     # httpx logs whole URLs, and SQLAlchemy may log parameters.
     for name in ("httpx", "httpcore", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # What brokers' clients shout about every failed connection is one line of ours.
+    for name in ("aio_pika", "aiokafka", "aiormq", "nats"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _format_error(exc_info: tuple[type[BaseException], BaseException, TracebackType | None]) -> str:

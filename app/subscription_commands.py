@@ -144,7 +144,7 @@ def deliveries(
     table = _table("event", "type", "about", "state", "made", "failed", "error")
     for each in found:
         made = each.created_at.isoformat(timespec="seconds")
-        cells = (str(each.event_id), each.type, each.subject, each.state, made, str(each.attempts))
+        cells = (str(each.event_id), each.type, each.subject, each.state, made, str(each.failed_attempts))
         table.add_row(*cells, each.last_error or "")
     Console().print(table)
 

@@ -127,7 +127,7 @@ class Courier:
         log.info(
             "delivery attempted",
             subscription=str(delivery.subscription_id),
-            event=str(delivery.event.id),
+            event_id=str(delivery.event.id),
             attempts=delivery.attempts + 1,
             outcome=outcome or "fenced",
             error=answer.error,

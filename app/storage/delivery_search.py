@@ -25,7 +25,7 @@ class DeliveryFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliverySummary:
-    """A delivery and what it delivers; `attempts` failed ones, `last_error` the code of the last."""
+    """A delivery and what it delivers; `last_error` is the code of the last failed attempt."""
 
     subscription_id: UUID
     position: int
@@ -34,7 +34,7 @@ class DeliverySummary:
     app: str
     subject: str
     state: DeliveryState
-    attempts: int
+    failed_attempts: int
     created_at: datetime
     settled_at: datetime | None
     last_error: str | None
@@ -48,7 +48,7 @@ _FIELDS = (
     deliveries.c.app,
     deliveries.c.subject,
     deliveries.c.state,
-    deliveries.c.attempts,
+    deliveries.c.attempts.label("failed_attempts"),
     deliveries.c.created_at,
     deliveries.c.settled_at,
     deliveries.c.last_error,

@@ -23,7 +23,7 @@ _DELIVERY: JsonDict = {
     "app": "default",
     "subject": f"flow/{examples.FLOW_ID}",
     "state": "dead",
-    "attempts": 10,
+    "failed_attempts": 10,
     "created_at": "2026-11-23T12:00:00Z",
     "settled_at": "2026-11-26T19:35:05Z",
     "last_error": "status_500",
@@ -32,7 +32,7 @@ _ATTEMPT: JsonDict = {"attempted_at": "2026-11-26T19:35:05Z", "status": 500, "er
 
 
 class DeliveryShape(BaseModel):
-    """An event on its way: `attempts` of it have failed, the last one for `last_error`; `dead` is given up."""
+    """An event on its way; `last_error` is why the last attempt failed; `dead` is given up."""
 
     model_config = strict(_DELIVERY)
 
@@ -41,7 +41,7 @@ class DeliveryShape(BaseModel):
     app: str
     subject: str
     state: DeliveryState
-    attempts: int
+    failed_attempts: int
     created_at: datetime
     settled_at: datetime | None
     last_error: str | None

@@ -80,7 +80,7 @@ TIMELINE: JsonDict = {
             "event_id": EVENT_ID,
             "type": "dots.flow.step_completed",
             "state": "delivered",
-            "attempts": 0,
+            "failed_attempts": 0,
             "settled_at": COMPLETED_AT,
         },
     ],

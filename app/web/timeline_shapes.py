@@ -62,7 +62,7 @@ class DeliveryEntry(BaseModel):
     event_id: UUID
     type: str
     state: DeliveryState
-    attempts: int
+    failed_attempts: int
     settled_at: datetime | None
 
 
@@ -118,7 +118,7 @@ class Timeline(BaseModel):
                     event_id=delivery.event_id,
                     type=delivery.type,
                     state=delivery.state,
-                    attempts=delivery.attempts,
+                    failed_attempts=delivery.failed_attempts,
                     settled_at=delivery.settled_at,
                 )
                 for delivery in story.deliveries

@@ -1,5 +1,7 @@
 import asyncio
+from collections.abc import MutableMapping
 from datetime import timedelta
+from typing import Any
 
 import standardwebhooks
 
@@ -13,7 +15,7 @@ from tests.actions.subscribing import couriers, deliver, deliveries, sequence, s
 from tests.stack.waiting import eventually
 
 
-async def test_event_arrives_signed_once(tools: Tools, clock: HandClock) -> None:
+async def test_event_arrives_signed_once(tools: Tools, clock: HandClock, logs: list[MutableMapping[str, Any]]) -> None:
     """A subscriber gets each event as a CloudEvent that the official Standard Webhooks package verifies."""
     async with subscriber.listening() as shop:
         subscription = await subscribe(tools, shop.url)
@@ -29,6 +31,17 @@ async def test_event_arrives_signed_once(tools: Tools, clock: HandClock) -> None
     assert received.headers["webhook-id"] == received.event["id"]
     assert received.event["type"] == "dots.flow.step_completed"
     assert await deliveries(tools) == [(1, "delivered", 0, None)]
+    assert logs == [
+        {
+            "event": "delivery attempted",
+            "log_level": "info",
+            "subscription": str(subscription.subscription.id),
+            "event_id": received.event["id"],
+            "attempts": 1,
+            "outcome": "delivered",
+            "error": None,
+        }
+    ]
 
 
 async def test_subjects_events_come_in_order_one_after_the_other(tools: Tools) -> None:

@@ -76,7 +76,7 @@ async def test_delivery_is_found_by_its_event(engine: AsyncEngine) -> None:
         app="default",
         subject="flow/flow-1",
         state="pending",
-        attempts=0,
+        failed_attempts=0,
         created_at=NOW,
         settled_at=None,
         last_error=None,

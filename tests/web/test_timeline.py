@@ -108,7 +108,7 @@ async def test_timeline_shows_deliveries_to_administrators_of_subscriptions(
         "event_id": event["event_id"],
         "type": "dots.flow.created",
         "state": "delivered",
-        "attempts": 0,
+        "failed_attempts": 0,
         "settled_at": delivery["settled_at"],
     }
     assert delivery["settled_at"].startswith("2026-11-23T12:00:0")
