@@ -78,10 +78,12 @@ contracts: install ## Write docs/openapi.json, docs/asyncapi.json and docs/event
 	$(BIN)/python -m tests.contracts.documents $(ARGS)
 
 faults: install ## Break everything, check that nothing is lost or doubled; then show that planted bugs are caught
+	scripts/need_brokers.sh nats-server
 	$(BIN)/python -m tests.faults.campaigns $(ARGS)
 	$(BIN)/python -m tests.faults.campaigns.plant
 
 soak: install ## The same campaigns with ten times the figures, for a release
+	scripts/need_brokers.sh nats-server
 	$(BIN)/python -m tests.faults.campaigns --times 10 $(ARGS)
 
 bench: install ## Measure acknowledged webhooks per second beside a plain receiver

@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# Sees to it that the broker tests find nats-server, redis-server and rabbitmq-server; nothing is left running.
+# Sees to it that tests find the servers named ($@), or nats-server, redis-server and rabbitmq-server; none is started.
 set -euo pipefail
 
+wanted=("$@")
+if [ $# = 0 ]; then
+  wanted=(nats-server redis-server rabbitmq-server)
+fi
 packages=()
-for package in nats-server redis-server rabbitmq-server; do
+for package in "${wanted[@]}"; do
   # Debian keeps servers where only root's path leads.
   PATH=$PATH:/usr/sbin command -v "$package" >/dev/null || packages+=("$package")
 done
@@ -28,5 +32,5 @@ if [ "$(id -u)" = 0 ] || [ ${#as_root[@]} != 0 ]; then
     exit 0
   fi
 fi
-echo "The broker tests need ${packages[*]}; run: sudo apt-get install ${packages[*]}" >&2
+echo "These tests need ${packages[*]}; run: sudo apt-get install ${packages[*]}" >&2
 exit 1

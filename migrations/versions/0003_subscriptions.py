@@ -200,9 +200,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("expires_at IS NULL"),
     )
     op.drop_table("subscription_secrets")
-    op.drop_index(
-        "delivery_lanes_due_at_idx", table_name="delivery_lanes"
-    )
+    op.drop_index("delivery_lanes_due_at_idx", table_name="delivery_lanes")
     op.drop_table("delivery_lanes")
     op.drop_index("deliveries_position_idx", table_name="deliveries")
     op.drop_index("deliveries_pending_idx", table_name="deliveries", postgresql_where=sa.text("state = 'pending'"))

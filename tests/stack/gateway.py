@@ -41,7 +41,6 @@ class Gateway:
         assert response.status_code == 201, response.text
         return dict(response.json())
 
-
     async def subscribe(self, url: str, *types: str, **fields: Any) -> dict[str, Any]:
         """A new subscription, with its secret; to everything unless types are named."""
         response = await self.post("/v1/subscriptions", {"url": url, "types": types or ["*"], **fields})

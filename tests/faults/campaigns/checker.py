@@ -11,13 +11,14 @@ import random
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 
-from tests.faults.campaigns import history, invariants, places, stored
+from tests.faults.campaigns import history, invariants, nats_server, places, stored
 from tests.faults.campaigns.evidence import Evidence, Truth
 from tests.faults.campaigns.history import Story
 from tests.faults.campaigns.places import Places
@@ -51,6 +52,9 @@ async def collect(found: Places, story: Story, client: httpx.AsyncClient) -> Evi
         feed=feed[0],
         feed_again=feed[1],
         own_messages=frozenset(message["message_id"] for message in own["webhooks"]),
+        subscriptions=rows.subscriptions,
+        deliveries=rows.deliveries,
+        cursors=rows.cursors,
     )
 
 
@@ -80,7 +84,10 @@ async def check(directory: Path, *, within_seconds: float) -> list[str]:
             evidence = await collect(found, story, client)
             if not invariants.judge(evidence, CATCHING_UP) or time.monotonic() > deadline:
                 # What was collected while the service was still at work may not fit together: once more.
-                return invariants.judge(await collect(found, story, client))
+                evidence = await collect(found, story, client)
+                published = await nats_server.published(found.broker_url) if found.broker_url else []
+                # Subscribers have noted on meanwhile.
+                return invariants.judge(replace(evidence, story=history.read(directory), published=published))
             await asyncio.sleep(ATTEMPT_SECONDS)
 
 

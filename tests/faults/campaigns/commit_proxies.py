@@ -50,7 +50,7 @@ class _Cut:
 class Holder(Proxy):
     """Holds the first client still that is about to run a statement with `marker` in it, once armed.
 
-    `holding` is set when one is held; `let_go` sets it free, and `ended` is set when its transaction then ends.
+    `hold` waits until one is held; `let_end` sets it free, and waits until its transaction has ended.
     """
 
     def __init__(self, target: int, marker: bytes) -> None:
@@ -65,9 +65,16 @@ class Holder(Proxy):
         """A look at each connection of its own."""
         return _Hold(self)
 
-    def let_go(self) -> None:
-        """Set the held one free."""
+    async def hold(self, *, within: float) -> None:
+        """Return when one is held."""
+        async with asyncio.timeout(within):
+            await self.holding.wait()
+
+    async def let_end(self, *, within: float) -> None:
+        """Set the held one free, and return when its transaction has ended."""
         self.may_go.set()
+        async with asyncio.timeout(within):
+            await self.ended.wait()
 
 
 class _Hold:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from app.local import ports
-from tests.faults.campaigns import crash_points, payees, scene
+from tests.faults.campaigns import crash_points, nats_server, payees, scene
 from tests.faults.campaigns.fast_clock import FastClock
 from tests.faults.campaigns.history import Poisoned
 from tests.faults.campaigns.order import Campaign, Order, Outcome
@@ -70,12 +70,31 @@ WORKER_POINTS = (
     "after/app.storage.listing_rows:claim/1",
     "after/app.actions.discover_flows:_make_due/1",
 )
+DELIVERY_POINTS = (
+    "before/app.storage.delivery_rows:fail/1",
+    "before/app.storage.delivery_rows:make/1",
+    "after/app.storage.delivery_rows:make/1",
+    "before/app.actions.deliver_due:Courier._carry/1",
+    "after/app.outbound.http_push:Pusher.push/2",
+    "after/app.storage.delivery_rows:settle/1",
+    "after/app.storage.lane_rows:leave/2",
+    "after/app.actions.settle_delivery:settle_delivery/3",
+    "before/app.actions.publish_batch:publish_batch/1",
+    "after/app.outbound.brokers.broker:SessionBroker.publish/2",
+    "before/app.storage.cursor_rows:move/1",
+    "after/app.storage.cursor_rows:move/1",
+)
 # About creations that were left without an outcome, which are taken up only after a while.
 SETTLING_POINTS = (
     "after/app.storage.listing_rows:attempt_again/1",
     "after/app.dots.client:DotsClient.create_flow/1",
 )
-FEW_POINTS = ("after/app.storage.event_rows:append/1", "after/app.storage.sync_rows:settle/1", WEBHOOK_POINTS[1])
+FEW_POINTS = (
+    WEBHOOK_POINTS[1],
+    "after/app.storage.event_rows:append/1",
+    "after/app.storage.sync_rows:settle/1",
+    "before/app.storage.delivery_rows:make/1",
+)
 
 # Given the address of the process that is to die; a worker has none.
 Bring = Callable[[str], Awaitable[None]]
@@ -163,7 +182,12 @@ class Work:
 async def run_crashes(order: Order) -> Outcome:
     """Every point is reached, and everything is as if nobody had died."""
     clock = FastClock(rate=RATE, base=time.time())
-    async with scene.staged(order, PATIENCE, apis=1, workers=0, clock=clock) as stage:
+    async with (
+        nats_server.running(order.directory) as broker,
+        scene.staged(
+            order, PATIENCE | {"EVENT_BROKER_URL": broker.url}, apis=1, workers=0, clock=clock, broker=broker
+        ) as stage,
+    ):
         fleet = stage.fleet
         receivers = Receivers(fleet.api_urls, fleet.client)
         svix = Svix(receivers=receivers, history=fleet.history, dice=order.random("svix"), fate=Fate(), now=clock)
@@ -187,6 +211,7 @@ async def _die_everywhere(stage: Scene, work: Work, order: Order) -> tuple[int, 
     plan = [
         *(Death(point=point, program="api", bring=work.webhook_at) for point in WEBHOOK_POINTS),
         *(Death(point=point, program="api", bring=work.creation_at) for point in CREATION_POINTS),
+        *(Death(point=point, program="worker", bring=work.walk) for point in DELIVERY_POINTS),
         *(
             Death(point=point, program="worker", bring=work.poison if "postpone" in point else work.walk)
             for point in WORKER_POINTS
@@ -195,12 +220,14 @@ async def _die_everywhere(stage: Scene, work: Work, order: Order) -> tuple[int, 
     ]
     if order.is_small:
         plan = [death for death in plan if death.point in FEW_POINTS]
-    missed: list[str] = []
-    for start in range(0, len(plan), AT_ONCE):
-        group = plan[start : start + AT_ONCE]
-        dying = (_die(stage, death, start + index) for index, death in enumerate(group))
-        missed += [each for each in await asyncio.gather(*dying) if each]
-    return len(plan), missed
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def die_in_turn(number: int, death: Death) -> str | None:
+        async with room:
+            return await _die(stage, death, number)
+
+    ends = await asyncio.gather(*(die_in_turn(number, death) for number, death in enumerate(plan)))
+    return len(plan), [missed for missed in ends if missed]
 
 
 async def _die(stage: Scene, death: Death, number: int) -> str | None:

@@ -1,11 +1,11 @@
-"""What is held against a history: the database, the feed read from zero, and the truth at the simulator."""
+"""What is held against a history: the database, the feed read from zero, the broker, and the truth at the simulator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tests.faults.campaigns.history import Story
+from tests.faults.campaigns.history import Arrived, Story
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,34 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredSubscription:
+    """A row of `subscriptions`; its `name` is kept as its description."""
+
+    name: str
+    types: tuple[str, ...]
+    with_compliance: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredDelivery:
+    """A row of `deliveries`, with what `delivery_attempts` has of it."""
+
+    subscriber: str
+    event_id: str
+    state: str
+    last_error: str | None
+    is_attempted_after_success: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredCursor:
+    """A row of `broker_cursors`: how many events it is `behind` the feed."""
+
+    broker: str
+    behind: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Truth:
     """Flows and users as Dots would answer them now, by id."""
 
@@ -78,7 +106,8 @@ class Truth:
 class Evidence:
     """Everything at one quiet moment. `feed` and `feed_again` are two readings from zero, in pages of other sizes.
 
-    `own_messages` are the ids of webhooks the simulator sent by itself.
+    `own_messages` are the ids of webhooks the simulator sent by itself. `published` is what the broker keeps, in the
+    order in which it came there.
     """
 
     story: Story
@@ -91,3 +120,7 @@ class Evidence:
     feed: list[Mapping[str, Any]]
     feed_again: list[Mapping[str, Any]]
     own_messages: frozenset[str] = field(default_factory=frozenset)
+    subscriptions: list[StoredSubscription] = field(default_factory=list)
+    deliveries: list[StoredDelivery] = field(default_factory=list)
+    cursors: list[StoredCursor] = field(default_factory=list)
+    published: list[Arrived] = field(default_factory=list)

@@ -1,6 +1,7 @@
 """The processes of one campaign: simulator, apis and workers, each of which may be killed and started again."""
 
 import asyncio
+import base64
 import json
 import os
 import secrets
@@ -161,7 +162,7 @@ class Fleet:
             new = await manage_keys.create_key(
                 engine,
                 name="campaign",
-                scopes=("flows:read", "flows:write", "events:read", "compliance:read"),
+                scopes=("flows:read", "flows:write", "events:read", "compliance:read", "subscriptions:admin"),
                 now=datetime.now(UTC),
                 random_bytes=secrets.token_bytes,
             )
@@ -169,9 +170,15 @@ class Fleet:
             await engine.dispose()
         self.key = new.key
 
-    def tell_checker(self, database_url: str) -> None:
+    def tell_checker(self, database_url: str, broker_url: str | None) -> None:
         """Write down where everything is."""
-        found = Places(database_url=database_url, api_urls=self.api_urls, simulator_url=self.dots.url, key=self.key)
+        found = Places(
+            database_url=database_url,
+            api_urls=self.api_urls,
+            simulator_url=self.dots.url,
+            key=self.key,
+            broker_url=broker_url,
+        )
         places.write(self._directory, found)
 
     async def end(self) -> None:
@@ -196,7 +203,7 @@ class Fleet:
 
 
 def is_unexpected(line: str) -> bool:
-    """Whether a log line tells of an error that is neither Dots' nor the database being away."""
+    """Whether a log line tells of an error that is neither Dots nor the database nor the broker being away."""
     if not line.startswith("{"):
         return "Traceback" in line
     try:
@@ -205,8 +212,10 @@ def is_unexpected(line: str) -> bool:
         return False
     what = said.get("event", "")
     if what == "pass broke":
-        return bool(said.get("error") != "DatabaseUnavailableError")
-    return what in ("refresh broke", "request broke") or (what == "webhooks not stored" and "exception" in said)
+        return said.get("error") not in ("DatabaseUnavailableError", "BrokerUnavailableError")
+    if what in ("refresh broke", "request broke", "delivery broke", "subscription held: its secrets cannot be opened"):
+        return True
+    return what == "webhooks not stored" and "exception" in said
 
 
 @asynccontextmanager
@@ -231,6 +240,10 @@ async def assembled(directory: Path, database_url: str, settings: dict[str, str]
             # How fast Dots may be asked is not what is judged here; campaigns that are about it say otherwise.
             "DOTS_CALLS_PER_SECOND": "10000",
             "DOTS_CALLS_BURST": "100000",
+            "ENCRYPTION_KEYS": f"campaign:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+            "SUBSCRIBERS_ALLOWED": "127.0.0.0/8:1-65535",
+            # Three times as long a delivery is its worker's, which may be killed.
+            "DELIVERY_TIMEOUT_SECONDS": "2",
             **settings,
         }
         yield fleet

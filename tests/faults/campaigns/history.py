@@ -70,8 +70,26 @@ class Broke:
     line: str
 
 
-Record = Sent | Asked | Page | Seen | Decided | Poisoned | Broke
-_KINDS: dict[str, type[Record]] = {kind.__name__: kind for kind in (Sent, Asked, Page, Seen, Decided, Poisoned, Broke)}
+@dataclass(frozen=True, kw_only=True)
+class Arrived:
+    """One copy of an event as it came to a subscriber or the broker, noted before the answer.
+
+    `body` is a digest of its bytes, `digest` of what they say, as in a `Page`; `is_marked`: signature or address were
+    right. `status` is the answer; None: there was none, and whoever had sent it could not know that it came.
+    """
+
+    recipient: str
+    event_id: str
+    body: str
+    digest: str
+    is_marked: bool
+    status: int | None
+
+
+Record = Sent | Asked | Page | Seen | Decided | Poisoned | Broke | Arrived
+_KINDS: dict[str, type[Record]] = {
+    kind.__name__: kind for kind in (Sent, Asked, Page, Seen, Decided, Poisoned, Broke, Arrived)
+}
 
 
 class History:
@@ -101,6 +119,7 @@ class Story:
     decided: list[Decided] = field(default_factory=list)
     poisoned: list[Poisoned] = field(default_factory=list)
     broke: list[Broke] = field(default_factory=list)
+    arrived: list[Arrived] = field(default_factory=list)
 
 
 def read(directory: Path) -> Story:
@@ -114,6 +133,7 @@ def read(directory: Path) -> Story:
         Decided: story.decided,
         Poisoned: story.poisoned,
         Broke: story.broke,
+        Arrived: story.arrived,
     }
     for line in (directory / FILE_NAME).read_text().splitlines():
         fields = json.loads(line)

@@ -33,6 +33,9 @@ async def collect(
         truth=truth,
         feed=await _read_all(engine, limit=500),
         feed_again=await _read_all(engine, limit=7),
+        subscriptions=rows.subscriptions,
+        deliveries=rows.deliveries,
+        cursors=rows.cursors,
     )
 
 

@@ -1,9 +1,9 @@
-"""The invariants I0 to I9 by name, and the one function that judges them all; pure, no input or output."""
+"""The invariants I0 to I11 by name, and the one function that judges them all; pure, no input or output."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
-from tests.faults.campaigns import feed_rules, state_rules, webhook_rules
+from tests.faults.campaigns import delivery_rules, feed_rules, state_rules, webhook_rules
 from tests.faults.campaigns.evidence import Evidence
 
 Rule = Callable[[Evidence], Iterator[str]]
@@ -29,6 +29,8 @@ RULES: Mapping[str, Rule] = {
     "I7": feed_rules.feed_is_dense_and_fixed,
     "I8": feed_rules.subjects_are_in_order,
     "I9": state_rules.one_flow_a_key,
+    "I10": delivery_rules.each_event_arrives,
+    "I11": delivery_rules.first_arrivals_are_in_order,
 }
 
 

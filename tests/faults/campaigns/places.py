@@ -9,12 +9,13 @@ FILE_NAME = "places.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Addresses, and the key to call the gateway with."""
+    """Addresses, and the key to call the gateway with; `broker_url` None: there is no broker."""
 
     database_url: str
     api_urls: list[str]
     simulator_url: str
     key: str
+    broker_url: str | None = None
 
 
 def write(directory: Path, places: Places) -> None:

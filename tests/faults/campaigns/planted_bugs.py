@@ -1,29 +1,9 @@
-"""Deliberate defects, each a small change of text in the product, and the campaign that must catch it.
+"""Deliberate defects on the way from a webhook or a creation to the feed.
 
 A harness that catches nothing proves nothing. The changes are made to a copy, by `plant`; the product stays whole.
 """
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patch:
-    """In `file`, `old` stands exactly once and becomes `new`."""
-
-    file: str
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlantedBug:
-    """A defect and who has to find it; `breaks` are the invariants of which at least one must be named."""
-
-    name: str
-    campaign: str
-    breaks: tuple[str, ...]
-    patches: tuple[Patch, ...]
-
+from tests.faults.campaigns.defects import Patch, PlantedBug
 
 PLANTED_BUGS = (
     PlantedBug(

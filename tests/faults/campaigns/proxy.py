@@ -8,7 +8,7 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 CHUNK_BYTES = 65536
 
@@ -77,7 +77,7 @@ class Proxy:
         self._links.add(task)
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
+        except (OSError, asyncio.CancelledError):  # nobody there, or cut off before it was through
             writer.transport.abort()
             self._links.discard(task)
             return
@@ -127,8 +127,11 @@ class Proxy:
             await writer.drain()
 
 
+AnyProxy = TypeVar("AnyProxy", bound=Proxy)
+
+
 @asynccontextmanager
-async def listening(proxy: Proxy) -> AsyncIterator[Proxy]:
+async def listening(proxy: AnyProxy) -> AsyncIterator[AnyProxy]:
     """The proxy, listening on a free port for the length of an `async with` block."""
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]

@@ -2,6 +2,7 @@
 
 from tests.faults.campaigns import (
     ambiguous_creates,
+    broken_broker,
     crashes,
     late_creations,
     outage,
@@ -15,6 +16,7 @@ from tests.faults.campaigns.order import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
     *storm_campaigns.CAMPAIGNS,
+    broken_broker.CAMPAIGN,
     ambiguous_creates.CAMPAIGN,
     crashes.CAMPAIGN,
     stopped_worker.CAMPAIGN,

@@ -3,18 +3,20 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from tests.faults.campaigns import fleet as fleets
-from tests.faults.campaigns import invariants, proxy, server
+from tests.faults.campaigns import invariants, proxy, server, subscribers
 from tests.faults.campaigns.fast_clock import FastClock
 from tests.faults.campaigns.fleet import Fleet
+from tests.faults.campaigns.nats_server import NatsServer
 from tests.faults.campaigns.order import Order, Outcome
 from tests.faults.campaigns.proxy import Proxy
 from tests.faults.campaigns.server import Server
+from tests.faults.campaigns.subscribers import HEALTHY, SHAKY, Mishap, Subscriber, Wish
 
 CHECKER = "tests.faults.campaigns.checker"
 SLACK_SECONDS = 60.0
@@ -26,16 +28,18 @@ FREQUENT = {"SWEEP_SECONDS": FREQUENT_LOOKS, "VERDICT_POLL_SECONDS": FREQUENT_LO
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What a campaign plays with; `dots_door` is between the gateway and Dots."""
+    """What a campaign plays with; `dots_door` is between the gateway and Dots. Perhaps there is a `broker`."""
 
     order: Order
     server: Server
     fleet: Fleet
     dots_door: Proxy
+    subscribers: Sequence[Subscriber]
+    broker: NatsServer | None
 
     async def judge(self, *, within: float) -> list[str]:
         """What the checker, a program of its own, finds wrong once all has caught up, or `within` seconds."""
-        self.fleet.tell_checker(self.server.direct_url)
+        self.fleet.tell_checker(self.server.direct_url, self.broker.url if self.broker else None)
         program = await asyncio.create_subprocess_exec(
             sys.executable, "-m", CHECKER, str(self.order.directory), "--within", str(within),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -53,8 +57,9 @@ class Scene:
         return violations
 
     async def outcome(self, *, events: int, faults: int) -> Outcome:
-        """The campaign's end: judged by everything there is."""
-        violations = await self.judge(within=15.0 if self.order.is_small else 60.0)
+        """The campaign's end: judged by everything there is. What befell subscribers is added to the `faults`."""
+        violations = await self.judge(within=20.0 if self.order.is_small else 60.0)
+        faults += sum(each.mishaps for each in self.subscribers)
         return Outcome(events=events, faults=faults, invariants=tuple(invariants.RULES), violations=violations)
 
 
@@ -67,9 +72,15 @@ async def staged(
     workers: int = 2,
     door: Proxy | None = None,
     clock: FastClock | None = None,
+    wishes: Sequence[Wish] = (HEALTHY, SHAKY),
+    broker: NatsServer | None = None,
 ) -> AsyncIterator[Scene]:
     """Everything running with these settings, by `clock` where there is one, for an `async with` block."""
-    environment = {**settings, **(clock.environment() if clock else {})}
+    environment = dict(settings)
+    if clock:
+        # Leases are by the fast clock, deadlines by the true one: nobody may wait in silence for so long a deadline.
+        environment |= {**clock.environment(), "DELIVERY_TIMEOUT_SECONDS": str(round(2 * clock.rate))}
+        wishes = [_impatient(wish) for wish in wishes]
     async with (
         server.running(order.directory, door) as postgres,
         fleets.assembled(order.directory, postgres.url, environment) as fleet,
@@ -82,4 +93,16 @@ async def staged(
                 starting.create_task(fleet.start_api(f"api-{number}"))
             for number in range(1, workers + 1):
                 starting.create_task(fleet.start_worker(f"worker-{number}"))
-        yield Scene(order=order, server=postgres, fleet=fleet, dots_door=dots_door)
+        async with subscribers.listening(fleet, order, wishes) as subscribed:
+            yield Scene(
+                order=order,
+                server=postgres,
+                fleet=fleet,
+                dots_door=dots_door,
+                subscribers=subscribed,
+                broker=broker,
+            )
+
+
+def _impatient(wish: Wish) -> Wish:
+    return replace(wish, mishaps=tuple(mishap for mishap in wish.mishaps if mishap != Mishap.SILENT))

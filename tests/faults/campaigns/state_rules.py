@@ -32,6 +32,7 @@ def nothing_is_stuck(evidence: Evidence) -> Iterator[str]:
     for flow in evidence.flows:
         if flow.status == "creating":
             yield f"flow {flow.ref} is still being created"
+    yield from _waiting(evidence)
 
 
 def state_is_the_truth(evidence: Evidence) -> Iterator[str]:
@@ -113,6 +114,16 @@ def is_complete(truth: Mapping[str, Any]) -> bool:
     """Whether a flow is complete by design.md's rule 12."""
     needed = [step for step in truth["steps"] if step != "redirect"] or truth["steps"]
     return set(needed) <= set(truth["completed_steps"])
+
+
+def _waiting(evidence: Evidence) -> Iterator[str]:
+    """Events that have not reached whoever wants them."""
+    pending = Counter((each.subscriber, each.last_error) for each in evidence.deliveries if each.state == "pending")
+    for (subscriber, error), count in pending.items():
+        yield f"{count} deliveries to {subscriber} are pending, the last error was {error}"
+    for cursor in evidence.cursors:
+        if cursor.behind:
+            yield f"the broker lacks {cursor.behind} events"
 
 
 def _expected_flows(evidence: Evidence) -> set[str]:

@@ -1,10 +1,9 @@
 """A worker is halted between Dots' answer and its write, longer than its lease, and goes on: nothing stale is kept."""
 
-import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from tests.faults.campaigns import proxy, scene
+from tests.faults.campaigns import proxy, scene, stopped_courier
 from tests.faults.campaigns.commit_proxies import Holder
 from tests.faults.campaigns.fleet import Member
 from tests.faults.campaigns.order import Campaign, Order, Outcome
@@ -33,15 +32,20 @@ class Duel:
 
 
 async def run_stopped_worker(order: Order) -> Outcome:
-    """While it is halted the verdict it was told is reversed, and another worker has said so."""
-    rounds = order.count(2, small=1)
-    async with scene.staged(order, LEASE, apis=1, workers=0) as stage, AsyncExitStack() as resources:
+    """While it is halted the verdict it was told is reversed, and another has said so; or its delivery made again."""
+    rounds = order.count(1, small=1)
+    wishes = (stopped_courier.HESITANT,)
+    async with (
+        scene.staged(order, LEASE | stopped_courier.HASTE, apis=1, workers=0, wishes=wishes) as stage,
+        AsyncExitStack() as resources,
+    ):
         fleet = stage.fleet
         receivers = Receivers(fleet.api_urls, fleet.client)
         resources.push_async_callback(receivers.close)
         svix = Svix(receivers=receivers, history=fleet.history, dice=order.random("svix"))
         payees = Payees(fleet=fleet, dice=order.random("payees"))
         other = await fleet.start_worker("worker-other")
+        await stopped_courier.overtake(stage, other.name)
         for number in range(rounds):
             holder = Holder(stage.server.door.target, USER_ROW)
             await resources.enter_async_context(proxy.listening(holder))
@@ -50,7 +54,7 @@ async def run_stopped_worker(order: Order) -> Outcome:
             duel = Duel(stage=stage, svix=svix, payees=payees, holder=holder, halted=halted, other=other)
             await _fight(duel, key=f"key-{number}")
             await halted.kill()
-        return await stage.outcome(events=svix.sent, faults=rounds)
+        return await stage.outcome(events=svix.sent, faults=rounds + 1)
 
 
 async def _fight(duel: Duel, *, key: str) -> None:
@@ -67,25 +71,19 @@ async def _fight(duel: Duel, *, key: str) -> None:
     holder.is_armed = True
     await payees.decide(user_id, "cleared")
     await _deliver(duel)
-    await _set(holder.holding)
+    await holder.hold(within=WAIT_SECONDS)
     duel.halted.stop()
     await stage.fleet.start(duel.other)
     await payees.decide(user_id, "flagged")
     await _deliver(duel)
     await _until_verdict(stage, user_id, "flagged")
     duel.halted.go_on()
-    holder.let_go()
-    await _set(holder.ended)
+    await holder.let_end(within=WAIT_SECONDS)
 
 
 async def _deliver(duel: Duel) -> None:
     for message_id, body in await duel.payees.new_messages():
         await duel.svix.deliver(Message(id=message_id, body=body))
-
-
-async def _set(event: asyncio.Event) -> None:
-    async with asyncio.timeout(WAIT_SECONDS):
-        await event.wait()
 
 
 async def _until_verdict(stage: Scene, user_id: str, verdict: str) -> None:

@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tests.faults.campaigns.evidence import StoredEvent, StoredFlow, StoredUser, StoredWebhook, SyncRow
+from tests.faults.campaigns.evidence import (
+    StoredCursor,
+    StoredDelivery,
+    StoredEvent,
+    StoredFlow,
+    StoredSubscription,
+    StoredUser,
+    StoredWebhook,
+    SyncRow,
+)
 
 # A subject that has been due for so long is not waiting for its turn any more.
 LATE_SECONDS = 10.0
@@ -19,6 +28,9 @@ class Stored:
     flows: list[StoredFlow]
     users: dict[str, StoredUser]
     events: list[StoredEvent]
+    subscriptions: list[StoredSubscription]
+    deliveries: list[StoredDelivery]
+    cursors: list[StoredCursor]
 
 
 async def read(connection: Any, now: datetime | None = None) -> Stored:
@@ -29,12 +41,18 @@ async def read(connection: Any, now: datetime | None = None) -> Stored:
         flows = await connection.fetch(_FLOWS)
         users = await connection.fetch(_USERS)
         events = await connection.fetch(_EVENTS)
+        subscriptions = await connection.fetch(_SUBSCRIPTIONS)
+        deliveries = await connection.fetch(_DELIVERIES)
+        cursors = await connection.fetch(_CURSORS)
     return Stored(
         webhooks={row[0]: StoredWebhook(body=row[1], received_count=row[2]) for row in webhooks},
         sync_rows=[SyncRow(**row) for row in sync_rows],
         flows=[_flow(row) for row in flows],
         users={row["id"]: StoredUser(**row) for row in users},
         events=[StoredEvent(**row) for row in events],
+        subscriptions=[StoredSubscription(**dict(row) | {"types": tuple(row["types"])}) for row in subscriptions],
+        deliveries=[StoredDelivery(**row) for row in deliveries],
+        cursors=[StoredCursor(**row) for row in cursors],
     )
 
 
@@ -67,4 +85,25 @@ _USERS = """
 _EVENTS = """
     SELECT id::text, type, subject, sequence, position, data->>'step' AS step, occurred_at
     FROM events ORDER BY row_id
+"""
+
+_SUBSCRIPTIONS = "SELECT description AS name, types, with_compliance FROM subscriptions"
+
+_DELIVERIES = """
+    WITH repeated AS (
+        SELECT subscription_id, position
+        FROM delivery_attempts
+        GROUP BY subscription_id, position
+        HAVING max(id) > min(id) FILTER (WHERE error IS NULL)
+    )
+    SELECT s.description AS subscriber, e.id::text AS event_id, d.state, d.last_error,
+        r.position IS NOT NULL AS is_attempted_after_success
+    FROM deliveries d
+    JOIN subscriptions s ON s.id = d.subscription_id
+    JOIN events e ON e.position = d.position
+    LEFT JOIN repeated r ON r.subscription_id = d.subscription_id AND r.position = d.position
+"""
+
+_CURSORS = """
+    SELECT b.broker, feed.last_position - b.position AS behind FROM broker_cursors b CROSS JOIN feed
 """

@@ -12,8 +12,8 @@ from tests.faults.campaigns.scene import Scene
 from tests.faults.campaigns.svix import Fate, Svix
 
 LOOKS_BETWEEN = 6
-# With these further steps a walk through a flow makes about 25 webhooks.
-FURTHER_STEPS = 12
+# With these further steps a flow makes some 20 webhooks, and more than 25 are sent, some of them being doubled.
+FURTHER_STEPS = 9
 
 # Given the sender, whose keys may be what is changed.
 Fault = Callable[[Svix], Awaitable[None]]

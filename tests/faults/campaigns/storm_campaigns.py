@@ -9,6 +9,7 @@ from tests.faults.campaigns.order import Campaign, Order, Outcome
 from tests.faults.campaigns.proxy import FAIR, Proxy, Weather
 from tests.faults.campaigns.scene import FREQUENT, Scene
 from tests.faults.campaigns.storm import Fault, Storm
+from tests.faults.campaigns.subscribers import HEALTHY, SPARING
 from tests.faults.campaigns.svix import Fate, Svix
 
 FLOWS, FEW_FLOWS = 200, 40
@@ -19,7 +20,7 @@ IMPATIENT = {"DOTS_TIMEOUT_SECONDS": "3", "LEASE_SECONDS": "5"}
 
 async def run_storm(order: Order) -> Outcome:
     """Webhooks doubled, shuffled, dropped, sent twice at once, forged beside; the service itself is left alone."""
-    async with scene.staged(order, FREQUENT) as stage:
+    async with scene.staged(order, FREQUENT, wishes=(HEALTHY, SPARING)) as stage:
         blown = await storm.blow(stage, _storm(order, FLOWS))
         return await stage.outcome(events=blown.sent, faults=blown.faults)
 

@@ -1,0 +1,100 @@
+"""A real broker is killed and started again while events flow, and its acknowledgements are lost on their way."""
+
+from tests.faults.campaigns import nats_server, proxy, scene, storm
+from tests.faults.campaigns.nats_server import NatsServer
+from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.proxy import Interceptor, Proxy
+from tests.faults.campaigns.scene import FREQUENT, Scene
+from tests.faults.campaigns.storm import Fault, Storm
+from tests.faults.campaigns.storm_campaigns import IMPATIENT
+from tests.faults.campaigns.svix import Fate, Svix
+
+# What a client sends in front of a message with headers.
+PUBLISHES = b"HPUB "
+NOTICED_WITHIN_SECONDS = 20.0
+
+
+class AcknowledgementCutter(Proxy):
+    """Cuts clients off right after they have published, as often as `cuts_left` says: the broker has the message."""
+
+    def __init__(self, target: int) -> None:
+        super().__init__(target)
+        self.cuts_left = 0
+        self.cuts_done = 0
+
+    def intercept(self) -> Interceptor:
+        """A look at each connection of its own."""
+        return _Cut(self)
+
+
+class _Cut:
+    def __init__(self, cutter: AcknowledgementCutter) -> None:
+        self._cutter = cutter
+        self.is_to_cut = False
+
+    async def passes(self, data: bytes) -> bytes:
+        if PUBLISHES in data and self._cutter.cuts_left:
+            self._cutter.cuts_left -= 1
+            self._cutter.cuts_done += 1
+            self.is_to_cut = True
+        return data
+
+
+async def run_broker(order: Order) -> Outcome:
+    """Outages, lost acknowledgements and dead publishers; every event is in the broker's streams, in order."""
+    settings = FREQUENT | IMPATIENT
+    async with (
+        nats_server.running(order.directory) as broker,
+        proxy.listening(AcknowledgementCutter(broker.port)) as door,
+        scene.staged(order, settings | {"EVENT_BROKER_URL": f"nats://127.0.0.1:{door.port}"}, broker=broker) as stage,
+    ):
+        faults = [
+            _losing(door),
+            _killing(broker),
+            _outage(stage, broker),
+            _losing(door),
+            _restart(stage, "worker-1"),
+            _killing(broker),
+        ]
+        size = order.count(50, small=25)
+        brisk = Storm(flows=size, fate=Fate(window=30), further_steps=4, steps_at_once=20)
+        blown = await storm.blow(stage, brisk, faults * order.times)
+        if not door.cuts_done:
+            raise RuntimeError("no acknowledgement was lost")
+        return await stage.outcome(events=blown.sent, faults=blown.faults + door.cuts_done)
+
+
+def _losing(door: AcknowledgementCutter) -> Fault:
+    async def lose(_svix: Svix) -> None:
+        door.cuts_left += 1
+
+    return lose
+
+
+def _killing(broker: NatsServer) -> Fault:
+    async def kill(_svix: Svix) -> None:
+        await broker.kill()
+        await broker.start()
+
+    return kill
+
+
+def _outage(stage: Scene, broker: NatsServer) -> Fault:
+    """Killed, and started again only when the gateway has noticed."""
+
+    async def break_off(_svix: Svix) -> None:
+        await broker.kill()
+        await stage.fleet.hear("BrokerUnavailableError", within=NOTICED_WITHIN_SECONDS)
+        await broker.start()
+
+    return break_off
+
+
+def _restart(stage: Scene, name: str) -> Fault:
+    async def restart(_svix: Svix) -> None:
+        await stage.fleet.restart(name)
+
+    return restart
+
+
+CAMPAIGN = Campaign(name="broker", summary="a broker killed and restarted, acknowledgements lost", run=run_broker)

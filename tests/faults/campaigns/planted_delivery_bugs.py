@@ -1,0 +1,92 @@
+"""Deliberate defects on the way from the feed to subscribers and the broker."""
+
+from tests.faults.campaigns.defects import Patch, PlantedBug
+
+PLANTED_BUGS = (
+    PlantedBug(
+        name="delivery marked before the answer",
+        campaign="silence",
+        breaks=("I10",),
+        patches=(
+            Patch(
+                file="app/actions/deliver_due.py",
+                old="from app.outbound.http_push import Message\n",
+                new="from datetime import timedelta\n\nfrom app.outbound.answers import Answer\n"
+                "from app.outbound.http_push import Message\n",
+            ),
+            Patch(
+                file="app/actions/deliver_due.py",
+                old="        answer = await tools.pusher.push(delivery.url, message)\n",
+                new="        answer = Answer(status=204, error=None, retry_after=None, took=timedelta(0))\n",
+            ),
+            Patch(
+                file="app/actions/deliver_due.py",
+                old="        tools.telemetry.deliveries.labels(",
+                new="        await tools.pusher.push(delivery.url, message)\n"
+                "        tools.telemetry.deliveries.labels(",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="a delivery that failed lets later ones pass",
+        campaign="silence",
+        breaks=("I11",),
+        patches=(
+            Patch(
+                file="app/storage/delivery_rows.py",
+                old="        ORDER BY position\n        LIMIT 1\n",
+                new="        ORDER BY attempts, position\n        LIMIT 1\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="verdicts sent to those who may not know them",
+        campaign="silence",
+        breaks=("I10",),
+        patches=(
+            Patch(
+                file="app/storage/delivery_rows.py",
+                old="            AND (s.with_compliance OR e.type <> ALL (CAST(:compliance AS text[])))\n",
+                new="            AND (TRUE OR e.type <> ALL (CAST(:compliance AS text[])))\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="deliveries made in a second transaction",
+        campaign="crashes",
+        breaks=("I10",),
+        patches=(
+            Patch(
+                file="app/actions/sequence_events.py",
+                old="        count = await event_rows.stamp(connection, limit=limit)\n",
+                new="        count = await event_rows.stamp(connection, limit=limit)\n"
+                "    async with database.transaction(tools.engine) as connection:\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="a delivery settled after its lease",
+        campaign="fencing",
+        breaks=("I10",),
+        patches=(
+            Patch(
+                file="app/storage/lane_rows.py",
+                old="AND subject = :subject AND lease_token = :token",
+                new="AND subject = :subject AND CAST(:token AS uuid) IS NOT NULL",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="the broker's cursor moved before it has confirmed",
+        campaign="broker",
+        breaks=("I10",),
+        patches=(
+            Patch(
+                file="app/actions/publish_feed.py",
+                old="    outcome = await publish_batch.publish_batch(",
+                new="    await _move(tools, batch, Outcome(prefix=len(batch.events), published=0, error=None))\n"
+                "    outcome = await publish_batch.publish_batch(",
+            ),
+        ),
+    ),
+)

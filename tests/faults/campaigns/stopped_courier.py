@@ -1,0 +1,60 @@
+"""A worker is halted between a subscriber's answer and its own note of it: what it then says counts for nothing.
+
+Whoever took over has sent the event again, and is at the next one, when the halted one goes on.
+"""
+
+from contextlib import AsyncExitStack
+
+from tests.faults.campaigns import proxy
+from tests.faults.campaigns.commit_proxies import Holder
+from tests.faults.campaigns.payees import post_flow
+from tests.faults.campaigns.scene import Scene
+from tests.faults.campaigns.subscribers import Mishap, Wish
+from tests.stack import database
+from tests.stack.waiting import eventually
+
+# What a worker asks Postgres first, once a subscriber has answered: whether the lane is still its own.
+LANE_LOCK = b"SELECT 1 FROM delivery_lanes"
+# The lease on a lane is three times as long.
+HASTE = {"DELIVERY_TIMEOUT_SECONDS": "1"}
+WAIT_SECONDS = 25.0
+
+# It refuses the second event of every subject once, so that the lane is still there, waiting, when it is settled late.
+HESITANT = Wish(
+    name="hesitant", types=("dots.flow.*",), mishaps=(Mishap.REFUSED,), unlucky_share=1.0, unlucky_sequences=(2,)
+)
+
+
+async def overtake(stage: Scene, other: str) -> None:
+    """Halt one worker, have the `other` one take over, and let the first go on too late."""
+    fleet = stage.fleet
+    holder = Holder(stage.server.door.target, LANE_LOCK)
+    async with AsyncExitStack() as resources:
+        await resources.enter_async_context(proxy.listening(holder))
+        halted = await fleet.start_worker("courier-halted", DATABASE_URL=stage.server.url_through(holder))
+        resources.push_async_callback(halted.kill)
+        await fleet.members[other].kill()
+        holder.is_armed = True
+        body = {"steps": ["compliance"], "user_id": await fleet.dots.add_user()}
+        flow = await post_flow(fleet, stage.order.random("courier"), "key-courier", body)
+        await holder.hold(within=WAIT_SECONDS)
+        halted.stop()
+        await fleet.dots.do(flow["id"], "compliance")
+        await fleet.start(fleet.members[other])
+        # An operator's refresh; the webhook of the step is somebody else's to send.
+        await fleet.client.post(
+            f"{fleet.api_urls[0]}/v1/flows/{flow['id']}/refresh", headers={"Authorization": f"Bearer {fleet.key}"}
+        )
+        await _until_refused(stage)
+        halted.go_on()
+        await holder.let_end(within=WAIT_SECONDS)
+
+
+async def _until_refused(stage: Scene) -> None:
+    """Return when the first event has been delivered by another worker, and the second one refused."""
+
+    async def is_refused() -> bool:
+        query = "SELECT error IS NULL FROM delivery_attempts ORDER BY id"
+        return await database.column(stage.server.direct_url, query) == [True, False]
+
+    await eventually(is_refused, within=WAIT_SECONDS)
