@@ -85,6 +85,7 @@ faults: install ## Break everything, check that nothing is lost or doubled; then
 soak: install ## The same campaigns with ten times the figures, for a release
 	scripts/need_brokers.sh nats-server
 	$(BIN)/python -m tests.faults.campaigns --times 10 $(ARGS)
+	$(BIN)/python -m tests.faults.campaigns.plant --controls
 
 bench: install ## Measure acknowledged webhooks per second beside a plain receiver
 	$(BIN)/python bench/run.py $(ARGS)

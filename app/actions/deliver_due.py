@@ -38,7 +38,7 @@ class Courier:
     """Sends for one worker process, to each subscription so many deliveries at once.
 
     A pass only begins: what it has begun goes on by itself, as one of `tasks`, so that a subscriber that takes its
-    time takes nobody else's; when it ends it wakes the next pass.
+    time takes nobody else's; when it ends, it wakes the next pass if that may find something.
     """
 
     def __init__(self, tools: Tools, tasks: asyncio.TaskGroup, *, at_once: int) -> None:
@@ -97,17 +97,22 @@ class Courier:
 
     async def _carry(self, one: Outgoing) -> None:
         """Send one delivery and note what came of it; whatever goes wrong, the lease runs out and it is sent again."""
+        has_made_due = False
         try:
-            await self._send(one)
+            has_made_due = await self._send(one)
         except DatabaseUnavailableError:
             log.warning("delivery not settled: it will be sent again", subscription=str(one.lane.subscription_id))
         except Exception:  # One delivery's bug must not end the courier.
             log.exception("delivery broke", subscription=str(one.lane.subscription_id))
         finally:
+            # Where there was no room left, more may be waiting than was claimed.
+            was_full = self._busy[one.lane.subscription_id] >= self._at_once
             self._busy[one.lane.subscription_id] -= 1
-            self._tools.hints.wake(hints.DELIVERABLE)
+            if has_made_due or was_full:
+                self._tools.hints.wake(hints.DELIVERABLE)
 
-    async def _send(self, one: Outgoing) -> None:
+    async def _send(self, one: Outgoing) -> bool:
+        """Send and settle; whether there is something to be sent now that could not be before."""
         tools, delivery = self._tools, one.delivery
         now = tools.clock()
         body = cloudevents.encoded(delivery.event)
@@ -121,14 +126,15 @@ class Courier:
             asked_for=answer.retry_after,
         )
         async with self._settling:
-            outcome = await settle_delivery.settle_delivery(tools, one.lane, delivery, attempt)
-        tools.telemetry.deliveries.labels(outcome or "fenced").inc()
+            settlement = await settle_delivery.settle_delivery(tools, one.lane, delivery, attempt)
+        tools.telemetry.deliveries.labels(settlement.outcome).inc()
         tools.telemetry.delivery_seconds.observe(answer.took.total_seconds())
         log.info(
             "delivery attempted",
             subscription=str(delivery.subscription_id),
             event_id=str(delivery.event.id),
             attempts=delivery.attempts + 1,
-            outcome=outcome or "fenced",
+            outcome=settlement.outcome,
             error=answer.error,
         )
+        return settlement.has_made_due

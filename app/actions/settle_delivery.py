@@ -1,5 +1,8 @@
 """What follows from an attempt to deliver: for the delivery, for its lane, and for the whole subscription."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,40 +19,54 @@ GONE = 410
 TOO_MANY_REQUESTS = 429
 
 
-async def settle_delivery(tools: Tools, lane: Lane, delivery: Delivery, attempt: Attempt) -> str | None:
-    """Note the attempt and give the lane back, in one transaction.
+@dataclass(frozen=True, kw_only=True)
+class Settlement:
+    """What became of a delivery: `delivered`, `failed` (to be tried again), `dead`, or `fenced`.
 
-    Returns what became of the delivery: `delivered`, `failed` (to be tried again) or `dead`; None when the lane's
-    lease had gone to somebody else, who will send the event again: then nothing is kept.
+    Fenced: the lane's lease had gone to somebody else, who sends the event again; nothing was kept. `has_made_due`:
+    something else can be sent now that could not before.
     """
+
+    outcome: Literal["delivered", "failed", "dead", "fenced"]
+    has_made_due: bool = False
+
+
+async def settle_delivery(tools: Tools, lane: Lane, delivery: Delivery, attempt: Attempt) -> Settlement:
+    """Note the attempt and give the lane back, in one transaction."""
     async with database.transaction(tools.engine) as connection:
         if not await lane_rows.lock(connection, lane):
-            return None
+            return Settlement(outcome="fenced")
         if attempt.error is None:
-            await _succeed(connection, tools, lane, delivery, attempt)
-            return "delivered"
+            return await _succeed(connection, tools, lane, delivery, attempt)
         return await _fail(connection, tools, lane, delivery, attempt)
 
 
-async def _succeed(connection: AsyncConnection, tools: Tools, lane: Lane, delivery: Delivery, attempt: Attempt) -> None:
+async def _succeed(
+    connection: AsyncConnection, tools: Tools, lane: Lane, delivery: Delivery, attempt: Attempt
+) -> Settlement:
     now = tools.clock()
     await delivery_rows.settle(connection, delivery, attempt)
-    await lane_rows.leave(connection, lane, due_at=now)
-    if await subscriber_health.note_success(connection, delivery.subscription_id, now=now):
+    has_more = await lane_rows.leave(connection, lane, due_at=now)
+    has_recovered = await subscriber_health.note_success(connection, delivery.subscription_id, now=now)
+    if has_recovered:
         log.info("breaker closed", subscription=str(delivery.subscription_id))
         # Whatever failed while nothing could succeed has no reason to wait for its next attempt any longer.
         await lane_rows.hasten(connection, delivery.subscription_id, now=now)
+    return Settlement(outcome="delivered", has_made_due=has_more or has_recovered)
 
 
-async def _fail(connection: AsyncConnection, tools: Tools, lane: Lane, delivery: Delivery, attempt: Attempt) -> str:
+async def _fail(
+    connection: AsyncConnection, tools: Tools, lane: Lane, delivery: Delivery, attempt: Attempt
+) -> Settlement:
     now = tools.clock()
     retry_at = deliveries.next_attempt_at(
         delivery.attempts + 1, now=now, chance=tools.chance(), asked_for=attempt.asked_for
     )
-    await delivery_rows.fail(connection, delivery, attempt, is_last=retry_at is None)
-    await lane_rows.leave(connection, lane, due_at=retry_at or now)
+    is_dead = retry_at is None
+    await delivery_rows.fail(connection, delivery, attempt, is_last=is_dead)
+    has_more = await lane_rows.leave(connection, lane, due_at=retry_at or now)
     await _judge(connection, tools, delivery, attempt)
-    return "dead" if retry_at is None else "failed"
+    return Settlement(outcome="dead", has_made_due=has_more) if is_dead else Settlement(outcome="failed")
 
 
 async def _judge(connection: AsyncConnection, tools: Tools, delivery: Delivery, attempt: Attempt) -> None:

@@ -55,13 +55,15 @@ async def lock(connection: AsyncConnection, lane: Lane) -> bool:
     return await connection.scalar(_LOCK, _key(lane)) is not None
 
 
-async def leave(connection: AsyncConnection, lane: Lane, *, due_at: datetime) -> None:
-    """Give the lane back, due at that time; with nothing pending in it, it is no more.
+async def leave(connection: AsyncConnection, lane: Lane, *, due_at: datetime) -> bool:
+    """Give the lane back, due at that time; with nothing pending in it, it is no more, which is told by False.
 
     For a statement after the one that locked it, so that what is pending now is what it sees.
     """
-    if (await connection.execute(_CLOSE, _key(lane))).rowcount == 0:
-        await connection.execute(_LEAVE, {**_key(lane), "due_at": due_at})
+    if (await connection.execute(_CLOSE, _key(lane))).rowcount:
+        return False
+    await connection.execute(_LEAVE, {**_key(lane), "due_at": due_at})
+    return True
 
 
 async def release(connection: AsyncConnection, lane: Lane) -> None:

@@ -7,6 +7,7 @@ import standardwebhooks
 
 from app.actions.tools import Tools
 from app.flows.verdict import Verdict
+from app.storage import hints
 from tests.actions import feeding, subscriber, subscribing
 from tests.actions.feeding import step_events, verdict_events
 from tests.actions.stand_in_tools import LEASE, HandClock
@@ -184,3 +185,26 @@ async def test_types_and_app_choose_what_is_sent(tools: Tools) -> None:
         await deliver(tools)
 
     assert len(shop.received) == 1
+
+
+async def test_next_pass_is_woken_where_more_can_be_sent(tools: Tools) -> None:
+    """By a delivery whose flow has another one, and by any that leaves a full subscription; not by the last of all."""
+    woken = []
+    async with subscriber.listening() as shop:
+        await subscribe(tools, shop.url)
+        await feeding.append(tools.engine, step_events(2, flow_id="a"))
+        await sequence(tools)
+        for _ in range(2):
+            hint = tools.hints.next(hints.DELIVERABLE)
+            async with couriers(tools) as courier:
+                await courier.deliver_due()
+            woken.append(hint.is_set())
+        await feeding.append(tools.engine, step_events(1, flow_id="b"))
+        await feeding.append(tools.engine, step_events(1, flow_id="c"))
+        await sequence(tools)
+        hint = tools.hints.next(hints.DELIVERABLE)
+        async with couriers(tools, at_once=1) as courier:
+            await courier.deliver_due()
+
+    assert woken == [True, False]
+    assert hint.is_set()

@@ -27,7 +27,8 @@ async def run_storm(order: Order) -> Outcome:
 
 async def run_calm_storm(order: Order) -> Outcome:
     """Nothing is dropped, no sweep helps, and Dots is slow: a wake-up that comes during a fetch must not be lost."""
-    async with scene.staged(order, {"VERDICT_POLL_SECONDS": scene.FREQUENT_LOOKS}) as stage:
+    polls = {"VERDICT_POLL_SECONDS": scene.FREQUENT_LOOKS}
+    async with scene.staged(order, polls, wishes=(HEALTHY,)) as stage:
         stage.dots_door.weather = Weather(delay_seconds=0.1)
         in_order = Fate(dropped=0.0, window=1)
         size = order.count(60, small=12)
