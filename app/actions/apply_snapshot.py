@@ -158,6 +158,10 @@ def _next_look_at(tools: Tools, known: UserRecord, change: verdict.Change, now: 
     standing = change.standing
     if standing.verdict is verdict.Verdict.PENDING:
         return schedule.next_look(tools.verdict_polls, since=known.check_submitted_at or now, now=now)
+    if change.is_under_way:  # Another check, after one that has settled.
+        soon = schedule.next_look(tools.verdict_polls, since=known.check_submitted_at or now, now=now)
+        if soon is not None:
+            return soon
     if known.id_submitted_at is not None and not standing.was_id_verified:
         return schedule.next_look(tools.verdict_polls, since=known.id_submitted_at, now=now)
     if standing.verdict.is_settled:

@@ -38,9 +38,13 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What one snapshot changed; `reported` is the verdict to tell others, `previous` the one told before."""
+    """What one snapshot changed; `reported` is the verdict to tell others, `previous` the one told before.
+
+    `is_under_way`: Dots says that a check has begun and not ended, which may be another one than the one settled.
+    """
 
     standing: Standing
+    is_under_way: bool
     is_newly_id_verified: bool
     reported: Verdict | None
     previous: Verdict | None
@@ -76,8 +80,10 @@ def merge(known: Standing, snapshot: UserSnapshot) -> Change:
         was_id_verified=known.was_id_verified or snapshot.id_verified is True,
         settlements=known.settlements + is_reported,
     )
+    said_now = read(snapshot.check_status, has_criminal_activity=said, is_submitted=False)
     return Change(
         standing=standing,
+        is_under_way=said_now is Verdict.PENDING,
         is_newly_id_verified=standing.was_id_verified and not known.was_id_verified,
         reported=verdict if is_reported else None,
         previous=known.verdict if is_reported and known.verdict.is_settled else None,

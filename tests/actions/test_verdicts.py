@@ -47,6 +47,22 @@ async def test_user_is_due_also_when_it_becomes_known_only_later(tools: Tools, d
     assert await stored.row(tools.engine, VERDICT) == {"verdict": "pending", "settlements": 0}
 
 
+async def test_another_check_is_polled_like_the_first(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+    """A settled verdict stands while a second check is under way, and what comes of that is looked for as soon."""
+    await hand_in(tools, dots)
+    dots.add_user(background_check={"status": "pass"}, has_criminal_activity=False)
+    await refresh_due(tools, limit=10)
+    clock.advance(timedelta(days=3))
+    dots.add_flow(2, steps=["background-check"], completed_steps=["background-check"], user_id=USER)
+    dots.add_user(background_check={"status": "pending"})
+    await make_due(tools, flow(flow_id_of(2)))
+    await refresh_due(tools, limit=10)
+    await refresh_due(tools, limit=10)
+
+    assert await stored.row(tools.engine, VERDICT) == {"verdict": "cleared", "settlements": 1}
+    assert (await sync_row(tools, user()))["due_at"] == clock.now + timedelta(minutes=1)
+
+
 async def test_pending_verdict_is_polled_until_it_settles(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
     """1 min, 5 min, 30 min, 2 h, then every 6 h from when it was handed in; a settled one daily."""
     await hand_in(tools, dots)

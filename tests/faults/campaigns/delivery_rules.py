@@ -58,8 +58,8 @@ def each_event_arrives(evidence: Evidence) -> Iterator[str]:
             bodies[copy.event_id].add(copy.body)
             if copy.event_id not in wanted:
                 yield f"{recipient.name} got {copy.event_id}, which it does not want"
-            elif copy.digest != digest[copy.event_id]:
-                yield f"{recipient.name} got {copy.event_id} other than it is in the feed"
+            elif copy.digest != digest.get(copy.event_id):
+                yield f"{recipient.name} got {copy.event_id} other than it is in the feed, or is not there"
             if not copy.is_marked:
                 yield f"{recipient.name} got {copy.event_id} with a wrong signature or address"
         for event_id, different in bodies.items():
