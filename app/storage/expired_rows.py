@@ -26,6 +26,9 @@ async def delete_events(connection: AsyncConnection, *, before: datetime, limit:
 
     A cursor that points there has expired.
     """
+    # In a statement of its own: only the next one's snapshot is sure to see what the sequencer has just stamped, and
+    # would not take an event that is young for none at all.
+    await connection.execute(_LOCK_FEED)
     count = (await connection.execute(_DELETE_EVENTS, {"before": before, "limit": limit})).rowcount
     if count:
         await connection.execute(_DELETE_DELIVERIES)
@@ -55,6 +58,8 @@ _DELETE_REFRESHES = text("""
     WHERE id IN (SELECT id FROM refreshes WHERE ended_at < :before ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
 """)
 
+_LOCK_FEED = text("SELECT 1 FROM feed FOR UPDATE")
+
 # Only a front without a gap may go: it ends before the first event that is too young. The feed's row says how far
 # the front has gone before the events are gone, in one statement, so that no reader can miss the difference.
 _DELETE_EVENTS = text("""
@@ -65,7 +70,6 @@ _DELETE_EVENTS = text("""
             (SELECT min(position) - 1 FROM events WHERE occurred_at >= :before AND position IS NOT NULL)
         ) AS position
         FROM feed
-        FOR UPDATE
     ), moved AS (
         UPDATE feed SET expired_position = front.position FROM front WHERE front.position > expired_position
     )

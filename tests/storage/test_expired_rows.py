@@ -13,6 +13,7 @@ from app.storage.webhook_rows import Webhook
 from tests.actions import feeding, stored
 from tests.dots.fake_dots import NOW
 from tests.storage.intents import later
+from tests.storage.locks import until_waiting
 
 FLOW = Subject(app="default", kind="flow", id="flow-1")
 Deletion = Callable[..., Awaitable[int]]
@@ -195,6 +196,19 @@ async def test_nothing_expires_of_an_empty_feed(engine: AsyncEngine) -> None:
 
     assert deleted == 0
     assert await expired_position(engine) == 0
+
+
+async def test_young_events_stay_while_they_are_being_stamped(engine: AsyncEngine) -> None:
+    """The sequencer is about to commit the feed's first places: a purge at that moment sees young events, not none."""
+    await feeding.append(engine, feeding.step_events(3, at=later(50)))
+    async with database.transaction(engine) as stamping:
+        await event_rows.stamp(stamping, limit=100)
+        purging = asyncio.create_task(expire(engine, expired_rows.delete_events, minutes=30))
+        await until_waiting(engine)
+    await purging
+
+    assert await expired_position(engine) == 0
+    assert await positions(engine) == [1, 2, 3]
 
 
 async def test_expiry_and_deletion_are_one_step(engine: AsyncEngine) -> None:
