@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="one campaign; may be given several times")
     parser.add_argument("--bug", help="only bugs with this in their name")
     parser.add_argument("--controls", action="store_true", help="run the same campaigns with nothing planted too")
-    parser.add_argument("--jobs", type=int, default=3, help="how many at the same time")
+    parser.add_argument("--jobs", type=int, default=2, help="how many at the same time")
     arguments = parser.parse_args()
     seed = secrets.randbelow(10**6) if arguments.seed is None else arguments.seed
     console.print(f"Seed {seed}")
