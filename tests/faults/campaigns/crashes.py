@@ -91,6 +91,7 @@ SETTLING_POINTS = (
 )
 FEW_POINTS = (
     WEBHOOK_POINTS[1],
+    "after/app.storage.user_rows:note_submission/1",
     "after/app.storage.event_rows:append/1",
     "after/app.storage.sync_rows:settle/1",
     "before/app.storage.delivery_rows:make/1",

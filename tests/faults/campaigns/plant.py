@@ -61,7 +61,8 @@ def copied(patches: Sequence[Patch] = ()) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="dots-gateway-planted-") as name:
         copy = Path(name)
         for room in ROOMS:
-            shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
+            # With what is compiled already: otherwise every process of every trial would compile the whole tree.
+            shutil.copytree(ROOT / room, copy / room)
         for patch in patches:
             apply(copy, patch)
         yield copy

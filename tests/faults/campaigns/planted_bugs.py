@@ -60,8 +60,8 @@ PLANTED_BUGS = (
     ),
     PlantedBug(
         name="events in a second transaction",
-        campaign="commits",
-        breaks=("I0", "I3", "I6"),
+        campaign="crashes",
+        breaks=("I6",),
         patches=(
             Patch(
                 file="app/actions/apply_snapshot.py",
