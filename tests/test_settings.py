@@ -21,6 +21,7 @@ EU_APP = {
     "DOTS_APPS__EU__WEBHOOK_SECRETS": "whsec_three",
 }
 DATABASE_URL = "postgresql://user:password@host/name"
+OUTGOING = {"ENCRYPTION_KEYS": "2026-11:a2V5, 2026-10:a2V5", "EVENT_BROKER_URL": "nats://user:password@host:4222"}
 
 # A setting, a value it cannot have, and what is said besides the name.
 MALFORMED: list[tuple[str, str, str]] = [
@@ -208,22 +209,23 @@ def test_several_apps_are_read() -> None:
 
 def test_secrets_do_not_show() -> None:
     """Whoever prints settings prints no secret."""
-    found = settings.read(DEFAULT_APP | EU_APP | {"DATABASE_URL": DATABASE_URL})
+    found = settings.read(DEFAULT_APP | EU_APP | {"DATABASE_URL": DATABASE_URL} | OUTGOING)
 
     shown = f"{found!r} {found.apps!r} {found.model_dump_json()}"
 
-    assert [word for word in ("sk_dev", "whsec", "password") if word in shown] == []
+    assert [word for word in ("sk_dev", "whsec", "password", "a2V5") if word in shown] == []
 
 
 def test_every_setting_of_ours_can_be_a_file(tmp_path: Path) -> None:
     """A mounted secret is read without the newline that editors leave."""
+    given = DEFAULT_APP | EU_APP | {"DATABASE_URL": DATABASE_URL} | OUTGOING
     environ = {}
-    for name, value in (DEFAULT_APP | EU_APP | {"DATABASE_URL": DATABASE_URL}).items():
+    for name, value in given.items():
         path = tmp_path / name
         path.write_text(f"{value}\n", encoding="utf-8")
         environ[f"{name}_FILE"] = str(path)
 
-    assert settings.read(environ) == settings.read(DEFAULT_APP | EU_APP | {"DATABASE_URL": DATABASE_URL})
+    assert settings.read(environ) == settings.read(given)
 
 
 def test_file_and_value_at_once_are_refused(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ class Courier:
         """What to sign with, newest first; a subscription whose secrets cannot be opened is left alone for a while."""
         tools, now = self._tools, self._tools.clock()
         keys: dict[UUID, list[bytes]] = {}
-        for subscription_id in subscription_ids:
+        for subscription_id in sorted(subscription_ids):  # in the same order as others who lock some of them
             try:
                 keys[subscription_id] = await keep_secrets.live_keys(connection, tools.vault, subscription_id, now=now)
             except EncryptionUnavailableError:

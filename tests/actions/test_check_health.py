@@ -87,6 +87,22 @@ async def test_gauges_say_how_subscriptions_are(tools: Tools) -> None:
     assert gauge(tools, "dead_deliveries") == 0
 
 
+async def test_gauges_say_how_far_a_broker_has_come(tools: Tools) -> None:
+    """How many events it lacks, and whether it takes any."""
+    await feeding.feed(tools.engine, step_events(3))
+    await stored.execute(
+        tools.engine,
+        "INSERT INTO broker_cursors (broker, epoch, position, failing_since, last_error) "
+        "SELECT 'nats://host:4222', epoch, 1, :at, 'TimeoutError' FROM feed",
+        at=NOW,
+    )
+
+    await check_health.measure(tools)
+
+    assert gauge(tools, "broker_lag", broker="nats://host:4222") == 2
+    assert gauge(tools, "broker_failing", broker="nats://host:4222") == 1
+
+
 async def test_metrics_without_a_database_say_so(clock: HandClock, unused_tcp_port: int) -> None:
     """A scrape is answered while Postgres is away; readiness is not."""
     engine = database.create_engine(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/none")

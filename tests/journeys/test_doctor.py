@@ -90,6 +90,18 @@ async def test_wrong_secrets_and_credentials_are_named(database_url: str) -> Non
     assert "same webhook secrets" in failed["webhook default"]
 
 
+async def test_broker_that_does_not_answer_is_named_without_its_password(database_url: str) -> None:
+    """With EVENT_BROKER_URL there is a check of its own; it says which broker, never with what password."""
+    async with running_stack(database_url, workers=0, EVENT_BROKER_URL="redis://shop:s3cret@127.0.0.1:9") as stack:
+        status, output, errors = await stack.run("doctor", "--url", stack.gateway.url, "--json")
+
+    findings = {finding["check"]: finding for finding in json.loads(output)}
+    assert status == 1
+    assert not findings["broker"]["is_well"]
+    assert "redis://127.0.0.1:9" in findings["broker"]["detail"]
+    assert "s3cret" not in output + errors
+
+
 async def examine_with(stack: Stack, settings: dict[str, str]) -> tuple[int | None, dict[str, str]]:
     """Examine with other settings than the service has."""
     kept = dict(stack._settings)

@@ -211,6 +211,27 @@ async def test_young_events_stay_while_they_are_being_stamped(engine: AsyncEngin
     assert await positions(engine) == [1, 2, 3]
 
 
+async def test_deliveries_go_with_their_events(engine: AsyncEngine) -> None:
+    """An event that is no longer kept cannot be sent; its delivery and its attempts are gone with it, others stay."""
+    await feed(engine, 0, 40)
+    await stored.execute(
+        engine,
+        "INSERT INTO subscriptions (id, caller, url, types, with_compliance, created_at) "
+        "VALUES (gen_random_uuid(), 'shop', 'http://127.0.0.1:9', '{*}', false, :at)",
+        at=NOW,
+    )
+    await stored.execute(
+        engine,
+        "INSERT INTO deliveries (subscription_id, position, app, subject, created_at) "
+        "SELECT s.id, e.position, e.app, e.subject, :at FROM subscriptions s CROSS JOIN events e",
+        at=NOW,
+    )
+
+    await expire(engine, expired_rows.delete_events, minutes=30)
+
+    assert [row["position"] for row in await stored.rows(engine, "SELECT position FROM deliveries")] == [2]
+
+
 async def test_expiry_and_deletion_are_one_step(engine: AsyncEngine) -> None:
     """No reader sees events gone whose cursors have not expired, nor the other way round."""
     await feed(engine, 1, 2)
