@@ -9,6 +9,9 @@ PYTEST := $(BIN)/pytest -n $(WORKERS)
 COVERAGE := --cov=app --cov=simulator --cov=dots_gateway_client --cov-branch --cov-report=term:skip-covered --cov-fail-under=85
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
+# Compiled modules are kept whatever the shell says: the tests start hundreds of processes, each of which would compile
+# everything anew.
+export PYTHONDONTWRITEBYTECODE :=
 # Further arguments for pytest, the bench, dev and demo: make unit ARGS="-k feed".
 ARGS ?=
 
