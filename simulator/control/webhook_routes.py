@@ -76,10 +76,13 @@ def webhook_router(simulation: Simulation) -> APIRouter:
         return {"message_ids": [message.id for message in messages]}
 
     @router.get("/webhooks")
-    async def list_webhooks() -> dict[str, Any]:
-        """Every message with its body and state: held, waiting, delivered, given_up or dropped; oldest first."""
+    async def list_webhooks(after: str | None = None) -> dict[str, Any]:
+        """Messages with their bodies and states: held, waiting, delivered, given_up or dropped; oldest first.
+
+        All that are remembered, or those made after the one whose id is given.
+        """
         log = sender.log
-        messages = [answers.message_answer(item, log.states[item.id]) for item in log.messages.values()]
+        messages = [answers.message_answer(item, log.states[item.id]) for item in log.since(after)]
         return {"webhooks": messages, "under_way": sender.under_way}
 
     @router.post("/webhooks/flush")

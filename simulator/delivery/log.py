@@ -1,6 +1,7 @@
 """What became of each message, newest last, bounded."""
 
 from collections import deque
+from itertools import takewhile
 
 from simulator.delivery.message import Attempt, Message, MessageState
 
@@ -28,6 +29,11 @@ class DeliveryLog:
             del self.messages[oldest], self.states[oldest]
         self.messages[message.id] = message
         self.states[message.id] = state
+
+    def since(self, message_id: str | None) -> list[Message]:
+        """The messages that came after this one, oldest first; all of them when there is none of that id any more."""
+        newest_first = reversed(self.messages.values())
+        return list(takewhile(lambda message: message.id != message_id, newest_first))[::-1]
 
     def mark(self, message: Message, state: MessageState) -> None:
         """Change the state of a message, unless it was forgotten meanwhile."""

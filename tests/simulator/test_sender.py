@@ -44,6 +44,23 @@ async def test_a_message_is_given_up_after_eight_attempts(stage: Stage) -> None:
     assert webhooks[0]["state"] == "given_up"
 
 
+async def test_messages_are_listed_from_any_one_on(stage: Stage) -> None:
+    """Whoever follows the list does not read it all again; an id that is not remembered is before all."""
+    first, second, third = send(stage, 3)
+    await stage.settle()
+
+    listed = {
+        after: [webhook["message_id"] for webhook in (await stage.get(f"/_control/webhooks?after={after}"))["webhooks"]]
+        for after in (first.id, third.id, "msg_forgotten")
+    }
+
+    assert listed == {
+        first.id: [second.id, third.id],
+        third.id: [],
+        "msg_forgotten": [first.id, second.id, third.id],
+    }
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "error"),
     [
