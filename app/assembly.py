@@ -1,10 +1,12 @@
 """Builds what the processes work with from their settings; nothing is built anywhere else."""
 
+import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import uuid4
 
 from app.actions.tools import Tools
@@ -23,6 +25,8 @@ from app.settings import AppSettings, Settings
 from app.storage import database
 from app.storage.hints import Hints
 from app.telemetry import Telemetry
+
+Result = TypeVar("Result")
 
 POSTGRES_PORT = 5432
 # A delivery is somebody else's to send when it has taken so many times as long as it may.
@@ -68,6 +72,16 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
             dead_after=timedelta(hours=settings.dead_after_hours),
             verdict_overdue_after=timedelta(hours=settings.verdict_overdue_hours),
         )
+
+
+def run_with_tools(settings: Settings, act: Callable[[Tools], Awaitable[Result]]) -> Result:
+    """Do one thing with tools, as a command does. Raises SettingsError."""
+
+    async def act_with_tools() -> Result:
+        async with open_tools(settings) as tools:
+            return await act(tools)
+
+    return asyncio.run(act_with_tools())
 
 
 def dots_client(name: str, app: AppSettings, settings: Settings) -> DotsClient:

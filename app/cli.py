@@ -13,7 +13,18 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from app import api, assembly, doctor, event_commands, logs, settings, subscription_commands, webhook_commands, worker
+from app import (
+    api,
+    assembly,
+    doctor,
+    event_commands,
+    flow_commands,
+    logs,
+    settings,
+    subscription_commands,
+    webhook_commands,
+    worker,
+)
 from app.actions import manage_keys
 from app.errors import GatewayError, InvalidFieldsError
 from app.local import demo, dev
@@ -28,6 +39,7 @@ cli = typer.Typer(
 )
 keys = typer.Typer(help="API keys: create, list, revoke.", no_args_is_help=True)
 cli.add_typer(keys, name="keys")
+cli.add_typer(flow_commands.flows, name="flows")
 cli.add_typer(webhook_commands.webhooks, name="webhooks")
 cli.add_typer(event_commands.events, name="events")
 cli.add_typer(subscription_commands.subscriptions, name="subscriptions")

@@ -102,7 +102,7 @@ async def _worker(tools: Tools) -> str:
         raise FindingError(f"{signs.overdue_verdicts} background check(s) are pending for too long; ask Dots.")
     if signs.dead:
         named = ", ".join(given_up)
-        raise FindingError(f"{signs.dead} given up: {named}; `webhooks replay`, or POST /v1/flows/<id>/refresh.")
+        raise FindingError(f"{signs.dead} given up: {named}; `webhooks replay --state dead`, `flows refresh --dead`.")
     return f"{signs.due} due, {signs.failing} failing, {signs.unsequenced} unsequenced, feed at {signs.feed_position}."
 
 

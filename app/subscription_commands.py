@@ -1,6 +1,5 @@
 """`dots-gateway subscriptions`: who is sent which events, for operators at a terminal."""
 
-import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
@@ -184,11 +183,7 @@ def delete(subscription_id: Id) -> None:
 
 
 def _run(act: Callable[[Tools], Awaitable[Result]]) -> Result:
-    async def run() -> Result:
-        async with assembly.open_tools(settings.read(os.environ)) as tools:
-            return await act(tools)
-
-    return asyncio.run(run())
+    return assembly.run_with_tools(settings.read(os.environ), act)
 
 
 async def _redeliver(tools: Tools, subscription_id: UUID, order: RedeliveryOrder, *, is_dry_run: bool) -> Totals:

@@ -2,11 +2,15 @@
 
 from datetime import timedelta
 
+from app.actions.ask_again import ask_again
+from app.actions.create_flow import create_flow
 from app.actions.refresh_due import refresh_due
 from app.actions.replay_webhooks import Replay, list_webhooks, replay, replay_one
 from app.actions.tools import Tools
+from app.flows.flow_request import FlowRequest
 from app.flows.subjects import Subject
 from app.storage import database, webhook_rows
+from app.storage.flow_rows import FlowFilter
 from app.storage.webhook_rows import Webhook
 from app.storage.webhook_search import WebhookFilter
 from tests.actions import stored
@@ -96,6 +100,26 @@ async def test_the_dead_are_counted_first_and_replayed_then(tools: Tools, dots: 
     assert wet == Replay(webhooks=1, subjects=1, is_dry_run=False)
     listed = await list_webhooks(tools.engine, WebhookFilter(), before=None, limit=10)
     assert [(webhook.message_id, webhook.state) for webhook in listed] == [("msg_2", "handled"), ("msg_1", "handled")]
+
+
+async def test_flows_without_a_webhook_are_taken_up_again_too(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+    """A flow of our own that Dots stops knowing, and never sent a word about: counted first, asked about then."""
+    request = FlowRequest(app="default", steps=["compliance"])
+    made = await create_flow(tools, request, caller="shop", idempotency_key=None)
+    gone = dots.flows.pop(made.flow.id or "")
+    await go_on(tools, clock, hours=72)
+    dead = FlowFilter(is_dead=True)
+
+    counts = [await ask_again(tools, dead, is_dry_run=True), await ask_again(tools, dead, is_dry_run=True)]
+    still_dead = await stored.row(tools.engine, STATE)
+    asked = await ask_again(tools, dead, is_dry_run=False)
+    dots.flows[gone["id"]] = gone
+    await refresh_due(tools, limit=10)
+
+    assert counts == [1, 1]
+    assert still_dead == {"is_due": False, "is_dead": True, "last_error": "dots_not_found"}
+    assert asked == 1
+    assert await stored.row(tools.engine, STATE) == {"is_due": True, "is_dead": False, "last_error": None}
 
 
 async def test_one_webhook_is_replayed_by_its_id(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:

@@ -4,7 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.flows import progress
 from app.flows.snapshots import FlowSnapshot
+from app.storage import creation_rows, database, flow_rows
 from app.storage.creation_rows import Intent
 from tests.dots.fake_dots import NOW
 
@@ -48,3 +52,19 @@ def snapshot(flow_id: str = "flow-1", **fields: Any) -> FlowSnapshot:
 def later(minutes: int) -> datetime:
     """So many minutes after the beginning."""
     return NOW.replace(minute=minutes)
+
+
+async def begin(engine: AsyncEngine, number: int, *, minutes: int, **fields: object) -> None:
+    """A creation of so many minutes after the beginning, still without an answer."""
+    async with database.transaction(engine) as connection:
+        await creation_rows.begin(connection, intent(number, created_at=later(minutes), **fields))
+
+
+async def answer(engine: AsyncEngine, number: int, **fields: object) -> None:
+    """Dots' answer to the creation."""
+    said = snapshot(f"flow-{number}", **fields)
+    async with database.transaction(engine) as connection:
+        known = await flow_rows.lock_ref(connection, "default", intent(number).ref)
+        assert known
+        grown = progress.merge(known.progress, said).progress
+        await flow_rows.save(connection, known, said, grown, now=NOW, discovered_by="create", events_added=1)

@@ -6,11 +6,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.flows import progress
 from app.storage import creation_rows, database, flow_rows
 from app.storage.flow_rows import FlowFilter, FlowRecord
 from tests.dots.fake_dots import NOW
-from tests.storage.intents import intent, later, snapshot
+from tests.storage import syncing
+from tests.storage.intents import answer, begin, intent, later, snapshot
 
 
 async def page(
@@ -31,22 +31,6 @@ def numbers(flows: list[FlowRecord]) -> list[int]:
     return [known[flow.ref] for flow in flows]
 
 
-async def begin(engine: AsyncEngine, number: int, *, minutes: int, **fields: object) -> None:
-    """A creation of so many minutes after the beginning, still without an answer."""
-    async with database.transaction(engine) as connection:
-        await creation_rows.begin(connection, intent(number, created_at=later(minutes), **fields))
-
-
-async def answer(engine: AsyncEngine, number: int, **fields: object) -> None:
-    """Dots' answer to the creation."""
-    said = snapshot(f"flow-{number}", **fields)
-    async with database.transaction(engine) as connection:
-        known = await flow_rows.lock_ref(connection, "default", intent(number).ref)
-        assert known
-        grown = progress.merge(known.progress, said).progress
-        await flow_rows.save(connection, known, said, grown, now=NOW, discovered_by="create", events_added=1)
-
-
 @pytest.fixture
 async def listed(engine: AsyncEngine) -> AsyncEngine:
     """A database with one flow of each sort."""
@@ -63,11 +47,19 @@ async def listed(engine: AsyncEngine) -> AsyncEngine:
         await creation_rows.fail(connection, intent(6).ref, answer=None)
     await begin(engine, 7, minutes=7, reference="payee-3")
     await answer(engine, 7, completed_steps=("compliance",))
+    # Dots has not known one of them for so long that it is given up.
+    await syncing.mark_due(engine, syncing.subject(2), syncing.subject(7))
+    claims = await syncing.claim_due(engine)
+    await syncing.bury(engine, next(claim for claim in claims if claim.subject == syncing.subject(2)))
     return engine
 
 
 FILTERS: list[tuple[FlowFilter, list[int]]] = [
     (FlowFilter(), [7, 6, 5, 4, 3, 2, 1]),
+    (FlowFilter(id="flow-3"), [3]),
+    (FlowFilter(id="flow-3", status="open"), []),
+    (FlowFilter(is_dead=True), [2]),
+    (FlowFilter(is_dead=False, status="open"), [7, 1]),
     (FlowFilter(app="eu"), [5]),
     (FlowFilter(app="us"), []),
     (FlowFilter(reference="payee-1"), [5, 3, 1]),
@@ -96,6 +88,16 @@ async def test_filters_narrow(listed: AsyncEngine) -> None:
     found = [(wanted, numbers(await page(listed, wanted))) for wanted, _ in FILTERS]
 
     assert found == FILTERS
+
+
+async def test_dots_is_asked_only_about_flows_it_has(listed: AsyncEngine) -> None:
+    """Creations without an answer have no id to ask by; the others come in the order of theirs."""
+    async with database.transaction(listed) as connection:
+        found = await flow_rows.subjects(connection, FlowFilter(), limit=3)
+        open_ones = await flow_rows.subjects(connection, FlowFilter(status="open"), limit=100)
+
+    assert found == [syncing.subject(1), syncing.subject(2), syncing.subject(3)]
+    assert open_ones == [syncing.subject(1), syncing.subject(2), syncing.subject(7)]
 
 
 async def test_pages_hold_every_flow_once(engine: AsyncEngine) -> None:
