@@ -9,6 +9,9 @@ from simulator.control import answers
 from simulator.simulation import Simulation
 from simulator.world import flow_creation, flow_request, payee
 
+# What a claim is called where steps are named.
+ONBOARDING = "onboarding"
+
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -29,6 +32,12 @@ class NamedCompletion(Completion):
     step: str
 
 
+class Act(NamedCompletion):
+    """What the payee of a flow does; the step `onboarding` claims a flow that nobody has."""
+
+    flow_id: str
+
+
 class Claim(_Request):
     """Who claims the flow; without an id a new user."""
 
@@ -38,21 +47,6 @@ class Claim(_Request):
 def flow_router(simulation: Simulation) -> APIRouter:
     """The routes about flows."""
     router = APIRouter(prefix="/flows", tags=["flows"])
-
-    def complete(flow_id: str, step: str, how: Completion) -> None:
-        happenings = payee.complete(
-            simulation.world,
-            simulation.world.flow(flow_id),
-            step,
-            outcome=how.verdict if step == "background-check" else how.outcome,
-            unknowns=simulation.unknowns,
-            now=simulation.clock(),
-        )
-        simulation.announce(happenings)
-
-    def claim(flow_id: str, user_id: str | None) -> None:
-        flow = simulation.world.flow(flow_id)
-        simulation.announce(payee.claim(simulation.world, flow, user_id=user_id, now=simulation.clock()))
 
     @router.post("", status_code=201)
     async def create_flow(body: dict[str, Any]) -> dict[str, Any]:
@@ -70,6 +64,18 @@ def flow_router(simulation: Simulation) -> APIRouter:
         )
         return answers.flow_answer(simulation, flow.id)
 
+    @router.post("/complete")
+    async def complete_many(acts: list[Act]) -> dict[str, Any]:
+        """Let many payees act, one after the other, up to the first who cannot; each flow's user after it."""
+        user_ids: list[str | None] = []
+        for act in acts:
+            if act.step == ONBOARDING:
+                _claim(simulation, act.flow_id, None)
+            else:
+                _complete(simulation, act.flow_id, act.step, act)
+            user_ids.append(simulation.world.flow(act.flow_id).user_id)
+        return {"user_ids": user_ids}
+
     @router.post("/{flow_id}/complete-next")
     async def complete_next(flow_id: str, how: Annotated[Completion | None, Body()] = None) -> dict[str, Any]:
         """Do the payee's next thing: claim the flow when nobody has, else finish its next step.
@@ -79,23 +85,40 @@ def flow_router(simulation: Simulation) -> APIRouter:
         flow = simulation.world.flow(flow_id)
         done: str | None = None
         if flow.user_id is None:
-            claim(flow_id, None)
-            done = "onboarding"
+            _claim(simulation, flow_id, None)
+            done = ONBOARDING
         elif flow.next_step is not None:
             done = flow.next_step.name
-            complete(flow_id, done, how or Completion())
+            _complete(simulation, flow_id, done, how or Completion())
         return {"flow": answers.flow_answer(simulation, flow_id), "step": done}
 
     @router.post("/{flow_id}/complete")
     async def complete_step(flow_id: str, how: NamedCompletion) -> dict[str, Any]:
         """Finish the step named, in whatever order; 409 when the flow has no user yet or the step is done."""
-        complete(flow_id, how.step, how)
+        _complete(simulation, flow_id, how.step, how)
         return {"flow": answers.flow_answer(simulation, flow_id), "step": how.step}
 
     @router.post("/{flow_id}/claim")
     async def claim_flow(flow_id: str, who: Annotated[Claim | None, Body()] = None) -> dict[str, Any]:
         """Authenticate and onboard: sets the flow's user while `completed_steps` stays empty; 409 when it has one."""
-        claim(flow_id, who.user_id if who else None)
-        return {"flow": answers.flow_answer(simulation, flow_id), "step": "onboarding"}
+        _claim(simulation, flow_id, who.user_id if who else None)
+        return {"flow": answers.flow_answer(simulation, flow_id), "step": ONBOARDING}
 
     return router
+
+
+def _complete(simulation: Simulation, flow_id: str, step: str, how: Completion) -> None:
+    happenings = payee.complete(
+        simulation.world,
+        simulation.world.flow(flow_id),
+        step,
+        outcome=how.verdict if step == "background-check" else how.outcome,
+        unknowns=simulation.unknowns,
+        now=simulation.clock(),
+    )
+    simulation.announce(happenings)
+
+
+def _claim(simulation: Simulation, flow_id: str, user_id: str | None) -> None:
+    flow = simulation.world.flow(flow_id)
+    simulation.announce(payee.claim(simulation.world, flow, user_id=user_id, now=simulation.clock()))

@@ -40,6 +40,24 @@ async def test_a_background_check_ends_as_it_is_told(stage: Stage, word: str, st
     assert (compliance["background_check"]["status"], compliance["has_criminal_activity"]) == (status, flag)
 
 
+async def test_many_payees_act_in_one_call(stage: Stage) -> None:
+    """In the order given; a payee who cannot ends it, and what those before have done stays done."""
+    first, second = await stage.create("compliance"), await stage.create("payout")
+    acts = [(first["id"], "onboarding"), (second["id"], "onboarding"), (first["id"], "compliance")]
+    beyond = [(second["id"], "payout"), (first["id"], "compliance")]
+
+    done = await stage.control("flows/complete", [{"flow_id": flow_id, "step": step} for flow_id, step in acts])
+    refused = await stage.client.post(
+        "/_control/flows/complete", json=[{"flow_id": flow_id, "step": step} for flow_id, step in beyond]
+    )
+
+    flows = (await stage.get("/_control/state"))["flows"]
+    users = {flow["id"]: flow["user_id"] for flow in flows}
+    assert done == {"user_ids": [users[first["id"]], users[second["id"]], users[first["id"]]]}
+    assert refused.status_code == 409
+    assert [flow["completed_steps"] for flow in flows] == [["compliance"], ["payout"]]
+
+
 async def test_a_refused_outcome_changes_nothing(stage: Stage) -> None:
     """Not even the status of the user, and nothing is sent."""
     user = await stage.create_user(status="unverified")
