@@ -4,73 +4,40 @@ Exit status: 0 all invariants hold, 1 some do not, 2 wrong use or a campaign tha
 """
 
 import argparse
-import asyncio
 import secrets
 import sys
 import tempfile
-import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from app import logs
-from tests.faults.campaigns import registry
-from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns import runs
+from tests.faults.campaigns.order import Order
+from tests.faults.campaigns.runs import Run, UnknownCampaignError
 
-# Longer than any campaign takes on a machine that is busy with others; what is left then hangs.
-LIMIT_SECONDS = 240.0
 _SHOWN = 8
 
 console = Console(soft_wrap=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One campaign run; `outcome` None: it could not be run to its end."""
-
-    campaign: Campaign
-    outcome: Outcome | None
-    seconds: float
-
-    @property
-    def is_well(self) -> bool:
-        """Whether it was run and all held."""
-        return self.outcome is not None and not self.outcome.violations
-
-
-def run(campaign: Campaign, order: Order) -> Run:
-    """Run one campaign in bounded time, and say what it found."""
-    console.print(f"[bold]{campaign.name}[/bold]: {campaign.summary}")
-    began = time.monotonic()
-    outcome = None
-    try:
-        outcome = asyncio.run(_bounded(campaign, order))
-    except Exception:  # noqa: BLE001  # Whatever a campaign dies of, the others are run, and this one is reported.
-        console.print(traceback.format_exc(), markup=False, highlight=False)
-    ran = Run(campaign=campaign, outcome=outcome, seconds=time.monotonic() - began)
-    for violation in outcome.violations[:_SHOWN] if outcome else []:
-        console.print(f"  {violation}", markup=False, highlight=False)
+def tell(ran: Run) -> None:
+    """Say how a campaign has ended."""
+    console.print(f"[bold]{ran.name}[/bold]: {ran.summary}")
+    for line in ran.outcome.violations[:_SHOWN] if ran.outcome else [ran.broke]:
+        console.print(f"  {line}", markup=False, highlight=False)
     console.print(f"  {'held' if ran.is_well else 'BROKEN'} in {ran.seconds:.0f} s")
-    return ran
 
 
-async def _bounded(campaign: Campaign, order: Order) -> Outcome:
-    async with asyncio.timeout(LIMIT_SECONDS * order.times):
-        return await campaign.run(order)
-
-
-def table(runs: list[Run], seed: int) -> Table:
+def table(ended: list[Run], seed: int) -> Table:
     """What was run and what came of it."""
     drawn = Table("campaign", "events", "faults", "invariants", "seconds", "verdict", title=f"Seed {seed}")
-    for ran in runs:
+    for ran in ended:
         outcome = ran.outcome
         drawn.add_row(
-            ran.campaign.name,
+            ran.name,
             str(outcome.events) if outcome else "",
             str(outcome.faults) if outcome else "",
             " ".join(outcome.invariants) if outcome else "",
@@ -94,30 +61,26 @@ def _directory(kept: Path | None) -> Iterator[Path]:
 
 def main() -> None:
     """Run what was asked for."""
-    names = [campaign.name for campaign in registry.CAMPAIGNS]
     parser = argparse.ArgumentParser(description="Break everything, and check that nothing is lost or doubled.")
     parser.add_argument("--seed", type=int, default=None, help="repeat a run's choices; made up and printed if absent")
-    parser.add_argument("--only", action="append", choices=names, help="one campaign; may be given several times")
+    parser.add_argument("--only", action="append", default=[], help="one campaign; may be given several times")
     parser.add_argument("--times", type=int, default=1, help="multiply the figures, for a soak")
     parser.add_argument("--small", action="store_true", help="the small figures that find planted bugs")
+    parser.add_argument("--jobs", type=int, default=2, help="how many at the same time")
     parser.add_argument("--keep", type=Path, help="keep logs and data in this directory")
     arguments = parser.parse_args()
     seed = secrets.randbelow(10**6) if arguments.seed is None else arguments.seed
-    wanted = [each for each in registry.CAMPAIGNS if arguments.only is None or each.name in arguments.only]
-    # Campaigns within this process would have the product's log lines between their own.
-    logs.configure(log_format="json", log_level="critical")
     console.print(f"Seed {seed}")
     with _directory(arguments.keep) as directory:
-        runs = []
-        for campaign in wanted:
-            room = directory / campaign.name
-            room.mkdir(exist_ok=True)
-            order = Order(seed=seed, directory=room, times=arguments.times, is_small=arguments.small)
-            runs.append(run(campaign, order))
-    console.print(table(runs, seed))
-    if any(ran.outcome is None for ran in runs):
+        order = Order(seed=seed, directory=directory, times=arguments.times, is_small=arguments.small)
+        try:
+            ended = runs.run(arguments.only, order, jobs=arguments.jobs, tell=tell)
+        except UnknownCampaignError as error:
+            parser.error(str(error))
+    console.print(table(ended, seed))
+    if any(ran.outcome is None for ran in ended):
         sys.exit(2)
-    sys.exit(0 if all(ran.is_well for ran in runs) else 1)
+    sys.exit(0 if all(ran.is_well for ran in ended) else 1)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from tests.faults.campaigns import nats_server, proxy, scene, storm
 from tests.faults.campaigns.nats_server import NatsServer
 from tests.faults.campaigns.order import Campaign, Order, Outcome
 from tests.faults.campaigns.proxy import Interceptor, Proxy
-from tests.faults.campaigns.scene import FREQUENT, Scene
+from tests.faults.campaigns.scene import Scene
 from tests.faults.campaigns.storm import Fault, Storm
 from tests.faults.campaigns.storm_campaigns import IMPATIENT
 from tests.faults.campaigns.svix import Fate, Svix
@@ -42,7 +42,7 @@ class _Cut:
 
 async def run_broker(order: Order) -> Outcome:
     """Outages, lost acknowledgements and dead publishers; every event is in the broker's streams, in order."""
-    settings = FREQUENT | IMPATIENT
+    settings = scene.frequent(order) | IMPATIENT
     async with (
         nats_server.running(order.directory) as broker,
         proxy.listening(AcknowledgementCutter(broker.port)) as door,

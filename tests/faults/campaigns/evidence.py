@@ -106,8 +106,7 @@ class Truth:
 class Evidence:
     """Everything at one quiet moment. `feed` and `feed_again` are two readings from zero, in pages of other sizes.
 
-    `own_messages` are the ids of webhooks the simulator sent by itself. `published` is what the broker keeps, in the
-    order in which it came there.
+    `published` is what the broker keeps, in the order in which it came there.
     """
 
     story: Story
@@ -119,7 +118,6 @@ class Evidence:
     truth: Truth
     feed: list[Mapping[str, Any]]
     feed_again: list[Mapping[str, Any]]
-    own_messages: frozenset[str] = field(default_factory=frozenset)
     subscriptions: list[StoredSubscription] = field(default_factory=list)
     deliveries: list[StoredDelivery] = field(default_factory=list)
     cursors: list[StoredCursor] = field(default_factory=list)

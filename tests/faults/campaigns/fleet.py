@@ -3,23 +3,22 @@
 import asyncio
 import base64
 import json
-import os
 import secrets
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
 
 from app.actions import manage_keys
 from app.local import ports
-from app.local.child import Child, Command
 from app.storage import database
 from tests.faults.campaigns import places
+from tests.faults.campaigns.forked import Forked
 from tests.faults.campaigns.history import Broke, History
 from tests.faults.campaigns.places import Places
 from tests.stack import dots
@@ -27,47 +26,44 @@ from tests.stack.dots import Dots
 
 ENTRY = "tests.faults.campaigns.entry"
 READY_SECONDS = 30.0
-END_WITHIN = timedelta(seconds=10)
+END_WITHIN_SECONDS = 10.0
 _READY_WORDS = {"api": '"listening"', "worker": '"worker started"', "simulator": "listening on "}
 
 
 @dataclass(kw_only=True)
 class Member:
-    """One process: how it is started, and the child that runs now."""
+    """One process of `entry`: how it is started, and the one that runs now."""
 
     name: str
     arguments: tuple[str, ...]
     environment: dict[str, str]
-    child: Child | None = None
+    forked: Forked | None = None
     is_ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
-    def pid(self) -> int:
-        """Its process id."""
-        if self.child is None:
-            raise RuntimeError(f"{self.name} does not run")
-        return self.child.process.pid
+    def process(self) -> Forked:
+        """The process, running or ended."""
+        if self.forked is None:
+            raise RuntimeError(f"{self.name} was never started")
+        return self.forked
 
     async def kill(self) -> None:
         """End it as a power cut would."""
-        if self.child is not None:
-            self.child.kill()
-            await self.child.process.wait()
+        self.process.signal(signal.SIGKILL)
+        await self.process.wait()
 
     def stop(self) -> None:
         """Halt it where it is, as a machine that is suspended."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self.process.signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
         """Let it run on."""
-        os.kill(self.pid, signal.SIGCONT)
+        self.process.signal(signal.SIGCONT)
 
     async def exit_status(self, *, within: float) -> int:
         """How it ended, once it has."""
-        if self.child is None:
-            raise RuntimeError(f"{self.name} does not run")
         async with asyncio.timeout(within):
-            return await self.child.process.wait()
+            return await self.process.wait()
 
 
 class Fleet:
@@ -115,19 +111,16 @@ class Fleet:
         """Start a process, or start it again, and return when it is ready."""
         member.is_ready.clear()
         self.members[member.name] = member
-        command = Command(
-            name=member.name,
-            arguments=(sys.executable, "-m", ENTRY, *member.arguments),
-            environment=member.environment,
-        )
-        member.child = await Child.start(command, self._hear)
+        hear = partial(self._hear, member)
+        member.forked = await Forked.start(ENTRY, member.arguments, member.environment, hear)
         ready = asyncio.create_task(member.is_ready.wait())
-        ended = asyncio.create_task(member.child.ended())
+        ended = asyncio.create_task(member.forked.wait())
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await asyncio.wait([ready, ended], return_when=asyncio.FIRST_COMPLETED)
             if not ready.done():
-                raise ended.result()
+                last = member.forked.last_words()
+                raise RuntimeError(f"{member.name} ended with status {ended.result()}; it said last:\n{last}")
         finally:
             for task in (ready, ended):
                 task.cancel()
@@ -143,8 +136,7 @@ class Fleet:
     async def replace(self, name: str, **settings: str) -> None:
         """End a process well and start it with other settings, as a deployment does."""
         member = self.members[name]
-        if member.child is not None:
-            await member.child.end(within=END_WITHIN)
+        await member.process.end(within=END_WITHIN_SECONDS)
         member.environment |= settings
         await self.start(member)
 
@@ -184,12 +176,11 @@ class Fleet:
     async def end(self) -> None:
         """End every process that still runs, the last first."""
         for member in reversed(self.members.values()):
-            if member.child is not None and member.child.process.returncode is None:
+            if member.forked is not None:
                 member.go_on()
-                await member.child.end(within=END_WITHIN)
+                await member.forked.end(within=END_WITHIN_SECONDS)
 
-    def _hear(self, name: str, line: str) -> None:
-        member = self.members[name]
+    def _hear(self, member: Member, line: str) -> None:
         if not member.is_ready.is_set() and any(words in line for words in _READY_WORDS.values()):
             member.is_ready.set()
         for words, heard in self._awaited:
@@ -197,8 +188,8 @@ class Fleet:
                 heard.set()
         self._awaited = [(words, heard) for words, heard in self._awaited if not heard.is_set()]
         if is_unexpected(line):
-            self.history.note(Broke(line=f"{name}: {line}"))
-        with (self._directory / f"{name}.log").open("a") as file:
+            self.history.note(Broke(line=f"{member.name}: {line}"))
+        with (self._directory / f"{member.name}.log").open("a") as file:
             file.write(f"{line}\n")
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -23,13 +24,9 @@ from tests.faults.campaigns.virtual_dots import VirtualDots
 
 JUDGED = ("I1", "I2", "I3", "I4", "I6", "I7", "I8", "I9")
 PAYEES = 4
-# How time passes at the end: creations settle within minutes, verdicts are asked for every six hours, flows daily.
-SETTLING = (
-    *(timedelta(seconds=50),) * 6,
-    timedelta(minutes=6),
-    timedelta(minutes=40),
-    *(timedelta(hours=6),) * 5,
-)
+# How time passes at the end: creations settle within minutes, flows are looked at daily, verdicts every six hours.
+SEARCHES, BETWEEN_SEARCHES = 6, timedelta(seconds=50)
+SETTLING = (timedelta(minutes=6), timedelta(minutes=40), timedelta(hours=25), timedelta(hours=7))
 
 
 @dataclass(kw_only=True)
@@ -42,11 +39,15 @@ class Begun:
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What all runs share: the loop, and the database, which each run empties."""
+    """What all runs share: the loop, and the database, which each run empties.
+
+    The `watcher` is a connection of asyncpg's beside the code under test, for the look after every step.
+    """
 
     runner: asyncio.Runner
     engine: AsyncEngine
     database_url: str
+    watcher: Any
 
 
 @dataclass(kw_only=True)
@@ -90,30 +91,35 @@ async def discover(tools: Tools) -> None:
     await settle_creations.settle_creations(tools)
 
 
-async def completed(engine: AsyncEngine) -> dict[str, set[str]]:
+async def completed(watcher: Any) -> dict[str, set[str]]:
     """The steps that are stored as done, by flow."""
-    found: dict[str, set[str]] = {}
-    async with database.transaction(engine) as connection:
-        for flow_id, name in await connection.execute(_COMPLETED):
-            found.setdefault(flow_id, set()).update({name} - {None})
-    return found
+    return {flow_id: set(names) - {None} for flow_id, names in await watcher.fetch(_COMPLETED)}
 
 
 async def settle_and_judge(world: World, ground: Ground) -> list[str]:
     """Whoever had begun something is gone; workers go on for two days, and everything is found out by itself."""
     world.dots.is_forgetful = False
+    for _ in range(SEARCHES):
+        if not await ground.watcher.fetchval(_CREATIONS):
+            break
+        await _work_after(world, BETWEEN_SEARCHES)
     for wait in SETTLING:
-        world.clock.advance(wait)
-        await discover(world.tools)
-        while (await refresh_due.refresh_due(world.tools, limit=20)).claimed:
-            pass
-        while await sequence_events.sequence_events(world.tools, limit=1000):
-            pass
+        await _work_after(world, wait)
+    while await sequence_events.sequence_events(world.tools, limit=1000):
+        pass
     truth = Truth(flows=world.dots.flows, users=world.dots.users)
     evidence = await in_process.collect(ground.database_url, ground.engine, world.story, truth, now=world.clock.now)
     for client in world.tools.clients.values():
         await client.aclose()
     return invariants.judge(evidence, JUDGED)
+
+
+async def _work_after(world: World, wait: timedelta) -> None:
+    """What workers do once so much time has passed, until there is nothing to do."""
+    world.clock.advance(wait)
+    await discover(world.tools)
+    while (await refresh_due.refresh_due(world.tools, limit=20)).claimed:
+        pass
 
 
 async def empty(engine: AsyncEngine) -> None:
@@ -129,11 +135,14 @@ def user(number: int) -> str:
     return str(UUID(int=1000 + number % PAYEES, version=4))
 
 
-_COMPLETED = text("""
-    SELECT f.id, CASE WHEN s.completed_at IS NOT NULL THEN s.name END
+_COMPLETED = """
+    SELECT f.id, array_agg(CASE WHEN s.completed_at IS NOT NULL THEN s.name END)
     FROM flows f JOIN flow_steps s ON s.flow_ref = f.ref
     WHERE f.id IS NOT NULL
-""")
+    GROUP BY f.id
+"""
+
+_CREATIONS = "SELECT count(*) FROM flows WHERE status = 'creating'"
 
 _TABLES = text("""
     SELECT table_name FROM information_schema.tables

@@ -1,7 +1,9 @@
 """Payees who walk through flows at the simulator, one random step after the other, and what Dots says of it."""
 
 import asyncio
+import itertools
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -14,7 +16,7 @@ from tests.stack.waiting import eventually
 
 CREATING_AT_ONCE = 8
 KNOWN_STEPS = ("compliance", "id-verification", "background-check", "manage-payments", "manage-payouts", "payout")
-CLAIM, VERDICT = "(claim)", "(verdict)"
+CLAIM, VERDICT = "onboarding", "(verdict)"
 
 
 @dataclass(kw_only=True)
@@ -37,7 +39,7 @@ class Payees:
     busy_at_once: int | None = None
     created: int = 0
     walks: list[Walk] = field(default_factory=list)
-    _seen_messages: set[str] = field(default_factory=set)
+    _last_message: str | None = None
     _users: list[str] = field(default_factory=list)
 
     async def create(self, count: int) -> None:
@@ -60,18 +62,27 @@ class Payees:
 
     async def act(self, times: int = 1) -> None:
         """Let so many random payees do their next thing."""
+        chosen: list[tuple[Walk, str]] = []
         for _ in range(times):
             busy = [walk for walk in self.walks if walk.actions]
             if not busy:
-                return
-            await self._do(self.dice.choice(busy[: self.busy_at_once]))
+                break
+            walk = self.dice.choice(busy[: self.busy_at_once])
+            chosen.append((walk, walk.actions.popleft()))
+        for is_verdict, acts in itertools.groupby(chosen, key=lambda act: act[1] == VERDICT):
+            if is_verdict:
+                for walk, _ in acts:
+                    await self.decide(walk.user_id or "", self.dice.choice(("cleared", "flagged")))
+            else:
+                await self._walk_on(list(acts))
 
     async def new_messages(self) -> list[tuple[str, str]]:
         """Ids and bodies of the webhooks that Dots has made since last asked."""
-        messages = (await self.fleet.dots.ask("webhooks"))["webhooks"]
-        fresh = [each for each in messages if each["message_id"] not in self._seen_messages]
-        self._seen_messages.update(each["message_id"] for each in fresh)
-        return [(each["message_id"], each["body"]) for each in fresh]
+        asked = f"webhooks?after={self._last_message}" if self._last_message else "webhooks"
+        fresh = [(each["message_id"], each["body"]) for each in (await self.fleet.dots.ask(asked))["webhooks"]]
+        if fresh:
+            self._last_message = fresh[-1][0]
+        return fresh
 
     async def _create(self, number: int) -> Walk:
         steps = list(KNOWN_STEPS) + [f"form-{each}" for each in range(self.further_steps)]
@@ -92,18 +103,14 @@ class Payees:
             self._users.append(await self.fleet.dots.add_user())
         return self.dice.choice(self._users)
 
-    async def _do(self, walk: Walk) -> None:
-        action, dots = walk.actions.popleft(), self.fleet.dots
-        if action == CLAIM:
-            walk.user_id = await dots.onboard(walk.flow_id)
-        elif action == VERDICT:
-            await self.decide(walk.user_id or "", self.dice.choice(("cleared", "flagged")))
-        elif action == "background-check":
-            await dots.do(walk.flow_id, action, verdict=walk.verdict)
-            if walk.verdict != "pending":
-                self.fleet.history.note(Decided(user_id=walk.user_id or "", verdict=walk.verdict))
-        else:
-            await dots.do(walk.flow_id, action)
+    async def _walk_on(self, acts: Sequence[tuple[Walk, str]]) -> None:
+        users = await self.fleet.dots.do_all(
+            (walk.flow_id, step, walk.verdict if step == "background-check" else None) for walk, step in acts
+        )
+        for (walk, step), user_id in zip(acts, users, strict=True):
+            walk.user_id = user_id
+            if step == "background-check" and walk.verdict != "pending":
+                self.fleet.history.note(Decided(user_id=user_id, verdict=walk.verdict))
 
     async def decide(self, user_id: str, verdict: str) -> None:
         """Let Dots settle a background check."""

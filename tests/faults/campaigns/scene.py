@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-import sys
+import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from tests.faults.campaigns import fleet as fleets
 from tests.faults.campaigns import invariants, proxy, server, subscribers
 from tests.faults.campaigns.fast_clock import FastClock
 from tests.faults.campaigns.fleet import Fleet
+from tests.faults.campaigns.forked import Forked
 from tests.faults.campaigns.nats_server import NatsServer
 from tests.faults.campaigns.order import Order, Outcome
 from tests.faults.campaigns.proxy import Proxy
@@ -21,9 +22,17 @@ from tests.faults.campaigns.subscribers import HEALTHY, SHAKY, Mishap, Subscribe
 CHECKER = "tests.faults.campaigns.checker"
 SLACK_SECONDS = 60.0
 
-# A look every three seconds at everything that is open: what webhooks do not tell is found within a campaign.
-FREQUENT_LOOKS = ",".join(str(age) for age in range(3, 1200, 3))
-FREQUENT = {"SWEEP_SECONDS": FREQUENT_LOOKS, "VERDICT_POLL_SECONDS": FREQUENT_LOOKS}
+
+def frequent(order: Order) -> dict[str, str]:
+    """Settings for a look every few seconds at all that is open: what no webhook tells is found within a campaign."""
+    looks = looks_of(order)
+    return {"SWEEP_SECONDS": looks, "VERDICT_POLL_SECONDS": looks}
+
+
+def looks_of(order: Order) -> str:
+    """Ages at which to look, as a setting; in a soak there is ten times as much to look at."""
+    every = 5 if order.times == 1 else 15
+    return ",".join(str(age) for age in range(every, 1200 * order.times, every))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,25 +49,22 @@ class Scene:
     async def judge(self, *, within: float) -> list[str]:
         """What the checker, a program of its own, finds wrong once all has caught up, or `within` seconds."""
         self.fleet.tell_checker(self.server.direct_url, self.broker.url if self.broker else None)
-        program = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", CHECKER, str(self.order.directory), "--within", str(within),
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        said: list[str] = []
+        checker = await Forked.start(CHECKER, [str(self.order.directory), "--within", str(within)], {}, said.append)
         try:
             async with asyncio.timeout(within + SLACK_SECONDS):
-                output, errors = await program.communicate()
+                await checker.wait()
         finally:
-            if program.returncode is None:
-                program.kill()
-                await program.wait()
-        if not output:
-            raise RuntimeError(f"the checker broke: {errors.decode()[-2000:]}")
-        violations: list[str] = json.loads(output)
+            checker.signal(signal.SIGKILL)
+        try:
+            violations: list[str] = json.loads(said[-1])
+        except (IndexError, ValueError):
+            raise RuntimeError(f"the checker broke: {checker.last_words()}") from None
         return violations
 
     async def outcome(self, *, events: int, faults: int) -> Outcome:
         """The campaign's end: judged by everything there is. What befell subscribers is added to the `faults`."""
-        violations = await self.judge(within=20.0 if self.order.is_small else 60.0)
+        violations = await self.judge(within=12.0 if self.order.is_small else 60.0)
         faults += sum(each.mishaps for each in self.subscribers)
         return Outcome(events=events, faults=faults, invariants=tuple(invariants.RULES), violations=violations)
 

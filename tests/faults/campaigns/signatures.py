@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from tests.faults.campaigns import scene, storm
 from tests.faults.campaigns.order import Campaign, Order, Outcome
 from tests.faults.campaigns.receivers import Receivers
-from tests.faults.campaigns.scene import FREQUENT, Scene
+from tests.faults.campaigns.scene import Scene
 from tests.faults.campaigns.storm import Fault, Storm
 from tests.faults.campaigns.svix import Fate, Message, Svix, key_of, system_now
 from tests.stack import dots
@@ -48,7 +48,7 @@ def _clock(offset_seconds: int) -> Callable[[], datetime]:
 async def run_rotation(order: Order) -> Outcome:
     """Under load: apis learn the new secret, Dots signs with both, then with the new one, apis forget the old one."""
     old, new = dots.WEBHOOK_SECRET, NEW_SECRET
-    async with scene.staged(order, FREQUENT) as stage:
+    async with scene.staged(order, scene.frequent(order)) as stage:
         faults: list[Fault] = [
             _replace(stage, "api-1", f"{new},{old}"),
             _replace(stage, "api-2", f"{new} {old}"),

@@ -11,6 +11,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any, ClassVar, TypeVar
 
+import asyncpg
 import hypothesis
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
@@ -193,7 +194,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def progress_is_true_and_never_shrinks(self) -> None:
         """I5: whatever is stored was so at Dots, and stays."""
-        for flow_id, completed in self._do(machine_world.completed(self.ground.engine)).items():
+        for flow_id, completed in self._do(machine_world.completed(self.ground.watcher)).items():
             assert self.world.best[flow_id] <= completed, f"I5: {flow_id} has lost a step"
             assert completed <= set(self.world.dots.flows[flow_id]["completed_steps"]), f"I5: {flow_id} is ahead"
             self.world.best[flow_id] = completed
@@ -257,7 +258,8 @@ def _run(database_url: str, seed: int, examples: int, phases: tuple[Phase, ...])
     )
     with asyncio.Runner() as runner:
         engine = database.create_engine(database_url, pool_size=25)
-        Machine.ground = Ground(runner=runner, engine=engine, database_url=database_url)
+        watcher = runner.run(asyncpg.connect(database_url))
+        Machine.ground = Ground(runner=runner, engine=engine, database_url=database_url, watcher=watcher)
         try:
             run_state_machine_as_test(hypothesis.seed(seed)(Machine), settings=settings)
         except Exception as error:  # noqa: BLE001  # Whatever an action raises here, nobody had reckoned with it.
@@ -266,6 +268,7 @@ def _run(database_url: str, seed: int, examples: int, phases: tuple[Phase, ...])
             is_judged = isinstance(error, AssertionError)
             return [*(said if is_judged else [f"I0: {type(error).__name__}: {said[0]}"]), story]
         finally:
+            runner.run(watcher.close())
             runner.run(engine.dispose())
     return []
 

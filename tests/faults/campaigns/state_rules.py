@@ -1,5 +1,6 @@
 """Invariants about state: nothing stuck, the same as at Dots, never shrinking, one flow an idempotency key."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from tests.faults.campaigns.evidence import Evidence, StoredFlow
 CLIENT_REF_KEY = "dots_gateway_ref"
 # Names that Dots echoes or leaves out as a knob says: once reported they stay known, and are then more than the truth.
 TAKEN_BACK = frozenset({"onboarding"})
+_ID = re.compile(r"[0-9a-f-]{36}")
 _RANKS = {"creating": 0, "failed": 1, "open": 1, "completed": 2}
 
 
@@ -130,8 +132,8 @@ def _expected_flows(evidence: Evidence) -> set[str]:
     """Flows that a caller was given, or that a webhook with a 2xx has named."""
     expected = {asked.flow_id for asked in evidence.story.asked if asked.flow_id}
     acknowledged = {sent.body for sent in evidence.story.sent if sent.status is not None and 200 <= sent.status < 300}
-    named = {flow_id for flow_id in evidence.truth.flows if any(flow_id in body for body in acknowledged)}
-    return expected | named
+    named = {each for body in acknowledged for each in _ID.findall(body)}
+    return expected | (named & evidence.truth.flows.keys())
 
 
 def _differences(flow: StoredFlow, truth: Mapping[str, Any]) -> Iterator[str]:

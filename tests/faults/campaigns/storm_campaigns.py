@@ -7,12 +7,12 @@ from tests.faults.campaigns import scene, storm
 from tests.faults.campaigns.commit_proxies import CommitCutter
 from tests.faults.campaigns.order import Campaign, Order, Outcome
 from tests.faults.campaigns.proxy import FAIR, Proxy, Weather
-from tests.faults.campaigns.scene import FREQUENT, Scene
+from tests.faults.campaigns.scene import Scene
 from tests.faults.campaigns.storm import Fault, Storm
 from tests.faults.campaigns.subscribers import HEALTHY, SPARING
 from tests.faults.campaigns.svix import Fate, Svix
 
-FLOWS, FEW_FLOWS = 200, 40
+FLOWS, SOME_FLOWS, FEW_FLOWS = 200, 80, 30
 JUST_ACKNOWLEDGED, LULL_SECONDS = 20, 3.0
 # Dots hangs: shorter than usual, so that a campaign sees it given up.
 IMPATIENT = {"DOTS_TIMEOUT_SECONDS": "3", "LEASE_SECONDS": "5"}
@@ -20,14 +20,14 @@ IMPATIENT = {"DOTS_TIMEOUT_SECONDS": "3", "LEASE_SECONDS": "5"}
 
 async def run_storm(order: Order) -> Outcome:
     """Webhooks doubled, shuffled, dropped, sent twice at once, forged beside; the service itself is left alone."""
-    async with scene.staged(order, FREQUENT, wishes=(HEALTHY, SPARING)) as stage:
+    async with scene.staged(order, scene.frequent(order), wishes=(HEALTHY, SPARING)) as stage:
         blown = await storm.blow(stage, _storm(order, FLOWS))
         return await stage.outcome(events=blown.sent, faults=blown.faults)
 
 
 async def run_calm_storm(order: Order) -> Outcome:
     """Nothing is dropped, no sweep helps, and Dots is slow: a wake-up that comes during a fetch must not be lost."""
-    polls = {"VERDICT_POLL_SECONDS": scene.FREQUENT_LOOKS}
+    polls = {"VERDICT_POLL_SECONDS": scene.looks_of(order)}
     async with scene.staged(order, polls, wishes=(HEALTHY,)) as stage:
         stage.dots_door.weather = Weather(delay_seconds=0.1)
         in_order = Fate(dropped=0.0, window=1)
@@ -39,7 +39,7 @@ async def run_calm_storm(order: Order) -> Outcome:
 
 async def run_killings(order: Order) -> Outcome:
     """The storm, while apis, workers and Postgres are ended by SIGKILL and started again."""
-    async with scene.staged(order, FREQUENT | IMPATIENT) as stage:
+    async with scene.staged(order, scene.frequent(order) | IMPATIENT) as stage:
         names = ["api-1", "postgres", "worker-1", "api-2", "api-1", "postgres", "worker-2", "api-2", "postgres"]
         names = ["postgres", "api-1"] * 4 if order.is_small else [*names, "worker-1", "api-1"] * order.times
         faults = [_killing(stage, name) for name in names]
@@ -49,7 +49,7 @@ async def run_killings(order: Order) -> Outcome:
 
 async def run_network(order: Order) -> Outcome:
     """The storm, while the network between the gateway, Postgres and Dots cuts, delays, slices and half-opens."""
-    async with scene.staged(order, FREQUENT | IMPATIENT) as stage:
+    async with scene.staged(order, scene.frequent(order) | IMPATIENT) as stage:
         postgres, dots = stage.server.door, stage.dots_door
         faults = [
             _cut(postgres),
@@ -65,15 +65,15 @@ async def run_network(order: Order) -> Outcome:
             _half_open(stage, postgres, "database_unavailable", "DatabaseUnavailableError"),
             _cut(dots),
         ]
-        blown = await storm.blow(stage, _storm(order, 120), faults * order.times)
+        blown = await storm.blow(stage, _storm(order, SOME_FLOWS), faults * order.times)
         return await stage.outcome(events=blown.sent, faults=blown.faults)
 
 
 async def run_silence(order: Order) -> Outcome:
     """Not one webhook comes through: sweeps alone find everything."""
-    async with scene.staged(order, FREQUENT) as stage:
+    async with scene.staged(order, scene.frequent(order)) as stage:
         all_dropped = Fate(dropped=1.0)
-        size = order.count(100, small=20)
+        size = order.count(100, small=12)
         blown = await storm.blow(stage, Storm(flows=size, fate=all_dropped, further_steps=2))
         return await stage.outcome(events=size, faults=blown.faults)
 
@@ -82,12 +82,12 @@ async def run_ambiguous_commits(order: Order) -> Outcome:
     """Connections to Postgres are cut right after a COMMIT is sent: half of them have happened, and nobody knows."""
     cutter = CommitCutter(0, order.random("cutter"), chance=0.2)
     cuts = order.count(100, small=40)
-    async with scene.staged(order, FREQUENT | IMPATIENT, door=cutter) as stage:
+    async with scene.staged(order, scene.frequent(order) | IMPATIENT, door=cutter) as stage:
 
         async def begin(_svix: Svix) -> None:
             cutter.cuts_left = cuts
 
-        blown = await storm.blow(stage, _storm(order, 120), [begin])
+        blown = await storm.blow(stage, _storm(order, SOME_FLOWS), [begin])
         done, cutter.cuts_left = cutter.cuts_done, 0
         if done < cuts:
             raise RuntimeError(f"only {done} commits were cut")
@@ -143,10 +143,10 @@ def _half_open(stage: Scene, door: Proxy, *signs: str) -> Fault:
 
 
 CAMPAIGNS = (
-    Campaign(name="storm", summary="webhooks doubled, shuffled, dropped, twice at once, forged", run=run_storm),
     Campaign(name="killings", summary="the storm with SIGKILL of apis, workers and Postgres", run=run_killings),
+    Campaign(name="storm", summary="webhooks doubled, shuffled, dropped, twice at once, forged", run=run_storm),
     Campaign(name="network", summary="the storm on a network that cuts, delays, slices, half-opens", run=run_network),
-    Campaign(name="silence", summary="every webhook dropped, sweeps alone repair", run=run_silence),
     Campaign(name="commits", summary="cut right after COMMIT was sent", run=run_ambiguous_commits),
     Campaign(name="calm", summary="nothing dropped, no sweeps, Dots slow: no wake-up lost", run=run_calm_storm),
+    Campaign(name="silence", summary="every webhook dropped, sweeps alone repair", run=run_silence),
 )

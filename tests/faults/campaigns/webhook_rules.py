@@ -31,7 +31,7 @@ def acknowledged_is_stored_once(evidence: Evidence) -> Iterator[str]:
 
 def only_genuine_is_stored(evidence: Evidence) -> Iterator[str]:
     """I2: nothing is stored, and nothing acknowledged, that did not have to verify; what had to was not refused."""
-    genuine = {sent.message_id for sent in evidence.story.sent if sent.is_genuine} | evidence.own_messages
+    genuine = {sent.message_id for sent in evidence.story.sent if sent.is_genuine}
     for message_id in evidence.webhooks.keys() - genuine:
         yield f"{message_id} is stored and did not verify"
     for sent in evidence.story.sent:
