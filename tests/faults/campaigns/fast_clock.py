@@ -1,5 +1,6 @@
 """A clock that runs faster than time, the same in every process that is told of it; sleeps and sockets stay real."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ class FastClock:
     def __call__(self) -> datetime:
         """The time it shows."""
         return datetime.fromtimestamp(self.base, UTC) + timedelta(seconds=(time.time() - self.base) * self.rate)
+
+    async def reach(self, moment: datetime) -> None:
+        """Return when it shows this time."""
+        await asyncio.sleep((moment - self()).total_seconds() / self.rate)
 
     def environment(self) -> dict[str, str]:
         """What tells a process of it."""

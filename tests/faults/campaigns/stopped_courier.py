@@ -4,9 +4,11 @@ Whoever took over has sent the event again, and is at the next one, when the hal
 """
 
 from contextlib import AsyncExitStack
+from datetime import timedelta
 
 from tests.faults.campaigns import proxy
 from tests.faults.campaigns.commit_proxies import Holder
+from tests.faults.campaigns.fast_clock import FastClock
 from tests.faults.campaigns.payees import post_flow
 from tests.faults.campaigns.scene import Scene
 from tests.faults.campaigns.subscribers import Mishap, Wish
@@ -15,8 +17,6 @@ from tests.stack.waiting import eventually
 
 # What a worker asks Postgres first, once a subscriber has answered: whether the lane is still its own.
 LANE_LOCK = b"SELECT 1 FROM delivery_lanes"
-# The lease on a lane is three times as long.
-HASTE = {"DELIVERY_TIMEOUT_SECONDS": "1"}
 WAIT_SECONDS = 25.0
 
 # It refuses the second event of every subject once, so that the lane is still there, waiting, when it is settled late.
@@ -25,7 +25,7 @@ HESITANT = Wish(
 )
 
 
-async def overtake(stage: Scene, other: str) -> None:
+async def overtake(stage: Scene, clock: FastClock, other: str, *, halted_for: timedelta) -> None:
     """Halt one worker, have the `other` one take over, and let the first go on too late."""
     fleet = stage.fleet
     holder = Holder(stage.server.door.target, LANE_LOCK)
@@ -39,6 +39,7 @@ async def overtake(stage: Scene, other: str) -> None:
         flow = await post_flow(fleet, stage.order.random("courier"), "key-courier", body)
         await holder.hold(within=WAIT_SECONDS)
         halted.stop()
+        halted_at = clock()
         await fleet.dots.do(flow["id"], "compliance")
         await fleet.start(fleet.members[other])
         # An operator's refresh; the webhook of the step is somebody else's to send.
@@ -46,6 +47,7 @@ async def overtake(stage: Scene, other: str) -> None:
             f"{fleet.api_urls[0]}/v1/flows/{flow['id']}/refresh", headers={"Authorization": f"Bearer {fleet.key}"}
         )
         await _until_refused(stage)
+        await clock.reach(halted_at + halted_for)
         halted.go_on()
         await holder.let_end(within=WAIT_SECONDS)
 

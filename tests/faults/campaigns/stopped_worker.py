@@ -1,10 +1,16 @@
-"""A worker is halted between Dots' answer and its write, longer than its lease, and goes on: nothing stale is kept."""
+"""A worker is halted for 90 s between Dots' answer and its write, and goes on: nothing stale is kept.
 
+The seconds are those of a clock that runs fast; the lease is the usual one of 60 s.
+"""
+
+import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 
 from tests.faults.campaigns import proxy, scene, stopped_courier
 from tests.faults.campaigns.commit_proxies import Holder
+from tests.faults.campaigns.fast_clock import FastClock
 from tests.faults.campaigns.fleet import Member
 from tests.faults.campaigns.order import Campaign, Order, Outcome
 from tests.faults.campaigns.payees import Payees, post_flow
@@ -15,7 +21,9 @@ from tests.stack.waiting import eventually
 
 # What a worker asks Postgres first, once Dots has told it of a user: its row, for update.
 USER_ROW = b"FROM users"
-LEASE = {"LEASE_SECONDS": "3", "DOTS_TIMEOUT_SECONDS": "2", "REFRESH_LANES": "2"}
+LEASE = {"LEASE_SECONDS": "60", "DOTS_TIMEOUT_SECONDS": "2", "REFRESH_LANES": "2"}
+HALTED_FOR = timedelta(seconds=90)
+RATE = 15.0
 WAIT_SECONDS = 25.0
 
 
@@ -24,6 +32,7 @@ class Duel:
     """One worker that is halted, behind its own way to Postgres, and one that takes over."""
 
     stage: Scene
+    clock: FastClock
     svix: Svix
     payees: Payees
     holder: Holder
@@ -35,23 +44,24 @@ async def run_stopped_worker(order: Order) -> Outcome:
     """While it is halted the verdict it was told is reversed, and another has said so; or its delivery made again."""
     rounds = order.count(1, small=1)
     wishes = (stopped_courier.HESITANT,)
+    clock = FastClock(rate=RATE, base=time.time())
     async with (
-        scene.staged(order, LEASE | stopped_courier.HASTE, apis=1, workers=0, wishes=wishes) as stage,
+        scene.staged(order, LEASE, apis=1, workers=0, clock=clock, wishes=wishes) as stage,
         AsyncExitStack() as resources,
     ):
         fleet = stage.fleet
         receivers = Receivers(fleet.api_urls, fleet.client)
         resources.push_async_callback(receivers.close)
-        svix = Svix(receivers=receivers, history=fleet.history, dice=order.random("svix"))
+        svix = Svix(receivers=receivers, history=fleet.history, dice=order.random("svix"), now=clock)
         payees = Payees(fleet=fleet, dice=order.random("payees"))
         other = await fleet.start_worker("worker-other")
-        await stopped_courier.overtake(stage, other.name)
+        await stopped_courier.overtake(stage, clock, other.name, halted_for=HALTED_FOR)
         for number in range(rounds):
             holder = Holder(stage.server.door.target, USER_ROW)
             await resources.enter_async_context(proxy.listening(holder))
             url = stage.server.url_through(holder)
             halted = await fleet.start_worker(f"worker-halted-{number}", DATABASE_URL=url)
-            duel = Duel(stage=stage, svix=svix, payees=payees, holder=holder, halted=halted, other=other)
+            duel = Duel(stage=stage, clock=clock, svix=svix, payees=payees, holder=holder, halted=halted, other=other)
             await _fight(duel, key=f"key-{number}")
             await halted.kill()
         return await stage.outcome(events=svix.sent, faults=rounds + 1)
@@ -73,10 +83,12 @@ async def _fight(duel: Duel, *, key: str) -> None:
     await _deliver(duel)
     await holder.hold(within=WAIT_SECONDS)
     duel.halted.stop()
+    halted_at = duel.clock()
     await stage.fleet.start(duel.other)
     await payees.decide(user_id, "flagged")
     await _deliver(duel)
     await _until_verdict(stage, user_id, "flagged")
+    await duel.clock.reach(halted_at + HALTED_FOR)
     duel.halted.go_on()
     await holder.let_end(within=WAIT_SECONDS)
 
@@ -97,4 +109,6 @@ async def _until_verdict(stage: Scene, user_id: str, verdict: str) -> None:
     await eventually(is_told, within=WAIT_SECONDS)
 
 
-CAMPAIGN = Campaign(name="fencing", summary="a worker halted beyond its lease, then let go", run=run_stopped_worker)
+CAMPAIGN = Campaign(
+    name="fencing", summary="a worker halted for 90 s, beyond its lease, then let go", run=run_stopped_worker
+)

@@ -97,8 +97,8 @@ class Scribes:
 
 
 async def run_writers(order: Order) -> Outcome:
-    """32 writers, 3 sequencers and 2 readers for some seconds."""
-    seconds = float(order.count(8, small=4))
+    """32 writers, 3 sequencers and 2 readers for twenty seconds."""
+    seconds = float(order.count(20, small=4))
     async with server.running(order.directory) as postgres:
         engines = [database.create_engine(postgres.direct_url, pool_size=WRITERS + 1) for _ in range(1 + SEQUENCERS)]
         kept = History(order.directory)
