@@ -17,6 +17,7 @@ from tests.faults.campaigns.payees import Payees
 from tests.faults.campaigns.receivers import Receivers
 from tests.faults.campaigns.scene import Scene
 from tests.faults.campaigns.svix import Fate, Message, Svix
+from tests.stack import database
 from tests.stack.waiting import eventually
 
 AT_ONCE = 4
@@ -25,6 +26,7 @@ HIT_WITHIN_SECONDS = 60.0
 MORE_WORK_AFTER_SECONDS = 0.3
 # What a worker that dies while listing leaves behind is taken over after ten minutes: twenty seconds here.
 RATE = 30.0
+CREATIONS = "SELECT count(*) FROM flows WHERE status = 'creating'"
 PATIENCE = {"DOTS_TIMEOUT_SECONDS": "1", "LEASE_SECONDS": "90"}
 
 WEBHOOK_POINTS = (
@@ -118,16 +120,15 @@ class Work:
         self._svix = svix
         self._walkers = walkers
         self._number = 0
-        self._are_left = False
         self._keys: dict[str, dict[str, Any]] = {}
 
-    async def walk(self, _url: str = "") -> None:
+    async def walk(self, _url: str = "", *, steps: int = 1) -> None:
         """Let payees walk on, and tell of it by the api that is well."""
         if self._walkers.actions_left == 0:
             await self._walkers.create(10)
-        await self._walkers.act()
-        for message_id, body in await self._walkers.new_messages():
-            await self._insist(Message(id=message_id, body=body))
+        await self._walkers.act(steps)
+        messages = await self._walkers.new_messages()
+        await asyncio.gather(*(self._insist(Message(id=message_id, body=body)) for message_id, body in messages))
 
     async def poison(self, _url: str = "") -> None:
         """Tell of a flow that Dots does not know."""
@@ -138,9 +139,11 @@ class Work:
         await self._insist(Message(id=f"msg_poison_{self._number}", body=body))
 
     async def leave_unanswered(self, _url: str = "") -> None:
-        """Have two creations begun whose POST never came to Dots, and which only a worker can take up again."""
-        if not self._are_left:
-            self._are_left = True
+        """Have two creations begun whose POST never came to Dots, and which only a worker can take up again.
+
+        Whenever there are none: some other worker may have been quicker than the one that is to die of them.
+        """
+        if await database.column(self._stage.server.direct_url, CREATIONS) == [0]:
             await self._stage.fleet.dots.turn(faults={"next_responses": [{"kind": "cut", "method": "POST"}] * 2})
             for _ in range(2):
                 await self.creation_at(self._stage.fleet.api_urls[0])
@@ -194,13 +197,13 @@ async def run_crashes(order: Order) -> Outcome:
         svix = Svix(receivers=receivers, history=fleet.history, dice=order.random("svix"), fate=Fate(), now=clock)
         walkers = Payees(fleet=fleet, dice=order.random("payees"))
         work = Work(stage, svix, walkers)
-        await walkers.create(60)
+        await walkers.create(order.count(60, small=12))
         try:
             tried, missed = await _die_everywhere(stage, work, order)
             await fleet.start_worker("worker-well")
             await work.come_back()
             while walkers.actions_left:
-                await work.walk()
+                await work.walk(steps=20)
         finally:
             await receivers.close()
         outcome = await stage.outcome(events=svix.sent, faults=tried)
