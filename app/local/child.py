@@ -3,9 +3,10 @@
 import asyncio
 import os
 import signal
+from asyncio import StreamReader
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -118,15 +119,18 @@ class Child:
             task.cancel()
 
     async def _read(self, show: Show) -> None:
-        output = self.process.stdout
-        if output is None:
-            return
-        while not output.at_eof():
-            try:
-                line = await output.readline()
-            except ValueError:
-                line = b"(a line longer than anybody would read)"
-            if line:
-                text = line.decode(errors="replace").rstrip()
-                self._last_lines.append(text)
-                show(self.name, text)
+        if self.process.stdout is not None:
+            async for line in lines_of(self.process.stdout):
+                self._last_lines.append(line)
+                show(self.name, line)
+
+
+async def lines_of(output: StreamReader) -> AsyncIterator[str]:
+    """What a process writes, line by line, until it closes its output."""
+    while not output.at_eof():
+        try:
+            line = await output.readline()
+        except ValueError:
+            line = b"(a line longer than anybody would read)"
+        if line:
+            yield line.decode(errors="replace").rstrip()

@@ -86,7 +86,7 @@ async def _settled(stage: Scene) -> None:
         query = "SELECT count(*) FROM flows WHERE status = 'creating'"
         return await database.column(stage.server.direct_url, query) == [0]
 
-    await eventually(is_settled, within=SETTLED_WITHIN_SECONDS)
+    await eventually(is_settled, within=SETTLED_WITHIN_SECONDS * stage.order.times)
 
 
 CAMPAIGN = Campaign(name="creates", summary="creations answered late, wrongly or not at all", run=run_creates)

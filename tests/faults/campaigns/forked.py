@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
-from app.local.child import LAST_LINES, LINE_LIMIT_BYTES
+from app.local.child import LAST_LINES, LINE_LIMIT_BYTES, lines_of
 
 # What is imported in the process that is forked from: the programs under test, the checker, the campaigns themselves.
 PRELOADED = (
@@ -96,15 +96,9 @@ class Forked:
         self._exit.set_result(self.process.exitcode or 0)
 
     async def _read(self, output: StreamReader, show: Callable[[str], None]) -> None:
-        while not output.at_eof():
-            try:
-                line = await output.readline()
-            except ValueError:
-                line = b"(a line longer than anybody would read)"
-            if line:
-                text = line.decode(errors="replace").rstrip()
-                self._last_lines.append(text)
-                show(text)
+        async for line in lines_of(output):
+            self._last_lines.append(line)
+            show(line)
 
 
 def context() -> ForkServerContext:

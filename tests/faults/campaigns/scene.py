@@ -64,7 +64,7 @@ class Scene:
 
     async def outcome(self, *, events: int, faults: int) -> Outcome:
         """The campaign's end: judged by everything there is. What befell subscribers is added to the `faults`."""
-        violations = await self.judge(within=12.0 if self.order.is_small else 60.0)
+        violations = await self.judge(within=float(self.order.count(60, small=12)))
         faults += sum(each.mishaps for each in self.subscribers)
         return Outcome(events=events, faults=faults, invariants=tuple(invariants.RULES), violations=violations)
 
