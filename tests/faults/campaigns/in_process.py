@@ -8,10 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.actions import read_feed
 from app.flows import cursor, events
+from app.flows.budget import Budget
 from app.outbound import cloudevents
 from tests.faults.campaigns import history, stored
 from tests.faults.campaigns.evidence import Evidence, Truth
 from tests.faults.campaigns.history import Page, Story
+
+# How fast Dots may be asked is not what is judged here, and in virtual time a thousand creations are begun at once.
+AMPLE = Budget(per_second=10_000, burst=100_000)
 
 
 async def collect(

@@ -5,6 +5,7 @@ In virtual time. What Dots does within two minutes is never asked for a second t
 
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import httpx
@@ -38,7 +39,7 @@ async def run_late_creations(order: Order) -> Outcome:
         postgres = await resources.enter_async_context(server.running(order.directory, durable=False))
         engine = database.create_engine(postgres.direct_url)
         resources.push_async_callback(engine.dispose)
-        tools = tools_over(engine, clock, {"default": dots})
+        tools = replace(tools_over(engine, clock, {"default": dots}), budget=in_process.AMPLE)
         for number in range(count):
             dots.next_fault = "late"
             request = FlowRequest(app="default", steps=["compliance"], reference=f"payee-{number}")

@@ -99,7 +99,8 @@ async def run_outage(order: Order) -> Outcome:
     async with AsyncExitStack() as resources:
         postgres = await resources.enter_async_context(server.running(order.directory, durable=False))
         world = await _build(resources, postgres.direct_url, order)
-        await asyncio.gather(*(world.create(number) for number in range(count)))
+        for number in range(count):
+            await world.create(number)
         await _poison(world)
         began = world.clock.now
         while (age := world.clock.now - began) < OUTAGE + REPAIRED_WITHIN:
@@ -125,7 +126,7 @@ async def _build(resources: AsyncExitStack, database_url: str, order: Order) -> 
     dots_client = await resources.enter_async_context(DotsClient(access, transport=transport, now=clock))
     engine = database.create_engine(database_url, pool_size=30)
     resources.push_async_callback(engine.dispose)
-    tools = replace(tools_over(engine, clock, {}), clients={"default": dots_client})
+    tools = replace(tools_over(engine, clock, {}), clients={"default": dots_client}, budget=in_process.AMPLE)
     return World(tools=tools, clock=clock, dots=Dots(SIMULATOR, client), dice=order.random("world"))
 
 
