@@ -20,7 +20,9 @@ from tests.faults.campaigns.server import Server
 from tests.faults.campaigns.subscribers import HEALTHY, SHAKY, Mishap, Subscriber, Wish
 
 CHECKER = "tests.faults.campaigns.checker"
-SLACK_SECONDS = 60.0
+WITHIN_SECONDS, SLACK_SECONDS = 60.0, 60.0
+# Twice as long as anything takes that is only waited for: an attempt of 2 s, and another one up to 6 s later.
+SMALL_PATIENCE_SECONDS = 16.0
 
 
 def frequent(order: Order) -> dict[str, str]:
@@ -46,11 +48,14 @@ class Scene:
     subscribers: Sequence[Subscriber]
     broker: NatsServer | None
 
-    async def judge(self, *, within: float) -> list[str]:
-        """What the checker, a program of its own, finds wrong once all has caught up, or `within` seconds."""
+    async def judge(self) -> list[str]:
+        """What the checker, a program of its own, finds wrong once all has caught up, or nothing moves any more."""
+        within = WITHIN_SECONDS * self.order.times
+        patience = SMALL_PATIENCE_SECONDS if self.order.is_small else within
         self.fleet.tell_checker(self.server.direct_url, self.broker.url if self.broker else None)
         said: list[str] = []
-        checker = await Forked.start(CHECKER, [str(self.order.directory), "--within", str(within)], {}, said.append)
+        arguments = [str(self.order.directory), "--within", str(within), "--patience", str(patience)]
+        checker = await Forked.start(CHECKER, arguments, {}, said.append)
         try:
             async with asyncio.timeout(within + SLACK_SECONDS):
                 await checker.wait()
@@ -64,7 +69,7 @@ class Scene:
 
     async def outcome(self, *, events: int, faults: int) -> Outcome:
         """The campaign's end: judged by everything there is. What befell subscribers is added to the `faults`."""
-        violations = await self.judge(within=float(self.order.count(60, small=12)))
+        violations = await self.judge()
         faults += sum(each.mishaps for each in self.subscribers)
         return Outcome(events=events, faults=faults, invariants=tuple(invariants.RULES), violations=violations)
 
@@ -99,7 +104,7 @@ async def staged(
                 starting.create_task(fleet.start_api(f"api-{number}"))
             for number in range(1, workers + 1):
                 starting.create_task(fleet.start_worker(f"worker-{number}"))
-        async with subscribers.listening(fleet, order, wishes) as subscribed:
+        async with subscribers.listening(fleet, wishes) as subscribed:
             yield Scene(
                 order=order,
                 server=postgres,

@@ -21,7 +21,7 @@ WAIT_SECONDS = 25.0
 
 # It refuses the second event of every subject once, so that the lane is still there, waiting, when it is settled late.
 HESITANT = Wish(
-    name="hesitant", types=("dots.flow.*",), mishaps=(Mishap.REFUSED,), unlucky_share=1.0, unlucky_sequences=(2,)
+    name="hesitant", types=("dots.flow.*",), mishaps=(Mishap.REFUSED,), unlucky_one_in=1, unlucky_sequences=(2,)
 )
 
 

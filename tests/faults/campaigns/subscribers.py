@@ -18,7 +18,6 @@ from enum import StrEnum
 from tests.faults.campaigns import history
 from tests.faults.campaigns.fleet import Fleet
 from tests.faults.campaigns.history import Arrived
-from tests.faults.campaigns.order import Order
 
 NO_CONTENT, UNAVAILABLE = 204, 503
 
@@ -34,13 +33,16 @@ class Mishap(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What a subscriber subscribes to, and what befalls one event of a share of the subjects, one of the first few."""
+    """What a subscriber subscribes to, and what befalls one event of one subject in so many, one of the first few.
+
+    Mishaps and sequences take turns, so that a campaign has each of them, however small it is.
+    """
 
     name: str
     types: tuple[str, ...]
     with_compliance: bool = False
     mishaps: tuple[Mishap, ...] = ()
-    unlucky_share: float = 0.5
+    unlucky_one_in: int = 2
     unlucky_sequences: tuple[int, ...] = (1, 2, 3)
 
 
@@ -65,10 +67,10 @@ class Subscriber:
 
     wish: Wish
     fleet: Fleet
-    order: Order
     secret: str = ""
     mishaps: int = 0
     _connections: dict[asyncio.Task[None], StreamWriter] = field(default_factory=dict)
+    _subjects: dict[str, int] = field(default_factory=dict)
     _befallen: set[str] = field(default_factory=set)
 
     async def subscribe(self, port: int) -> None:
@@ -125,15 +127,17 @@ class Subscriber:
         return True
 
     def _mishap(self, event_id: str, event: Mapping[str, str]) -> Mishap | None:
-        """What befalls this event here and now; the same for the same seed, whatever comes when."""
-        dice = self.order.random(f"{self.wish.name} {event['subject']}")
-        if not self.wish.mishaps or dice.random() >= self.wish.unlucky_share or event_id in self._befallen:
+        """What befalls this event here and now: that depends on how many subjects were heard of before its own."""
+        turn, is_lucky = divmod(
+            self._subjects.setdefault(event["subject"], len(self._subjects)), self.wish.unlucky_one_in
+        )
+        if not self.wish.mishaps or is_lucky or event_id in self._befallen:
             return None
-        if int(event["sequence"]) != dice.choice(self.wish.unlucky_sequences):
+        if int(event["sequence"]) != self.wish.unlucky_sequences[turn % len(self.wish.unlucky_sequences)]:
             return None
         self._befallen.add(event_id)
         self.mishaps += 1
-        return dice.choice(self.wish.mishaps)
+        return self.wish.mishaps[turn % len(self.wish.mishaps)]
 
     def _arrived(self, headers: Mapping[str, str], body: bytes, status: int | None) -> Arrived:
         content = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
@@ -150,9 +154,9 @@ class Subscriber:
 
 
 @asynccontextmanager
-async def listening(fleet: Fleet, order: Order, wishes: Sequence[Wish]) -> AsyncIterator[list[Subscriber]]:
+async def listening(fleet: Fleet, wishes: Sequence[Wish]) -> AsyncIterator[list[Subscriber]]:
     """Subscribers that have subscribed, for the length of an `async with` block."""
-    subscribers = [Subscriber(wish=wish, fleet=fleet, order=order) for wish in wishes]
+    subscribers = [Subscriber(wish=wish, fleet=fleet) for wish in wishes]
     async with AsyncExitStack() as resources:
         for subscriber in subscribers:
             server = await asyncio.start_server(subscriber.serve, "127.0.0.1", 0)
