@@ -13,7 +13,7 @@ from app import assembly, settings
 from app.actions import ask_again, read_flows
 from app.actions.tools import Tools
 from app.flows.events import COMPLIANCE_TYPES
-from app.storage.flow_rows import FlowFilter
+from app.storage.flow_search import FlowFilter
 from app.web.flow_shapes import FlowShape
 from app.web.timeline_shapes import Entry, Timeline
 

@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -13,3 +14,20 @@ def test_help_lists_every_target() -> None:
 
     assert declared
     assert re.findall(r"^([\w-]+) +\S", shown, re.MULTILINE) == declared[1].split()
+
+
+def test_compiled_modules_are_kept_whatever_the_shell_says() -> None:
+    """Recipes do not see PYTHONDONTWRITEBYTECODE, with which each of the tests' processes would compile everything."""
+    recipe = 'told: ; @echo "[$$PYTHONDONTWRITEBYTECODE]"'
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+
+    told = subprocess.run(
+        ["make", "--no-print-directory", f"--eval={recipe}", "told"],  # noqa: S607 - likewise
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert told == "[]\n"

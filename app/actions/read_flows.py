@@ -11,9 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.errors import FlowNotFoundError, UserNotFoundError
 from app.flows.events import EventRecord
 from app.flows.subjects import Subject
-from app.storage import database, delivery_search, event_rows, flow_rows, refresh_rows, user_rows, webhook_rows
+from app.storage import (
+    database,
+    delivery_search,
+    event_rows,
+    flow_rows,
+    flow_search,
+    refresh_rows,
+    user_rows,
+    webhook_rows,
+)
 from app.storage.delivery_search import DeliverySummary
-from app.storage.flow_rows import FlowFilter, FlowRecord
+from app.storage.flow_rows import FlowRecord
+from app.storage.flow_search import FlowFilter
 from app.storage.refresh_rows import RefreshRecord
 from app.storage.user_rows import UserRecord
 from app.storage.webhook_rows import WebhookRecord
@@ -52,7 +62,7 @@ async def list_flows(
 ) -> list[FlowRecord]:
     """The newest flows that match, from after the flow that was created at and is called `before`."""
     async with database.transaction(engine) as connection:
-        return await flow_rows.page(connection, wanted, before=before, limit=limit)
+        return await flow_search.page(connection, wanted, before=before, limit=limit)
 
 
 async def read_story(engine: AsyncEngine, flow_id: str, *, with_deliveries: bool) -> Story:

@@ -5,13 +5,11 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.actions import ask_again
 from app.actions.tools import Tools
 from app.errors import WebhookNotFoundError
 from app.storage import database, hints, sync_rows, webhook_search
 from app.storage.webhook_search import WebhookFilter, WebhookSummary
-
-# More than this at once is a storm of our own making; the rest is replayed by the next call.
-REPLAY_LIMIT = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +54,7 @@ async def replay(tools: Tools, wanted: WebhookFilter, *, is_dry_run: bool) -> Re
     """Make due what all matching webhooks are about, dead or alive; a dry run only counts."""
     async with database.transaction(tools.engine) as connection:
         count = await webhook_search.count(connection, wanted)
-        subjects = await webhook_search.subjects(connection, wanted, limit=REPLAY_LIMIT)
+        subjects = await webhook_search.subjects(connection, wanted, limit=ask_again.ASK_LIMIT)
         if not is_dry_run and subjects:
             await sync_rows.mark_due(connection, subjects, due_at=tools.clock(), due_by="refresh")
     if not is_dry_run:

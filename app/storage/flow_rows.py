@@ -1,20 +1,19 @@
-"""Flows as we know them: found, listed, locked and saved, always together with their steps."""
+"""Flows as we know them: found, locked and saved, always together with their steps. Lists of them: `flow_search`."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.flow_request import is_storable
 from app.flows.progress import Progress
 from app.flows.snapshots import FlowSnapshot
-from app.flows.subjects import Subject
 from app.storage.sync_rows import DueBy
-from app.storage.tables import flow_steps, flows, sync_rows
+from app.storage.tables import flow_steps, flows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,24 +56,6 @@ class FlowRecord:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class FlowFilter:
-    """What to look for; every field that is not None narrows. `step` names a step that is still pending.
-
-    `is_dead`: whether Dots is not asked about it any more, because it could not answer for too long.
-    """
-
-    id: str | None = None
-    app: str | None = None
-    reference: str | None = None
-    user_id: str | None = None
-    status: str | None = None
-    step: str | None = None
-    is_dead: bool | None = None
-    created_from: datetime | None = None
-    created_before: datetime | None = None
-
-
 def _in_order(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """A column of a flow's steps as an array, so that a flow and its steps are one row and one statement."""
     steps = select(column).where(flow_steps.c.flow_ref == flows.c.ref).order_by(flow_steps.c.position)
@@ -82,56 +63,24 @@ def _in_order(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 _STEP_FIELDS = tuple(StepRecord.__dataclass_fields__)
-_FIELDS = [
+# A flow and its steps, for a SELECT from `flows`; `record` reads the rows.
+FIELDS = [
     *(flows.c[name] for name in FlowRecord.__dataclass_fields__ if name != "steps"),
     *(_in_order(flow_steps.c[name]).label(f"step_{name}") for name in _STEP_FIELDS),
 ]
 
 
+def record(row: Row[Any]) -> FlowRecord:
+    """What a row of `FIELDS` tells."""
+    fields = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's documented name
+    columns = [fields.pop(f"step_{name}") for name in _STEP_FIELDS]
+    steps = tuple(StepRecord(**dict(zip(_STEP_FIELDS, step, strict=True))) for step in zip(*columns, strict=True))
+    return FlowRecord(**fields, steps=steps)
+
+
 async def find(connection: AsyncConnection, flow_id: str) -> FlowRecord | None:
     """The flow with this id of Dots, in whichever app; None when unknown."""
-    return await _one(connection, select(*_FIELDS).where(flows.c.id == flow_id).limit(1))
-
-
-async def page(
-    connection: AsyncConnection, wanted: FlowFilter, *, before: tuple[datetime, UUID] | None, limit: int
-) -> list[FlowRecord]:
-    """The newest flows that match, older than the row `before` (its creation time and ref)."""
-    query = select(*_FIELDS).order_by(flows.c.created_at.desc(), flows.c.ref.desc()).limit(limit)
-    query = _matching(query, wanted)
-    if before is not None:
-        query = query.where(tuple_(flows.c.created_at, flows.c.ref) < tuple_(*before))
-    return [_record(row) for row in await connection.execute(query)]
-
-
-async def subjects(connection: AsyncConnection, wanted: FlowFilter, *, limit: int) -> list[Subject]:
-    """The flows that match and that Dots can be asked about, in the order of their ids; at most `limit`."""
-    query = select(flows.c.app, flows.c.id).where(flows.c.id.is_not(None)).order_by(flows.c.app, flows.c.id)
-    rows = await connection.execute(_matching(query.limit(limit), wanted))
-    return [Subject(app=row.app, kind="flow", id=row.id) for row in rows]
-
-
-def _matching(query: Select[Any], wanted: FlowFilter) -> Select[Any]:
-    for name in ("id", "app", "reference", "user_id", "status"):
-        if (value := getattr(wanted, name)) is not None:
-            query = query.where(flows.c[name] == value)
-    if wanted.step is not None:
-        pending = (flow_steps.c.flow_ref == flows.c.ref) & (flow_steps.c.name == wanted.step)
-        query = query.where(
-            select(flow_steps.c.name).where(pending, flow_steps.c.completed_at.is_(None)).exists(),
-            flows.c.status == "open",
-        )
-    if wanted.is_dead is not None:
-        given_up = select(sync_rows.c.app, sync_rows.c.subject_id).where(
-            sync_rows.c.kind == "flow", sync_rows.c.dead_at.is_not(None)
-        )
-        is_dead = tuple_(flows.c.app, flows.c.id).in_(given_up)
-        query = query.where(is_dead if wanted.is_dead else ~is_dead)
-    if wanted.created_from is not None:
-        query = query.where(flows.c.created_at >= wanted.created_from)
-    if wanted.created_before is not None:
-        query = query.where(flows.c.created_at < wanted.created_before)
-    return query
+    return await _one(connection, select(*FIELDS).where(flows.c.id == flow_id).limit(1))
 
 
 async def lock(connection: AsyncConnection, app: str, flow_id: str) -> FlowRecord | None:
@@ -207,19 +156,12 @@ async def _locked(connection: AsyncConnection, is_it: ColumnElement[bool]) -> Fl
     # The lock is a statement of its own. One that waits for a lock is shown the row as its last holder left it, but
     # still the steps as they were when it began to wait: completions would be found, and told, a second time.
     await connection.execute(select(flows.c.ref).where(is_it).with_for_update())
-    return await _one(connection, select(*_FIELDS).where(is_it))
+    return await _one(connection, select(*FIELDS).where(is_it))
 
 
 async def _one(connection: AsyncConnection, query: Select[Any]) -> FlowRecord | None:
     row = (await connection.execute(query)).one_or_none()
-    return None if row is None else _record(row)
-
-
-def _record(row: Row[Any]) -> FlowRecord:
-    fields = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's documented name
-    columns = [fields.pop(f"step_{name}") for name in _STEP_FIELDS]
-    steps = tuple(StepRecord(**dict(zip(_STEP_FIELDS, step, strict=True))) for step in zip(*columns, strict=True))
-    return FlowRecord(**fields, steps=steps)
+    return None if row is None else record(row)
 
 
 _SAVE_STEPS = text("""

@@ -12,7 +12,7 @@ from app.dots import fields
 from app.errors import FlowNotFoundError, InvalidCursorError, UserNotFoundError
 from app.flows.events import COMPLIANCE_TYPES
 from app.flows.subjects import Subject
-from app.storage.flow_rows import FlowFilter
+from app.storage.flow_search import FlowFilter
 from app.storage.key_rows import KeyRecord
 from app.web import cursors, gateway, subscription_routes
 from app.web.access import COMPLIANCE, RequiredScope

@@ -10,7 +10,7 @@ from app.actions.tools import Tools
 from app.flows.flow_request import FlowRequest
 from app.flows.subjects import Subject
 from app.storage import database, webhook_rows
-from app.storage.flow_rows import FlowFilter
+from app.storage.flow_search import FlowFilter
 from app.storage.webhook_rows import Webhook
 from app.storage.webhook_search import WebhookFilter
 from tests.actions import stored

@@ -160,8 +160,8 @@ PLANTED_BUGS = (
             Patch(
                 file="app/storage/flow_rows.py",
                 old="    await connection.execute(select(flows.c.ref).where(is_it).with_for_update())\n"
-                "    return await _one(connection, select(*_FIELDS).where(is_it))\n",
-                new="    return await _one(connection, select(*_FIELDS).where(is_it).with_for_update())\n",
+                "    return await _one(connection, select(*FIELDS).where(is_it))\n",
+                new="    return await _one(connection, select(*FIELDS).where(is_it).with_for_update())\n",
             ),
         ),
     ),

@@ -6,8 +6,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.storage import creation_rows, database, flow_rows
-from app.storage.flow_rows import FlowFilter, FlowRecord
+from app.storage import creation_rows, database, flow_rows, flow_search
+from app.storage.flow_rows import FlowRecord
+from app.storage.flow_search import FlowFilter
 from tests.dots.fake_dots import NOW
 from tests.storage import syncing
 from tests.storage.intents import answer, begin, intent, later, snapshot
@@ -22,7 +23,7 @@ async def page(
 ) -> list[FlowRecord]:
     """A page of flows."""
     async with database.transaction(engine) as connection:
-        return await flow_rows.page(connection, wanted, before=before, limit=limit)
+        return await flow_search.page(connection, wanted, before=before, limit=limit)
 
 
 def numbers(flows: list[FlowRecord]) -> list[int]:
@@ -93,8 +94,8 @@ async def test_filters_narrow(listed: AsyncEngine) -> None:
 async def test_dots_is_asked_only_about_flows_it_has(listed: AsyncEngine) -> None:
     """Creations without an answer have no id to ask by; the others come in the order of theirs."""
     async with database.transaction(listed) as connection:
-        found = await flow_rows.subjects(connection, FlowFilter(), limit=3)
-        open_ones = await flow_rows.subjects(connection, FlowFilter(status="open"), limit=100)
+        found = await flow_search.subjects(connection, FlowFilter(), limit=3)
+        open_ones = await flow_search.subjects(connection, FlowFilter(status="open"), limit=100)
 
     assert found == [syncing.subject(1), syncing.subject(2), syncing.subject(3)]
     assert open_ones == [syncing.subject(1), syncing.subject(2), syncing.subject(7)]

@@ -1,0 +1,73 @@
+"""Finding flows for callers, operators and support: by what they are, newest first."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.flows.subjects import Subject
+from app.storage import flow_rows
+from app.storage.flow_rows import FlowRecord
+from app.storage.tables import flow_steps, flows, sync_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowFilter:
+    """What to look for; every field that is not None narrows. `step` names a step that is still pending.
+
+    `is_dead`: whether Dots is not asked about it any more, because it could not answer for too long.
+    """
+
+    id: str | None = None
+    app: str | None = None
+    reference: str | None = None
+    user_id: str | None = None
+    status: str | None = None
+    step: str | None = None
+    is_dead: bool | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+
+async def page(
+    connection: AsyncConnection, wanted: FlowFilter, *, before: tuple[datetime, UUID] | None, limit: int
+) -> list[FlowRecord]:
+    """The newest flows that match, older than the row `before` (its creation time and ref)."""
+    query = select(*flow_rows.FIELDS).order_by(flows.c.created_at.desc(), flows.c.ref.desc()).limit(limit)
+    query = _matching(query, wanted)
+    if before is not None:
+        query = query.where(tuple_(flows.c.created_at, flows.c.ref) < tuple_(*before))
+    return [flow_rows.record(row) for row in await connection.execute(query)]
+
+
+async def subjects(connection: AsyncConnection, wanted: FlowFilter, *, limit: int) -> list[Subject]:
+    """The flows that match and that Dots can be asked about, in the order of their ids; at most `limit`."""
+    query = select(flows.c.app, flows.c.id).where(flows.c.id.is_not(None)).order_by(flows.c.app, flows.c.id)
+    rows = await connection.execute(_matching(query.limit(limit), wanted))
+    return [Subject(app=row.app, kind="flow", id=row.id) for row in rows]
+
+
+def _matching(query: Select[Any], wanted: FlowFilter) -> Select[Any]:
+    for name in ("id", "app", "reference", "user_id", "status"):
+        if (value := getattr(wanted, name)) is not None:
+            query = query.where(flows.c[name] == value)
+    if wanted.step is not None:
+        pending = (flow_steps.c.flow_ref == flows.c.ref) & (flow_steps.c.name == wanted.step)
+        query = query.where(
+            select(flow_steps.c.name).where(pending, flow_steps.c.completed_at.is_(None)).exists(),
+            flows.c.status == "open",
+        )
+    if wanted.is_dead is not None:
+        given_up = select(sync_rows.c.app, sync_rows.c.subject_id).where(
+            sync_rows.c.kind == "flow", sync_rows.c.dead_at.is_not(None)
+        )
+        is_dead = tuple_(flows.c.app, flows.c.id).in_(given_up)
+        query = query.where(is_dead if wanted.is_dead else ~is_dead)
+    if wanted.created_from is not None:
+        query = query.where(flows.c.created_at >= wanted.created_from)
+    if wanted.created_before is not None:
+        query = query.where(flows.c.created_at < wanted.created_before)
+    return query
