@@ -1,8 +1,12 @@
+from pathlib import Path
+
+import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.storage import migrations
 from app.storage.database import create_engine
+from tests import databases
 from tests.databases import Server
 
 LEAVE_A_TABLE = "CREATE TABLE left_behind ()"
@@ -47,3 +51,17 @@ def test_server_itself_is_left_alone(database_server: Server, database_url: str)
     """The database that DATABASE_URL names is never the one that tests write to."""
     assert database_url != database_server.url
     assert f"test_{database_server.run}_" in database_url
+
+
+def test_memory_is_used_where_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's few megabytes of it would be full in the middle of the tests."""
+    monkeypatch.setattr(databases, "ROOM_BYTES", 0)
+    assert databases.fast_directory(tmp_path) == tmp_path
+
+    monkeypatch.setattr(databases, "ROOM_BYTES", 2**62)
+    assert databases.fast_directory(tmp_path) is None
+
+
+def test_nothing_is_put_into_memory_where_it_is_no_directory(tmp_path: Path) -> None:
+    """Not every system has one."""
+    assert databases.fast_directory(tmp_path / "missing") is None

@@ -20,6 +20,7 @@ from app.local.errors import (
     PostgresBinariesMissingError,
 )
 from app.storage.database import create_engine
+from tests import databases
 from tests.local.life import all_end, is_alive
 
 SECONDS = 10
@@ -29,7 +30,7 @@ AT_ONCE = timedelta(0)
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """A new data directory that `nobody` can reach too, which pytest's own `tmp_path` is not."""
-    with tempfile.TemporaryDirectory(prefix="dots-gateway-tests-") as path:
+    with tempfile.TemporaryDirectory(prefix="dots-gateway-tests-", dir=databases.fast_directory()) as path:
         Path(path).chmod(0o711)
         yield Path(path)
 
