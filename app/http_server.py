@@ -14,6 +14,10 @@ log = structlog.get_logger()
 
 DRAIN_SECONDS = 20
 
+# Longer than balancers (60 s is usual) and clients keep an idle connection: closed by us at the moment they use it
+# again, a request would be lost on the way, and nobody could say whether it had arrived.
+KEEP_ALIVE_SECONDS = 75
+
 
 class Server(uvicorn.Server):
     """A server that leaves signals to its process, which has more to stop than this."""
@@ -44,6 +48,7 @@ def build(app: ASGIApp, *, host: str, port: int) -> Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
     )

@@ -93,7 +93,8 @@ def build(
     panel = KnobPanel(settings.knobs)
     client = httpx.AsyncClient(
         transport=transport,
-        limits=httpx.Limits(max_keepalive_connections=64),
+        # Never closed for their age: httpcore 1.0.9 may do so with one it has just given to a delivery.
+        limits=httpx.Limits(keepalive_expiry=None),
         follow_redirects=False,
         trust_env=False,
         timeout=None,  # noqa: S113 - each attempt has a deadline around it

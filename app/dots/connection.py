@@ -23,7 +23,12 @@ ANSWER_LIMIT_BYTES = 2 * 1024 * 1024
 """The most that is read of one answer: a page of 100 flows is about a tenth of it."""
 
 _HEADER_VALUE = re.compile(r"[!-~]{1,255}")
-_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=16)
+
+# Whatever may be open may stay open: with fewer to stay, httpcore 1.0.9 closes every connection beyond them after each
+# call, in use or not, and may close one that it has just given to a call (encode/httpcore#1110). They stay for less
+# than the five seconds after which common servers close an idle connection: a creation that crossed such a closing
+# would have an unknown outcome.
+_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=3)
 
 # Waiting for a free connection, connecting and greeting (TLS) take a quarter of the deadline each at most, so
 # that a Dots that cannot be reached shows as that, and not as a deadline of which nothing certain can be said.

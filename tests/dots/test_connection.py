@@ -249,6 +249,24 @@ async def test_many_calls_at_once_share_the_pool() -> None:
     assert {snapshot.id for snapshot in snapshots} == {FLOW}
 
 
+async def test_calls_use_connections_again_however_many_there_are() -> None:
+    """Connections are dear, being encrypted: there are as many as calls at once, and never more than the pool's 32."""
+    opened = 0
+
+    async def keep_answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            await writes(answer(GOOD))(reader, writer)
+
+    async with listening(keep_answering) as port, DotsClient(access(port), timeout=LONG) as client:
+        for _ in range(5):
+            await asyncio.gather(*(client.get_flow(FLOW) for _ in range(64)))
+
+    assert opened <= 32
+
+
 async def test_client_works_on_after_failures() -> None:
     """Cut and hanging calls leave no connection behind that a later call would trip over."""
     conducts = iter([writes(b""), hangs, writes(answer(b" " * 3_000_000)), writes(answer(GOOD))])

@@ -150,6 +150,13 @@ class Stack:
         for child in reversed(self._children):
             await child.end(within=END_WITHIN)
 
+    def last_words(self) -> str:
+        """How every process is, and what it said last: for whoever reads why a test failed."""
+        return "\n".join(
+            f"{child.name} (exit status {child.process.returncode}) said last:\n{child.last_words()}"
+            for child in self._children
+        )
+
     async def _start(
         self, name: str, program: str, *arguments: str, ready: str, settings: dict[str, str] | None = None
     ) -> tuple[Child, str]:
@@ -175,11 +182,16 @@ class Stack:
 async def empty_stack(database_url: str, **settings: str) -> AsyncIterator[Stack]:
     """A stack without any process yet; whatever is started is ended afterwards."""
     async with AsyncExitStack() as resources:
-        limits = httpx.Limits(max_connections=200)
+        # Never closed for their age: httpcore 1.0.9 may do so with one it has just given to a call.
+        limits = httpx.Limits(max_connections=200, keepalive_expiry=None)
         client = await resources.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60, limits=limits))
         stack = Stack(database_url, client, settings)
         resources.push_async_callback(stack.end)
-        yield stack
+        try:
+            yield stack
+        except Exception as error:
+            error.add_note(stack.last_words())
+            raise
 
 
 @asynccontextmanager

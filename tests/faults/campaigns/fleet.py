@@ -215,7 +215,8 @@ async def assembled(directory: Path, database_url: str, settings: dict[str, str]
     async with AsyncExitStack() as resources:
         history = History(directory)
         resources.callback(history.close)
-        limits = httpx.Limits(max_connections=200)
+        # Never closed for their age: httpcore 1.0.9 may do so with one it has just given to a call.
+        limits = httpx.Limits(max_connections=200, keepalive_expiry=None)
         client = await resources.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=40, limits=limits))
         fleet = Fleet(directory, history, client, settings)
         resources.push_async_callback(fleet.end)

@@ -47,6 +47,8 @@ class Gateway:
             base_url=url,
             headers={"Authorization": f"Bearer {key}", "User-Agent": "dots-gateway-client"},
             timeout=ANSWER_SECONDS,
+            # All may stay: with httpx' usual limits each call beyond twenty at once has a connection of its own.
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=100),
             transport=transport,
         )
         self._connection = Connection(self._client, sleep=sleep, chance=chance)
