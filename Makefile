@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NODE_MODULES := clients/javascript/node_modules/.package-lock.json tests/contracts/asyncapi/node_modules/.package-lock.json
 WORKERS ?= 2
-PYTEST := $(BIN)/pytest -n $(WORKERS)
+# Whoever is idle takes over what waits behind the longest tests.
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 COVERAGE := --cov=app --cov=simulator --cov=dots_gateway_client --cov-branch --cov-report=term:skip-covered --cov-fail-under=85
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
