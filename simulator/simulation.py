@@ -93,8 +93,8 @@ def build(
     panel = KnobPanel(settings.knobs)
     client = httpx.AsyncClient(
         transport=transport,
-        # Never closed for their age: httpcore 1.0.9 may do so with one it has just given to a delivery.
-        limits=httpx.Limits(keepalive_expiry=None),
+        # A connection an attempt: one that is kept may be closed by httpcore 1.0.9 just as it is used again.
+        limits=httpx.Limits(max_keepalive_connections=0),
         follow_redirects=False,
         trust_env=False,
         timeout=None,  # noqa: S113 - each attempt has a deadline around it

@@ -182,8 +182,8 @@ class Stack:
 async def empty_stack(database_url: str, **settings: str) -> AsyncIterator[Stack]:
     """A stack without any process yet; whatever is started is ended afterwards."""
     async with AsyncExitStack() as resources:
-        # Never closed for their age: httpcore 1.0.9 may do so with one it has just given to a call.
-        limits = httpx.Limits(max_connections=200, keepalive_expiry=None)
+        # A connection a call: one that is kept may be closed by httpcore 1.0.9 just as it is used again.
+        limits = httpx.Limits(max_connections=200, max_keepalive_connections=0)
         client = await resources.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60, limits=limits))
         stack = Stack(database_url, client, settings)
         resources.push_async_callback(stack.end)
