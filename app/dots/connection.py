@@ -24,10 +24,10 @@ ANSWER_LIMIT_BYTES = 2 * 1024 * 1024
 
 _HEADER_VALUE = re.compile(r"[!-~]{1,255}")
 
-# Whatever may be open may stay open: with fewer to stay, httpcore 1.0.9 closes every connection beyond them after each
-# call, in use or not, and may close one that it has just given to a call (encode/httpcore#1110). They stay for less
-# than the five seconds after which common servers close an idle connection: a creation that crossed such a closing
-# would have an unknown outcome.
+# Whatever may be open may stay open. Where fewer may stay, httpcore 1.0.9 counts busy connections too, and closes every
+# idle one while there are more: each call has one of its own then, and one may be closed that a call was just given
+# (encode/httpcore#1110). They stay for less than the five seconds after which common servers close an idle connection:
+# a creation that crossed such a closing would have an unknown outcome.
 _LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=3)
 
 # Waiting for a free connection, connecting and greeting (TLS) take a quarter of the deadline each at most, so

@@ -1,6 +1,10 @@
 """What holds for NATS, RabbitMQ and Redis alike, shown with real servers."""
 
+import asyncio
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -62,6 +66,11 @@ def check_complete(events: list[EventRecord], received: list[Received]) -> None:
 def by_id(events: list[EventRecord], wanted: str) -> EventRecord:
     """The event with this id."""
     return next(event for event in events if str(event.id) == wanted)
+
+
+async def has_got_through(relay: "AcknowledgementsLost", site: Site, event: EventRecord) -> bool:
+    """Whether the broker keeps this event by now, of which nothing is heard any more."""
+    return relay.is_losing and any(message.id == str(event.id) for message in await site.received())
 
 
 async def attempt(tools: Tools, broker: Broker, *, limit: int) -> int | None:
@@ -157,16 +166,20 @@ async def test_a_lost_acknowledgement_ends_in_the_same_id_again(site: Site, tool
     """The broker has the event, we do not know: it is sent again, and nothing overtakes it."""
     await feed_many(tools)
     events = await told(tools)
-    async with proxy.listening(AcknowledgementLost(site.server.port, cut_at=str(events[20].id).encode())) as relay:
+    lost = events[20]
+    async with proxy.listening(AcknowledgementsLost(site.server.port, after=cloudevents.encoded(lost))) as relay:
         broker = choice.build(site.url(relay.port))
+        publishing = asyncio.create_task(publish_feed(tools, broker, limit=1000))
+        await eventually(partial(has_got_through, relay, site, lost))
+        relay.mend()
         with pytest.raises(BrokerUnavailableError):
-            await publish_feed(tools, broker, limit=1000)
+            await publishing
         reached = await position(tools)
         await publish_all(tools, broker)
         await broker.aclose()
 
     received = await site.received()
-    copies = [message for message in received if message.id == str(events[20].id)]
+    copies = [message for message in received if message.id == str(lost.id)]
     assert reached <= 20
     check_complete(events, received)
     # NATS has seen the id before, and keeps one; the others keep both, and consumers go by the id.
@@ -231,27 +244,41 @@ class KilledAt:
         await self._broker.aclose()
 
 
-class AcknowledgementLost(Proxy):
-    """Cuts the client off right after the first bytes that hold `cut_at` have gone on to the server."""
+class AcknowledgementsLost(Proxy):
+    """Passes on no answer of the server any more once these bytes have gone to it, until it is mended."""
 
-    def __init__(self, target: int, *, cut_at: bytes) -> None:
+    def __init__(self, target: int, *, after: bytes) -> None:
         super().__init__(target)
-        self._cut_at = cut_at
-        self.has_cut = False
+        self._after = after
+        self._last = b""
+        self.is_losing = self._is_mended = False
 
-    def intercept(self) -> "AcknowledgementLost.Watch":
-        """Watch a new connection."""
-        return AcknowledgementLost.Watch(self)
+    def intercept(self) -> "AcknowledgementsLost.Watch":
+        """Watch for the bytes."""
+        return AcknowledgementsLost.Watch(self.watch)
 
+    def intercept_answers(self) -> "AcknowledgementsLost.Watch":
+        """Keep back what must not arrive."""
+        return AcknowledgementsLost.Watch(lambda data: b"" if self.is_losing else data)
+
+    def mend(self) -> None:
+        """Cut off whoever waits for an answer; from now on nothing is lost."""
+        self.is_losing, self._is_mended = False, True
+        self.cut()
+
+    def watch(self, data: bytes) -> bytes:
+        """Pass on everything; the bytes may come in pieces."""
+        self._last = self._last[-len(self._after) :] + data
+        self.is_losing = not self._is_mended and (self.is_losing or self._after in self._last)
+        return data
+
+    @dataclass(frozen=True)
     class Watch:
-        """One connection."""
+        """One connection, one way."""
 
-        def __init__(self, owner: "AcknowledgementLost") -> None:
-            self._owner = owner
-            self.is_to_cut = False
+        look: Callable[[bytes], bytes]
+        is_to_cut: bool = False
 
         async def passes(self, data: bytes) -> bytes:
-            """Pass on everything."""
-            if self._owner._cut_at in data and not self._owner.has_cut:
-                self._owner.has_cut = self.is_to_cut = True
-            return data
+            """Look at it."""
+            return self.look(data)

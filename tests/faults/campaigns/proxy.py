@@ -31,7 +31,7 @@ FAIR = Weather()
 
 
 class Interceptor(Protocol):
-    """Looks at what a client sends over one connection, before it is passed on."""
+    """Looks at what is sent over one connection, one way, before it is passed on."""
 
     async def passes(self, data: bytes) -> bytes:
         """What to pass on of this; may take its time."""
@@ -58,7 +58,11 @@ class Proxy:
         self._links: set[asyncio.Task[None]] = set()
 
     def intercept(self) -> Interceptor:
-        """What looks at a new connection; another class of proxy has another."""
+        """What looks at what a client sends over a new connection; another class of proxy has another."""
+        return _Transparent()
+
+    def intercept_answers(self) -> Interceptor:
+        """What looks at what the server answers over it."""
         return _Transparent()
 
     def cut(self) -> int:
@@ -83,7 +87,7 @@ class Proxy:
             return
         ways = [
             asyncio.create_task(self._pump(reader, far_writer, self.intercept())),
-            asyncio.create_task(self._pump(far_reader, writer, _Transparent())),
+            asyncio.create_task(self._pump(far_reader, writer, self.intercept_answers())),
         ]
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
