@@ -20,6 +20,7 @@ from app.local.stack import Stack
 
 DEADLINE_SECONDS = 40.0
 HIDDEN_MISTAKE_SECONDS = 1.0
+CLAIMED_WITHIN_SECONDS, CLAIM_POLL_SECONDS = 10.0, 0.05
 
 
 class DemoError(GatewayError):
@@ -114,9 +115,18 @@ async def _reference(gateway: httpx.AsyncClient, event: dict[str, Any], known: d
         return str(data["reference"])
     user_id = data["user_id"]
     if user_id not in known:
-        found = await _get(gateway, "/v1/flows", user_id=user_id)
-        known[user_id] = found["flows"][0]["reference"] if found["flows"] else "nobody"
+        known[user_id] = await _reference_of_user(gateway, user_id)
     return known[user_id]
+
+
+async def _reference_of_user(gateway: httpx.AsyncClient, user_id: str) -> str:
+    """Whose flow a user has: that they are verified may be told before it is known which flow they have claimed."""
+    deadline = time.monotonic() + CLAIMED_WITHIN_SECONDS
+    while not (found := (await _get(gateway, "/v1/flows", user_id=user_id))["flows"]):
+        if time.monotonic() > deadline:
+            return "nobody"
+        await asyncio.sleep(CLAIM_POLL_SECONDS)
+    return str(found[0]["reference"])
 
 
 def _name(event: dict[str, Any]) -> str:
