@@ -115,11 +115,11 @@ async def _reference(gateway: httpx.AsyncClient, event: dict[str, Any], known: d
         return str(data["reference"])
     user_id = data["user_id"]
     if user_id not in known:
-        known[user_id] = await _reference_of_user(gateway, user_id)
+        known[user_id] = await reference_of_user(gateway, user_id)
     return known[user_id]
 
 
-async def _reference_of_user(gateway: httpx.AsyncClient, user_id: str) -> str:
+async def reference_of_user(gateway: httpx.AsyncClient, user_id: str) -> str:
     """Whose flow a user has: that they are verified may be told before it is known which flow they have claimed."""
     deadline = time.monotonic() + CLAIMED_WITHIN_SECONDS
     while not (found := (await _get(gateway, "/v1/flows", user_id=user_id))["flows"]):
