@@ -253,13 +253,13 @@ class AcknowledgementsLost(Proxy):
         self._last = b""
         self.is_losing = self._is_mended = False
 
-    def intercept(self) -> "AcknowledgementsLost.Watch":
+    def intercept(self) -> "Watch":
         """Watch for the bytes."""
-        return AcknowledgementsLost.Watch(self.watch)
+        return Watch(self.watch)
 
-    def intercept_answers(self) -> "AcknowledgementsLost.Watch":
+    def intercept_answers(self) -> "Watch":
         """Keep back what must not arrive."""
-        return AcknowledgementsLost.Watch(lambda data: b"" if self.is_losing else data)
+        return Watch(lambda data: b"" if self.is_losing else data)
 
     def mend(self) -> None:
         """Cut off whoever waits for an answer; from now on nothing is lost."""
@@ -272,13 +272,14 @@ class AcknowledgementsLost(Proxy):
         self.is_losing = not self._is_mended and (self.is_losing or self._after in self._last)
         return data
 
-    @dataclass(frozen=True)
-    class Watch:
-        """One connection, one way."""
 
-        look: Callable[[bytes], bytes]
-        is_to_cut: bool = False
+@dataclass(frozen=True)
+class Watch:
+    """One connection, one way: passes on what `look` makes of it."""
 
-        async def passes(self, data: bytes) -> bytes:
-            """Look at it."""
-            return self.look(data)
+    look: Callable[[bytes], bytes]
+    is_to_cut: bool = False
+
+    async def passes(self, data: bytes) -> bytes:
+        """Look at it."""
+        return self.look(data)

@@ -128,9 +128,8 @@ class Subscriber:
 
     def _mishap(self, event_id: str, event: Mapping[str, str]) -> Mishap | None:
         """What befalls this event here and now: that depends on how many subjects were heard of before its own."""
-        turn, is_lucky = divmod(
-            self._subjects.setdefault(event["subject"], len(self._subjects)), self.wish.unlucky_one_in
-        )
+        number = self._subjects.setdefault(event["subject"], len(self._subjects))
+        turn, is_lucky = divmod(number, self.wish.unlucky_one_in)
         if not self.wish.mishaps or is_lucky or event_id in self._befallen:
             return None
         if int(event["sequence"]) != self.wish.unlucky_sequences[turn % len(self.wish.unlucky_sequences)]:
