@@ -154,7 +154,7 @@ async def _note_submission(connection: AsyncConnection, app: str, growth: Growth
 
 
 def _next_look_at(tools: Tools, known: UserRecord, change: verdict.Change, now: datetime) -> datetime | None:
-    """While something is awaited, often; once a verdict has settled, seldom, because Dots may reverse it."""
+    """While something is awaited, often; a verdict that has settled is swept, because Dots may reverse it."""
     standing = change.standing
     if standing.verdict is verdict.Verdict.PENDING:
         return schedule.next_look(tools.verdict_polls, since=known.check_submitted_at or now, now=now)
@@ -165,5 +165,5 @@ def _next_look_at(tools: Tools, known: UserRecord, change: verdict.Change, now: 
     if known.id_submitted_at is not None and not standing.was_id_verified:
         return schedule.next_look(tools.verdict_polls, since=known.id_submitted_at, now=now)
     if standing.verdict.is_settled:
-        return schedule.next_look(schedule.REVERSALS, since=known.check_submitted_at or now, now=now)
+        return schedule.next_look(tools.sweeps, since=known.check_submitted_at or now, now=now)
     return None

@@ -1,4 +1,4 @@
-"""When to ask Dots again: after a failure, for an open flow, for a pending verdict."""
+"""When to ask Dots again: after a failure, for an open flow, for a verdict."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,8 @@ class Ladder:
     until: timedelta
 
 
-# An open flow is looked at 1 min, 5 min, 30 min and 2 h after its creation, then daily to 30 days.
+# An open flow is looked at 1 min, 5 min, 30 min and 2 h after its creation, then daily to 30 days. So is a verdict
+# that has settled, after the check was handed in: Dots may reverse it, and tell us or not.
 SWEEPS = Ladder(
     rungs=(timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2)),
     every=timedelta(days=1),
@@ -22,9 +23,6 @@ SWEEPS = Ladder(
 
 # A pending verdict is looked at 1 min, 5 min, 30 min and 2 h after it became pending, then every 6 h for 7 days.
 VERDICT_POLLS = Ladder(rungs=SWEEPS.rungs, every=timedelta(hours=6), until=timedelta(days=7))
-
-# A settled verdict is looked at daily for 30 days: Dots may reverse it, and tell us or not.
-REVERSALS = Ladder(rungs=(), every=timedelta(days=1), until=timedelta(days=30))
 
 _RETRIES = (
     timedelta(seconds=2),
