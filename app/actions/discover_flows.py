@@ -8,17 +8,16 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from app.actions import call_budget
 from app.actions.tools import Tools
 from app.errors import DotsError
 from app.flows.snapshots import FlowPage
 from app.flows.subjects import Subject
-from app.storage import budget_rows, database, hints, listing_rows, sync_rows
+from app.storage import database, hints, listing_rows, sync_rows
 
 log = structlog.get_logger()
 
 PAGE_SIZE = 100
-# A listing that has been under way for longer was left by a process that died.
-LISTING_LEASE = timedelta(minutes=10)
 # While a creation is without an outcome, the list is looked at this often.
 SEARCH_EVERY = timedelta(seconds=30)
 # Dots may still be at a request that was given up waiting for; what is younger is not searched for.
@@ -66,7 +65,7 @@ async def discover_flows(tools: Tools) -> int:
         now = tools.clock()
         async with database.transaction(tools.engine) as connection:
             is_ours = await listing_rows.claim(
-                connection, app, now=now, until=now + LISTING_LEASE, unsettled_before=now - SEARCH_AFTER
+                connection, app, now=now, until=now + tools.lease, unsettled_before=now - SEARCH_AFTER
             )
             wanted = await listing_rows.unsettled(connection, app, before=now - SEARCH_AFTER) if is_ours else []
         if is_ours:
@@ -100,7 +99,8 @@ async def _walk(tools: Tools, app: str, listing: _Listing) -> None:
     """Follow the pages until enough is seen, the budget ends, or Dots leads in a circle."""
     last: str | None = None
     seen: set[str] = set()
-    while not listing.is_enough and await _may_call(tools, app):
+    reserve = tools.budget.reserve_of_sweeps
+    while not listing.is_enough and await call_budget.may_call(tools, app, reserve=reserve):
         page = await tools.client(app).list_flows(limit=PAGE_SIZE, starting_after=last)
         listing.note(page, await _make_due(tools, app, page))
         if page.flows:
@@ -112,18 +112,12 @@ async def _walk(tools: Tools, app: str, listing: _Listing) -> None:
 
 
 async def _make_due(tools: Tools, app: str, page: FlowPage) -> int:
-    """Make due what is not known, as far as it is to be followed; returns how many."""
+    """Make due what is not known, as far as it is to be followed, and keep the listing ours; returns how many."""
     followed = {flow.id for flow in page.flows if tools.follow_foreign_flows or flow.client_ref}
     async with database.transaction(tools.engine) as connection:
         unknown = await listing_rows.unknown(connection, app, followed)
         if unknown:
             subjects = [Subject(app=app, kind="flow", id=flow_id) for flow_id in unknown]
             await sync_rows.mark_due(connection, subjects, due_at=tools.clock(), due_by="sweep")
+        await listing_rows.extend(connection, app, until=tools.clock() + tools.lease)
     return len(unknown)
-
-
-async def _may_call(tools: Tools, app: str) -> bool:
-    async with database.transaction(tools.engine) as connection:
-        reserve = tools.budget.reserve_of_sweeps
-        taken = await budget_rows.take(connection, app, 1, budget=tools.budget, reserve=reserve, now=tools.clock())
-    return taken == 1

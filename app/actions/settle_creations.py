@@ -8,10 +8,11 @@ from datetime import timedelta
 
 import structlog
 
+from app.actions import call_budget
 from app.actions.attempt_creation import Attempt, attempt_creation
 from app.actions.tools import Tools
 from app.errors import CreationOutcomeUnknownError, DotsError
-from app.storage import budget_rows, creation_rows, database, listing_rows
+from app.storage import creation_rows, database, listing_rows
 from app.storage.listing_rows import Unsettled
 
 log = structlog.get_logger()
@@ -46,13 +47,14 @@ async def _settle(tools: Tools, app: str, creation: Unsettled, turns: asyncio.Se
 
 
 async def _attempt(tools: Tools, app: str, creation: Unsettled) -> None:
-    async with database.transaction(tools.engine) as connection:
-        if creation.idempotency_key is None:
+    if creation.idempotency_key is None:
+        async with database.transaction(tools.engine) as connection:
             # Nobody can come back for it, and its caller may long have made another.
             await creation_rows.fail(connection, creation.ref, answer=None)
-            return
-        if not await budget_rows.take(connection, app, 1, budget=tools.budget, reserve=0, now=tools.clock()):
-            return
+        return
+    if not await call_budget.may_call(tools, app, reserve=0):
+        return
+    async with database.transaction(tools.engine) as connection:
         if not await listing_rows.attempt_again(connection, creation, now=tools.clock()):
             return
     attempt = Attempt(ref=creation.ref, app=app, caller=creation.caller, request=creation.request, is_repeat=True)

@@ -27,9 +27,19 @@ class Unsettled:
 async def claim(
     connection: AsyncConnection, app: str, *, now: datetime, until: datetime, unsettled_before: datetime
 ) -> bool:
-    """Claim the app's listing when it is due, or a creation begun before `unsettled_before` has to be found."""
+    """Claim the app's listing when it is due, or a creation begun before `unsettled_before` has to be found.
+
+    Another process may claim it after `until`.
+    """
     values = {"app": app, "now": now, "until": until, "unsettled_before": unsettled_before}
     return (await connection.execute(_CLAIM, values)).rowcount == 1
+
+
+async def extend(connection: AsyncConnection, app: str, *, until: datetime) -> None:
+    """The listing goes on: nobody else is to begin one until then."""
+    await connection.execute(
+        text("UPDATE apps SET listing_until = :until WHERE app = :app"), {"app": app, "until": until}
+    )
 
 
 async def release(connection: AsyncConnection, app: str, *, due_at: datetime) -> None:

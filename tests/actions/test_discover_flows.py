@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import httpx
+import pytest
 
 from app.actions.discover_flows import discover_flows
 from app.actions.refresh_due import refresh_due
@@ -11,7 +12,7 @@ from app.actions.tools import Tools
 from app.flows.budget import Budget
 from tests.actions import stored
 from tests.actions.memory_dots import MemoryDots, flow_id_of
-from tests.actions.stand_in_tools import HandClock
+from tests.actions.stand_in_tools import LEASE, HandClock
 
 FLOWS = "SELECT id, status, caller, payout_link_id FROM flows ORDER BY id"
 
@@ -85,6 +86,47 @@ async def test_it_is_not_due_before_its_time(tools: Tools, dots: MemoryDots, clo
 
     assert requests_before == 1
     assert len(dots.requests) == 2
+
+
+async def test_a_listing_left_by_the_dead_is_taken_over(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+    """Who died while listing holds up the others for no longer than a lease."""
+
+    class KilledError(BaseException):
+        """What ends a process where it stands."""
+
+    async def die() -> None:
+        raise KilledError
+
+    dots.add_flow(1)
+    dots.on_request = die
+    with pytest.raises(KilledError):
+        await discover_flows(tools)
+    dots.on_request = None
+
+    clock.advance(LEASE - timedelta(seconds=1))
+    too_early = await discover_flows(tools)
+    clock.advance(timedelta(seconds=1))
+
+    assert too_early == 0
+    assert await discover_flows(tools) == 1
+
+
+async def test_a_long_listing_stays_with_who_began_it(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+    """Each page makes the lease longer: nobody begins another listing meanwhile."""
+    for number in range(1, 4):
+        dots.add_flow(number)
+    dots.page_size = 1
+
+    async def take_long() -> None:
+        clock.advance(LEASE - timedelta(seconds=1))
+        dots.on_request = None
+        await discover_flows(tools)
+        dots.on_request = take_long
+
+    dots.on_request = take_long
+
+    assert await discover_flows(tools) == 3
+    assert len(dots.requests) == 3
 
 
 async def test_foreign_flows_are_left_alone_if_so_set(tools: Tools, dots: MemoryDots) -> None:

@@ -1,9 +1,11 @@
 """Creations without an answer: found in Dots' list, or made again once it is certain that they are not there."""
 
+import asyncio
 from datetime import timedelta
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app.actions.create_flow import create_flow
 from app.actions.discover_flows import discover_flows
@@ -12,9 +14,11 @@ from app.actions.settle_creations import settle_creations
 from app.actions.tools import Tools
 from app.errors import CreationOutcomeUnknownError, CreationRunningError, DotsThrottledError
 from app.flows.flow_request import FlowRequest
+from app.storage import listing_rows
 from tests.actions import stored
 from tests.actions.memory_dots import MemoryDots, refusal
 from tests.actions.stand_in_tools import HandClock
+from tests.storage.locks import until_waiting
 
 REQUEST = FlowRequest(app="default", steps=["compliance"], reference="payee-17")
 CREATION = "SELECT status, searches, id IS NOT NULL AS is_made, answer IS NOT NULL AS is_answered FROM flows"
@@ -91,6 +95,25 @@ async def test_a_creation_that_dots_never_got_is_made_again(tools: Tools, dots: 
         "is_answered": True,
     }
     assert await create(tools) == next(iter(dots.flows))
+
+
+async def test_who_waits_for_a_flow_does_not_keep_its_app(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+    """A listing locks flows and then their app: who holds the app and waits for a flow would wait in a circle."""
+    dots.faults = [httpx.ReadTimeout("never arrived")]
+    with pytest.raises(CreationOutcomeUnknownError):
+        await create(tools)
+    await passes(tools, clock, seconds=30, number=4)
+    clock.advance(timedelta(seconds=30))
+
+    async with tools.engine.connect() as listing:
+        await listing.execute(text("SELECT FROM flows FOR UPDATE"))
+        settling = asyncio.create_task(settle_creations(tools))
+        await until_waiting(tools.engine)
+        await listing_rows.release(listing, "default", due_at=clock.now)
+        await listing.commit()
+        await settling
+
+    assert len(dots.posts) == 2
 
 
 async def test_an_incomplete_listing_proves_nothing(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:

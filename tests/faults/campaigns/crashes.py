@@ -25,7 +25,7 @@ AT_ONCE = 4
 HIT_WITHIN_SECONDS = 90.0
 # Work is brought this often while a process has not come to its point yet.
 MORE_WORK_AFTER_SECONDS = 0.3
-# What a worker that dies while listing leaves behind is taken over after ten minutes: twenty seconds here.
+# What a process leaves behind is taken over after three seconds, and a POST may be sent again after four.
 RATE = 30.0
 CREATIONS = "SELECT count(*) FROM flows WHERE status = 'creating'"
 PATIENCE = {"DOTS_TIMEOUT_SECONDS": "1", "LEASE_SECONDS": "90"}
@@ -88,7 +88,7 @@ DELIVERY_POINTS = (
     "after/app.storage.cursor_rows:move/1",
 )
 # About creations that were left without an outcome, which are taken up only after several listings: one process at a
-# time, or the one would take them from the other, and a listing that the next process has to wait for.
+# time, or the one would take them from the other.
 SETTLING_POINTS = (
     "after/app.storage.listing_rows:attempt_again/1",
     "after/app.dots.client:DotsClient.create_flow/1",

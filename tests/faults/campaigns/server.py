@@ -1,6 +1,7 @@
 """A Postgres of a campaign's own, durable, which may be killed, behind an address that stays the same."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -14,6 +15,8 @@ from app.storage import migrations
 from tests.faults.campaigns import proxy
 from tests.faults.campaigns.proxy import Proxy
 
+_DEADLOCK = re.compile(r"deadlock detected.*?DETAIL:(.*?)HINT:", re.DOTALL)
+
 
 class Server:
     """Postgres and the proxy in front of it; each start is on another port."""
@@ -25,6 +28,7 @@ class Server:
         # Postgres stops when the thread that started it ends: it needs one that lives as long as the campaign.
         self._thread = thread
         self._running: EmbeddedPostgres | None = None
+        self._said_before = ""
 
     @property
     def direct_url(self) -> str:
@@ -43,8 +47,14 @@ class Server:
         parts = urlsplit(self.direct_url)
         return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{door.port}").geturl()
 
+    @property
+    def deadlocks(self) -> list[str]:
+        """What it said of each deadlock it has broken: who waited for whom, and with which statements."""
+        return [" ".join(details.split()) for details in _DEADLOCK.findall(self._said_before + self._said())]
+
     async def start(self) -> None:
         """Start it on what it has kept, and lead the proxy to it."""
+        self._said_before += self._said()
         loop = asyncio.get_running_loop()
         start = partial(embedded_postgres.start, self._directory, durable=self._durable)
         self._running = await loop.run_in_executor(self._thread, start)
@@ -60,6 +70,11 @@ class Server:
         """End it well."""
         if self._running is not None:
             await asyncio.to_thread(embedded_postgres.stop, self._running)
+
+    def _said(self) -> str:
+        """What it has logged since it was last started."""
+        log = self._directory / "server.log"
+        return log.read_text() if log.exists() else ""
 
 
 @asynccontextmanager
