@@ -26,11 +26,16 @@ SEARCH_AFTER = timedelta(seconds=15)
 CLOCK_MARGIN = timedelta(minutes=10)
 
 
+class _LostError(Exception):
+    """The lease had ended, and somebody else has begun a listing: what this one has seen may be too old."""
+
+
 @dataclass(kw_only=True)
 class _Listing:
-    """One walk through the list: what it has found, and how far it must go."""
+    """One walk through the list: until when it is ours, what it has found, and how far it must go."""
 
     began_at: datetime
+    held_until: datetime
     oldest_wanted: datetime | None
     refs: set[str] = field(default_factory=set)
     found: int = 0
@@ -69,8 +74,12 @@ async def discover_flows(tools: Tools) -> int:
             )
             wanted = await listing_rows.unsettled(connection, app, before=now - SEARCH_AFTER) if is_ours else []
         if is_ours:
-            listing = _Listing(began_at=now, oldest_wanted=wanted[0].attempted_at if wanted else None)
-            await _list(tools, app, listing)
+            oldest = wanted[0].attempted_at if wanted else None
+            listing = _Listing(began_at=now, held_until=now + tools.lease, oldest_wanted=oldest)
+            try:
+                await _list(tools, app, listing)
+            except _LostError:
+                log.warning("listing overtaken", app=app)
             found += listing.found
     return found
 
@@ -89,7 +98,9 @@ async def _list(tools: Tools, app: str, listing: _Listing) -> None:
         if found := [creation.ref for creation in unsettled if str(creation.ref) in listing.refs]:
             await listing_rows.forget_searches(connection, found)
         wait = SEARCH_EVERY if unsettled or not listing.is_enough else tools.discover_every
-        await listing_rows.release(connection, app, due_at=tools.clock() + wait)
+        due_at = tools.clock() + wait
+        if not await listing_rows.release(connection, app, held_until=listing.held_until, due_at=due_at):
+            raise _LostError
     if listing.found:
         log.info("flows discovered", app=app, count=listing.found)
         tools.hints.give(hints.DUE)
@@ -102,7 +113,7 @@ async def _walk(tools: Tools, app: str, listing: _Listing) -> None:
     reserve = tools.budget.reserve_of_sweeps
     while not listing.is_enough and await call_budget.may_call(tools, app, reserve=reserve):
         page = await tools.client(app).list_flows(limit=PAGE_SIZE, starting_after=last)
-        listing.note(page, await _make_due(tools, app, page))
+        listing.note(page, await _make_due(tools, app, page, listing))
         if page.flows:
             last = page.flows[-1].id
             if last in seen:
@@ -111,7 +122,7 @@ async def _walk(tools: Tools, app: str, listing: _Listing) -> None:
             seen.add(last)
 
 
-async def _make_due(tools: Tools, app: str, page: FlowPage) -> int:
+async def _make_due(tools: Tools, app: str, page: FlowPage, listing: _Listing) -> int:
     """Make due what is not known, as far as it is to be followed, and keep the listing ours; returns how many."""
     followed = {flow.id for flow in page.flows if tools.follow_foreign_flows or flow.client_ref}
     async with database.transaction(tools.engine) as connection:
@@ -119,5 +130,8 @@ async def _make_due(tools: Tools, app: str, page: FlowPage) -> int:
         if unknown:
             subjects = [Subject(app=app, kind="flow", id=flow_id) for flow_id in unknown]
             await sync_rows.mark_due(connection, subjects, due_at=tools.clock(), due_by="sweep")
-        await listing_rows.extend(connection, app, until=tools.clock() + tools.lease)
+        until = tools.clock() + tools.lease
+        if not await listing_rows.extend(connection, app, held_until=listing.held_until, until=until):
+            raise _LostError
+    listing.held_until = until
     return len(unknown)

@@ -35,19 +35,16 @@ async def claim(
     return (await connection.execute(_CLAIM, values)).rowcount == 1
 
 
-async def extend(connection: AsyncConnection, app: str, *, until: datetime) -> None:
-    """The listing goes on: nobody else is to begin one until then."""
-    await connection.execute(
-        text("UPDATE apps SET listing_until = :until WHERE app = :app"), {"app": app, "until": until}
-    )
+async def extend(connection: AsyncConnection, app: str, *, held_until: datetime, until: datetime) -> bool:
+    """The listing held until one time is held until another; False when somebody else has claimed it since."""
+    values = {"app": app, "held_until": held_until, "until": until}
+    return (await connection.execute(_EXTEND, values)).rowcount == 1
 
 
-async def release(connection: AsyncConnection, app: str, *, due_at: datetime) -> None:
-    """The listing has ended; the next is due at `due_at`."""
-    values = {"app": app, "due_at": due_at}
-    await connection.execute(
-        text("UPDATE apps SET listing_until = NULL, listing_due_at = :due_at WHERE app = :app"), values
-    )
+async def release(connection: AsyncConnection, app: str, *, held_until: datetime, due_at: datetime) -> bool:
+    """The listing has ended, the next is due at `due_at`; False when somebody else has claimed it since."""
+    values = {"app": app, "held_until": held_until, "due_at": due_at}
+    return (await connection.execute(_RELEASE, values)).rowcount == 1
 
 
 async def unknown(connection: AsyncConnection, app: str, flow_ids: Collection[str]) -> frozenset[str]:
@@ -97,4 +94,11 @@ _CLAIM = text("""
               WHERE f.app = a.app AND f.status = 'creating' AND f.attempted_at < :unsettled_before
           )
       )
+""")
+
+# Who claims it anew does so after `listing_until`, and holds it longer: the time tells claims apart.
+_EXTEND = text("UPDATE apps SET listing_until = :until WHERE app = :app AND listing_until = :held_until")
+
+_RELEASE = text("""
+    UPDATE apps SET listing_until = NULL, listing_due_at = :due_at WHERE app = :app AND listing_until = :held_until
 """)

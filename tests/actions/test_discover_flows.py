@@ -1,7 +1,9 @@
 """Flows that nobody told us of: found in Dots' list."""
 
+from collections.abc import MutableMapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -127,6 +129,27 @@ async def test_a_long_listing_stays_with_who_began_it(tools: Tools, dots: Memory
 
     assert await discover_flows(tools) == 3
     assert len(dots.requests) == 3
+
+
+async def test_a_listing_that_was_overtaken_counts_for_nothing(
+    tools: Tools, dots: MemoryDots, clock: HandClock, logs: list[MutableMapping[str, Any]]
+) -> None:
+    """Who was halted beyond the lease has seen what may no longer be so: it changes nothing, and frees nothing."""
+    dots.add_flow(1)
+
+    async def be_halted() -> None:
+        dots.on_request = None
+        clock.advance(LEASE)
+        await stored.execute(tools.engine, "UPDATE apps SET listing_until = :until", until=clock.now + LEASE)
+
+    dots.on_request = be_halted
+    await discover_flows(tools)
+
+    assert "listing overtaken" in [line["event"] for line in logs]
+    assert await stored.count(tools.engine, "sync_rows") == 0
+    assert await stored.rows(tools.engine, "SELECT listing_until FROM apps WHERE app = 'default'") == [
+        {"listing_until": clock.now + LEASE}
+    ]
 
 
 async def test_foreign_flows_are_left_alone_if_so_set(tools: Tools, dots: MemoryDots) -> None:

@@ -14,7 +14,6 @@ from app.actions.settle_creations import settle_creations
 from app.actions.tools import Tools
 from app.errors import CreationOutcomeUnknownError, CreationRunningError, DotsThrottledError
 from app.flows.flow_request import FlowRequest
-from app.storage import listing_rows
 from tests.actions import stored
 from tests.actions.memory_dots import MemoryDots, refusal
 from tests.actions.stand_in_tools import HandClock
@@ -109,7 +108,7 @@ async def test_who_waits_for_a_flow_does_not_keep_its_app(tools: Tools, dots: Me
         await listing.execute(text("SELECT FROM flows FOR UPDATE"))
         settling = asyncio.create_task(settle_creations(tools))
         await until_waiting(tools.engine)
-        await listing_rows.release(listing, "default", due_at=clock.now)
+        await listing.execute(text("SELECT FROM apps FOR UPDATE"))
         await listing.commit()
         await settling
 

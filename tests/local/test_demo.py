@@ -1,3 +1,5 @@
+"""The demo, the first command of the README."""
+
 import os
 import subprocess
 import sys
