@@ -9,7 +9,6 @@ from app.actions.receive_webhook import WebhookReceiver
 from app.actions.tools import Tools
 from app.actions.watch_feed import FeedWatch
 from app.settings import Settings
-from app.storage import migrations
 from app.web.application import create_app, create_metrics_app
 from app.web.gateway import Gateway
 
@@ -24,7 +23,7 @@ async def serve(settings: Settings, *, host: str, port: int, with_worker: bool) 
     stopping = http_server.stop_signal()
     async with assembly.open_tools(settings) as tools:
         gateway = build_gateway(tools, settings)
-        await migrations.require_head(tools.engine)
+        await assembly.wait_for_database(tools.engine, settings)
         app = create_app(gateway, with_metrics=settings.metrics_port is None)
         servers = [http_server.build(app, host=host, port=port)]
         if settings.metrics_port is not None:

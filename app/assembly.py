@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import uuid4
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from app.actions.tools import Tools
 from app.dots import signature
 from app.dots.client import DotsAccess, DotsClient
@@ -22,13 +24,12 @@ from app.outbound.http_push import Pusher
 from app.outbound.urls import Endpoint
 from app.outbound.vault import Vault
 from app.settings import AppSettings, Settings
-from app.storage import database
+from app.storage import database, database_url, start
 from app.storage.hints import Hints
 from app.telemetry import Telemetry
 
 Result = TypeVar("Result")
 
-POSTGRES_PORT = 5432
 # A delivery is somebody else's to send when it has taken so many times as long as it may.
 DELIVERY_LEASES = 3
 
@@ -42,7 +43,7 @@ def utc_now() -> datetime:
 async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
     """Everything an action needs, closed again at the end. Raises SettingsError."""
     async with contextlib.AsyncExitStack() as stack:
-        engine = database.create_engine(settings.required_database_url, pool_size=settings.database_pool_size)
+        engine = create_engine(settings, pool_size=settings.database_pool_size)
         stack.push_async_callback(engine.dispose)
         clients = {name: dots_client(name, app, settings) for name, app in settings.apps.items()}
         for client in clients.values():
@@ -52,7 +53,7 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
         stack.push_async_callback(pusher.aclose)
         yield Tools(
             engine=engine,
-            hints=Hints(engine),
+            hints=Hints(engine, can_listen=not has_transaction_pooler(settings)),
             clients=clients,
             vault=vault(settings),
             destinations=destinations,
@@ -74,14 +75,56 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
         )
 
 
+def create_engine(settings: Settings, *, pool_size: int) -> AsyncEngine:
+    """An engine for the database of the settings; nothing is connected yet. Raises SettingsError."""
+    return database.create_engine(
+        settings.required_database_url,
+        pool_size=pool_size,
+        schema=settings.database_schema,
+        pooler=settings.database_pooler,
+    )
+
+
+def has_transaction_pooler(settings: Settings) -> bool:
+    """Whether a session's state is lost between two transactions. Raises SettingsError."""
+    return settings.database_pooler == "transaction" or database_url.parse(settings.required_database_url).is_pooled
+
+
+async def wait_for_database(engine: AsyncEngine, settings: Settings, *, needs_schema: bool = True) -> None:
+    """Return once the database can be used, as a process that is started beside it needs.
+
+    Raises DatabaseUnavailableError after DATABASE_WAIT_SECONDS, SchemaVersionError, SchemaTakenError.
+    """
+    wait = timedelta(seconds=settings.database_wait_seconds)
+    await start.require_ready(engine, settings.required_database_url, wait=wait, needs_schema=needs_schema)
+
+
 def run_with_tools(settings: Settings, act: Callable[[Tools], Awaitable[Result]]) -> Result:
-    """Do one thing with tools, as a command does. Raises SettingsError."""
+    """Do one thing with tools, as a command does.
+
+    Raises SettingsError, DatabaseUnavailableError, SchemaVersionError, SchemaTakenError.
+    """
 
     async def act_with_tools() -> Result:
         async with open_tools(settings) as tools:
+            await start.require_ready(tools.engine, settings.required_database_url, wait=timedelta())
             return await act(tools)
 
     return asyncio.run(act_with_tools())
+
+
+def run_with_engine(settings: Settings, act: Callable[[AsyncEngine], Awaitable[Result]]) -> Result:
+    """Do one thing with the database alone; raises the same."""
+
+    async def act_with_engine() -> Result:
+        engine = create_engine(settings, pool_size=1)
+        try:
+            await start.require_ready(engine, settings.required_database_url, wait=timedelta())
+            return await act(engine)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(act_with_engine())
 
 
 def dots_client(name: str, app: AppSettings, settings: Settings) -> DotsClient:
@@ -105,8 +148,8 @@ def vault(settings: Settings) -> Vault | None:
 
 def own_endpoints(settings: Settings) -> list[Endpoint]:
     """Where the database and the broker listen, which no subscription may reach."""
-    database_url = database.parse_url(settings.required_database_url)
-    own = [Endpoint(host=database_url.host, port=database_url.port or POSTGRES_PORT)] if database_url.host else []
+    address = database_url.parse(settings.required_database_url)
+    own = [Endpoint(host=host, port=port) for host, port in address.endpoints]
     if settings.event_broker_url is not None:
         broker = location.parse(settings.event_broker_url.get_secret_value())
         own += [Endpoint(host=host, port=port) for host, port in broker.endpoints]

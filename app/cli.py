@@ -12,6 +12,7 @@ import typer
 import uvloop
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import (
     api,
@@ -29,7 +30,7 @@ from app.actions import manage_keys
 from app.errors import GatewayError, InvalidFieldsError
 from app.local import demo, dev
 from app.settings import Settings
-from app.storage import database, migrations
+from app.storage import migrations
 from app.storage.key_rows import KeyRecord
 
 cli = typer.Typer(
@@ -93,8 +94,18 @@ def run_worker() -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database to this version's schema."""
-    asyncio.run(migrations.upgrade(_settings().required_database_url))
+    asyncio.run(_migrate(_settings()))
     typer.echo(f"The database is at schema {migrations.head()}.")
+
+
+async def _migrate(found: Settings) -> None:
+    engine = assembly.create_engine(found, pool_size=1)
+    try:
+        await assembly.wait_for_database(engine, found, needs_schema=False)
+    finally:
+        await engine.dispose()
+    url = found.required_database_url
+    await migrations.upgrade(url, schema=found.database_schema, pooler=found.database_pooler)
 
 
 @cli.command("dev")
@@ -135,7 +146,13 @@ def create_key(
 ) -> None:
     """Create an API key and print it, this once."""
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
-    key = asyncio.run(_create_key(_settings(), name, wanted))
+
+    async def create(engine: AsyncEngine) -> manage_keys.NewKey:
+        return await manage_keys.create_key(
+            engine, name=name, scopes=wanted, now=assembly.utc_now(), random_bytes=secrets.token_bytes
+        )
+
+    key = assembly.run_with_engine(_settings(), create)
     typer.echo(
         json.dumps({"id": key.id, "key": key.key}) if as_json else f"{key.key}\n\nKept as a hash only: note it now."
     )
@@ -144,7 +161,7 @@ def create_key(
 @keys.command("list")
 def list_keys(*, as_json: AsJson = False) -> None:
     """List API keys, without what makes them keys."""
-    found = asyncio.run(_list_keys(_settings()))
+    found = assembly.run_with_engine(_settings(), manage_keys.list_keys)
     if as_json:
         typer.echo(json.dumps([_describe(key) for key in found]))
         return
@@ -157,7 +174,11 @@ def list_keys(*, as_json: AsJson = False) -> None:
 @keys.command("revoke")
 def revoke_key(key_id: str) -> None:
     """Refuse a key from now on."""
-    if not asyncio.run(_revoke_key(_settings(), key_id)):
+
+    async def revoke(engine: AsyncEngine) -> bool:
+        return await manage_keys.revoke_key(engine, key_id, now=assembly.utc_now())
+
+    if not assembly.run_with_engine(_settings(), revoke):
         _fail(f"There is no live key {key_id}; see `dots-gateway keys list`.")
     typer.echo(f"Key {key_id} is revoked.")
 
@@ -170,32 +191,3 @@ def _describe(key: KeyRecord) -> dict[str, str | None]:
         "created_at": key.created_at.isoformat(),
         "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
     }
-
-
-async def _create_key(found: Settings, name: str, scopes: list[str]) -> manage_keys.NewKey:
-    engine = database.create_engine(found.required_database_url, pool_size=1)
-    try:
-        await migrations.require_head(engine)
-        return await manage_keys.create_key(
-            engine, name=name, scopes=scopes, now=assembly.utc_now(), random_bytes=secrets.token_bytes
-        )
-    finally:
-        await engine.dispose()
-
-
-async def _list_keys(found: Settings) -> list[KeyRecord]:
-    engine = database.create_engine(found.required_database_url, pool_size=1)
-    try:
-        await migrations.require_head(engine)
-        return await manage_keys.list_keys(engine)
-    finally:
-        await engine.dispose()
-
-
-async def _revoke_key(found: Settings, key_id: str) -> bool:
-    engine = database.create_engine(found.required_database_url, pool_size=1)
-    try:
-        await migrations.require_head(engine)
-        return await manage_keys.revoke_key(engine, key_id, now=assembly.utc_now())
-    finally:
-        await engine.dispose()

@@ -30,8 +30,24 @@ class SchemaVersionError(GatewayError):
     """The database has another schema version than this program; run `dots-gateway migrate`."""
 
 
+class SchemaTakenError(GatewayError):
+    """The schema holds the tables of another program; set DATABASE_SCHEMA to a schema of dots-gateway's own."""
+
+
+class SchemaRightsError(GatewayError):
+    """The role of DATABASE_URL may not create tables in the schema."""
+
+
 class DatabaseUnavailableError(GatewayError):
     """The database does not serve us now; try again."""
+
+
+class DatabaseReadOnlyError(DatabaseUnavailableError):
+    """The database can only be read now; try again."""
+
+
+class DatabasePoolerError(DatabaseUnavailableError):
+    """DATABASE_URL leads through a transaction pooler such as PgBouncer; set DATABASE_POOLER=transaction."""
 
 
 class OverloadedError(GatewayError):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError, model_validator
 from pydantic_settings import (
@@ -54,6 +54,9 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = None
     database_pool_size: Annotated[int, Field(ge=3, le=200)] = 10
+    database_schema: str = "public"
+    database_pooler: Literal["none", "session", "transaction"] = "none"
+    database_wait_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
 
     dots_api_url: NotEmpty | None = None
     dots_client_id: NotEmpty | None = None

@@ -12,7 +12,7 @@ from app.actions.deliver_due import Courier
 from app.actions.tools import Tools
 from app.outbound.brokers.broker import Broker
 from app.settings import Settings
-from app.storage import hints, migrations
+from app.storage import hints
 from app.web import application
 
 log = structlog.get_logger()
@@ -116,7 +116,7 @@ async def work(settings: Settings) -> None:
     """Be a worker until SIGTERM or SIGINT. Raises SettingsError, SchemaVersionError, DatabaseUnavailableError."""
     stopping = http_server.stop_signal()
     async with assembly.open_tools(settings) as tools:
-        await migrations.require_head(tools.engine)
+        await assembly.wait_for_database(tools.engine, settings)
         log.info("worker started", apps=sorted(tools.clients))
         background = [asyncio.create_task(tools.hints.run())]
         if settings.metrics_port is not None:

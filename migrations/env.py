@@ -3,10 +3,11 @@
 import asyncio
 
 from alembic import context
-from sqlalchemy import Connection, pool, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import Connection, text
 
-from app.storage import database, delivery_tables
+from app.errors import SchemaTakenError
+from app.storage import database, delivery_tables, migrations
+from app.storage.migrations import VERSION_TABLE
 
 # Any number will do as long as nothing else in the database uses it; the feed's lock is another.
 MIGRATION_LOCK = 7_300_001
@@ -15,22 +16,59 @@ MIGRATION_LOCK = 7_300_001
 # One for all tables: those of where events are sent know the others.
 METADATA = delivery_tables.deliveries.metadata
 
+# Until version 0.2 our revisions were in Alembic's usual table. The revisions tell it from another program's.
+_ADOPT = (
+    f"ALTER TABLE alembic_version RENAME TO {VERSION_TABLE}",
+    f"ALTER INDEX alembic_version_pkc RENAME TO {VERSION_TABLE}_pkc",
+)
+
 
 def run(connection: Connection) -> None:
     """Migrate inside one transaction, so that a failed migration leaves nothing behind."""
-    context.configure(connection=connection, target_metadata=METADATA, compare_server_default=True)
+    schema = context.config.attributes["schema"]
+    context.configure(
+        connection=connection, target_metadata=METADATA, compare_server_default=True, version_table=VERSION_TABLE
+    )
     with context.begin_transaction():
         # A second `migrate` waits here; a lock on a busy table is given up after 5 s rather than queued before
-        # everybody else's statements.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        # everybody else's statements. An index on a large table takes as long as it takes.
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(:lock, hashtext(:schema))"), {"lock": MIGRATION_LOCK, "schema": schema}
+        )
         connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        take_schema(connection, schema)
         context.run_migrations()
+
+
+def take_schema(connection: Connection, schema: str) -> None:
+    """Create the schema if there is none. Raises SchemaTakenError when another program has migrated it."""
+    if connection.scalar(text("SELECT current_schema()")) is None:
+        preparer = connection.dialect.identifier_preparer
+        connection.execute(text(f"CREATE SCHEMA {preparer.quote_identifier(schema)}"))
+    found = connection.execute(
+        text(f"SELECT to_regclass('{VERSION_TABLE}') AS ours, to_regclass('alembic_version') AS others")  # no input
+    ).one()
+    if found.ours is not None or found.others is None:
+        return
+    revisions = set(connection.scalars(text("SELECT version_num FROM alembic_version")))
+    has_our_table = connection.scalar(text("SELECT to_regclass('sync_rows')")) is not None
+    if not (has_our_table and revisions and revisions <= migrations.known()):
+        raise SchemaTakenError(migrations.taken(schema))
+    for statement in _ADOPT:
+        connection.execute(text(statement))
 
 
 async def run_online() -> None:
     """Connect, migrate, disconnect."""
-    url = database.parse_url(context.config.attributes["database_url"])
-    engine = create_async_engine(url, poolclass=pool.NullPool)
+    attributes = context.config.attributes
+    engine = database.create_engine(
+        attributes["database_url"],
+        pool_size=1,
+        schema=attributes["schema"],
+        pooler=attributes["pooler"],
+        command_timeout_seconds=None,
+    )
     try:
         async with engine.connect() as connection:
             await connection.run_sync(run)

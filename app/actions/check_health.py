@@ -2,12 +2,17 @@
 
 from app.actions.tools import Tools
 from app.errors import DatabaseUnavailableError
-from app.storage import app_rows, cursor_rows, database, delivery_signs, migrations, vital_signs
+from app.storage import app_rows, cursor_rows, database, delivery_signs, migrations, start, vital_signs
 
 
 async def check_readiness(tools: Tools) -> None:
-    """Raise DatabaseUnavailableError or SchemaVersionError when requests could not be served. Dots plays no part."""
-    await migrations.require_head(tools.engine)
+    """Raise an error when requests could not be served; Dots plays no part.
+
+    Raises DatabaseUnavailableError, DatabaseReadOnlyError, SchemaVersionError, SchemaTakenError.
+    """
+    async with database.transaction(tools.engine) as connection:
+        migrations.require_current(await migrations.state(connection))
+        await start.require_writable(connection)
 
 
 async def measure(tools: Tools) -> None:

@@ -15,17 +15,24 @@ FEED = "dots_gateway_feed"
 DELIVERABLE = "dots_gateway_deliverable"
 
 _RECONNECT_SECONDS = 2.0
+# How often the connection that listens is asked whether it is still there; nothing else is ever sent on it.
+_CHECK_SECONDS = 5.0
 _PAUSE_SECONDS = 0.02
 
 log = structlog.get_logger()
 
 
 class Hints:
-    """Hints between the processes: `give` one, wait for the `next`. `run` carries them until cancelled."""
+    """Hints between the processes: `give` one, wait for the `next`. `run` carries them until cancelled.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    Behind a transaction pooler nothing can listen, so nothing is sent either: hints stay within the process, and
+    everybody polls.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, can_listen: bool = True) -> None:
         """Take the engine; nothing is connected before `run`."""
         self._engine = engine
+        self._can_listen = can_listen
         self._given: set[str] = set()
         self._is_given = asyncio.Event()
         self._next = {channel: asyncio.Event() for channel in (DUE, APPENDED, FEED, DELIVERABLE)}
@@ -42,6 +49,8 @@ class Hints:
 
     async def run(self) -> None:
         """Send what is given here and pass on what is given elsewhere, for ever."""
+        if not self._can_listen:
+            await asyncio.Event().wait()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._send_forever())
             tasks.create_task(self._listen_forever())
@@ -82,7 +91,9 @@ class Hints:
             driver.add_termination_listener(lambda _connection: is_lost.set())
             for channel in self._next:
                 await driver.add_listener(channel, lambda _connection, _pid, name, _payload: self.wake(name))
-            await is_lost.wait()
+            while not is_lost.is_set():
+                await wait(is_lost, at_most_seconds=_CHECK_SECONDS)
+                await driver.answer("SELECT 1")
         finally:
             # Not handed back to the pool: a connection that listens would go on listening there.
             driver.terminate()

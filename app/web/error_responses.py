@@ -41,6 +41,8 @@ STATUSES: Mapping[type[GatewayError], int] = {
     errors.BodyTooLargeError: 413,
     errors.BodyTooSlowError: 408,
     errors.DatabaseUnavailableError: 503,
+    errors.DatabaseReadOnlyError: 503,
+    errors.DatabasePoolerError: 503,
     errors.OverloadedError: 503,
     errors.EncryptionUnavailableError: 503,
     # Dots' own failures are the gateway's to report as a gateway does: the caller did nothing wrong …
@@ -60,6 +62,8 @@ _RETRY_AFTER: Mapping[type[GatewayError], timedelta] = {
     errors.CreationRunningError: timedelta(seconds=2),
     errors.CreationOutcomeUnknownError: timedelta(seconds=30),
     errors.DatabaseUnavailableError: timedelta(seconds=5),
+    errors.DatabaseReadOnlyError: timedelta(seconds=5),
+    errors.DatabasePoolerError: timedelta(seconds=5),
     errors.OverloadedError: timedelta(seconds=5),
     errors.DotsUnreachableError: timedelta(seconds=5),
     errors.DotsThrottledError: timedelta(seconds=5),

@@ -5,7 +5,6 @@ import re
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.storage import database
 from tests.stack.processes import Stack, running_stack
@@ -24,7 +23,7 @@ async def examine(stack: Stack, *options: str) -> tuple[int | None, dict[str, st
 
 async def write(database_url: str, statement: str) -> None:
     """Change the database behind the service's back."""
-    engine = create_async_engine(database.parse_url(database_url))
+    engine = database.create_engine(database_url)
     async with engine.begin() as connection:
         await connection.execute(text(statement))
     await engine.dispose()

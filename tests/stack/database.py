@@ -65,5 +65,5 @@ async def everything(database_url: str) -> dict[str, str]:
 
 _COLUMNS = """
     SELECT table_name, quote_ident(column_name), data_type FROM information_schema.columns
-    WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+    WHERE table_schema = 'public' AND table_name <> 'dots_gateway_version'
 """

@@ -11,20 +11,6 @@ from tests.actions import stored
 
 INSERT_KEY = text("INSERT INTO api_keys (id, name, secret_hash, scopes, created_at) VALUES (:id, 'a', '', '{}', now())")
 
-URLS = {
-    "postgresql://u:p@h:5/d": "postgresql+asyncpg://u:p@h:5/d",
-    "postgres://u:p@h/d": "postgresql+asyncpg://u:p@h/d",
-    "postgresql+asyncpg://h/d": "postgresql+asyncpg://h/d",
-    "postgresql://h/d?sslmode=require": "postgresql+asyncpg://h/d?ssl=require",
-    "postgresql://u:p%40ss%25@h/d": "postgresql+asyncpg://u:p%40ss%25@h/d",
-}
-
-
-@pytest.mark.parametrize(("given", "expected"), URLS.items())
-def test_url_is_spelled_for_the_driver(given: str, expected: str) -> None:
-    """Every usual spelling of a Postgres URL is understood."""
-    assert database.parse_url(given).render_as_string(hide_password=False) == expected
-
 
 async def test_block_that_ends_is_committed(engine: AsyncEngine) -> None:
     """What a transaction has written is there afterwards."""

@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.errors import DatabaseUnavailableError, SchemaVersionError, SettingsError
+from app.errors import DatabaseUnavailableError, SchemaTakenError, SchemaVersionError, SettingsError
 from app.storage import delivery_tables, migrations
 from app.storage.database import create_engine
 from tests.actions import stored
@@ -29,7 +29,13 @@ DEADLINE_SECONDS = 30
 def drift(connection: Connection) -> list[Any]:
     """What would have to be migrated to arrive at the tables."""
     context = MigrationContext.configure(
-        connection, opts={"compare_type": True, "compare_server_default": True, "include_schemas": False}
+        connection,
+        opts={
+            "compare_type": True,
+            "compare_server_default": True,
+            "include_schemas": False,
+            "version_table": migrations.VERSION_TABLE,
+        },
     )
     return list(compare_metadata(context, METADATA))
 
@@ -56,14 +62,14 @@ async def test_migrated_database_is_what_the_tables_would_create(engine: AsyncEn
 async def _definitions(engine: AsyncEngine) -> list[str]:
     statement = """
         SELECT conrelid::regclass::text || ': ' || conname || ' ' || pg_get_constraintdef(oid) AS line
-        FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conname NOT LIKE 'alembic%'
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conname NOT LIKE 'dots_gateway%'
           AND contype <> 'n'
         UNION ALL
-        SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexname NOT LIKE 'alembic%'
+        SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexname NOT LIKE 'dots_gateway%'
         UNION ALL
         SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable || ' '
                || COALESCE(column_default, '') || ' ' || is_identity
-        FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+        FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'dots_gateway_version'
         ORDER BY 1
     """
     return [row["line"] for row in await stored.rows(engine, statement)]
@@ -94,7 +100,7 @@ async def test_downgrade_leaves_nothing(empty_database_url: str) -> None:
     revision = await migrations.current(engine)
     await engine.dispose()
 
-    assert left == ["i alembic_version_pkc", "r alembic_version"]
+    assert left == ["i dots_gateway_version_pkc", "r dots_gateway_version"]
     assert revision == migrations.head()
 
 
@@ -161,10 +167,12 @@ async def test_empty_database_is_refused_with_what_to_do(empty_database_url: str
 
 async def test_newer_database_is_refused(engine: AsyncEngine) -> None:
     """An old program does not touch a schema it does not know."""
-    await stored.execute(engine, "UPDATE alembic_version SET version_num = '9999'")
+    await stored.execute(engine, "UPDATE dots_gateway_version SET version_num = '9999'")
 
-    with pytest.raises(SchemaVersionError, match="at schema 9999"):
+    with pytest.raises(SchemaVersionError, match="at schema 9999, newer than this program") as caught:
         await migrations.require_head(engine)
+
+    assert "migrate`" not in caught.value.detail
 
 
 async def test_migration_that_fails_leaves_nothing(empty_database_url: str) -> None:
@@ -172,7 +180,7 @@ async def test_migration_that_fails_leaves_nothing(empty_database_url: str) -> N
     engine = create_engine(empty_database_url)
     await stored.execute(engine, "CREATE TABLE flow_steps ()")
 
-    with pytest.raises(Exception, match="already exists"):
+    with pytest.raises(SchemaTakenError, match="DATABASE_SCHEMA"):
         await migrations.upgrade(empty_database_url)
 
     names = [row["name"] for row in await stored.rows(engine, OBJECTS)]
@@ -205,4 +213,4 @@ async def test_malformed_url_is_a_settings_error(url: str) -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL") as caught:
         await migrations.upgrade(url)
 
-    assert not url or url not in caught.value.detail
+    assert "localhost" not in caught.value.detail

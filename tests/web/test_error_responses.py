@@ -36,6 +36,8 @@ CONTRACT = {
     "body_too_large": 413,
     "body_too_slow": 408,
     "database_unavailable": 503,
+    "database_read_only": 503,
+    "database_pooler": 503,
     "overloaded": 503,
     "dots_unreachable": 503,
     "dots_throttled": 503,
@@ -48,11 +50,20 @@ CONTRACT = {
 }
 # Stop a process or a command; while one serves they come up in /readyz alone, which writes its own 503. No request
 # waits for a broker.
-NEVER_IN_HTTP = {errors.SettingsError, errors.SchemaVersionError, errors.BrokerUnavailableError, errors.NoBrokerError}
+NEVER_IN_HTTP = {
+    errors.SettingsError,
+    errors.SchemaVersionError,
+    errors.SchemaTakenError,
+    errors.SchemaRightsError,
+    errors.BrokerUnavailableError,
+    errors.NoBrokerError,
+}
 RETRIED = {
     "creation_running": 2,
     "creation_outcome_unknown": 30,
     "database_unavailable": 5,
+    "database_read_only": 5,
+    "database_pooler": 5,
     "overloaded": 5,
     "dots_unreachable": 5,
     "dots_throttled": 5,

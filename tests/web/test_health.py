@@ -17,7 +17,7 @@ async def test_ready_with_a_migrated_database(stranger: httpx.AsyncClient) -> No
 
 async def test_not_ready_on_another_schema(stranger: httpx.AsyncClient, engine: AsyncEngine) -> None:
     """A process of another version gets no traffic."""
-    await stored.execute(engine, "UPDATE alembic_version SET version_num = 'other'")
+    await stored.execute(engine, "UPDATE dots_gateway_version SET version_num = 'other'")
 
     answer = await stranger.get("/readyz")
 
@@ -70,7 +70,7 @@ async def test_worker_serves_metrics_and_life_alone(tools: Tools) -> None:
 
 async def test_life_does_not_depend_on_the_database(stranger: httpx.AsyncClient, engine: AsyncEngine) -> None:
     """Restarting a process does not bring the database back."""
-    await stored.execute(engine, "DROP TABLE alembic_version", "DROP TABLE feed")
+    await stored.execute(engine, "DROP TABLE dots_gateway_version", "DROP TABLE feed")
 
     answer = await stranger.get("/livez")
 

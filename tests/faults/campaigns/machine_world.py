@@ -146,5 +146,5 @@ _CREATIONS = "SELECT count(*) FROM flows WHERE status = 'creating'"
 
 _TABLES = text("""
     SELECT table_name FROM information_schema.tables
-    WHERE table_schema = 'public' AND table_name NOT IN ('alembic_version', 'feed')
+    WHERE table_schema = 'public' AND table_name NOT IN ('dots_gateway_version', 'feed')
 """)

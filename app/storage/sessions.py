@@ -1,0 +1,222 @@
+"""Sessions with Postgres: how one is opened, how its transactions begin, and when it is no longer trusted.
+
+A session takes nothing from the defaults of the server, the database or the role: a pooler, a role or an
+administrator could otherwise change what a transaction means.
+"""
+
+import asyncio
+import socket
+import time
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import structlog
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from app.storage import database_connection, failures
+from app.storage.database_url import DatabaseAddress
+from app.storage.failures import Meaning
+
+log = structlog.get_logger()
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+# What a session's first answer may take: a BEGIN, or the check of a session that was idle. Nothing is computed for it.
+FIRST_ANSWER_SECONDS = 2.0
+# A session that was idle for longer is checked before it is used: a balancer may have dropped it without a word.
+IDLE_SECONDS = 1.0
+
+# Server-side limits, so that a dead client cannot hold anything for long, and whatever else changes what a statement
+# means or costs. Compiling a statement of 0.1 ms has been seen to take 244 ms (`jit`).
+_SETTINGS: Mapping[str, str] = {
+    "standard_conforming_strings": "on",
+    "statement_timeout": "10s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "30s",
+    "idle_session_timeout": "0",
+    "jit": "off",
+    "timezone": "UTC",
+}
+
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+# An acknowledged webhook must survive a crash. What an administrator chose beyond that (`remote_apply`, `local`) stays.
+_DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', {is_local}) WHERE current_setting('synchronous_commit') = 'off'"
+)
+
+# A peer that is gone is noticed after 20 s of silence (seconds, seconds, probes); after 5 s when something was sent
+# (milliseconds). Not every system has every option.
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 5000}
+
+
+class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    """One session. `is_suspect` when others like it have failed: it is not used again."""
+
+    begin_statement = _BEGIN
+    has_transaction_pooler = False
+    is_suspect = False
+    used_at = 0.0
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *arguments: Any) -> None:
+        """Take what asyncpg has connected, and let the system watch over the connection."""
+        super().__init__(protocol, transport, *arguments)
+        self.used_at = time.monotonic()
+        _keep_alive(transport.get_extra_info("socket"))
+
+    def transaction(self, **_options: Any) -> "_Transaction":
+        """A transaction as SQLAlchemy's dialect uses it; its isolation is always ours."""
+        return _Transaction(self)
+
+    async def answer(self, statement: str) -> str:
+        """Execute a statement that takes no time, or close the session when no answer comes."""
+        alarm = asyncio.get_running_loop().call_later(FIRST_ANSWER_SECONDS, self.terminate)
+        try:
+            return await self.execute(statement)  # type: ignore[no-any-return]  # asyncpg ships no types
+        finally:
+            alarm.cancel()
+
+    async def close(self, *, timeout: float | None = None) -> None:
+        """Close it; one that is suspect without a farewell, for which it could let us wait."""
+        if self.is_suspect:
+            self.terminate()
+        else:
+            await super().close(timeout=timeout)
+
+
+class _Transaction:
+    """A transaction begun with everything that it depends on, in one message."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def start(self) -> None:
+        await self._session.answer(self._session.begin_statement)
+
+    async def commit(self) -> None:
+        if await self._session.execute("COMMIT") != "COMMIT":
+            # Postgres rolls back instead, without an error, when a statement has failed and the error was caught.
+            raise asyncpg.InFailedSQLTransactionError("A transaction with a failed statement cannot be committed.")
+
+    async def rollback(self) -> None:
+        if not self._session.is_closed():
+            await self._session.execute("ROLLBACK")
+
+
+class Sessions:
+    """Opens the sessions of one engine, checks those that were idle, and distrusts all at the first sign of trouble.
+
+    Behind a transaction pooler a session's state is another client's a moment later: everything then goes into the
+    message that begins each transaction, and no statement is prepared under a name.
+    """
+
+    def __init__(
+        self,
+        address: DatabaseAddress,
+        *,
+        schema: str,
+        has_transaction_pooler: bool,
+        command_timeout_seconds: float | None,
+    ) -> None:
+        """Take what is needed; nothing is connected before `open`."""
+        self._address = address
+        self._command_timeout_seconds = command_timeout_seconds
+        self._has_transaction_pooler = has_transaction_pooler
+        self._settings = {
+            **address.session_settings,
+            **_SETTINGS,
+            "application_name": address.application_name,
+            "search_path": schema,
+        }
+        self._open: weakref.WeakSet[Session] = weakref.WeakSet()
+
+    async def open(self) -> Session:
+        """A session with the first of the hosts that takes us.
+
+        Raises what asyncpg raises: OSError, TimeoutError, PostgresError, InterfaceError.
+        """
+        count = len(self._address.hosts)
+        session: Session = await database_connection.connect(
+            self._address,
+            timeout=self._address.connect_timeout or max(FIRST_ANSWER_SECONDS, CONNECT_TIMEOUT_SECONDS / count),
+            command_timeout=self._command_timeout_seconds,
+            connection_class=Session,
+            **({"statement_cache_size": 0} if self._has_transaction_pooler else {}),
+        )
+        if self._has_transaction_pooler:
+            session.has_transaction_pooler = True
+            session.begin_statement = f"{_BEGIN}; {_written('SET LOCAL', self._settings)}"
+        else:
+            await session.answer(_written("SET", self._settings))
+        self._open.add(session)
+        return session
+
+    def check(self, adapter: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        """Let the pool open another session in place of one that is closed or suspect, or idle and without an answer.
+
+        For the pool's event `checkout`. Raises DisconnectionError, which the pool handles.
+        """
+        session: Session = record.driver_connection  # type: ignore[assignment]  # SQLAlchemy knows no driver's type
+        if session.is_closed() or session.is_suspect:
+            session.is_suspect = True
+            raise DisconnectionError
+        if time.monotonic() - session.used_at <= IDLE_SECONDS:
+            return
+        try:
+            adapter.run_async(lambda driver: driver.answer("SELECT 1"))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self.distrust(because=type(error).__name__)
+            raise DisconnectionError from error
+        # Postgres tells every session when its server is promoted, or was a standby from the start.
+        if getattr(session.get_settings(), "in_hot_standby", "off") == "on":
+            self.distrust(because="standby")
+            raise DisconnectionError
+
+    def note_use(self, _adapter: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        """Remember when a session was given back. For the pool's event `checkin`."""
+        if isinstance(session := record.driver_connection, Session):
+            session.used_at = time.monotonic()
+
+    def judge(self, context: ExceptionContext) -> None:
+        """Have no session used again once one of them is lost or read-only. For the engine's event `handle_error`."""
+        meaning = failures.meaning_of_error(context.sqlalchemy_exception or context.original_exception)
+        if meaning not in (Meaning.LOST, Meaning.READ_ONLY, Meaning.POOLED):
+            return
+        self.distrust(because=type(context.original_exception).__name__)
+        if context.connection is not None and not context.connection.invalidated:
+            session: Any = context.connection.connection.driver_connection
+            session.terminate()
+            context.is_disconnect = True
+
+    def distrust(self, *, because: str) -> None:
+        """Use none of the sessions again that are open now; those in use end as they may."""
+        suspects = [session for session in self._open if not session.is_suspect]
+        for session in suspects:
+            session.is_suspect = True
+        if suspects:
+            log.warning("database sessions renewed", count=len(suspects), reason=because)
+
+
+def _written(command: str, settings: Mapping[str, str]) -> str:
+    """The settings as one message of several statements."""
+    statements = [f"{command} {name} = {_quoted(name, value)}" for name, value in settings.items()]
+    return "; ".join([*statements, _DURABLE.format(is_local=str(command == "SET LOCAL").lower())])
+
+
+def _quoted(name: str, value: str) -> str:
+    if name == "search_path":
+        escaped = value.replace('"', '""')
+        return f'"{escaped}"'
+    escaped = value.replace("'", "''")
+    return f"'{escaped}'"
+
+
+def _keep_alive(connection: socket.socket | None) -> None:
+    if connection is None or connection.family == socket.AF_UNIX:
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

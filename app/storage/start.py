@@ -1,0 +1,151 @@
+"""Whether the database can be used when a process starts: wait for it, or say in one line why it cannot."""
+
+import asyncio
+import socket
+import ssl
+import time
+from datetime import timedelta
+
+import asyncpg
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.errors import DatabasePoolerError, DatabaseReadOnlyError, DatabaseUnavailableError
+from app.storage import database, database_url, migrations
+from app.storage.database_url import DatabaseAddress
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = 0.5
+LOG_SECONDS = 3.0
+
+# A second connection is on another session than the first, or there is a transaction pooler; it may take turns.
+_PROBES = 3
+
+
+async def require_ready(engine: AsyncEngine, url: str, *, wait: timedelta, needs_schema: bool = True) -> None:
+    """Return once the database can be written to, at this program's own schema unless that is not needed.
+
+    Raises DatabaseUnavailableError when it cannot after `wait`, or at once when waiting does not help,
+    SchemaVersionError and SchemaTakenError. The message is for an operator: it names the setting, host and port.
+    """
+    address = database_url.parse(url)
+    began_at = time.monotonic()
+    logged_at = -LOG_SECONDS
+    while True:
+        try:
+            await _look(engine, url, needs_schema=needs_schema)
+        except (DatabaseUnavailableError, DBAPIError) as error:
+            reason, may_pass = explain(error, address)
+            waited = time.monotonic() - began_at
+            if not may_pass or waited >= wait.total_seconds():
+                raise DatabaseUnavailableError(reason) from error
+            if waited - logged_at >= LOG_SECONDS:
+                logged_at = waited
+                log.warning("waiting for the database", reason=reason, up_to_seconds=int(wait.total_seconds()))
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
+async def require_writable(connection: AsyncConnection) -> None:
+    """Fail as a write would where nothing can be written, so that the sessions are renewed as after one."""
+    await connection.execute(_REQUIRE_WRITABLE)
+
+
+async def _look(engine: AsyncEngine, url: str, *, needs_schema: bool) -> None:
+    async with database.transaction(engine) as connection:
+        await require_writable(connection)
+        server_pid = await connection.scalar(text("SELECT pg_backend_pid()"))
+        session = (await connection.get_raw_connection()).driver_connection
+        if needs_schema:
+            migrations.require_current(await migrations.state(connection))
+    # A pooler invents the process id that it tells its clients.
+    if session is None or server_pid == session.get_server_pid() or session.has_transaction_pooler:
+        return
+    if await shares_sessions(url):
+        raise DatabasePoolerError
+
+
+async def shares_sessions(url: str) -> bool:
+    """Whether two connections that are open at the same time have been on one session of Postgres."""
+    probe = database.create_engine(url, pool_size=2, pooler="transaction")
+    try:
+        with database.failures_named():
+            async with probe.connect() as one, probe.connect() as other:
+                for _ in range(_PROBES):
+                    pids = []
+                    for connection in (one, other):
+                        pids.append(await connection.scalar(text("SELECT pg_backend_pid()")))
+                        await connection.rollback()
+                    if pids[0] == pids[1]:
+                        return True
+        return False
+    finally:
+        await probe.dispose()
+
+
+def explain(error: BaseException, address: DatabaseAddress) -> tuple[str, bool]:
+    """Why the database cannot be used, in one sentence for an operator, and whether that may pass by itself."""
+    where = ", ".join(f"{host}:{port}" for host, port in address.hosts)
+    if isinstance(error, DatabasePoolerError):
+        return error.detail, False
+    if isinstance(error, DatabaseReadOnlyError):
+        reason = "can only be read: it is a standby, or its default_transaction_read_only is on"
+        return f"DATABASE_URL: the server at {where} {reason}.", True
+    cause = _cause_of(error)
+    reason, may_pass = _reason(cause, address)
+    return f"DATABASE_URL: {reason.format(where=where)}", may_pass
+
+
+def _cause_of(error: BaseException) -> BaseException:
+    """What the driver or the operating system has said, below our error and SQLAlchemy's."""
+    while True:
+        below = error.orig if isinstance(error, DBAPIError) else None
+        deeper = below or error.__cause__
+        if deeper is None or isinstance(error, asyncpg.PostgresError | OSError):
+            return error
+        error = deeper
+
+
+def _reason(cause: BaseException, address: DatabaseAddress) -> tuple[str, bool]:
+    for kind, reason, may_pass in _REASONS:
+        if isinstance(cause, kind):
+            user, name = address.user, address.database
+            said = str(cause).splitlines()[0].removesuffix(".") if str(cause) else type(cause).__name__
+            values = {"user": user, "database": name, "said": said}
+            filled = reason
+            for key, value in values.items():
+                filled = filled.replace(f"<{key}>", value.replace("{", "{{").replace("}", "}}"))
+            return filled, may_pass
+    return f"the database at {{where}} does not serve us ({type(cause).__name__}).", True
+
+
+# The first that fits counts. What is said by Postgres or the system names no secret.
+_REASONS: tuple[tuple[type[BaseException], str, bool], ...] = (
+    (asyncpg.InvalidPasswordError, "Postgres at {where} refuses the password of user <user>.", False),
+    (asyncpg.InvalidAuthorizationSpecificationError, "Postgres at {where} refuses user <user>: <said>.", False),
+    (asyncpg.InvalidCatalogNameError, "there is no database <database> at {where}.", False),
+    (asyncpg.InsufficientPrivilegeError, "user <user> at {where} lacks a right: <said>.", False),
+    (asyncpg.CannotConnectNowError, "Postgres at {where} is starting or stopping.", True),
+    (asyncpg.TooManyConnectionsError, "Postgres at {where} has no connection left for us.", True),
+    (asyncpg.ProtocolViolationError, "the server at {where} says: <said>.", True),
+    (asyncpg.TargetServerAttributeNotMatched, "none of {where} can be written to.", True),
+    (ssl.SSLCertVerificationError, "the certificate of {where} does not verify: <said>; see sslrootcert.", False),
+    (ssl.SSLError, "TLS with {where} fails: <said>.", False),
+    (socket.gaierror, "the host of {where} is unknown.", True),
+    (ConnectionRefusedError, "nothing listens at {where}.", True),
+    (TimeoutError, "{where} does not answer.", True),
+    (OSError, "no connection to {where}: <said>.", True),
+)
+
+# The code is that of read_only_sql_transaction.
+_REQUIRE_WRITABLE = text("""
+    DO $$ BEGIN
+        IF current_setting('transaction_read_only') = 'on' THEN
+            RAISE EXCEPTION 'the server is read-only' USING ERRCODE = '25006';
+        END IF;
+    END $$
+""")

@@ -1,0 +1,186 @@
+"""What every session and transaction is, whatever the server, the database or the role have as defaults."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.errors import DatabaseReadOnlyError, DatabaseUnavailableError
+from app.storage import database, sessions
+from app.storage.database import Pooler
+from tests.actions import stored
+from tests.storage.silent_proxy import SilentProxy, proxied
+
+# Each is what an administrator may have set, and what our transactions are nevertheless.
+DEFAULTS = {
+    "default_transaction_isolation": ("serializable", "transaction_isolation", "read committed"),
+    "default_transaction_deferrable": ("on", "transaction_isolation", "read committed"),
+    "statement_timeout": ("1ms", "statement_timeout", "10s"),
+    "lock_timeout": ("1ms", "lock_timeout", "5s"),
+    "idle_in_transaction_session_timeout": ("1h", "idle_in_transaction_session_timeout", "30s"),
+    "idle_session_timeout": ("1h", "idle_session_timeout", "0"),
+    "jit": ("on", "jit", "off"),
+    "timezone": ("Asia/Tokyo", "TimeZone", "UTC"),
+    "search_path": ("pg_temp", "search_path", "public"),
+    "synchronous_commit": ("off", "synchronous_commit", "on"),
+    "application_name": ("other", "application_name", "dots-gateway"),
+    "standard_conforming_strings": ("off", "standard_conforming_strings", "on"),
+}
+IMPATIENT_SECONDS = 0.2
+
+
+@pytest.fixture
+async def proxy(database_url: str) -> AsyncIterator[SilentProxy]:
+    """A proxy in front of the test's database that can fall silent."""
+    address = urlsplit(database_url)
+    async with proxied(address.hostname or "", address.port or 0) as found:
+        yield found
+
+
+def through(proxy: SilentProxy, database_url: str, *, pool_size: int = 4) -> AsyncEngine:
+    """An engine whose sessions go through the proxy."""
+    address = urlsplit(database_url)
+    url = address._replace(netloc=f"{address.username}:{address.password}@127.0.0.1:{proxy.port}").geturl()
+    return database.create_engine(f"{url}?sslmode=disable", pool_size=pool_size)
+
+
+@pytest.mark.parametrize("pooler", ["none", "transaction"])
+@pytest.mark.parametrize("name", DEFAULTS)
+async def test_default_of_the_database_changes_no_transaction(
+    engine: AsyncEngine, database_url: str, name: str, pooler: Pooler
+) -> None:
+    """A database with another default gives the same transactions, with or without a transaction pooler."""
+    default, shown, expected = DEFAULTS[name]
+    database_name = urlsplit(database_url).path[1:]
+    await stored.execute(engine, f"ALTER DATABASE {database_name} SET {name} = '{default}'")
+    changed = database.create_engine(database_url, pooler=pooler)
+
+    found = [await _show(changed, shown), await _show(changed, shown)]
+
+    await changed.dispose()
+    assert found == [expected, expected]
+
+
+async def _show(engine: AsyncEngine, name: str) -> object:
+    async with database.transaction(engine) as connection:
+        return await connection.scalar(text(f"SHOW {name}"))
+
+
+async def test_behind_a_transaction_pooler_nothing_of_a_session_outlives_its_transaction(database_url: str) -> None:
+    """The next client of the same session finds neither our settings nor a statement that we prepared."""
+    engine = database.create_engine(database_url, pool_size=1, pooler="transaction")
+    async with database.transaction(engine) as connection:
+        await connection.execute(text("SELECT count(*) FROM feed WHERE expired_position > :least"), {"least": -1})
+        session = await _driver(connection)
+
+    left = await session.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE NOT from_sql", timeout=5)
+    timeout = await session.fetchval("SELECT current_setting('statement_timeout')", timeout=5)
+
+    await engine.dispose()
+    # asyncpg prepares this very look under no name.
+    assert left <= 1
+    assert timeout == "0"
+
+
+async def _driver(connection: AsyncConnection) -> sessions.Session:
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, sessions.Session)
+    return driver
+
+
+async def test_transaction_with_a_failed_statement_is_never_taken_for_committed(engine: AsyncEngine) -> None:
+    """Postgres rolls back when asked to commit; whoever swallowed the error is told."""
+    with pytest.raises(Exception, match="cannot be committed"):  # noqa: PT012  # the block is the transaction
+        async with database.transaction(engine) as connection:
+            await connection.execute(text("UPDATE feed SET expired_position = 7"))
+            with contextlib.suppress(DBAPIError):
+                await connection.execute(text("SELECT 1 / 0"))
+
+    assert await stored.row(engine, "SELECT expired_position FROM feed") == {"expired_position": 0}
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions are checked whenever they were idle at all, and answers are not waited for long."""
+    monkeypatch.setattr(sessions, "FIRST_ANSWER_SECONDS", IMPATIENT_SECONDS)
+    monkeypatch.setattr(sessions, "IDLE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_sessions_that_fell_silent_fail_no_transaction(proxy: SilentProxy, database_url: str) -> None:
+    """The first one finds out and all are renewed; each of the others takes no longer than usual."""
+    engine = through(proxy, database_url)
+    await asyncio.gather(*(stored.row(engine, "SELECT pg_sleep(0.1)::text AS slept") for _ in range(4)))
+    proxy.silence()
+
+    began_at = time.monotonic()
+    for _ in range(8):
+        assert await stored.count(engine, "feed") == 1
+    took = time.monotonic() - began_at
+
+    await engine.dispose()
+    assert proxy.opened == 8
+    assert took < 4 * IMPATIENT_SECONDS
+
+
+async def test_session_that_falls_silent_between_two_transactions_fails_one(
+    proxy: SilentProxy, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session in steady use is not checked: its BEGIN waits for a moment, and then all sessions are renewed."""
+    monkeypatch.setattr(sessions, "FIRST_ANSWER_SECONDS", IMPATIENT_SECONDS)
+    engine = through(proxy, database_url)
+    await asyncio.gather(*(stored.row(engine, "SELECT pg_sleep(0.1)::text AS slept") for _ in range(4)))
+    proxy.silence()
+
+    with pytest.raises(DatabaseUnavailableError):
+        await stored_in_transaction(engine)
+    after = [await stored_in_transaction(engine) for _ in range(8)]
+
+    await engine.dispose()
+    assert after == [1] * 8
+
+
+async def stored_in_transaction(engine: AsyncEngine) -> int:
+    """How many rows the feed has, asked as the service asks."""
+    async with database.transaction(engine) as connection:
+        return int((await connection.execute(text("SELECT count(*) FROM feed"))).scalar_one())
+
+
+async def test_server_that_became_read_only_fails_one_transaction(engine: AsyncEngine, database_url: str) -> None:
+    """Sessions that cannot write are given up, so that a new one may reach the server that can."""
+    name = urlsplit(database_url).path[1:]
+    await stored.execute(engine, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    failed_over = database.create_engine(database_url, pool_size=2)
+    await stored_in_transaction(failed_over)
+    await stored.execute(engine, f"ALTER DATABASE {name} RESET default_transaction_read_only")
+
+    with pytest.raises(DatabaseReadOnlyError):
+        await _write(failed_over)
+    await _write(failed_over)
+
+    await failed_over.dispose()
+    assert await stored.row(engine, "SELECT expired_position FROM feed") == {"expired_position": 1}
+
+
+async def _write(engine: AsyncEngine) -> None:
+    async with database.transaction(engine) as connection:
+        await connection.execute(text("UPDATE feed SET expired_position = expired_position + 1"))
+
+
+async def test_connection_is_watched_over_by_the_system(engine: AsyncEngine) -> None:
+    """TCP keepalive finds a peer that is gone while a statement waits for its answer."""
+    async with database.transaction(engine) as connection:
+        await connection.execute(text("SELECT 1"))
+        session = await _driver(connection)
+        found = session._transport.get_extra_info("socket")
+
+        assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
+        assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
