@@ -147,7 +147,7 @@ def vault(settings: Settings) -> Vault | None:
 
 
 def own_endpoints(settings: Settings) -> list[Endpoint]:
-    """Where the database and the broker listen, which no subscription may reach."""
+    """Where the database and the broker listen, which no subscription may reach. Raises SettingsError."""
     address = database_url.parse(settings.required_database_url)
     own = [Endpoint(host=host, port=port) for host, port in address.endpoints]
     if settings.event_broker_url is not None:
