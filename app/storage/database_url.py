@@ -74,7 +74,7 @@ def parse(database_url: str) -> DatabaseAddress:
     libpq_parameters.check(parameters)
     hosts = libpq_hosts.read(parameters)
     tls = libpq_tls.read(parameters)
-    user = parameters.get("user") or _system_user()
+    user = parameters.get("user") or user_named(user_id=os.geteuid())
     return DatabaseAddress(
         hosts=hosts,
         user=user,
@@ -93,11 +93,11 @@ def parse(database_url: str) -> DatabaseAddress:
     )
 
 
-def _system_user() -> str:
-    """The user that runs this process, as in libpq; a container's user id often has no name."""
+def user_named(*, user_id: int) -> str:
+    """The name of a user of this system, which libpq takes if a URL names none. Raises SettingsError."""
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:  # In a container the user id often has no entry in /etc/passwd.
         raise SettingsError("DATABASE_URL names no user, and this process's user id has no name.") from None
 
 

@@ -55,7 +55,7 @@ _NO_OAUTH = "OAuth is not supported"
 _OWN_KEEPALIVE = "remove it: the service decides when a silent connection is dead"
 _OWN_STATEMENTS = "remove it: DATABASE_POOLER decides about prepared statements"
 _OWN_POOL = "remove it: set DATABASE_POOL_SIZE"
-_REASONS = {
+REFUSED = {
     "channel_binding": (
         "the driver cannot bind channels; remove it and set sslmode=verify-full and sslrootcert=system, "
         "which keep out the same attacker"
@@ -106,5 +106,5 @@ def check(parameters: Mapping[str, str]) -> None:
     for name, value in parameters.items():
         if name in TRANSLATED or value.lower() in _HARMLESS.get(name, ()):
             continue
-        reason = _REASONS.get(name, "no such parameter is known")
+        reason = REFUSED.get(name, "no such parameter is known")
         raise SettingsError(f"DATABASE_URL: {name} cannot be used as given; {reason}.")

@@ -10,6 +10,7 @@ from app.errors import SettingsError
 
 _SCHEMES = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_NAMES_USER = re.compile(r"(^|&)user=")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HOST = re.compile(r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[^:]*))?")
@@ -30,7 +31,8 @@ def read(database_url: str) -> dict[str, str]:
     before, _, query = rest.partition("?")
     authority, _, database = before.partition("/")
     user_info, has_user, hosts = authority.rpartition("@")
-    if not has_user and "@" in before + query.partition("=")[0]:
+    is_user_cut = not has_user and "@" in rest and not _NAMES_USER.search(query)
+    if is_user_cut or "@" in database:  # A / or ? in the password has cut it in two.
         raise SettingsError(f"DATABASE_URL is not readable: {_ENCODE}")
     user, _, password = user_info.partition(":")
     written = {"user": user, "password": password, "dbname": database}
@@ -56,6 +58,8 @@ def _host(text: str) -> tuple[str, str]:
     if parts is None:
         raise SettingsError(f"DATABASE_URL: host is malformed; IPv6 addresses stand in brackets, and {_ENCODE}")
     host = parts["name"] if parts["ipv6"] is None else parts["ipv6"]
+    if parts["ipv6"] is not None and ":" not in host:
+        raise SettingsError("DATABASE_URL: host has brackets around something that is no IPv6 address.")
     return _decode("host", host), _decode("port", parts["port"] or "")
 
 

@@ -1,5 +1,6 @@
 """A certificate authority of our own, and servers it vouches for."""
 
+import secrets
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -27,25 +28,55 @@ class Authority:
 
     def trusted(self) -> ssl.SSLContext:
         """What a client that trusts this authority alone has, everything else as by default."""
-        pem = self._certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
-        return ssl.create_default_context(cadata=pem)
+        return ssl.create_default_context(cadata=self._pem().decode("ascii"))
+
+    def trust_file(self) -> Path:
+        """A new file with this authority's certificate, as sslrootcert and SSL_CERT_FILE name it."""
+        return self._write(self._pem())
+
+    def certificate_file(self, *names: str) -> Path:
+        """A new file with a certificate for these names or addresses, and its key."""
+        return self._write(self._issue(names))
+
+    def revoked_file(self, certificate_file: Path) -> Path:
+        """A new file with the list of revoked certificates: that one."""
+        now = datetime.now(UTC)
+        serial_number = x509.load_pem_x509_certificate(certificate_file.read_bytes()).serial_number
+        revoked = x509.RevokedCertificateBuilder().serial_number(serial_number).revocation_date(now).build()
+        crl = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now - timedelta(hours=1))
+            .next_update(now + timedelta(hours=1))
+            .add_revoked_certificate(revoked)
+            .sign(self._key, hashes.SHA256())
+        )
+        return self._write(crl.public_bytes(serialization.Encoding.PEM))
 
     def server(self, *names: str) -> ssl.SSLContext:
         """What a server has whose certificate is for these names or addresses."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate_file(*names))
+        return context
+
+    def _pem(self) -> bytes:
+        return self._certificate.public_bytes(serialization.Encoding.PEM)
+
+    def _issue(self, names: tuple[str, ...]) -> bytes:
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             _builder(_name("server of a test"), self._name, key.public_key())
             .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        pem = certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+        return certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        path = self._directory / "server.pem"
+
+    def _write(self, pem: bytes) -> Path:
+        path = self._directory / f"{secrets.token_hex(4)}.pem"
         path.write_bytes(pem)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
+        return path
 
 
 def _name(text: str) -> x509.Name:
