@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import Annotated
 
+import structlog
 import typer
 import uvloop
 from rich.console import Console
@@ -32,6 +33,8 @@ from app.local import demo, dev
 from app.settings import Settings
 from app.storage import migrations
 from app.storage.key_rows import KeyRecord
+
+log = structlog.get_logger()
 
 cli = typer.Typer(
     help="Create Dots flows over plain HTTP, and learn reliably what your payees did.",
@@ -66,6 +69,8 @@ def _fail(line: str) -> None:
 def _settings() -> Settings:
     found = settings.read(os.environ)
     logs.configure(log_format=found.log_format, log_level=found.log_level)
+    for name in settings.unknown_names(os.environ):
+        log.warning("unknown setting", name=name, did_you_mean=settings.nearest_name(name))
     return found
 
 

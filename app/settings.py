@@ -1,40 +1,26 @@
-"""Settings, from the environment only; every one also as `NAME_FILE`, for mounted secrets."""
+"""Settings, from the environment only; secrets also as `NAME_FILE`, for mounted files."""
 
+import difflib
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, Field, SecretStr, StringConstraints, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     InitSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from app import environment
 from app.errors import SettingsError
+from app.setting_values import Identifier, Level, Listed, Lowered, NotEmpty, Seconds, Secrets
 
 DEFAULT_APP = "default"
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # in a container, whoever asks is on another host
-
-NotEmpty = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
-def _listed(value: object) -> object:
-    return [item for item in re.split(r"[\s,]+", value) if item] if isinstance(value, str) else value
-
-
-Secrets = Annotated[list[SecretStr], NoDecode, BeforeValidator(_listed), Field(min_length=1, max_length=8)]
-Listed = Annotated[list[NotEmpty], NoDecode, BeforeValidator(_listed), Field(max_length=100)]
-Seconds = Annotated[list[Annotated[int, Field(gt=0)]], NoDecode, BeforeValidator(_listed), Field(min_length=1)]
-
-
-# Beside everything of Dots: what may be mounted as a file.
-_SECRETS = frozenset({"DATABASE_URL", "ENCRYPTION_KEYS", "EVENT_BROKER_URL"})
 
 
 class AppSettings(BaseModel):
@@ -46,6 +32,15 @@ class AppSettings(BaseModel):
     app_id: NotEmpty | None = None
     webhook_secrets: Secrets
 
+    @model_validator(mode="before")
+    @classmethod
+    def _clean(cls, values: object) -> object:
+        """Clean the values inside `DOTS_APPS`, which may be JSON, like those that have a variable of their own."""
+        if not isinstance(values, dict):
+            return values
+        cleaned = {key: environment.clean(value) if isinstance(value, str) else value for key, value in values.items()}
+        return {key: value for key, value in cleaned.items() if value != ""}
+
 
 class Settings(BaseSettings):
     """Everything that can be set; durations are whole seconds or days, as their names say."""
@@ -54,8 +49,8 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = None
     database_pool_size: Annotated[int, Field(ge=3, le=200)] = 10
-    database_schema: str = "public"
-    database_pooler: Literal["none", "session", "transaction"] = "none"
+    database_pooler: Annotated[Literal["none", "session", "transaction"], Lowered] = "none"
+    database_schema: Identifier = "public"
     database_wait_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
 
     dots_api_url: NotEmpty | None = None
@@ -65,6 +60,10 @@ class Settings(BaseSettings):
     dots_webhook_secrets: Secrets | None = None
     dots_apps: dict[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")], AppSettings] = {}
     dots_timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 10
+    dots_proxy_url: SecretStr | None = None
+    # The variables that OpenSSL reads; we check them, because OpenSSL ignores a file that it cannot read.
+    ssl_cert_file: NotEmpty | None = None
+    ssl_cert_dir: NotEmpty | None = None
 
     refresh_lanes: Annotated[int, Field(ge=1, le=64)] = 4
     refresh_batch: Annotated[int, Field(ge=1, le=100)] = 8
@@ -92,8 +91,8 @@ class Settings(BaseSettings):
 
     metrics_host: NotEmpty = EVERYWHERE
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    log_format: Annotated[str, StringConstraints(pattern="^(json|text)$")] = "json"
-    log_level: Annotated[str, StringConstraints(pattern="^(debug|info|warning|error)$")] = "info"
+    log_format: Annotated[Literal["json", "text"], Lowered] = "json"
+    log_level: Level = "info"
 
     @classmethod
     def settings_customise_sources(
@@ -110,7 +109,7 @@ class Settings(BaseSettings):
             init_settings.init_kwargs.get("environ", {}) if isinstance(init_settings, InitSettingsSource) else {}
         )
         source = EnvSettingsSource(settings_cls)
-        source.env_vars = {name.lower(): value for name, value in _with_files(environ).items() if value}
+        source.env_vars = {name.lower(): value for name, value in environment.read(environ).items()}
         return (source,)
 
     @model_validator(mode="after")
@@ -163,7 +162,10 @@ def read(environ: Mapping[str, str]) -> Settings:
     try:
         return Settings(environ=environ)
     except ValidationError as error:
-        problems = [f"{_name(problem['loc'])}: {problem['msg']}" for problem in error.errors(include_input=False)]
+        problems = [
+            f"{_name(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_input=False)
+        ]
         raise SettingsError("; ".join(problems)) from None
     except ValueError as error:  # What pydantic-settings says when a nested one is not JSON: it names the field.
         raise SettingsError(str(error)) from None
@@ -173,22 +175,28 @@ def _name(location: tuple[int | str, ...]) -> str:
     return "__".join(str(part).upper() for part in location) or "settings"
 
 
-def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment with each `NAME_FILE` read into `NAME`; both at once would leave the choice to chance."""
-    expanded: dict[str, Any] = {name: value for name, value in environ.items() if not _is_file_setting(name)}
-    for name, path in environ.items():
-        if not _is_file_setting(name):
-            continue
-        target = name.removesuffix("_FILE")
-        if target in environ:
-            raise SettingsError(f"Set either {target} or {name}, not both.")
-        try:
-            expanded[target] = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, ValueError):
-            raise SettingsError(f"{name} does not name a file that can be read.") from None
-    return expanded
+def unknown_names(environ: Mapping[str, str]) -> list[str]:
+    """The DOTS_ variables that mean nothing to us, in alphabetical order: most likely misspelt, and worth a warning."""
+    known = _known_names()
+    of_apps = re.compile(rf"DOTS_APPS__[A-Z0-9-]{{1,32}}__({'|'.join(_app_fields())})")
+    return [
+        name
+        for name in environment.own_names(environ, "DOTS_")
+        if name.removesuffix("_FILE") not in known and not of_apps.fullmatch(name.removesuffix("_FILE"))
+    ]
 
 
-def _is_file_setting(name: str) -> bool:
-    upper = name.upper()
-    return upper.endswith("_FILE") and (upper.startswith("DOTS_") or upper.removesuffix("_FILE") in _SECRETS)
+def nearest_name(name: str) -> str | None:
+    """The setting that somebody may have meant by this unknown name; None if there is nothing like it."""
+    prefix, has_app, field = name.rpartition("__")
+    known = _app_fields() if has_app else sorted(_known_names())
+    found = difflib.get_close_matches(field if has_app else name, known, n=1, cutoff=0.8)
+    return f"{prefix}{has_app}{found[0]}" if found else None
+
+
+def _known_names() -> set[str]:
+    return {name.upper() for name in Settings.model_fields if name.startswith("dots_")}
+
+
+def _app_fields() -> list[str]:
+    return [name.upper() for name in AppSettings.model_fields]

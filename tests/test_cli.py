@@ -218,6 +218,20 @@ def test_malformed_setting_is_named_and_not_told(run: Run) -> None:
     assert refusal == "dots-gateway: DATABASE_URL is not a database URL."
 
 
+def test_unknown_variables_of_ours_are_logged_and_change_nothing(run: Run, database_url: str) -> None:
+    """Each once, with the name that may have been meant, and never with its value."""
+    unknown = {"DOTS_API_KEYS": "sk_dev_secret", "DOTS_COLOUR": "blue"}
+    ended = run("keys", "list", "--json", DATABASE_URL=database_url, **unknown)
+
+    logged = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert (ended.status, ended.stdout) == (0, "[]\n")
+    assert [(line["level"], line["name"], line["did_you_mean"]) for line in logged] == [
+        ("warning", "DOTS_API_KEYS", "DOTS_API_KEY"),
+        ("warning", "DOTS_COLOUR", None),
+    ]
+    assert "secret" not in ended.stderr
+
+
 def test_database_that_is_away_is_one_line(run: Run, database_url: str) -> None:
     """It names the setting, the database, the host and the port, and never the password."""
     url = urlsplit(database_url)

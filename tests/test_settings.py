@@ -30,7 +30,6 @@ MALFORMED: list[tuple[str, str, str]] = [
     ("DATABASE_POOL_SIZE", "eleven", "valid integer"),
     ("DOTS_TIMEOUT_SECONDS", "0", "greater than or equal to 1"),
     ("DOTS_TIMEOUT_SECONDS", "61", "less than or equal to 60"),
-    ("DOTS_API_URL", "   ", "at least 1 character"),
     ("DOTS_WEBHOOK_SECRETS", " , ", "at least 1 item"),
     ("DOTS_WEBHOOK_SECRETS", ",".join(["whsec_x"] * 9), "at most 8 items"),
     ("REFRESH_LANES", "65", "less than or equal to 64"),
@@ -45,8 +44,18 @@ MALFORMED: list[tuple[str, str, str]] = [
     ("WEBHOOK_ID_DAYS", "99", "greater than or equal to 100"),
     ("EVENT_DAYS", "0", "greater than or equal to 1"),
     ("METRICS_PORT", "65536", "less than or equal to 65535"),
-    ("LOG_FORMAT", "xml", "match pattern"),
-    ("LOG_LEVEL", "DEBUG!", "match pattern"),
+    ("LOG_FORMAT", "xml", "should be 'json' or 'text'"),
+    ("LOG_LEVEL", "DEBUG!", "should be 'debug', 'info', 'warning' or 'error'"),
+    ("DATABASE_POOLER", "statement", "should be 'none', 'session' or 'transaction'"),
+    ("DATABASE_SCHEMA", "Payouts", "lower-case letters, digits and underscores"),
+    ("DATABASE_SCHEMA", "pay-outs", "lower-case letters, digits and underscores"),
+    ("DATABASE_SCHEMA", "pay;outs", "lower-case letters, digits and underscores"),
+    ("DATABASE_SCHEMA", "1payouts", "lower-case letters, digits and underscores"),
+    ("DATABASE_SCHEMA", "pg_catalog", "not begin with pg_"),
+    ("DATABASE_SCHEMA", "information_schema", "lower-case letters, digits and underscores"),
+    ("DATABASE_SCHEMA", "p" * 64, "at most 63"),
+    ("DATABASE_WAIT_SECONDS", "3601", "less than or equal to 3600"),
+    ("DATABASE_WAIT_SECONDS", "-1", "greater than or equal to 0"),
 ]
 
 # A part of an app that is told by its nested name, a value it cannot have, what is said.
@@ -112,7 +121,7 @@ def test_strangers_are_left_alone(tmp_path: Path) -> None:
         patch.chdir(tmp_path)
         patch.setenv("LEASE_SECONDS", "91")
 
-        found = settings.read({"PATH": "/bin", "SSL_CERT_FILE": "/no/such/file", "DOTS_NEW_SETTING": "7"})
+        found = settings.read({"PATH": "/bin", "HTTPS_PROXY": "http://proxy", "DOTS_NEW_SETTING": "7"})
 
     assert found == settings.read({})
 
