@@ -93,7 +93,7 @@ class Hints:
                 await driver.add_listener(channel, lambda _connection, _pid, name, _payload: self.wake(name))
             while not is_lost.is_set():
                 await wait(is_lost, at_most_seconds=_CHECK_SECONDS)
-                await driver.answer("SELECT 1")
+                await driver.check()
         finally:
             # Not handed back to the pool: a connection that listens would go on listening there.
             driver.terminate()

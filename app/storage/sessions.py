@@ -23,9 +23,14 @@ from app.storage.failures import Meaning
 
 log = structlog.get_logger()
 
+# In all, and for each host.
 CONNECT_TIMEOUT_SECONDS = 5.0
-# What a session's first answer may take: a BEGIN, or the check of a session that was idle. Nothing is computed for it.
-FIRST_ANSWER_SECONDS = 2.0
+LEAST_CONNECT_TIMEOUT_SECONDS = 2.0
+# How long a session may take to answer where nothing is computed: when it is checked, and when a transaction begins.
+CHECK_TIMEOUT_SECONDS = 2.0
+BEGIN_TIMEOUT_SECONDS = 4.0
+# A process that was held up reads what has arrived meanwhile before it takes a session for dead.
+_GRACE_SECONDS = 0.1
 # A session that was idle for longer is checked before it is used: a balancer may have dropped it without a word.
 IDLE_SECONDS = 1.0
 
@@ -70,13 +75,27 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no typ
         """A transaction as SQLAlchemy's dialect uses it; its isolation is always ours."""
         return _Transaction(self)
 
-    async def answer(self, statement: str) -> str:
-        """Execute a statement that takes no time, or close the session when no answer comes."""
-        alarm = asyncio.get_running_loop().call_later(FIRST_ANSWER_SECONDS, self.terminate)
+    async def answer(self, statement: str, *, timeout: float) -> str:
+        """Execute a statement that takes no time, or close the session when no answer comes within `timeout` seconds.
+
+        Closing needs no other connection, which a driver's own time limit opens to have the statement cancelled.
+        """
+        loop = asyncio.get_running_loop()
+        alarm: asyncio.TimerHandle
+
+        def ring() -> None:
+            nonlocal alarm
+            alarm = loop.call_later(_GRACE_SECONDS, self.terminate)
+
+        alarm = loop.call_later(timeout, ring)
         try:
             return await self.execute(statement)  # type: ignore[no-any-return]  # asyncpg ships no types
         finally:
             alarm.cancel()
+
+    async def check(self) -> None:
+        """Return if the session still answers; it is closed if it does not."""
+        await self.answer("SELECT 1", timeout=CHECK_TIMEOUT_SECONDS)
 
     async def close(self, *, timeout: float | None = None) -> None:
         """Close it; one that is suspect without a farewell, for which it could let us wait."""
@@ -93,7 +112,7 @@ class _Transaction:
         self._session = session
 
     async def start(self) -> None:
-        await self._session.answer(self._session.begin_statement)
+        await self._session.answer(self._session.begin_statement, timeout=BEGIN_TIMEOUT_SECONDS)
 
     async def commit(self) -> None:
         if await self._session.execute("COMMIT") != "COMMIT":
@@ -137,19 +156,22 @@ class Sessions:
 
         Raises what asyncpg raises: OSError, TimeoutError, PostgresError, InterfaceError.
         """
-        count = len(self._address.hosts)
-        session: Session = await database_connection.connect(
-            self._address,
-            timeout=self._address.connect_timeout or max(FIRST_ANSWER_SECONDS, CONNECT_TIMEOUT_SECONDS / count),
-            command_timeout=self._command_timeout_seconds,
-            connection_class=Session,
-            **({"statement_cache_size": 0} if self._has_transaction_pooler else {}),
-        )
+        timeout = max(LEAST_CONNECT_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS / len(self._address.hosts))
+        try:
+            session: Session = await database_connection.connect(
+                self._address,
+                timeout=self._address.connect_timeout or timeout,
+                command_timeout=self._command_timeout_seconds,
+                connection_class=Session,
+                **({"statement_cache_size": 0} if self._has_transaction_pooler else {}),
+            )
+        except asyncpg.TargetServerAttributeNotMatched as error:
+            raise asyncpg.ReadOnlySQLTransactionError("no host can be written to") from error
         if self._has_transaction_pooler:
             session.has_transaction_pooler = True
             session.begin_statement = f"{_BEGIN}; {_written('SET LOCAL', self._settings)}"
         else:
-            await session.answer(_written("SET", self._settings))
+            await session.answer(_written("SET", self._settings), timeout=BEGIN_TIMEOUT_SECONDS)
         self._open.add(session)
         return session
 
@@ -165,7 +187,7 @@ class Sessions:
         if time.monotonic() - session.used_at <= IDLE_SECONDS:
             return
         try:
-            adapter.run_async(lambda driver: driver.answer("SELECT 1"))
+            adapter.run_async(lambda driver: driver.check())
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             self.distrust(because=type(error).__name__)
             raise DisconnectionError from error

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.errors import DatabasePoolerError, DatabaseReadOnlyError, DatabaseUnavailableError
 from app.storage import database, database_url, migrations
 from app.storage.database_url import DatabaseAddress
+from app.storage.sessions import Session
 
 log = structlog.get_logger()
 
@@ -55,17 +56,29 @@ async def require_writable(connection: AsyncConnection) -> None:
     await connection.execute(_REQUIRE_WRITABLE)
 
 
+async def session_of(connection: AsyncConnection) -> Session:
+    """The session that a transaction is on."""
+    session = (await connection.get_raw_connection()).driver_connection
+    if not isinstance(session, Session):
+        raise TypeError(type(session).__name__)
+    return session
+
+
+async def is_pooled(connection: AsyncConnection) -> bool:
+    """Whether there is a pooler in between: it invents the process id that it tells its clients."""
+    told_pid: int = (await session_of(connection)).get_server_pid()
+    server_pid: int = await connection.scalar(text("SELECT pg_backend_pid()"))
+    return server_pid != told_pid
+
+
 async def _look(engine: AsyncEngine, url: str, *, needs_schema: bool) -> None:
     async with database.transaction(engine) as connection:
         await require_writable(connection)
-        server_pid = await connection.scalar(text("SELECT pg_backend_pid()"))
-        session = (await connection.get_raw_connection()).driver_connection
+        has_pooler = await is_pooled(connection)
+        is_declared = (await session_of(connection)).has_transaction_pooler
         if needs_schema:
             migrations.require_current(await migrations.state(connection))
-    # A pooler invents the process id that it tells its clients.
-    if session is None or server_pid == session.get_server_pid() or session.has_transaction_pooler:
-        return
-    if await shares_sessions(url):
+    if has_pooler and not is_declared and await shares_sessions(url):
         raise DatabasePoolerError
 
 
@@ -132,7 +145,6 @@ _REASONS: tuple[tuple[type[BaseException], str, bool], ...] = (
     (asyncpg.CannotConnectNowError, "Postgres at {where} is starting or stopping.", True),
     (asyncpg.TooManyConnectionsError, "Postgres at {where} has no connection left for us.", True),
     (asyncpg.ProtocolViolationError, "the server at {where} says: <said>.", True),
-    (asyncpg.TargetServerAttributeNotMatched, "none of {where} can be written to.", True),
     (ssl.SSLCertVerificationError, "the certificate of {where} does not verify: <said>; see sslrootcert.", False),
     (ssl.SSLError, "TLS with {where} fails: <said>.", False),
     (socket.gaierror, "the host of {where} is unknown.", True),

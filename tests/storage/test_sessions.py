@@ -109,7 +109,7 @@ async def test_transaction_with_a_failed_statement_is_never_taken_for_committed(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions are checked whenever they were idle at all, and answers are not waited for long."""
-    monkeypatch.setattr(sessions, "FIRST_ANSWER_SECONDS", IMPATIENT_SECONDS)
+    monkeypatch.setattr(sessions, "CHECK_TIMEOUT_SECONDS", IMPATIENT_SECONDS)
     monkeypatch.setattr(sessions, "IDLE_SECONDS", 0.0)
 
 
@@ -134,7 +134,7 @@ async def test_session_that_falls_silent_between_two_transactions_fails_one(
     proxy: SilentProxy, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A session in steady use is not checked: its BEGIN waits for a moment, and then all sessions are renewed."""
-    monkeypatch.setattr(sessions, "FIRST_ANSWER_SECONDS", IMPATIENT_SECONDS)
+    monkeypatch.setattr(sessions, "BEGIN_TIMEOUT_SECONDS", IMPATIENT_SECONDS)
     engine = through(proxy, database_url)
     await asyncio.gather(*(stored.row(engine, "SELECT pg_sleep(0.1)::text AS slept") for _ in range(4)))
     proxy.silence()
