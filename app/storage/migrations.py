@@ -138,9 +138,9 @@ def taken(schema: str | None) -> str:
 
 
 def _rights_missing(schema: str) -> str:
+    grant = f'CREATE SCHEMA IF NOT EXISTS "{schema}"; GRANT USAGE, CREATE ON SCHEMA "{schema}" TO that role'
     return (
-        f"The role of DATABASE_URL may not create the schema {schema} or tables in it: "
-        f"have its owner run `GRANT USAGE, CREATE ON SCHEMA {schema} TO` that role, or set DATABASE_SCHEMA."
+        f"The role of DATABASE_URL may not create tables in the schema {schema}: have an administrator run `{grant}`."
     )
 
 
