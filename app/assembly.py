@@ -99,15 +99,22 @@ async def wait_for_database(engine: AsyncEngine, settings: Settings, *, needs_sc
     await start.require_ready(engine, settings.required_database_url, wait=wait, needs_schema=needs_schema)
 
 
-def run_with_tools(settings: Settings, act: Callable[[Tools], Awaitable[Result]]) -> Result:
-    """Do one thing with tools, as a command does.
+@contextlib.asynccontextmanager
+async def open_command(settings: Settings) -> AsyncIterator[Tools]:
+    """Tools for a command, which waits for no database.
 
     Raises SettingsError, DatabaseUnavailableError, SchemaVersionError, SchemaTakenError.
     """
+    async with open_tools(settings) as tools:
+        await start.require_ready(tools.engine, settings.required_database_url, wait=timedelta())
+        yield tools
+
+
+def run_with_tools(settings: Settings, act: Callable[[Tools], Awaitable[Result]]) -> Result:
+    """Do one thing with tools, as a command does. Raises what `open_command` raises."""
 
     async def act_with_tools() -> Result:
-        async with open_tools(settings) as tools:
-            await start.require_ready(tools.engine, settings.required_database_url, wait=timedelta())
+        async with open_command(settings) as tools:
             return await act(tools)
 
     return asyncio.run(act_with_tools())

@@ -87,7 +87,7 @@ def _start(text: str) -> Cursor | datetime:
 
 
 async def _list(after: Cursor | None, types: frozenset[str], limit: int) -> FeedPage:
-    async with assembly.open_tools(settings.read(os.environ)) as tools:
+    async with assembly.open_command(settings.read(os.environ)) as tools:
         begin = after or await read_feed.earliest(tools.engine)
         return await read_feed.read_feed(tools.engine, after=begin, types=types, limit=limit)
 
@@ -97,5 +97,5 @@ async def _replay(start: Cursor | datetime) -> int:
     async with assembly.open_broker(found) as broker:
         if broker is None:
             raise NoBrokerError
-        async with assembly.open_tools(found) as tools:
+        async with assembly.open_command(found) as tools:
             return await replay_events.replay(tools, broker, start=start)

@@ -94,12 +94,12 @@ def _state(text: str | None) -> WebhookState | None:
 
 
 async def _list(wanted: WebhookFilter, limit: int) -> list[WebhookSummary]:
-    async with assembly.open_tools(settings.read(os.environ)) as tools:
+    async with assembly.open_command(settings.read(os.environ)) as tools:
         return await replay_webhooks.list_webhooks(tools.engine, wanted, before=None, limit=limit)
 
 
 async def _replay(message_id: str | None, app: str, wanted: WebhookFilter, *, is_dry_run: bool) -> Replay:
-    async with assembly.open_tools(settings.read(os.environ)) as tools:
+    async with assembly.open_command(settings.read(os.environ)) as tools:
         if message_id is None:
             return await replay_webhooks.replay(tools, wanted, is_dry_run=is_dry_run)
         if is_dry_run:
