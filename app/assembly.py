@@ -12,9 +12,11 @@ from uuid import uuid4
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.actions.tools import Tools
-from app.dots import signature
+from app.dots import network, signature
 from app.dots.client import DotsAccess, DotsClient
+from app.dots.network import Network
 from app.dots.signature import Verifier
+from app.errors import SettingsError
 from app.flows.budget import Budget
 from app.flows.schedule import SWEEPS, VERDICT_POLLS, Ladder
 from app.outbound.brokers import choice, location
@@ -23,7 +25,7 @@ from app.outbound.destinations import Destinations
 from app.outbound.http_push import Pusher
 from app.outbound.urls import Endpoint
 from app.outbound.vault import Vault
-from app.settings import AppSettings, Settings
+from app.settings import AppSettings, Settings, setting_prefix
 from app.storage import database, database_url, start
 from app.storage.hints import Hints
 from app.telemetry import Telemetry
@@ -45,7 +47,8 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
     async with contextlib.AsyncExitStack() as stack:
         engine = create_engine(settings, pool_size=settings.database_pool_size)
         stack.push_async_callback(engine.dispose)
-        clients = {name: dots_client(name, app, settings) for name, app in settings.apps.items()}
+        way = dots_network(settings)
+        clients = {name: dots_client(name, app, settings, way) for name, app in settings.apps.items()}
         for client in clients.values():
             stack.push_async_callback(client.aclose)
         destinations = Destinations(settings.subscribers_allowed, denied=own_endpoints(settings))
@@ -134,7 +137,16 @@ def run_with_engine(settings: Settings, act: Callable[[AsyncEngine], Awaitable[R
     return asyncio.run(act_with_engine())
 
 
-def dots_client(name: str, app: AppSettings, settings: Settings) -> DotsClient:
+def dots_network(settings: Settings) -> Network:
+    """How calls to Dots leave this machine. Raises SettingsError."""
+    return network.build(
+        cert_file=settings.ssl_cert_file,
+        cert_dir=settings.ssl_cert_dir,
+        proxy_url=settings.dots_proxy_url.get_secret_value() if settings.dots_proxy_url else None,
+    )
+
+
+def dots_client(name: str, app: AppSettings, settings: Settings, way: Network) -> DotsClient:
     """The way to one Dots app. Raises SettingsError."""
     access = DotsAccess(
         app=name,
@@ -142,8 +154,9 @@ def dots_client(name: str, app: AppSettings, settings: Settings) -> DotsClient:
         client_id=app.client_id,
         api_key=app.api_key.get_secret_value(),
         app_id=app.app_id,
+        setting_prefix=setting_prefix(name),
     )
-    return DotsClient(access, timeout=timedelta(seconds=settings.dots_timeout_seconds))
+    return DotsClient(access, timeout=timedelta(seconds=settings.dots_timeout_seconds), network=way)
 
 
 def vault(settings: Settings) -> Vault | None:
@@ -178,7 +191,14 @@ async def open_broker(settings: Settings) -> AsyncIterator[Broker | None]:
 
 def verifiers(settings: Settings) -> Mapping[str, Verifier]:
     """Who tells true webhooks from false ones, for each app. Raises SettingsError."""
-    return {name: Verifier(secret_keys(app)) for name, app in settings.apps.items()}
+    return {name: _verifier(name, app) for name, app in settings.apps.items()}
+
+
+def _verifier(name: str, app: AppSettings) -> Verifier:
+    try:
+        return Verifier(secret_keys(app))
+    except SettingsError as error:
+        raise SettingsError(f"{setting_prefix(name)}WEBHOOK_SECRETS: {error.detail}") from None
 
 
 def secret_keys(app: AppSettings) -> list[bytes]:

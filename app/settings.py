@@ -175,6 +175,11 @@ def _name(location: tuple[int | str, ...]) -> str:
     return "__".join(str(part).upper() for part in location) or "settings"
 
 
+def setting_prefix(app: str) -> str:
+    """What the names of an app's settings begin with, to name them in messages."""
+    return "DOTS_" if app == DEFAULT_APP else f"DOTS_APPS__{app.upper()}__"
+
+
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
     """The DOTS_ variables that mean nothing to us, in alphabetical order: most likely misspelt, and worth a warning."""
     known = _known_names()

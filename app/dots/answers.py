@@ -17,6 +17,7 @@ from app.errors import (
     DotsNotFoundError,
     DotsRefusedError,
     DotsThrottledError,
+    DotsUnreachableError,
 )
 from app.flows import retry_after
 
@@ -29,6 +30,7 @@ _ERRORS_BY_STATUS: dict[int, type[DotsError]] = {
     HTTPStatus.UNAUTHORIZED: DotsCredentialsError,
     HTTPStatus.FORBIDDEN: DotsCredentialsError,  # what the API's first version answers to bad credentials
     HTTPStatus.NOT_FOUND: DotsNotFoundError,
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: DotsUnreachableError,  # a proxy's own answer: Dots never saw the request
     HTTPStatus.TOO_MANY_REQUESTS: DotsThrottledError,
 }
 _ERRORS_BY_CLASS: dict[int, type[DotsError]] = {

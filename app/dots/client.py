@@ -15,9 +15,11 @@ import httpx
 
 from app.dots import answers, wire
 from app.dots.connection import Connection
+from app.dots.network import Network
 from app.errors import DotsNotFoundError, SettingsError
 from app.flows.snapshots import FlowPage, FlowSnapshot, UserSnapshot
 
+_DEFAULT_NETWORK = Network()
 _TEN_SECONDS = timedelta(seconds=10)
 _FLOWS_PATH = "/v2/flows"
 _USERS_PATH = "/v2/users"
@@ -27,7 +29,10 @@ _HEADER_VALUE = re.compile(r"[!-~]{1,255}")
 
 @dataclass(frozen=True, kw_only=True)
 class DotsAccess:
-    """How to reach one Dots app; `base_url` ends in `/api`, `app_id` is for the keys of an organization."""
+    """How to reach one Dots app; `app_id` is for the keys of an organization.
+
+    `base_url` ends in `/api` or `/api/v2`; `setting_prefix` begins the names of the settings this comes from.
+    """
 
     app: str
     base_url: str
@@ -35,6 +40,7 @@ class DotsAccess:
     api_key: str = field(repr=False)
     app_id: str | None
     create_path: str = _FLOWS_PATH
+    setting_prefix: str = "DOTS_"
 
 
 def utc_now() -> datetime:
@@ -55,6 +61,7 @@ class DotsClient:
         access: DotsAccess,
         *,
         timeout: timedelta = _TEN_SECONDS,
+        network: Network = _DEFAULT_NETWORK,
         transport: httpx.AsyncBaseTransport | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -65,13 +72,17 @@ class DotsClient:
             )
         self._create_path = access.create_path
         self._now = now
-        self._connection = Connection(
-            access.base_url,
-            credentials=(access.client_id, access.api_key),
-            headers=_standing_headers(access),
-            timeout=timeout,
-            transport=transport,
-        )
+        try:
+            self._connection = Connection(
+                access.base_url,
+                credentials=(access.client_id, access.api_key),
+                headers=_standing_headers(access),
+                timeout=timeout,
+                network=network,
+                transport=transport,
+            )
+        except ValueError as error:
+            raise SettingsError(f"{access.setting_prefix}API_URL {error}.") from None
 
     async def __aenter__(self) -> Self:
         return self
@@ -120,7 +131,7 @@ def _standing_headers(access: DotsAccess) -> dict[str, str]:
     headers = {"User-Agent": "dots-gateway"}
     if access.app_id is not None:
         if not _HEADER_VALUE.fullmatch(access.app_id):
-            raise SettingsError(f"The app id of the Dots app {access.app!r} cannot be sent in a header.")
+            raise SettingsError(f"{access.setting_prefix}APP_ID cannot be sent in a header.")
         headers["Api-App-Id"] = access.app_id
     return headers
 

@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 
 from app.dots.answers import Answer
-from app.errors import DotsError, DotsUnansweredError, DotsUnreachableError, SettingsError
+from app.dots.network import Network
+from app.errors import DotsError, DotsUnansweredError, DotsUnreachableError
 
 ANSWER_LIMIT_BYTES = 2 * 1024 * 1024
 """The most that is read of one answer: a page of 100 flows is about a tenth of it."""
@@ -35,7 +36,14 @@ _LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepali
 _CONNECT_SHARE = 0.25
 
 _NOT_FORMED = (httpx.InvalidURL, ValueError, TypeError, RecursionError)
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+# A ProxyError is a proxy's refusal to connect us: the request itself would have been sent through it afterwards.
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
 # The broad ones are for what slips through httpx: an error for certain, and nobody knows how late.
 _PERHAPS_SENT = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError)
 
@@ -50,10 +58,11 @@ class Connection:
         credentials: tuple[str, str],
         headers: Mapping[str, str],
         timeout: timedelta,
+        network: Network,
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
-        """Connect to nothing yet; raises SettingsError for a URL that is none."""
-        self._base_url = _check_base_url(base_url)
+        """Connect to nothing yet; raises ValueError for a base URL that is none, and quotes nothing of it."""
+        self._base_url = _read_base_url(base_url)
         self._timeout_seconds = timeout.total_seconds()
         early = self._timeout_seconds * _CONNECT_SHARE
         self._http = httpx.AsyncClient(
@@ -64,6 +73,8 @@ class Connection:
             timeout=httpx.Timeout(self._timeout_seconds, connect=early, pool=early),
             limits=_LIMITS,
             transport=transport,
+            verify=network.trusted or True,
+            proxy=network.proxy,
             follow_redirects=False,
             trust_env=False,
         )
@@ -140,15 +151,18 @@ async def _read_body(response: httpx.Response) -> bytes | None:
     return bytes(body)
 
 
-def _check_base_url(base_url: str) -> str:
-    """The base URL without a slash at its end; nothing of a wrong one is quoted, it may hold a password."""
+def _read_base_url(base_url: str) -> str:
+    """The base URL up to where our paths begin: without `/v2` and without slashes at its end."""
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL:
-        raise SettingsError("The URL of the Dots API is not a URL.") from None
+        raise ValueError("is not a URL") from None
     if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query or url.fragment:
-        raise SettingsError("The URL of the Dots API is http(s)://, a host and a path, and no more.")
-    return base_url.rstrip("/")
+        raise ValueError("must be http(s)://, a host and a path, and no more")
+    parts = [part for part in url.path.split("/") if part]
+    if parts[-1:] == ["v2"]:
+        parts.pop()
+    return str(url.copy_with(path="/" + "/".join(parts))).rstrip("/")
 
 
 def _check_header_values(headers: Mapping[str, str]) -> None:

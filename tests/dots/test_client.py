@@ -62,8 +62,18 @@ async def test_without_app_id_none_is_sent() -> None:
     assert "api-app-id" not in dots.requests[0].headers
 
 
-@pytest.mark.parametrize("base_url", ["https://dots.example/api", "https://dots.example/api/"])
-async def test_base_url_may_end_in_a_slash(base_url: str) -> None:
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://dots.example/api",
+        "https://dots.example/api/",
+        "https://dots.example/api//",
+        "https://dots.example//api/v2",
+        "https://dots.example/api/v2/",
+        "https://dots.example/api//v2//",
+    ],
+)
+async def test_base_url_may_end_in_slashes_and_the_version(base_url: str) -> None:
     """Paths come out the same."""
     dots = Recorder({"id": USER})
 
@@ -131,6 +141,25 @@ async def test_cookies_are_not_kept() -> None:
     assert "cookie" not in dots.requests[1].headers
 
 
+@pytest.mark.parametrize(
+    ("base_url", "path"),
+    [
+        ("https://dots.example", "/v2/users/"),
+        ("https://dots.example/v2", "/v2/users/"),
+        ("https://dots.example/apiv2", "/apiv2/v2/users/"),
+        ("https://dots.example:8443/a/b", "/a/b/v2/users/"),
+    ],
+)
+async def test_base_url_keeps_its_own_path(base_url: str, path: str) -> None:
+    """Only a last part that is the version is taken away."""
+    dots = Recorder({"id": USER})
+
+    async with client(dots, access(base_url=base_url)) as asking:
+        await asking.get_user(USER)
+
+    assert dots.requests[0].url.path == f"{path}{USER}"
+
+
 WRONG_URLS = [
     "",
     "dots.example/api",
@@ -151,13 +180,14 @@ def test_wrong_base_url_stops_the_start(base_url: str) -> None:
     with pytest.raises(SettingsError) as raised:
         DotsClient(access(base_url=base_url))
 
+    assert raised.value.detail.startswith("DOTS_API_URL ")
     assert "hunter2" not in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.parametrize("app_id", ["", "a b", "a\r\nb", "é"])
 def test_wrong_app_id_stops_the_start(app_id: str) -> None:
     """An App id that no header can hold is found before the first call."""
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError, match="DOTS_APP_ID"):
         DotsClient(access(app_id=app_id))
 
 

@@ -36,7 +36,7 @@ FAILURES: list[tuple[Exception, type[DotsError]]] = [
     (httpx.CloseError("sk_dev_very_secret"), DotsUnansweredError),
     (httpx.RemoteProtocolError("sk_dev_very_secret"), DotsUnansweredError),
     (httpx.LocalProtocolError("sk_dev_very_secret"), DotsUnansweredError),
-    (httpx.ProxyError("sk_dev_very_secret"), DotsUnansweredError),
+    (httpx.ProxyError("sk_dev_very_secret"), DotsUnreachableError),
     (httpx.DecodingError("sk_dev_very_secret"), DotsUnansweredError),
     (httpx.InvalidURL("sk_dev_very_secret"), DotsUnansweredError),
     # What has no business coming through httpx.
