@@ -18,7 +18,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo dev test check lint format types unit browser javascript test-brokers contracts faults soak bench lock hooks clean
+.PHONY: help install demo dev test check lint format types unit browser javascript pgbouncer test-brokers contracts faults soak bench lock hooks clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -39,7 +39,7 @@ demo: install ## Walk five payees through flows, against the simulator, and show
 dev: install ## Run the whole service here: embedded Postgres, simulator, api, worker
 	$(BIN)/dots-gateway dev $(ARGS)
 
-test: browser javascript check ## Everything: installs what is missing, then `check`
+test: browser javascript pgbouncer check ## Everything: installs what is missing, then `check`
 
 # The brokers' own servers are a quarter of a gigabyte, most of it Erlang: they have a target of their own.
 check: lint types ## The quality tools, then the whole test suite with branch coverage
@@ -69,25 +69,28 @@ browser: install ## Install Chromium for the browser tests where there is none
 
 javascript: $(NODE_MODULES) ## Install Node where there is none, and what the tests need of npm
 
+pgbouncer: ## Install PgBouncer for the tests of poolers where there is none
+	scripts/need_servers.sh pgbouncer
+
 %/node_modules/.package-lock.json: %/package-lock.json %/package.json scripts/need_node.sh
 	scripts/need_node.sh
 	cd $* && npm ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 test-brokers: install ## The tests against real NATS, RabbitMQ and Redis servers, which it installs
-	scripts/need_brokers.sh
+	scripts/need_servers.sh
 	$(BIN)/pytest tests/brokers $(ARGS)
 
 contracts: install ## Write docs/openapi.json, docs/asyncapi.json and docs/events as the service makes them now
 	$(BIN)/python -m tests.contracts.documents $(ARGS)
 
 faults: install ## Break everything, check that nothing is lost or doubled; then show that planted bugs are caught
-	scripts/need_brokers.sh nats-server
+	scripts/need_servers.sh nats-server
 	$(BIN)/python -m tests.faults.campaigns $(ARGS)
 	$(BIN)/python -m tests.faults.campaigns.plant
 
 soak: install ## The same campaigns with ten times the figures, for a release
-	scripts/need_brokers.sh nats-server
+	scripts/need_servers.sh nats-server
 	$(BIN)/python -m tests.faults.campaigns --times 10 $(ARGS)
 	$(BIN)/python -m tests.faults.campaigns.plant --controls
 

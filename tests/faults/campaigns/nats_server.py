@@ -44,7 +44,7 @@ class NatsServer:
         # Debian keeps servers where only root's path leads.
         program = shutil.which("nats-server", path=f"{os.environ['PATH']}:/usr/sbin")
         if program is None:
-            raise RuntimeError("there is no nats-server here; scripts/need_brokers.sh brings it")
+            raise RuntimeError("there is no nats-server here; scripts/need_servers.sh brings it")
         self._process = await asyncio.create_subprocess_exec(
             program, "--addr", "127.0.0.1", "--port", str(self.port), "--jetstream",
             "--store_dir", str(self._directory), stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL,

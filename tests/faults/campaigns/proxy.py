@@ -1,13 +1,14 @@
-"""A TCP proxy with a fixed address that mistreats what it passes on: cut, delay, slice, half-open.
+"""A TCP proxy with a fixed address that mistreats what it passes on: cut, delay, slice, half-open, silence.
 
 The only place of the campaigns that sleeps: it plays a network that is slow.
 """
 
 import asyncio
+import time
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 CHUNK_BYTES = 65536
@@ -48,6 +49,20 @@ class _Transparent:
         return data
 
 
+@dataclass(kw_only=True, eq=False)
+class Link:
+    """One connection; `is_listening` once the client has asked Postgres for notifications over it."""
+
+    is_listening: bool = False
+    is_silent: bool = False
+    last_passed_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nothing has passed, either way."""
+        return time.monotonic() - self.last_passed_at
+
+
 class Proxy:
     """Passes connections on to 127.0.0.1:`target`, which may change; `weather` holds for all, old ones too."""
 
@@ -55,7 +70,7 @@ class Proxy:
         self.target = target
         self.port = 0
         self.weather = FAIR
-        self._links: set[asyncio.Task[None]] = set()
+        self._links: dict[asyncio.Task[None], Link] = {}
 
     def intercept(self) -> Interceptor:
         """What looks at what a client sends over a new connection; another class of proxy has another."""
@@ -72,22 +87,38 @@ class Proxy:
             link.cancel()
         return len(links)
 
+    def silence(self, is_chosen: Callable[[Link], bool] = lambda _link: True) -> int:
+        """Swallow from now on, for good, what is sent over these connections; how many there were.
+
+        As a load balancer does that has forgotten them: neither side hears of it, and new connections are fine.
+        """
+        chosen = [link for link in self._links.values() if not link.is_silent and is_chosen(link)]
+        for link in chosen:
+            link.is_silent = True
+        return len(chosen)
+
+    def cut_silent(self) -> None:
+        """End the server's side of silent connections too, as its keepalive does in the end."""
+        for task, link in list(self._links.items()):
+            if link.is_silent:
+                task.cancel()
+
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Pass one connection on, both ways, until either side has ended it."""
         task = asyncio.current_task()
         if task is None or self.weather.is_refusing:
             writer.transport.abort()
             return
-        self._links.add(task)
+        link = self._links[task] = Link()
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
         except (OSError, asyncio.CancelledError):  # nobody there, or cut off before it was through
             writer.transport.abort()
-            self._links.discard(task)
+            self._links.pop(task, None)
             return
         ways = [
-            asyncio.create_task(self._pump(reader, far_writer, self.intercept())),
-            asyncio.create_task(self._pump(far_reader, writer, self.intercept_answers())),
+            asyncio.create_task(self._pump(link, reader, far_writer, self.intercept())),
+            asyncio.create_task(self._pump(link, far_reader, writer, self.intercept_answers())),
         ]
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -97,7 +128,7 @@ class Proxy:
             for each in (writer, far_writer):
                 each.transport.abort()
         finally:
-            self._links.discard(task)
+            self._links.pop(task, None)
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
@@ -110,15 +141,20 @@ class Proxy:
         self.cut()
         await asyncio.gather(*links, return_exceptions=True)
 
-    async def _pump(self, reader: StreamReader, writer: StreamWriter, interceptor: Interceptor) -> bool:
+    async def _pump(self, link: Link, reader: StreamReader, writer: StreamWriter, interceptor: Interceptor) -> bool:
         """Pass on until the end; whether the interceptor wants the client cut off."""
         with suppress(OSError):
             while data := await reader.read(CHUNK_BYTES):
-                if self.weather.is_half_open:
+                if self.weather.is_half_open or link.is_silent:
                     continue
+                link.last_passed_at = time.monotonic()
+                link.is_listening |= b"LISTEN " in data
                 await self._send(await interceptor.passes(data), writer)
                 if interceptor.is_to_cut:
                     return True
+        if link.is_silent:
+            # The end of one side is swallowed like everything else, until the proxy cuts the connection.
+            await asyncio.Event().wait()
         return False
 
     async def _send(self, data: bytes, writer: StreamWriter) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to it that tests find the servers named ($@), or nats-server, redis-server and rabbitmq-server; none is started.
+# Makes sure that the servers named ($@), or nats-server, redis-server and rabbitmq-server, are installed. Starts none.
 set -euo pipefail
 
 wanted=("$@")

@@ -1,0 +1,106 @@
+"""Connections to Postgres that something in between has forgotten: open on both sides, and nothing comes through."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.faults.campaigns import proxy
+from tests.faults.campaigns.proxy import Proxy
+from tests.journeys.asking import KINDS, ask_at_once, ask_one_by_one, at_most_one_failed, use_all_connections
+from tests.stack import database
+from tests.stack.gateway import Feed
+from tests.stack.processes import Stack, running_stack
+from tests.stack.waiting import eventually
+
+EVENT_SECONDS = 10.0
+
+
+@pytest.mark.parametrize("first", KINDS)
+async def test_silence_costs_a_process_at_most_one_request(database_url: str, first: str) -> None:
+    """All connections of an idle service fall silent: whatever comes first, one request may fail, in 5 s."""
+    async with behind_a_proxy(database_url) as (stack, door):
+        await use_all_connections(stack)
+        silenced = door.silence()
+
+        answers = await ask_one_by_one(stack, first, *KINDS, *KINDS)
+
+        assert silenced > 10
+        assert at_most_one_failed(answers), answers
+        stored = await database.column(database_url, "SELECT message_id FROM webhooks")
+        assert {answer.message_id for answer in answers if answer.status == 204} <= set(stored)
+
+
+async def test_silence_costs_at_most_one_request_of_many_at_once(database_url: str) -> None:
+    """Ten requests come at the same moment and find ten silent connections: one may fail."""
+    async with behind_a_proxy(database_url) as (stack, door):
+        await use_all_connections(stack)
+        door.silence()
+
+        answers = await ask_at_once(stack, *(["read"] * 10))
+        later = await ask_one_by_one(stack, *KINDS)
+
+        assert at_most_one_failed(answers), answers
+        assert not any(answer.is_failure for answer in later), later
+
+
+async def test_worker_goes_on_after_silence(database_url: str) -> None:
+    """All connections of api and worker fall silent: the next step is told within seconds."""
+    async with behind_a_proxy(database_url) as (stack, door):
+        flow = await stack.gateway.create("compliance", "payout")
+        feed = Feed(stack.gateway)
+        await stack.dots.walk(flow, steps=1)
+        await feed.until_told(f"flow/{flow['id']}", 3)
+        await database.all_handled(database_url)
+        door.silence()
+
+        await stack.dots.do(flow["id"], "payout")
+        told = await feed_without_failures(stack, feed, f"flow/{flow['id']}", 5)
+
+        assert told[3:] == ["flow.step_completed payout", "flow.completed"]
+
+
+async def test_silenced_listeners_only_make_readers_poll(database_url: str) -> None:
+    """Only the connections that listen for notifications fall silent: events still come, and processes listen again."""
+    async with behind_a_proxy(database_url) as (stack, door):
+        flow = await stack.gateway.create("compliance", "payout")
+        feed = Feed(stack.gateway)
+        await stack.dots.walk(flow, steps=1)
+        await feed.until_told(f"flow/{flow['id']}", 3)
+        before = len(await listeners(database_url))
+        silenced = door.silence(lambda link: link.is_listening)
+
+        await stack.dots.do(flow["id"], "payout")
+        told = await feed.until(lambda events: len(events) == 5, within=EVENT_SECONDS)
+
+        async def listen_again() -> bool:
+            return len(await listeners(database_url)) >= 2 * before
+
+        # The server still knows the silent ones; those that listen again are beside them.
+        await eventually(listen_again, within=60)
+        assert silenced == before > 0
+        assert len(told) == 5
+
+
+@asynccontextmanager
+async def behind_a_proxy(database_url: str) -> AsyncIterator[tuple[Stack, Proxy]]:
+    """An api and a worker that reach Postgres through a proxy."""
+    parts = urlsplit(database_url)
+    async with proxy.listening(Proxy(parts.port or 5432)) as door:
+        url = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{door.port}").geturl()
+        async with running_stack(url) as stack:
+            yield stack, door
+
+
+async def feed_without_failures(stack: Stack, feed: Feed, subject: str, count: int) -> list[str]:
+    """What a subject's events tell, read once the api has had its one request that may fail."""
+    await ask_one_by_one(stack, "readyz")
+    await feed.until(lambda events: len(events) >= count, within=EVENT_SECONDS)
+    return await feed.until_told(subject, count)
+
+
+async def listeners(database_url: str) -> list[int]:
+    """The server's processes whose client has asked for notifications last."""
+    listening = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"
+    return await database.column(database_url, listening)
