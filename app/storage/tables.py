@@ -82,14 +82,17 @@ flows = Table(
     Column("attempted_at", MOMENT, comment="when the POST to Dots was last begun"),
     Column("searches", Integer, nullable=False, server_default=text("0"), comment="complete listings without it"),
     Column("answer", JSONB(none_as_null=True), comment="what the first caller was told: a flow or an error"),
-    UniqueConstraint("app", "id"),
+    UniqueConstraint("id", "app"),
     UniqueConstraint("caller", "idempotency_key"),
     CheckConstraint("status IN ('creating', 'open', 'completed', 'failed')", name="status"),
     CheckConstraint("(status IN ('open', 'completed')) = (id IS NOT NULL)", name="id"),
     CheckConstraint("(status = 'completed') = (completed_at IS NOT NULL)", name="completed_at"),
-    Index("flows_reference_idx", "reference", postgresql_where=text("reference IS NOT NULL")),
-    Index("flows_user_id_idx", "app", "user_id", postgresql_where=text("user_id IS NOT NULL")),
+    # Each list of flows is newest first. An index that ends with this order finds a page of it without sorting.
     Index("flows_created_at_idx", "created_at", "ref"),
+    Index("flows_app_idx", "app", "created_at", "ref"),
+    Index("flows_status_idx", "status", "created_at", "ref"),
+    Index("flows_reference_idx", "reference", "created_at", "ref", postgresql_where=text("reference IS NOT NULL")),
+    Index("flows_user_id_idx", "user_id", "created_at", "ref", postgresql_where=text("user_id IS NOT NULL")),
     Index("flows_creating_idx", "app", "attempted_at", postgresql_where=text("status = 'creating'")),
 )
 
@@ -105,6 +108,7 @@ flow_steps = Table(
     ForeignKeyConstraint(["flow_ref"], ["flows.ref"], ondelete="CASCADE"),
     CheckConstraint("discovered_by IN ('create', 'webhook', 'sweep', 'refresh')", name="discovered_by"),
     CheckConstraint("(completed_at IS NULL) = (discovered_by IS NULL)", name="completed_at"),
+    Index("flow_steps_pending_idx", "name", "flow_ref", postgresql_where=text("completed_at IS NULL")),
 )
 
 users = Table(
@@ -125,9 +129,9 @@ users = Table(
     Column("last_sequence", Integer, nullable=False, server_default=text("0"), comment="of its events"),
     Column("first_seen_at", MOMENT, nullable=False),
     Column("refreshed_at", MOMENT),
-    PrimaryKeyConstraint("app", "id"),
+    PrimaryKeyConstraint("id", "app"),
     CheckConstraint("verdict IN ('none', 'pending', 'cleared', 'flagged')", name="verdict"),
-    Index("users_pending_idx", "check_submitted_at", postgresql_where=text("verdict = 'pending'")),
+    Index("users_pending_idx", "app", "check_submitted_at", postgresql_where=text("verdict = 'pending'")),
 )
 
 webhooks = Table(
@@ -145,8 +149,11 @@ webhooks = Table(
     Column("raised_gen", BigInteger, comment="handled once the sync row's clean_gen has reached it"),
     PrimaryKeyConstraint("app", "message_id"),
     CheckConstraint("kind IN ('flow', 'user')", name="kind"),
-    Index("webhooks_subject_idx", "app", "kind", "subject_id", postgresql_where=text("kind IS NOT NULL")),
+    # Only the subject's index takes its entries in random order; the others grow at one end or a few, which is cheap.
+    Index("webhooks_subject_idx", "subject_id", "received_at", postgresql_where=text("subject_id IS NOT NULL")),
+    Index("webhooks_event_idx", "event", "received_at", postgresql_where=text("event IS NOT NULL")),
     Index("webhooks_received_at_idx", "received_at"),
+    Index("webhooks_body_idx", "received_at", postgresql_where=text("body IS NOT NULL")),
 )
 
 sync_rows = Table(
@@ -172,7 +179,9 @@ sync_rows = Table(
     CheckConstraint("dead_at IS NULL OR due_at IS NULL", name="dead_at"),
     Index("sync_rows_due_at_idx", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("sync_rows_asked_for_idx", "due_at", postgresql_where=text("due_at IS NOT NULL AND due_by <> 'sweep'")),
-    Index("sync_rows_dead_at_idx", "dead_at", postgresql_where=text("dead_at IS NOT NULL")),
+    Index("sync_rows_dead_at_idx", "app", "dead_at", postgresql_where=text("dead_at IS NOT NULL")),
+    # No index may depend on dirty_gen: Postgres would then write to every index of the row for each webhook.
+    Index("sync_rows_failing_idx", "app", postgresql_where=text("due_at IS NOT NULL AND attempts > 0")),
 )
 
 refreshes = Table(
@@ -185,7 +194,7 @@ refreshes = Table(
     Column("ended_at", MOMENT, nullable=False),
     Column("due_by", Text, nullable=False),
     Column("outcome", Text, nullable=False, comment="grown, unchanged, or the code of an error"),
-    Index("refreshes_subject_idx", "app", "kind", "subject_id", "id"),
+    Index("refreshes_subject_idx", "subject_id", "id"),
     Index("refreshes_ended_at_idx", "ended_at"),
 )
 
