@@ -92,11 +92,12 @@ def refresh(
     wanted = FlowFilter(
         id=flow_id, app=app, reference=reference, user_id=user, status=_status(status), step=step, is_dead=dead or None
     )
-    count = _run(lambda tools: ask_again.ask_again(tools, wanted, is_dry_run=not yes))
+    asked = _run(lambda tools: ask_again.ask_again(tools, wanted, is_dry_run=not yes))
     if as_json:
-        typer.echo(json.dumps({"flows": count, "is_dry_run": not yes}))
+        typer.echo(json.dumps({"flows": asked.flows, "is_dry_run": not yes, "is_at_least": asked.is_at_least}))
         return
-    typer.echo(f"{count} flow(s) {'are due now' if yes else 'would be due; repeat with --yes'}.")
+    counted = f"{'At least ' if asked.is_at_least else ''}{asked.flows} flow(s)"
+    typer.echo(f"{counted} {'are due now' if yes else 'would be due; repeat with --yes'}.")
 
 
 def _status(text: str | None) -> str | None:

@@ -70,7 +70,8 @@ def replay(
         typer.echo(json.dumps(asdict(done)))
         return
     outcome = "would be due; repeat with --yes" if done.is_dry_run else "are due now"
-    typer.echo(f"{done.webhooks} webhook(s) match; the {done.subjects} flow(s) and user(s) they are about {outcome}.")
+    counted = f"{'At least ' if done.is_at_least else ''}{done.webhooks} webhook(s) match"
+    typer.echo(f"{counted}; the {done.subjects} flow(s) and user(s) they are about {outcome}.")
 
 
 def _wanted(
@@ -94,8 +95,16 @@ def _state(text: str | None) -> WebhookState | None:
 
 
 async def _list(wanted: WebhookFilter, limit: int) -> list[WebhookSummary]:
+    found: list[WebhookSummary] = []
     async with assembly.open_command(settings.read(os.environ)) as tools:
-        return await replay_webhooks.list_webhooks(tools.engine, wanted, before=None, limit=limit)
+        before = None
+        while True:
+            # A page may be short although older webhooks match.
+            page = await replay_webhooks.list_webhooks(tools.engine, wanted, before=before, limit=limit - len(found))
+            found += page.webhooks
+            before = page.before
+            if before is None or len(found) >= limit:
+                return found
 
 
 async def _replay(message_id: str | None, app: str, wanted: WebhookFilter, *, is_dry_run: bool) -> Replay:

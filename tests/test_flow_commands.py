@@ -105,7 +105,7 @@ def test_a_refresh_only_counts_until_it_is_confirmed(database_url_with_two: str)
 
     assert counted.output == "1 flow(s) would be due; repeat with --yes.\n"
     assert before == [("flow-2", "webhook", 1)]
-    assert done == {"flows": 1, "is_dry_run": False}
+    assert done == {"flows": 1, "is_dry_run": False, "is_at_least": False}
     assert after == [("flow-2", "refresh", 2)]
     assert one.output == "1 flow(s) are due now.\n"
     assert sync_rows(database_url_with_two) == [("flow-1", "refresh", 1), ("flow-2", "refresh", 2)]

@@ -82,7 +82,7 @@ def test_a_replay_only_counts_until_it_is_confirmed(database_url_with_two: str) 
 
     assert "would be due" in counted.output
     assert before == [("flow-1", "webhook", 1), ("flow-2", "webhook", 1)]
-    assert done == {"webhooks": 1, "subjects": 1, "is_dry_run": False}
+    assert done == {"webhooks": 1, "subjects": 1, "is_dry_run": False, "is_at_least": False}
     assert sync_rows(database_url_with_two) == [("flow-1", "refresh", 2), ("flow-2", "webhook", 1)]
 
 

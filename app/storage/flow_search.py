@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import Select, and_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.subjects import Subject
-from app.storage import flow_rows
+from app.storage import flow_rows, planning
 from app.storage.flow_rows import FlowRecord
 from app.storage.tables import flow_steps, flows, sync_rows
 
@@ -32,22 +32,39 @@ class FlowFilter:
     created_before: datetime | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class FlowSubjects:
+    """What a step through the matching flows came to; the next step begins `before` this flow, None: all were seen."""
+
+    subjects: list[Subject]
+    before: tuple[datetime, UUID] | None
+
+
 async def page(
     connection: AsyncConnection, wanted: FlowFilter, *, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[FlowRecord]:
     """The newest flows that match, older than the row `before` (its creation time and ref)."""
-    query = select(*flow_rows.FIELDS).order_by(flows.c.created_at.desc(), flows.c.ref.desc()).limit(limit)
-    query = _matching(query, wanted)
-    if before is not None:
-        query = query.where(tuple_(flows.c.created_at, flows.c.ref) < tuple_(*before))
+    await planning.plan_for_values(connection)
+    query = _newest(select(*flow_rows.FIELDS), wanted, before).limit(limit)
     return [flow_rows.record(row) for row in await connection.execute(query)]
 
 
-async def subjects(connection: AsyncConnection, wanted: FlowFilter, *, limit: int) -> list[Subject]:
-    """The flows that match and that Dots can be asked about, in the order of their ids; at most `limit`."""
-    query = select(flows.c.app, flows.c.id).where(flows.c.id.is_not(None)).order_by(flows.c.app, flows.c.id)
-    rows = await connection.execute(_matching(query.limit(limit), wanted))
-    return [Subject(app=row.app, kind="flow", id=row.id) for row in rows]
+async def subjects(
+    connection: AsyncConnection, wanted: FlowFilter, *, before: tuple[datetime, UUID] | None, limit: int
+) -> FlowSubjects:
+    """A step through the flows that match and that Dots can be asked about, newest first; at most `limit`."""
+    await planning.plan_for_values(connection)
+    query = select(flows.c.app, flows.c.id, flows.c.created_at, flows.c.ref).where(flows.c.id.is_not(None))
+    rows = (await connection.execute(_newest(query, wanted, before).limit(limit))).all()
+    return FlowSubjects(
+        subjects=[Subject(app=row.app, kind="flow", id=row.id) for row in rows],
+        before=(rows[-1].created_at, rows[-1].ref) if len(rows) == limit else None,
+    )
+
+
+def _newest(query: Select[Any], wanted: FlowFilter, before: tuple[datetime, UUID] | None) -> Select[Any]:
+    query = _matching(query, wanted).order_by(flows.c.created_at.desc(), flows.c.ref.desc())
+    return query if before is None else query.where(tuple_(flows.c.created_at, flows.c.ref) < tuple_(*before))
 
 
 def _matching(query: Select[Any], wanted: FlowFilter) -> Select[Any]:
@@ -61,11 +78,11 @@ def _matching(query: Select[Any], wanted: FlowFilter) -> Select[Any]:
             flows.c.status == "open",
         )
     if wanted.is_dead is not None:
-        given_up = select(sync_rows.c.app, sync_rows.c.subject_id).where(
-            sync_rows.c.kind == "flow", sync_rows.c.dead_at.is_not(None)
+        given_up = select(sync_rows.c.app).where(
+            and_(sync_rows.c.app == flows.c.app, sync_rows.c.kind == "flow", sync_rows.c.subject_id == flows.c.id),
+            sync_rows.c.dead_at.is_not(None),
         )
-        is_dead = tuple_(flows.c.app, flows.c.id).in_(given_up)
-        query = query.where(is_dead if wanted.is_dead else ~is_dead)
+        query = query.where(given_up.exists() if wanted.is_dead else ~given_up.exists())
     if wanted.created_from is not None:
         query = query.where(flows.c.created_at >= wanted.created_from)
     if wanted.created_before is not None:

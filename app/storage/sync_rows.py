@@ -128,12 +128,18 @@ def _claim(row: object, token: UUID) -> Claim:
     )
 
 
+# A listing (`sweep`) leaves what a webhook has asked for among what is asked for, which comes first, and by which
+# waiting webhooks are found.
 _MARK_DUE = text("""
     INSERT INTO sync_rows AS s (app, kind, subject_id, due_at, due_by, dirty_gen)
     SELECT app, kind, subject_id, :due_at, :due_by, 1
     FROM unnest(CAST(:apps AS text[]), CAST(:kinds AS text[]), CAST(:ids AS text[])) AS due (app, kind, subject_id)
     ON CONFLICT (app, kind, subject_id) DO UPDATE
-    SET dirty_gen = s.dirty_gen + 1, due_at = LEAST(s.due_at, excluded.due_at), due_by = excluded.due_by,
+    SET dirty_gen = s.dirty_gen + 1, due_at = LEAST(s.due_at, excluded.due_at),
+        due_by = CASE
+            WHEN excluded.due_by = 'sweep' AND s.dirty_gen > s.clean_gen THEN s.due_by
+            ELSE excluded.due_by
+        END,
         attempts = 0, dead_at = NULL
     RETURNING app, kind, subject_id, dirty_gen
 """)

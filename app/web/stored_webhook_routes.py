@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
 
 from app.actions import replay_webhooks
+from app.actions.replay_webhooks import Replay
 from app.settings import DEFAULT_APP
 from app.storage.key_rows import KeyRecord
-from app.storage.webhook_search import WebhookFilter, WebhookState, WebhookSummary
+from app.storage.webhook_search import WebhookFilter, WebhookKey, WebhookState, WebhookSummary
 from app.web import cursors, examples, gateway
 from app.web.access import RequiredScope
 from app.web.cursors import Moment
@@ -58,7 +59,10 @@ class WebhookWithBody(BaseModel):
 
 
 class WebhookPage(BaseModel):
-    """Webhooks, latest first; give `next_cursor` as `after` for the next page, null when there is none."""
+    """Webhooks, latest first; give `next_cursor` as `after` for the next page, null when there is none.
+
+    A page of a rare kind may be short, or empty, and still have a next one.
+    """
 
     model_config = examples.shown({"webhooks": [examples.WEBHOOK], "next_cursor": examples.PLACE, "has_more": True})
 
@@ -85,13 +89,22 @@ class ReplayOrder(BaseModel):
 
 
 class ReplayShape(BaseModel):
-    """How many webhooks matched, and how many flows and users they are about; those are due now unless it was dry."""
+    """How many webhooks matched, and how many flows and users they are about; those are due now unless it was dry.
 
-    model_config = examples.shown({"webhooks": 12, "subjects": 3, "dry_run": False})
+    `at_least` is true when a dry run stopped counting before it had seen every webhook.
+    """
+
+    model_config = examples.shown({"webhooks": 12, "subjects": 3, "dry_run": False, "at_least": False})
 
     webhooks: int
     subjects: int
     dry_run: bool
+    at_least: bool
+
+    @classmethod
+    def of(cls, done: Replay) -> Self:
+        """The shape of a replay."""
+        return cls(webhooks=done.webhooks, subjects=done.subjects, dry_run=done.is_dry_run, at_least=done.is_at_least)
 
 
 @router.get("/webhooks")
@@ -121,15 +134,12 @@ async def list_webhooks(
     before = None
     if after is not None:
         moment, (app_before, id_before) = cursors.read(after, names=2)
-        before = (moment, app_before, id_before)
-    engine = gateway.of(request).tools.engine
-    found = await replay_webhooks.list_webhooks(engine, wanted, before=before, limit=limit + 1)
-    shown, has_more = found[:limit], len(found) > limit
-    last = shown[-1] if has_more else None
+        before = WebhookKey(moment, app_before, id_before)
+    page = await replay_webhooks.list_webhooks(gateway.of(request).tools.engine, wanted, before=before, limit=limit)
     return WebhookPage(
-        webhooks=[WebhookShape.of(webhook) for webhook in shown],
-        next_cursor=last and cursors.write(last.received_at, last.app, last.message_id),
-        has_more=has_more,
+        webhooks=[WebhookShape.of(webhook) for webhook in page.webhooks],
+        next_cursor=page.before and cursors.write(*page.before),
+        has_more=page.before is not None,
     )
 
 
@@ -149,13 +159,11 @@ async def replay_many(request: Request, order: ReplayOrder, key: Operator) -> Re
     """Ask Dots again about everything the matching webhooks are about, dead letters included."""
     del key
     wanted = WebhookFilter(**order.model_dump(exclude={"dry_run"}))
-    done = await replay_webhooks.replay(gateway.of(request).tools, wanted, is_dry_run=order.dry_run)
-    return ReplayShape(webhooks=done.webhooks, subjects=done.subjects, dry_run=done.is_dry_run)
+    return ReplayShape.of(await replay_webhooks.replay(gateway.of(request).tools, wanted, is_dry_run=order.dry_run))
 
 
 @router.post("/webhooks/{message_id}/replay")
 async def replay_one(request: Request, message_id: str, key: Operator, app: Text = DEFAULT_APP) -> ReplayShape:
     """Ask Dots again about what one webhook is about."""
     del key
-    done = await replay_webhooks.replay_one(gateway.of(request).tools, app, message_id)
-    return ReplayShape(webhooks=done.webhooks, subjects=done.subjects, dry_run=False)
+    return ReplayShape.of(await replay_webhooks.replay_one(gateway.of(request).tools, app, message_id))

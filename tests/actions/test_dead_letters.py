@@ -2,7 +2,11 @@
 
 from datetime import timedelta
 
-from app.actions.ask_again import ask_again
+import pytest
+
+from app.actions import ask_again as ask_again_module
+from app.actions import replay_webhooks
+from app.actions.ask_again import Asked, ask_again
 from app.actions.create_flow import create_flow
 from app.actions.refresh_due import refresh_due
 from app.actions.replay_webhooks import Replay, list_webhooks, replay, replay_one
@@ -96,10 +100,48 @@ async def test_the_dead_are_counted_first_and_replayed_then(tools: Tools, dots: 
     await refresh_due(tools, limit=10)
 
     assert dry == Replay(webhooks=1, subjects=1, is_dry_run=True)
-    assert [webhook.message_id for webhook in after_dry] == ["msg_1"]
+    assert [webhook.message_id for webhook in after_dry.webhooks] == ["msg_1"]
     assert wet == Replay(webhooks=1, subjects=1, is_dry_run=False)
-    listed = await list_webhooks(tools.engine, WebhookFilter(), before=None, limit=10)
-    assert [(webhook.message_id, webhook.state) for webhook in listed] == [("msg_2", "handled"), ("msg_1", "handled")]
+    listed = (await list_webhooks(tools.engine, WebhookFilter(), before=None, limit=10)).webhooks
+    assert [(webhook.message_id, webhook.state) for webhook in listed] == [
+        ("msg_2", "handled"),
+        ("msg_1", "handled"),
+    ]
+
+
+async def test_replay_makes_due_all_that_match_a_batch_at_a_time(
+    tools: Tools, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many match: a dry run stops counting and says so, the replay leaves none out."""
+    monkeypatch.setattr(replay_webhooks, "BATCH", 2)
+    monkeypatch.setattr(replay_webhooks, "COUNT_LIMIT", 4)
+    for number in range(7):
+        await announce(tools, clock, message_id=f"msg_{number}", number=number)
+
+    dry = await replay(tools, WebhookFilter(state="pending"), is_dry_run=True)
+    wet = await replay(tools, WebhookFilter(state="pending"), is_dry_run=False)
+
+    generations = await stored.rows(tools.engine, "SELECT DISTINCT dirty_gen, due_by FROM sync_rows")
+    assert dry == Replay(webhooks=4, subjects=4, is_dry_run=True, is_at_least=True)
+    assert wet == Replay(webhooks=7, subjects=7, is_dry_run=False)
+    assert generations == [{"dirty_gen": 2, "due_by": "refresh"}]
+
+
+async def test_all_flows_that_match_are_asked_about_a_batch_at_a_time(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The count of a dry run has a bound, and says so; what is asked about has none."""
+    monkeypatch.setattr(ask_again_module, "BATCH", 2)
+    monkeypatch.setattr(ask_again_module, "COUNT_LIMIT", 4)
+    for _ in range(7):
+        request = FlowRequest(app="default", steps=["compliance"])
+        await create_flow(tools, request, caller="shop", idempotency_key=None)
+
+    dry = await ask_again(tools, FlowFilter(status="open"), is_dry_run=True)
+    wet = await ask_again(tools, FlowFilter(status="open"), is_dry_run=False)
+
+    assert (dry, wet) == (Asked(flows=4, is_at_least=True), Asked(flows=7))
+    assert await stored.rows(tools.engine, "SELECT DISTINCT due_by FROM sync_rows") == [{"due_by": "refresh"}]
 
 
 async def test_flows_without_a_webhook_are_taken_up_again_too(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
@@ -116,9 +158,9 @@ async def test_flows_without_a_webhook_are_taken_up_again_too(tools: Tools, dots
     dots.flows[gone["id"]] = gone
     await refresh_due(tools, limit=10)
 
-    assert counts == [1, 1]
+    assert counts == [Asked(flows=1), Asked(flows=1)]
     assert still_dead == {"is_due": False, "is_dead": True, "last_error": "dots_not_found"}
-    assert asked == 1
+    assert asked == Asked(flows=1)
     assert await stored.row(tools.engine, STATE) == {"is_due": True, "is_dead": False, "last_error": None}
 
 

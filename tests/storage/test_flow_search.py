@@ -92,13 +92,15 @@ async def test_filters_narrow(listed: AsyncEngine) -> None:
 
 
 async def test_dots_is_asked_only_about_flows_it_has(listed: AsyncEngine) -> None:
-    """Creations without an answer have no id to ask by; the others come in the order of theirs."""
+    """Creations without an answer have no id to ask by. The others come newest first, a step at a time."""
     async with database.transaction(listed) as connection:
-        found = await flow_search.subjects(connection, FlowFilter(), limit=3)
-        open_ones = await flow_search.subjects(connection, FlowFilter(status="open"), limit=100)
+        first = await flow_search.subjects(connection, FlowFilter(), before=None, limit=3)
+        rest = await flow_search.subjects(connection, FlowFilter(), before=first.before, limit=3)
+        open_ones = await flow_search.subjects(connection, FlowFilter(status="open"), before=None, limit=100)
 
-    assert found == [syncing.subject(1), syncing.subject(2), syncing.subject(3)]
-    assert open_ones == [syncing.subject(1), syncing.subject(2), syncing.subject(7)]
+    assert first.subjects == [syncing.subject(7), syncing.subject(3), syncing.subject(2)]
+    assert (rest.subjects, rest.before) == ([syncing.subject(1)], None)
+    assert open_ones.subjects == [syncing.subject(7), syncing.subject(2), syncing.subject(1)]
 
 
 async def test_pages_hold_every_flow_once(engine: AsyncEngine) -> None:

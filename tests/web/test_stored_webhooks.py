@@ -103,9 +103,9 @@ async def test_a_dry_run_is_what_a_replay_does_unless_told_otherwise(
     one = (await operator.post("/v1/webhooks/msg_2/replay")).json()
     await refresh_due(tools, limit=10)
 
-    assert dry == {"webhooks": 2, "subjects": 1, "dry_run": True}
-    assert wet == {"webhooks": 2, "subjects": 1, "dry_run": False}
-    assert one == {"webhooks": 1, "subjects": 1, "dry_run": False}
+    assert dry == {"webhooks": 2, "subjects": 1, "dry_run": True, "at_least": False}
+    assert wet == {"webhooks": 2, "subjects": 1, "dry_run": False, "at_least": False}
+    assert one == {"webhooks": 1, "subjects": 1, "dry_run": False, "at_least": False}
     assert (asked_by_dry_run, len(dots.requests)) == (0, 2)
 
 
