@@ -76,7 +76,7 @@ async def read_story(engine: AsyncEngine, flow_id: str, *, with_deliveries: bool
         for subject in subjects:
             story.webhooks.extend(await webhook_rows.about(connection, subject, limit=STORY_LIMIT))
             story.refreshes.extend(await refresh_rows.about(connection, subject, limit=STORY_LIMIT))
-            story.events.extend(await event_rows.about(connection, subject.app, str(subject)))
+            story.events.extend(await event_rows.about(connection, subject.app, str(subject), limit=STORY_LIMIT))
             if with_deliveries:
                 found = await delivery_search.about(connection, subject.app, str(subject), limit=STORY_LIMIT)
                 story.deliveries.extend(found)

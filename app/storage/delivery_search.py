@@ -93,14 +93,14 @@ async def attempts(connection: AsyncConnection, subscription_id: UUID, position:
 
 async def about(connection: AsyncConnection, app: str, subject: str, *, limit: int) -> list[DeliverySummary]:
     """The deliveries of a subject's latest events, to every subscription, oldest event first."""
-    # By way of the few subscriptions there are, each pair is one look into the primary key.
-    joined = events.join(subscriptions, events.c.position.is_not(None)).join(
-        deliveries,
-        and_(deliveries.c.subscription_id == subscriptions.c.id, deliveries.c.position == events.c.position),
-    )
-    query = select(*_FIELDS).select_from(joined).where(events.c.app == app, events.c.subject == subject)
-    latest = query.order_by(events.c.position.desc(), subscriptions.c.created_at.desc(), subscriptions.c.id)
-    return (await _read(connection, latest.limit(limit)))[::-1]
+    # The subject's latest events come first, by their own index. With one limit around everything Postgres may walk
+    # the whole feed backwards instead, when it takes the subject for a common one.
+    is_its = and_(events.c.app == app, events.c.subject == subject, events.c.position.is_not(None))
+    latest = select(events.c.position).where(is_its).order_by(events.c.sequence.desc()).limit(limit)
+    joined = _WITH_EVENTS.join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
+    query = select(*_FIELDS).select_from(joined).where(events.c.position.in_(latest))
+    order = (events.c.position.desc(), subscriptions.c.created_at.desc(), subscriptions.c.id)
+    return (await _read(connection, query.order_by(*order).limit(limit)))[::-1]
 
 
 def _of(subscription_id: UUID) -> Select[tuple[object, ...]]:

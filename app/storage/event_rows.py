@@ -83,10 +83,11 @@ async def between(
     return [EventRecord(**row._mapping) for row in await connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's documented name
 
 
-async def about(connection: AsyncConnection, app: str, subject: str) -> list[EventRecord]:
-    """Every event of a subject, in its order."""
-    query = select(*_FIELDS).where(events.c.app == app, events.c.subject == subject).order_by(events.c.sequence)
-    return [EventRecord(**row._mapping) for row in await connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's documented name
+async def about(connection: AsyncConnection, app: str, subject: str, *, limit: int) -> list[EventRecord]:
+    """The latest events of a subject, in its order."""
+    query = select(*_FIELDS).where(events.c.app == app, events.c.subject == subject)
+    latest = query.order_by(events.c.sequence.desc()).limit(limit)
+    return [EventRecord(**row._mapping) for row in await connection.execute(latest)][::-1]  # noqa: SLF001  # SQLAlchemy's documented name
 
 
 _STAMP = text("""

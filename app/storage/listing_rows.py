@@ -11,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.storage.tables import flows
 
+# After an outage there may be thousands, each with its request. The later ones get their turn as the first are settled.
+UNSETTLED_LIMIT = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unsettled:
@@ -54,10 +57,10 @@ async def unknown(connection: AsyncConnection, app: str, flow_ids: Collection[st
 
 
 async def unsettled(connection: AsyncConnection, app: str, *, before: datetime) -> list[Unsettled]:
-    """The creations begun before then that are still without an outcome, oldest first."""
+    """The creations begun before then that are still without an outcome, oldest first; at most UNSETTLED_LIMIT."""
     columns = [flows.c[name] for name in Unsettled.__dataclass_fields__]
     is_unsettled = (flows.c.app == app) & (flows.c.status == "creating") & (flows.c.attempted_at < before)
-    query = select(*columns).where(is_unsettled).order_by(flows.c.attempted_at)
+    query = select(*columns).where(is_unsettled).order_by(flows.c.attempted_at).limit(UNSETTLED_LIMIT)
     return [Unsettled(**row._mapping) for row in await connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's documented name
 
 

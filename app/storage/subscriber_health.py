@@ -32,7 +32,7 @@ async def note_failure(connection: AsyncConnection, subscription_id: UUID, *, no
 async def latest_failed(
     connection: AsyncConnection, subscription_id: UUID, *, since: datetime | None, limit: int
 ) -> list[bool]:
-    """Of the latest attempts, made after `since` if given: whether each failed, the last one first."""
+    """Of the latest `limit` attempts, those made after `since` if given: whether each failed, the last one first."""
     values = {"id": subscription_id, "since": since, "limit": limit}
     return list((await connection.scalars(_LATEST, values)).all())
 
@@ -65,13 +65,20 @@ _FAILING = text("""
     RETURNING failing_since, opened_at, closed_at
 """)
 
+# The limit comes before `since`: otherwise a recent `since` makes Postgres walk the subscription's whole history for
+# attempts that are not there. BETWEEN and the first column of the order leave it only the index that begins with the
+# subscription; given an equality it may prefer to walk everybody's attempts by id.
 _LATEST = text("""
     SELECT error IS NOT NULL
-    FROM delivery_attempts
-    WHERE subscription_id = :id
-      AND (CAST(:since AS timestamptz) IS NULL OR attempted_at >= CAST(:since AS timestamptz))
+    FROM (
+        SELECT id, attempted_at, error
+        FROM delivery_attempts
+        WHERE subscription_id BETWEEN :id AND :id
+        ORDER BY subscription_id DESC, id DESC
+        LIMIT :limit
+    ) AS latest
+    WHERE CAST(:since AS timestamptz) IS NULL OR attempted_at >= CAST(:since AS timestamptz)
     ORDER BY id DESC
-    LIMIT :limit
 """)
 
 _OPEN = text("UPDATE subscriptions SET opened_at = COALESCE(opened_at, :now), held_until = :until WHERE id = :id")

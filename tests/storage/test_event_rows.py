@@ -44,7 +44,7 @@ async def between(
 async def about(engine: AsyncEngine, subject: str) -> list[EventRecord]:
     """The events of a subject."""
     async with database.transaction(engine) as connection:
-        return await event_rows.about(connection, "default", subject)
+        return await event_rows.about(connection, "default", subject, limit=100)
 
 
 async def places(engine: AsyncEngine) -> dict[int, int]:
