@@ -78,6 +78,12 @@ class Telemetry:
             ["loop"],
             registry=self.registry,
         )
+        self.failed_purges = Counter(
+            "dots_gateway_failed_purges_total",
+            "Steps of the purge that ended in an error: bodies, webhooks, refreshes, events.",
+            ["step"],
+            registry=self.registry,
+        )
         self.http = Histogram(
             "dots_gateway_http_seconds",
             "Time to answer, by route and status; webhooks are counted on their own.",
@@ -93,6 +99,12 @@ class Telemetry:
         )
         self.failing = Gauge(
             "dots_gateway_failing", "Flows and users whose last refresh failed.", registry=self.registry
+        )
+        self.resting = Gauge(
+            "dots_gateway_resting",
+            "Flows and users that wait for an app that is not in the settings.",
+            ["app"],
+            registry=self.registry,
         )
         self.paused = Gauge(
             "dots_gateway_app_paused", "1 while Dots refuses an app's credentials.", ["app"], registry=self.registry

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+import structlog
 
 from app.actions.tools import Tools
 from app.settings import Settings
 from app.storage import database, expired_rows
 
+log = structlog.get_logger()
+
 BATCH = 1000
+
+_Statement = Callable[..., Awaitable[int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +39,31 @@ class Keep:
 
 
 async def purge_expired(tools: Tools, keep: Keep) -> int:
-    """One pass: at most a batch of each kind, each in a transaction of its own; returns how many rows."""
+    """One pass: at most a batch of each kind, each in a transaction of its own; returns how many rows.
+
+    Each kind is tried, whatever became of the others. Raises the first error once all were.
+    """
     now = tools.clock()
-    purged = await _purge(tools, expired_rows.forget_bodies, now - keep.bodies)
-    purged += await _purge(tools, expired_rows.delete_webhooks, now - keep.webhooks)
-    purged += await _purge(tools, expired_rows.delete_refreshes, now - keep.refreshes)
-    purged += await _purge(tools, expired_rows.delete_events, now - keep.events)
+    steps: list[tuple[str, _Statement, datetime]] = [
+        ("bodies", expired_rows.forget_bodies, now - keep.bodies),
+        ("webhooks", expired_rows.delete_webhooks, now - keep.webhooks),
+        ("refreshes", expired_rows.delete_refreshes, now - keep.refreshes),
+        ("events", expired_rows.delete_events, now - keep.events),
+    ]
+    purged = 0
+    errors: list[Exception] = []
+    for name, statement, before in steps:
+        try:
+            purged += await _purge(tools, statement, before)
+        except Exception as error:  # noqa: BLE001  # A step may break in any way; the others still have their turn.
+            tools.telemetry.failed_purges.labels(name).inc()
+            log.warning("purge step broke", step=name, error=type(error).__name__)
+            errors.append(error)
+    if errors:
+        raise errors[0]
     return purged
 
 
-_Statement = Callable[..., Awaitable[int]]
-
-
 async def _purge(tools: Tools, statement: _Statement, before: datetime) -> int:
-    connection: AsyncConnection
     async with database.transaction(tools.engine) as connection:
         return await statement(connection, before=before, limit=BATCH)

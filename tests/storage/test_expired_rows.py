@@ -250,3 +250,27 @@ async def assert_gone(connection: AsyncConnection) -> None:
     """The deleting transaction itself sees both done."""
     assert (await event_rows.state(connection)).expired_position == 2
     assert await event_rows.between(connection, after=0, up_to=9, types=["dots.flow.step_completed"], limit=9) == []
+
+
+async def test_event_stays_until_all_its_deliveries_are_gone(engine: AsyncEngine) -> None:
+    """Each pass deletes a batch of deliveries, however many subscriptions there are, and the event comes last."""
+    await feed(engine, 0)
+    await stored.execute(
+        engine,
+        "INSERT INTO subscriptions (id, caller, url, types, with_compliance, created_at) "
+        "SELECT gen_random_uuid(), 'shop', 'http://127.0.0.1:9', '{*}', false, :at FROM generate_series(1, 5)",
+        "INSERT INTO deliveries (subscription_id, position, app, subject, created_at) "
+        "SELECT s.id, e.position, e.app, e.subject, :at FROM subscriptions s CROSS JOIN events e",
+        at=NOW,
+    )
+
+    passes = [
+        (
+            await expire(engine, expired_rows.delete_events, minutes=30, limit=2),
+            await stored.count(engine, "deliveries"),
+            await stored.count(engine, "events"),
+        )
+        for _ in range(4)
+    ]
+
+    assert passes == [(2, 3, 1), (2, 1, 1), (2, 0, 0), (0, 0, 0)]
