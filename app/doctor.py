@@ -90,9 +90,10 @@ async def _schema(tools: Tools) -> str:
 async def _worker(tools: Tools) -> str:
     now = tools.clock()
     async with database.transaction(tools.engine) as connection:
-        signs = await vital_signs.take(connection, now=now, overdue_before=now - tools.verdict_overdue_after)
+        overdue_before = now - tools.verdict_overdue_after
+        signs = await vital_signs.take(connection, apps=tools.clients, now=now, overdue_before=overdue_before)
         paused = await app_rows.paused(connection, now)
-        given_up = await vital_signs.given_up(connection, limit=NAMED)
+        given_up = await vital_signs.given_up(connection, apps=tools.clients, limit=NAMED)
     if paused:
         raise FindingError(f"Paused, because Dots refuses the credentials: {', '.join(sorted(paused))}.")
     if signs.oldest_due_seconds > LATE_SECONDS:

@@ -21,7 +21,9 @@ async def measure(tools: Tools) -> None:
     now = tools.clock()
     try:
         async with database.transaction(tools.engine) as connection:
-            signs = await vital_signs.take(connection, now=now, overdue_before=now - tools.verdict_overdue_after)
+            overdue_before = now - tools.verdict_overdue_after
+            signs = await vital_signs.take(connection, apps=tools.clients, now=now, overdue_before=overdue_before)
+            resting = await vital_signs.resting(connection, tools.clients)
             paused = await app_rows.paused(connection, now)
             sent = await delivery_signs.take(connection, now=now)
             brokers = await cursor_rows.standings(connection)
@@ -37,6 +39,9 @@ async def measure(tools: Tools) -> None:
     gauges.dead.set(signs.dead)
     gauges.overdue_verdicts.set(signs.overdue_verdicts)
     gauges.unsettled.set(signs.unsettled_creations)
+    gauges.resting.clear()  # An app that has come back does not rest any more.
+    for app, count in resting.items():
+        gauges.resting.labels(app).set(count)
     for app in tools.clients:
         gauges.paused.labels(app).set(app in paused)
     gauges.due_deliveries.set(sent.due)

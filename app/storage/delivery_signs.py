@@ -9,11 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 # active: events are sent; broken: the breaker is open; the others are paused, by whom the word says.
 STATES = ("active", "broken", "caller", "gone", "failing")
+COUNT_LIMIT = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeliverySigns:
-    """Lanes due and for how long in seconds (of subscriptions that are sent to), dead deliveries, subscriptions."""
+    """Lanes due and for how long in seconds (of subscriptions that are sent to), dead deliveries, subscriptions.
+
+    No subscription counts for more than COUNT_LIMIT lanes, and no more than as many dead deliveries are counted.
+    """
 
     due: int
     oldest_due_seconds: float
@@ -33,15 +37,21 @@ async def take(connection: AsyncConnection, *, now: datetime) -> DeliverySigns:
     )
 
 
-_TAKE = text("""
+# Each subscription apart, in the order of the lanes' index.
+_TAKE = text(f"""
     SELECT count(*) AS due,
-        CAST(COALESCE(extract(epoch FROM CAST(:now AS timestamptz) - min(l.due_at)), 0) AS float8)
+        CAST(COALESCE(extract(epoch FROM CAST(:now AS timestamptz) - min(lane.due_at)), 0) AS float8)
             AS oldest_due_seconds,
-        (SELECT count(*) FROM deliveries WHERE state = 'dead') AS dead
-    FROM delivery_lanes l
-    JOIN subscriptions s ON s.id = l.subscription_id AND s.paused_at IS NULL AND s.opened_at IS NULL
-    WHERE l.due_at <= CAST(:now AS timestamptz)
-""")
+        (SELECT count(*) FROM (SELECT FROM deliveries WHERE state = 'dead' LIMIT {COUNT_LIMIT}) AS counted) AS dead
+    FROM subscriptions s
+    CROSS JOIN LATERAL (
+        SELECT l.due_at FROM delivery_lanes l
+        WHERE l.subscription_id = s.id AND l.due_at <= CAST(:now AS timestamptz)
+        ORDER BY l.due_at
+        LIMIT {COUNT_LIMIT}
+    ) AS lane
+    WHERE s.paused_at IS NULL AND s.opened_at IS NULL
+""")  # noqa: S608  # no input in it
 
 _STATES = text("""
     SELECT COALESCE(paused_by, CASE WHEN opened_at IS NULL THEN 'active' ELSE 'broken' END) AS state, count(*)

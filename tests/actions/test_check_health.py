@@ -114,3 +114,15 @@ async def test_metrics_without_a_database_say_so(clock: HandClock, unused_tcp_po
 
     await engine.dispose()
     assert gauge(tools, "database_up") == 0
+
+
+async def test_app_that_is_not_in_the_settings_is_a_gauge_of_its_own(tools: Tools) -> None:
+    """Its rows are not due, however old; they rest, until the app is back and the gauge is gone."""
+    await make_due(tools, flow("flow-1", app="us"), due_at=NOW - timedelta(days=1))
+    await check_health.measure(tools)
+    resting = (gauge(tools, "due"), gauge(tools, "oldest_due_seconds"), gauge(tools, "resting", app="us"))
+    await stored.execute(tools.engine, "UPDATE sync_rows SET app = 'default'")
+    await check_health.measure(tools)
+
+    assert resting == (0, 0, 1)
+    assert (gauge(tools, "due"), gauge(tools, "resting", app="us")) == (1, None)
