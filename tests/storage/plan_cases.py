@@ -1,0 +1,146 @@
+"""The statements that run often, or over tables that grow, and how many pages each may read."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.dots import wire
+from app.flows.subjects import Subject
+from app.storage import (
+    delivery_search,
+    delivery_signs,
+    event_rows,
+    expired_rows,
+    flow_rows,
+    flow_search,
+    listing_rows,
+    refresh_rows,
+    subscriber_health,
+    user_rows,
+    vital_signs,
+    webhook_rows,
+    webhook_search,
+)
+from app.storage.flow_search import FlowFilter
+from app.storage.webhook_rows import Webhook
+from app.storage.webhook_search import WebhookFilter
+from tests.storage.plans import PlanCase
+
+Run = Callable[[AsyncConnection], Awaitable[object]]
+
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+FLOW = Subject(app="default", kind="flow", id="flow-7001")
+# A look into a few indexes, or an update of a row and all its indexes; a page of flows, each with its steps; a stretch
+# of webhooks.
+LOOK_UP, PAGE, STRETCH = 60, 2_000, 5_000
+COMMON, RARE = (UUID(hashlib.md5(name).hexdigest()) for name in (b"subscription1", b"subscription3"))  # noqa: S324  # as in the rows
+
+
+def _flows(**wanted: Any) -> Run:
+    return lambda connection: flow_search.page(connection, FlowFilter(**wanted), before=None, limit=51)
+
+
+def _webhooks(**wanted: Any) -> Run:
+    return lambda connection: webhook_search.stretch(connection, WebhookFilter(**wanted), before=None, limit=51)
+
+
+def _purge(step: Callable[..., Awaitable[int]], *, days: int) -> Run:
+    return lambda connection: step(connection, before=NOW - days * DAY, limit=50)
+
+
+def _latest_failed(subscription_id: UUID, since: datetime | None) -> Run:
+    return lambda connection: subscriber_health.latest_failed(connection, subscription_id, since=since, limit=20)
+
+
+def _webhook(number: int) -> Webhook:
+    subject = Subject(app="default", kind="flow", id=f"flow-{number}")
+    return Webhook(
+        app="default", message_id=f"new_{number}", received_at=NOW, body=b"{}", event="flow.updated", subject=subject
+    )
+
+
+_LOOK_UPS: dict[str, Run] = {
+    "flow by id": lambda connection: flow_rows.find(connection, FLOW.id),
+    "flow to merge into": lambda connection: flow_rows.lock(connection, "default", FLOW.id),
+    "user by id": lambda connection: user_rows.find(connection, "user-77"),
+    "flows of a merged user": lambda connection: user_rows.move(connection, "default", "user-77", "user-78", now=NOW),
+    "webhook by id": lambda connection: webhook_search.find(connection, "default", "msg_1"),
+    "webhooks of a timeline": lambda connection: webhook_rows.about(connection, FLOW, limit=200),
+    "unhandled webhooks": lambda connection: webhook_rows.unhandled(connection, FLOW, event=wire.USER_MERGED),
+    "refreshes of a timeline": lambda connection: refresh_rows.about(connection, FLOW, limit=200),
+    "events of a timeline": lambda connection: event_rows.about(connection, "default", str(FLOW), limit=200),
+    "deliveries of a timeline": lambda connection: delivery_search.about(connection, "default", str(FLOW), limit=200),
+    "listed flows that are unknown": lambda connection: listing_rows.unknown(connection, "default", {"flow-1", "x"}),
+    "creations without outcome": lambda connection: listing_rows.unsettled(connection, "default", before=NOW),
+    "breaker of a common subscription": _latest_failed(COMMON, None),
+    "breaker since a moment ago": _latest_failed(COMMON, NOW),
+    "breaker of a rare subscription": _latest_failed(RARE, None),
+}
+
+_LISTS: dict[str, Run] = {
+    "flows": _flows(),
+    "flows by id": _flows(id=FLOW.id),
+    "flows of a user": _flows(user_id="user-7"),
+    "flows by reference": _flows(reference="payee-7"),
+    "flows that failed": _flows(status="failed"),
+    "flows that are open": _flows(status="open"),
+    "flows of a common app": _flows(app="default"),
+    "flows of a rare app": _flows(app="eu"),
+    "flows of no app": _flows(app="us"),
+    "open flows of a rare app": _flows(app="eu", status="open"),
+    "failed flows of a common app": _flows(app="default", status="failed"),
+    "flows before a common step": _flows(step="payout"),
+    "flows before a rare step": _flows(step="rare-step"),
+    "flows before an unknown step": _flows(step="unknown"),
+    "dead flows": _flows(is_dead=True),
+    "living flows": _flows(is_dead=False),
+    "flows of a time": _flows(created_before=NOW - 10 * DAY, created_from=NOW - 12 * DAY),
+    "failed flows of a time": _flows(status="failed", created_before=NOW - 5 * DAY),
+    "flows to ask about": lambda connection: flow_search.subjects(
+        connection, FlowFilter(status="open"), before=None, limit=100
+    ),
+    "webhooks": _webhooks(),
+    "webhooks of a subject": _webhooks(subject_id=FLOW.id),
+    "webhooks of a common event": _webhooks(event="flow.updated"),
+    "webhooks of a rare event": _webhooks(event="rare.event"),
+    "webhooks of no event": _webhooks(event="unknown"),
+    "webhooks of a time": _webhooks(received_before=NOW - 10 * DAY, received_from=NOW - 12 * DAY),
+    "handled webhooks": _webhooks(state="handled"),
+    "dead webhooks": _webhooks(state="dead"),
+    "pending webhooks": _webhooks(state="pending"),
+    "failing webhooks": _webhooks(state="failing"),
+    "dead webhooks of a rare app": _webhooks(state="dead", app="eu"),
+}
+
+_PASSES: dict[str, Run] = {
+    "storing webhooks": lambda connection: webhook_rows.store(connection, [_webhook(number) for number in range(32)]),
+    "purge of bodies": _purge(expired_rows.forget_bodies, days=12),
+    "purge of webhooks": _purge(expired_rows.delete_webhooks, days=18),
+    "purge of refreshes": _purge(expired_rows.delete_refreshes, days=18),
+    "purge of events": _purge(expired_rows.delete_events, days=18),
+    "vital signs": lambda connection: vital_signs.take(connection, apps=["default"], now=NOW, overdue_before=NOW),
+    "given up": lambda connection: vital_signs.given_up(connection, apps=["default", "eu"], limit=5),
+    "delivery signs": lambda connection: delivery_signs.take(connection, now=NOW),
+}
+
+# The webhooks that old have lost their bodies already.
+_IDLE_PASSES: dict[str, Run] = {
+    "purge of no bodies": _purge(expired_rows.forget_bodies, days=14),
+    "purge of no webhooks": _purge(expired_rows.delete_webhooks, days=100),
+    "purge of no refreshes": _purge(expired_rows.delete_refreshes, days=100),
+    "purge of no events": _purge(expired_rows.delete_events, days=100),
+}
+
+CASES: list[PlanCase] = [
+    *(PlanCase(name=name, run=run, most_pages=LOOK_UP) for name, run in _LOOK_UPS.items()),
+    *(PlanCase(name=name, run=run, most_pages=PAGE) for name, run in _LISTS.items()),
+    # Each webhook and each deleted row touches every index of its table.
+    *(PlanCase(name=name, run=run, most_pages=PAGE) for name, run in _PASSES.items()),
+    *(PlanCase(name=name, run=run, most_pages=LOOK_UP) for name, run in _IDLE_PASSES.items()),
+    PlanCase(name="webhooks of a rare app", run=_webhooks(app="eu"), most_pages=STRETCH),
+]

@@ -1,0 +1,28 @@
+"""Every list has an index and every pass a bound, on the oldest and newest Postgres that is embedded."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from app.local import embedded_postgres
+from app.storage import database, migrations
+from tests.databases import fast_directory
+from tests.storage import plan_cases, plan_rows, plans
+
+
+@pytest.mark.parametrize("version", [16, 18])
+async def test_hot_statements_use_indexes_and_read_few_pages(version: int) -> None:
+    """Each reads a bounded number of pages, whether it is planned for its values or for any; 16 cannot skip-scan."""
+    with (
+        tempfile.TemporaryDirectory(prefix="dots-gateway-plans-", dir=fast_directory()) as directory,
+        embedded_postgres.running(Path(directory), durable=False, version=version) as postgres,
+    ):
+        await migrations.upgrade(postgres.url)
+        engine = database.create_engine(postgres.url)
+        await plan_rows.fill(engine)
+
+        faults = [fault for case in plan_cases.CASES for fault in await plans.faults(engine, case)]
+
+        await engine.dispose()
+    assert faults == []
