@@ -132,7 +132,8 @@ def run_doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check settings, database, schema, worker, Dots' credentials and a signed webhook."""
-    findings = asyncio.run(doctor.examine(_settings(), url=url.rstrip("/")))
+    logs.configure(log_format="text", log_level="error")  # What is wrong is said by the findings.
+    findings = asyncio.run(doctor.examine(os.environ, url=url.rstrip("/")))
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings]))
     else:

@@ -1,7 +1,7 @@
 """`dots-gateway doctor`: looks at everything a running gateway needs, and says what to do about what is missing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -9,21 +9,24 @@ from uuid import uuid4
 import httpx
 from sqlalchemy import text
 
-from app import assembly
+from app import assembly, doctor_database, settings
 from app.actions.tools import Tools
+from app.doctor_database import FindingError
 from app.dots import signature
-from app.errors import BrokerUnavailableError, DotsCredentialsError, DotsError, GatewayError, NoBrokerError
+from app.errors import (
+    BrokerUnavailableError,
+    DotsCredentialsError,
+    DotsError,
+    GatewayError,
+    NoBrokerError,
+    SettingsError,
+)
 from app.settings import DEFAULT_APP, Settings
-from app.storage import app_rows, cursor_rows, database, delivery_signs, migrations, vital_signs
+from app.storage import cursor_rows, database, delivery_signs, vital_signs
 
-OLDEST_SUPPORTED = 15
 LATE_SECONDS = 120
 ANSWER_SECONDS = 15
 NAMED = 5
-
-
-class FindingError(GatewayError):
-    """Something is not as it should be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,22 +38,41 @@ class Finding:
     detail: str
 
 
-async def examine(settings: Settings, *, url: str) -> list[Finding]:
-    """Run every check; `url` is where a running api listens. Raises SettingsError when nothing can be checked."""
-    async with assembly.open_tools(settings) as tools:
-        checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
-            ("settings", lambda: _settings(settings)),
-            ("database", lambda: _database(tools)),
-            ("schema", lambda: _schema(tools)),
-            ("worker", lambda: _worker(tools)),
-            ("deliveries", lambda: _deliveries(tools)),
-        ]
-        if settings.event_broker_url is not None:
-            checks.append(("broker", lambda: _broker(tools, settings)))
-        for app in tools.clients:
-            checks.append((f"dots {app}", lambda app=app: _dots(tools, app)))  # type: ignore[misc]  # a lambda's default
-            checks.append((f"webhook {app}", lambda app=app: _webhook(tools, settings, app, url)))  # type: ignore[misc]
-        return [await _find(name, check) for name, check in checks]
+async def examine(environ: Mapping[str, str], *, url: str) -> list[Finding]:
+    """Run every check; `url` is where a running api listens. Without settings there is nothing else to check."""
+    try:
+        found = settings.read(environ)
+        async with assembly.open_tools(found) as tools:
+            findings = [await _find(name, check) for name, check in _checks(tools, found, url)]
+    except SettingsError as error:
+        return [Finding(check="settings", is_well=False, detail=problem) for problem in error.detail.split("; ")]
+    return [*_unknown_settings(environ), *findings]
+
+
+def _unknown_settings(environ: Mapping[str, str]) -> list[Finding]:
+    """They change nothing, so they are no failure; most likely they are misspelt."""
+    findings = []
+    for name in settings.unknown_names(environ):
+        nearest = settings.nearest_name(name)
+        hint = f"; did you mean {nearest}?" if nearest else "."
+        detail = f"{name} is not a setting of dots-gateway, and is ignored{hint}"
+        findings.append(Finding(check="settings", is_well=True, detail=detail))
+    return findings
+
+
+def _checks(tools: Tools, found: Settings, url: str) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
+    checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
+        ("settings", lambda: _settings(found)),
+        *doctor_database.checks(tools, found),
+        ("worker", lambda: _worker(tools)),
+        ("deliveries", lambda: _deliveries(tools)),
+    ]
+    if found.event_broker_url is not None:
+        checks.append(("broker", lambda: _broker(tools, found)))
+    for app in tools.clients:
+        checks.append((f"dots {app}", lambda app=app: _dots(tools, app)))  # type: ignore[misc]  # a lambda's default
+        checks.append((f"webhook {app}", lambda app=app: _webhook(tools, found, app, url)))  # type: ignore[misc]
+    return checks
 
 
 async def _find(name: str, check: Callable[[], Awaitable[str]]) -> Finding:
@@ -63,28 +85,9 @@ async def _find(name: str, check: Callable[[], Awaitable[str]]) -> Finding:
         return Finding(check=name, is_well=False, detail=f"No answer within {ANSWER_SECONDS} s.")
 
 
-async def _settings(settings: Settings) -> str:
-    secrets = sum(len(assembly.secret_keys(app)) for app in settings.apps.values())
-    return f"{len(settings.apps)} app(s): {', '.join(settings.apps)}; {secrets} webhook secret(s)."
-
-
-async def _database(tools: Tools) -> str:
-    async with database.transaction(tools.engine) as connection:
-        shown = {
-            name: str(await connection.scalar(text(f"SHOW {name}")))
-            for name in ("server_version", "fsync", "synchronous_commit")
-        }
-    if int(shown["server_version"].split(".")[0].split("beta")[0]) < OLDEST_SUPPORTED:
-        raise FindingError(f"Postgres {shown['server_version']} is too old; use {OLDEST_SUPPORTED} or later.")
-    for name in ("fsync", "synchronous_commit"):
-        if shown[name] == "off":
-            raise FindingError(f"{name} is off: a webhook that was acknowledged could be lost in a crash; turn it on.")
-    return f"Postgres {shown['server_version']}, commits are durable."
-
-
-async def _schema(tools: Tools) -> str:
-    await migrations.require_head(tools.engine)
-    return f"At {migrations.head()}."
+async def _settings(found: Settings) -> str:
+    secrets = sum(len(assembly.secret_keys(app)) for app in found.apps.values())
+    return f"{len(found.apps)} app(s): {', '.join(found.apps)}; {secrets} webhook secret(s)."
 
 
 async def _worker(tools: Tools) -> str:
@@ -92,10 +95,7 @@ async def _worker(tools: Tools) -> str:
     async with database.transaction(tools.engine) as connection:
         overdue_before = now - tools.verdict_overdue_after
         signs = await vital_signs.take(connection, apps=tools.clients, now=now, overdue_before=overdue_before)
-        paused = await app_rows.paused(connection, now)
         given_up = await vital_signs.given_up(connection, apps=tools.clients, limit=NAMED)
-    if paused:
-        raise FindingError(f"Paused, because Dots refuses the credentials: {', '.join(sorted(paused))}.")
     if signs.oldest_due_seconds > LATE_SECONDS:
         late = f"{signs.due} due, the oldest for {signs.oldest_due_seconds:.0f} s"
         raise FindingError(f"{late}: is a worker running, and is Dots well?")
@@ -122,8 +122,8 @@ async def _deliveries(tools: Tools) -> str:
     return f"{sum(counts.values())} subscription(s), {counts['broken']} with an open breaker; {signs.due} due."
 
 
-async def _broker(tools: Tools, settings: Settings) -> str:
-    async with assembly.open_broker(settings) as broker:
+async def _broker(tools: Tools, found: Settings) -> str:
+    async with assembly.open_broker(found) as broker:
         if broker is None:
             raise NoBrokerError
         try:
@@ -146,10 +146,10 @@ async def _dots(tools: Tools, app: str) -> str:
     return "Dots accepts the credentials."
 
 
-async def _webhook(tools: Tools, settings: Settings, app: str, url: str) -> str:
+async def _webhook(tools: Tools, found: Settings, app: str, url: str) -> str:
     """Send the api a webhook signed with each secret, as Dots would, and see it stored."""
     path = "/webhooks/dots" if app == DEFAULT_APP else f"/webhooks/dots/{app}"
-    for key in assembly.secret_keys(settings.apps[app]):
+    for key in assembly.secret_keys(found.apps[app]):
         message_id = f"msg_doctor_{uuid4().hex}"
         await _send(f"{url}{path}", key, message_id, tools.clock())
         async with database.transaction(tools.engine) as connection:
