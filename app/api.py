@@ -8,6 +8,7 @@ from app import assembly, http_server, worker
 from app.actions.receive_webhook import WebhookReceiver
 from app.actions.tools import Tools
 from app.actions.watch_feed import FeedWatch
+from app.listening import Place
 from app.settings import Settings
 from app.web.application import create_app, create_metrics_app
 from app.web.gateway import Gateway
@@ -25,11 +26,9 @@ async def serve(settings: Settings, *, host: str, port: int, with_worker: bool) 
         gateway = build_gateway(tools, settings)
         await assembly.wait_for_database(tools.engine, settings)
         app = create_app(gateway, with_metrics=settings.metrics_port is None)
-        servers = [http_server.build(app, host=host, port=port)]
+        servers = [http_server.build(app, Place(host=host, port=port))]
         if settings.metrics_port is not None:
-            servers.append(
-                http_server.build(create_metrics_app(tools), host=settings.metrics_host, port=settings.metrics_port)
-            )
+            servers.append(http_server.build_metrics(create_metrics_app(tools), settings))
         running = [asyncio.create_task(server.serve()) for server in servers]
         if with_worker:
             running.append(asyncio.create_task(worker.run_loops(tools, settings, stopping)))

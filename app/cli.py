@@ -48,6 +48,8 @@ cli.add_typer(webhook_commands.webhooks, name="webhooks")
 cli.add_typer(event_commands.events, name="events")
 cli.add_typer(subscription_commands.subscriptions, name="subscriptions")
 
+HIGHEST_PORT = 65535
+Port = Annotated[int, typer.Option(min=1, max=HIGHEST_PORT)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -81,8 +83,8 @@ def _database_url() -> str | None:
 
 @cli.command("api")
 def run_api(
-    host: str = "127.0.0.1",
-    port: int = 8000,
+    host: Annotated[str, typer.Option(help="Name or address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=HIGHEST_PORT, help="0 takes a free one.")] = 8000,
     *,
     with_worker: Annotated[bool, typer.Option(help="Run the worker's loops in this process too.")] = False,
 ) -> None:
@@ -114,7 +116,7 @@ async def _migrate(found: Settings) -> None:
 
 
 @cli.command("dev")
-def run_dev(port: int = 8000, simulator_port: int = 8900) -> None:
+def run_dev(port: Port = 8000, simulator_port: Port = 8900) -> None:
     """Run everything here: embedded Postgres (unless DATABASE_URL is set), simulator, api, worker."""
     asyncio.run(dev.run(database_url=_database_url(), api_port=port, simulator_port=simulator_port))
 

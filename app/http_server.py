@@ -1,4 +1,4 @@
-"""uvicorn as both processes use it: no access log of its own, no signal handlers, said aloud where it listens."""
+"""uvicorn as both processes use it: no access log of its own, no signal handlers; logs where it listens."""
 
 import asyncio
 import contextlib
@@ -9,6 +9,10 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+
+from app import listening
+from app.listening import Place
+from app.settings import Settings
 
 log = structlog.get_logger()
 
@@ -22,6 +26,26 @@ KEEP_ALIVE_SECONDS = 75
 class Server(uvicorn.Server):
     """A server that leaves signals to its process, which has more to stop than this."""
 
+    def __init__(self, config: uvicorn.Config, place: Place) -> None:
+        """Take the address at once. Raises SettingsError, naming it, when that is not possible."""
+        super().__init__(config)
+        self._place = place
+        self._listeners = listening.bind(place)
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve on the address taken, until `should_exit` is set. Raises SettingsError."""
+        del sockets
+        try:
+            for listener in self._listeners:
+                listener.listen(self.config.backlog)
+        except OSError as error:  # Another process has bound it as well, and begun to listen first.
+            raise self._place.refused(error) from None
+        await super().serve(self._listeners)
+
+    def close(self) -> None:
+        """Give the address back without having served."""
+        listening.close(self._listeners)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
@@ -33,16 +57,17 @@ class Server(uvicorn.Server):
         for server in self.servers:
             for listener in server.sockets:
                 host, port = listener.getsockname()[:2]
-                log.info("listening", url=f"http://{host}:{port}")
+                log.info("listening", url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
 
-def build(app: ASGIApp, *, host: str, port: int) -> Server:
-    """A server for the application; `serve()` runs it until `should_exit` is set, then drains it."""
+def build(app: ASGIApp, place: Place) -> Server:
+    """A server for the application; `serve()` runs it until `should_exit` is set, then drains it.
+
+    Its address is taken from now on. Raises SettingsError.
+    """
     return Server(
         uvicorn.Config(
             app,
-            host=host,
-            port=port,
             http="httptools",
             loop="uvloop",
             log_config=None,
@@ -50,8 +75,20 @@ def build(app: ASGIApp, *, host: str, port: int) -> Server:
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
+        ),
+        place,
     )
+
+
+def build_metrics(app: ASGIApp, settings: Settings) -> Server:
+    """The same for metrics, at METRICS_HOST and METRICS_PORT. Raises SettingsError."""
+    place = Place(
+        host=settings.metrics_host,
+        port=settings.metrics_port or 0,
+        host_setting="METRICS_HOST",
+        port_setting="METRICS_PORT",
+    )
+    return build(app, place)
 
 
 def stop_signal() -> asyncio.Event:

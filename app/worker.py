@@ -120,9 +120,7 @@ async def work(settings: Settings) -> None:
         log.info("worker started", apps=sorted(tools.clients))
         background = [asyncio.create_task(tools.hints.run())]
         if settings.metrics_port is not None:
-            server = http_server.build(
-                application.create_metrics_app(tools), host=settings.metrics_host, port=settings.metrics_port
-            )
+            server = http_server.build_metrics(application.create_metrics_app(tools), settings)
             background.append(asyncio.create_task(server.serve()))
         running = asyncio.create_task(run_loops(tools, settings, stopping))
         stop = asyncio.create_task(stopping.wait())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from app import http_server
+from app.listening import Place
 from tests.dots.fake_dots import NOW
 from tests.dots.signed_webhooks import BODY, signed_headers
 
@@ -36,7 +37,7 @@ class RawAnswer:
 @contextlib.asynccontextmanager
 async def serving(app: FastAPI) -> AsyncIterator[int]:
     """The port on which the application is served, by the server both processes use, until the end of the block."""
-    server = http_server.build(app, host="127.0.0.1", port=0)
+    server = http_server.build(app, Place(host="127.0.0.1", port=0))
     running = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):

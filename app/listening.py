@@ -1,0 +1,89 @@
+"""Takes the addresses that HTTP is served on, before anything else starts, so that a taken one is one clear line."""
+
+import errno
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from app.errors import SettingsError
+
+# What the system calls an address: a host and a port, with IPv6 also flow and scope.
+Address = tuple[Any, ...]
+
+_REASONS = {
+    errno.EADDRINUSE: "another program listens there",
+    errno.EACCES: "this process may not; ports from 1024 need no privilege",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+}
+# A name such as localhost may stand for IPv4 and IPv6, and a machine may have only one of them.
+_ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where to listen, and what an operator calls it: `--host` and `--port`, METRICS_HOST and METRICS_PORT."""
+
+    host: str
+    port: int
+    host_setting: str = "--host"
+    port_setting: str = "--port"
+
+    def refused(self, error: OSError) -> SettingsError:
+        """Why nothing can be bound here, in one line that names setting, host and port."""
+        reason = _REASONS.get(error.errno or 0, error.strerror or type(error).__name__)
+        setting = self.host_setting if error.errno in _ABSENT else self.port_setting
+        return SettingsError(f"{setting}: cannot listen on {self.host}:{self.port}: {reason}.")
+
+
+def bind(place: Place) -> list[socket.socket]:
+    """A bound socket for each address of the host; nothing is accepted yet. Raises SettingsError.
+
+    With port 0 the system chooses one, the same for all addresses.
+    """
+    bound: list[socket.socket] = []
+    absent: OSError | None = None
+    port = place.port
+    for family, address in _addresses(place):
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            _bind(listener, address, port)
+        except OSError as error:
+            listener.close()
+            if error.errno in _ABSENT:
+                absent = error
+                continue
+            close(bound)
+            raise place.refused(error) from None
+        bound.append(listener)
+        port = port or listener.getsockname()[1]
+    if not bound and absent is not None:
+        raise place.refused(absent)
+    return bound
+
+
+def close(listeners: list[socket.socket]) -> None:
+    """Close the sockets."""
+    for listener in listeners:
+        listener.close()
+
+
+def _addresses(place: Place) -> list[tuple[socket.AddressFamily, Address]]:
+    try:
+        found = socket.getaddrinfo(
+            place.host.removeprefix("[").removesuffix("]"),
+            place.port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
+        )
+    except (OSError, UnicodeError):  # UnicodeError: what cannot be written as a domain name.
+        raise SettingsError(f"{place.host_setting}: the host {place.host} is unknown.") from None
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
+def _bind(listener: socket.socket, address: Address, port: int) -> None:
+    # A server that has just ended leaves connections behind, which would keep the port for a minute.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if listener.family == socket.AF_INET6:
+        # `::` is IPv6 alone, so that it does not depend on the system whether 0.0.0.0 is free beside it.
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    listener.bind((address[0], port, *address[2:]))
