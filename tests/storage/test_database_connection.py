@@ -1,12 +1,16 @@
 """Connecting to Postgres: what sslmode promises, several hosts, sockets."""
 
+import asyncio
 import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import asyncpg
 import pytest
+import uvloop
 
 from app.errors import SettingsError
 from app.local.ports import free_port
@@ -32,19 +36,38 @@ def server(database_server_url: str) -> tuple[str, int]:
     return parts.hostname, parts.port or 5432
 
 
-@pytest.fixture
-def user(database_server_url: str) -> str:
-    """The user and password in front of the @."""
-    return urlsplit(database_server_url).netloc.rpartition("@")[0]
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """Who connects, and on which kind of event loop: commands run on asyncio, api and worker on uvloop."""
+
+    credentials: str
+    new_loop: Callable[[], asyncio.AbstractEventLoop]
+
+    def __str__(self) -> str:
+        """What stands in front of the @."""
+        return self.credentials
+
+    async def answer_from(self, url: str) -> Any:
+        """Connect, ask something and close."""
+
+        async def ask() -> Any:
+            connection = await database_connection.connect(database_url.parse(url), timeout=10)
+            try:
+                return await connection.fetchval("SELECT 1")
+            finally:
+                await connection.close()
+
+        def run() -> Any:
+            with asyncio.Runner(loop_factory=self.new_loop) as runner:
+                return runner.run(ask())
+
+        return await asyncio.to_thread(run)
 
 
-async def answer_from(url: str) -> Any:
-    """Connect, ask something and close."""
-    connection = await database_connection.connect(database_url.parse(url), timeout=10)
-    try:
-        return await connection.fetchval("SELECT 1")
-    finally:
-        await connection.close()
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def user(request: pytest.FixtureRequest, database_server_url: str) -> User:
+    """The user of the tests' server."""
+    return User(credentials=urlsplit(database_server_url).netloc.rpartition("@")[0], new_loop=request.param)
 
 
 @pytest.mark.parametrize(
@@ -62,13 +85,13 @@ async def answer_from(url: str) -> Any:
     ],
 )
 async def test_server_with_tls_is_spoken_to_encrypted(
-    user: str, server: tuple[str, int], authority: Authority, host: str, query: str
+    user: User, server: tuple[str, int], authority: Authority, host: str, query: str
 ) -> None:
     """Each mode checks what it promises to check, and no more."""
     other = authority.revoked_file(authority.certificate_file("other.test"))
     asked = query.format(ca=authority.trust_file(), crl_of_another=other)
     async with running(Proxy(server=server, tls=authority.server("localhost"))) as proxy:
-        answer = await answer_from(f"postgresql://{user}@{host}:{proxy.port}/postgres?{asked}")
+        answer = await user.answer_from(f"postgresql://{user}@{host}:{proxy.port}/postgres?{asked}")
 
     assert answer == 1
     assert (proxy.encrypted, proxy.plain) == (1, 0)
@@ -87,7 +110,7 @@ async def test_server_with_tls_is_spoken_to_encrypted(
     ],
 )
 async def test_certificate_that_does_not_hold_is_refused(
-    user: str, server: tuple[str, int], tmp_path: Path, host: str, query: str
+    user: User, server: tuple[str, int], tmp_path: Path, host: str, query: str
 ) -> None:
     """A wrong name, a wrong authority and a revoked certificate stop the connection before the password is sent."""
     authority = Authority(tmp_path)
@@ -98,29 +121,29 @@ async def test_certificate_that_does_not_hold_is_refused(
     asked = query.format(ca=authority.trust_file(), stranger=stranger, crl=authority.revoked_file(certificate))
     async with running(Proxy(server=server, tls=tls)) as proxy:
         with pytest.raises(ssl.SSLCertVerificationError):
-            await answer_from(f"postgresql://{user}@{host}:{proxy.port}/postgres?{asked}")
+            await user.answer_from(f"postgresql://{user}@{host}:{proxy.port}/postgres?{asked}")
 
     assert (proxy.encrypted, proxy.plain) == (0, 0)
 
 
 async def test_server_that_can_only_do_what_is_forbidden_is_refused(
-    user: str, server: tuple[str, int], authority: Authority
+    user: User, server: tuple[str, int], authority: Authority
 ) -> None:
     """A server without TLS, and one that wants a newer TLS than is allowed."""
     newest = authority.server("localhost")
     newest.minimum_version = ssl.TLSVersion.TLSv1_3
     async with running(Proxy(server=server)) as without, running(Proxy(server=server, tls=newest)) as new:
         with pytest.raises(ConnectionError):
-            await answer_from(f"postgresql://{user}@127.0.0.1:{without.port}/postgres?sslmode=require")
+            await user.answer_from(f"postgresql://{user}@127.0.0.1:{without.port}/postgres?sslmode=require")
         with pytest.raises(UNCHECKED):
-            await answer_from(
+            await user.answer_from(
                 f"postgresql://{user}@127.0.0.1:{new.port}/postgres?sslmode=require&ssl_max_protocol_version=TLSv1.2"
             )
 
     assert (without.plain, new.plain, new.encrypted) == (0, 0, 0)
 
 
-async def test_prefer_and_allow_take_the_other_kind(user: str, server: tuple[str, int], authority: Authority) -> None:
+async def test_prefer_and_allow_take_the_other_kind(user: User, server: tuple[str, int], authority: Authority) -> None:
     """Prefer goes on without TLS, allow with it; only if the server will not have their first choice."""
     tls = authority.server("localhost")
     broken = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # It has no certificate, so no handshake succeeds.
@@ -136,7 +159,7 @@ async def test_prefer_and_allow_take_the_other_kind(user: str, server: tuple[str
             (both, "allow"),
             (only_tls, "allow"),
         ]:
-            await answer_from(f"postgresql://{user}@127.0.0.1:{proxy.port}/postgres?sslmode={mode}")
+            await user.answer_from(f"postgresql://{user}@127.0.0.1:{proxy.port}/postgres?sslmode={mode}")
 
     assert [(each.encrypted, each.plain) for each in (without, handshakes_fail, both, only_tls)] == [
         (0, 1),
@@ -146,21 +169,23 @@ async def test_prefer_and_allow_take_the_other_kind(user: str, server: tuple[str
     ]
 
 
-async def test_wrong_password_is_not_sent_again_in_clear(server: tuple[str, int], authority: Authority) -> None:
+async def test_wrong_password_is_not_sent_again_in_clear(
+    user: User, server: tuple[str, int], authority: Authority
+) -> None:
     """Only a server that refuses the encryption gets a second attempt."""
     async with running(Proxy(server=server, tls=authority.server("localhost"))) as proxy:
         with pytest.raises(asyncpg.InvalidPasswordError):
-            await answer_from(f"postgresql://nobody:wrong@127.0.0.1:{proxy.port}/postgres")
+            await user.answer_from(f"postgresql://nobody:wrong@127.0.0.1:{proxy.port}/postgres")
 
     assert (proxy.encrypted, proxy.plain) == (1, 0)
 
 
-async def test_tls_may_begin_at_once(user: str, server: tuple[str, int], authority: Authority) -> None:
+async def test_tls_may_begin_at_once(user: User, server: tuple[str, int], authority: Authority) -> None:
     """Direct negotiation saves a round trip and asks for the protocol by its name."""
     tls = authority.server("localhost")
     tls.set_alpn_protocols(["postgresql"])
     async with running(Proxy(server=server, tls=tls, is_direct=True)) as proxy:
-        answer = await answer_from(
+        answer = await user.answer_from(
             f"postgresql://{user}@localhost:{proxy.port}/postgres"
             f"?sslmode=verify-full&sslnegotiation=direct&sslrootcert={authority.trust_file()}"
         )
@@ -168,7 +193,7 @@ async def test_tls_may_begin_at_once(user: str, server: tuple[str, int], authori
     assert (answer, proxy.encrypted) == (1, 1)
 
 
-async def test_certificate_of_ours_is_shown(user: str, server: tuple[str, int], authority: Authority) -> None:
+async def test_certificate_of_ours_is_shown(user: User, server: tuple[str, int], authority: Authority) -> None:
     """A server that asks for one gets it; with sslcertmode=disable it does not."""
     tls = authority.server("localhost")
     tls.load_verify_locations(authority.trust_file())
@@ -177,12 +202,12 @@ async def test_certificate_of_ours_is_shown(user: str, server: tuple[str, int], 
     async with running(Proxy(server=server, tls=tls)) as proxy:
         url = f"postgresql://{user}@127.0.0.1:{proxy.port}/postgres?sslmode=require"
         answers = [
-            await answer_from(f"{url}&sslcert={own}&sslkey={own}"),
-            await answer_from(f"{url}&sslcert={own}"),
+            await user.answer_from(f"{url}&sslcert={own}&sslkey={own}"),
+            await user.answer_from(f"{url}&sslcert={own}"),
         ]
         for without in (url, f"{url}&sslcert={own}&sslcertmode=disable"):
             with pytest.raises((OSError, asyncpg.ConnectionDoesNotExistError)):
-                await answer_from(without)
+                await user.answer_from(without)
 
     assert answers == [1, 1]
 
@@ -202,47 +227,49 @@ def test_file_that_cannot_be_used_is_named(authority: Authority, tmp_path: Path,
         assert f"{name} names {path}" in caught.value.detail or f"{name} {path}" in caught.value.detail
 
 
-async def test_socket_is_connected_to_without_tls(user: str, server: tuple[str, int], tmp_path: Path) -> None:
+async def test_socket_is_connected_to_without_tls(user: User, server: tuple[str, int], tmp_path: Path) -> None:
     """As in libpq, sslmode does not apply to sockets."""
     async with running(Proxy(server=server), socket=tmp_path / ".s.PGSQL.6432") as proxy:
         answers = [
-            await answer_from(f"postgresql://{user}@/postgres?host={tmp_path}&port=6432"),
-            await answer_from(f"postgresql://{user}@{quote(str(tmp_path), safe='')}:6432/postgres?sslmode=require"),
+            await user.answer_from(f"postgresql://{user}@/postgres?host={tmp_path}&port=6432"),
+            await user.answer_from(
+                f"postgresql://{user}@{quote(str(tmp_path), safe='')}:6432/postgres?sslmode=require"
+            ),
         ]
 
     assert (answers, proxy.plain, proxy.encrypted) == ([1, 1], 2, 0)
 
 
-async def test_next_host_is_tried_when_one_is_away(user: str, server: tuple[str, int]) -> None:
+async def test_next_host_is_tried_when_one_is_away(user: User, server: tuple[str, int]) -> None:
     """The first host that will do is used, those after it are left alone."""
     async with running(Proxy(server=server)) as second, running(Proxy(server=server)) as third:
         hosts = f"127.0.0.1:{free_port()},127.0.0.1:{second.port},127.0.0.1:{third.port}"
-        answer = await answer_from(f"postgresql://{user}@{hosts}/postgres")
+        answer = await user.answer_from(f"postgresql://{user}@{hosts}/postgres")
 
     assert (answer, second.plain, third.plain) == (1, 1, 0)
 
 
-async def test_server_that_cannot_be_written_to_is_passed_over(user: str, server: tuple[str, int]) -> None:
+async def test_server_that_cannot_be_written_to_is_passed_over(user: User, server: tuple[str, int]) -> None:
     """With several hosts the writable one is wanted, without anybody asking for it."""
     async with (
         running(Proxy(server=server, startup=READ_ONLY)) as first,
         running(Proxy(server=server)) as second,
     ):
         url = f"postgresql://{user}@127.0.0.1:{first.port},127.0.0.1:{second.port}/postgres?sslmode=disable"
-        await answer_from(url)
-        await answer_from(f"{url}&target_session_attrs=any")
+        await user.answer_from(url)
+        await user.answer_from(f"{url}&target_session_attrs=any")
         with pytest.raises(asyncpg.TargetServerAttributeNotMatched):
-            await answer_from(
+            await user.answer_from(
                 f"postgresql://{user}@127.0.0.1:{first.port}/postgres?sslmode=disable&target_session_attrs=read-write"
             )
 
     assert (first.plain, second.plain) == (3, 1)
 
 
-async def test_wrong_password_is_final(server: tuple[str, int]) -> None:
+async def test_wrong_password_is_final(user: User, server: tuple[str, int]) -> None:
     """The next host would say the same, and the operator would read about the last one only."""
     async with running(Proxy(server=server)) as first, running(Proxy(server=server)) as second:
         with pytest.raises(asyncpg.InvalidPasswordError):
-            await answer_from(f"postgresql://nobody:wrong@127.0.0.1:{first.port},127.0.0.1:{second.port}/postgres")
+            await user.answer_from(f"postgresql://nobody:wrong@127.0.0.1:{first.port},127.0.0.1:{second.port}/postgres")
 
     assert (first.plain, second.plain) == (1, 0)
