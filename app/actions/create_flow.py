@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.actions import attempt_creation
+from app.actions import attempt_creation, call_budget
 from app.actions.attempt_creation import Attempt
 from app.actions.tools import Tools
 from app.errors import (
@@ -16,7 +16,7 @@ from app.errors import (
 )
 from app.flows import flow_request, steps
 from app.flows.flow_request import FlowRequest
-from app.storage import app_rows, budget_rows, creation_rows, database, flow_rows
+from app.storage import app_rows, creation_rows, database, flow_rows
 from app.storage.creation_rows import Creation, Intent
 from app.storage.flow_rows import FlowRecord
 
@@ -42,26 +42,34 @@ async def create_flow(tools: Tools, request: FlowRequest, *, caller: str, idempo
     if problems := flow_request.check(request):
         raise InvalidFieldsError(problems)
     intent = _intent(tools, request, caller, idempotency_key)
-    async with database.transaction(tools.engine) as connection:
-        is_first = await creation_rows.begin(connection, intent)
-        if is_first:
-            await _spend(connection, tools, request.app)
-    if not is_first:
-        earlier = await _take_up(tools, intent)
-        if isinstance(earlier, Created):
-            return earlier
-        intent = earlier
+    # Before any row is locked: another process may be waiting for the app's row with a row of ours locked.
+    may_call = await call_budget.may_call(tools, request.app, reserve=0)
+    is_called = False
+    try:
+        async with database.transaction(tools.engine) as connection:
+            is_first = await creation_rows.begin(connection, intent)
+            if is_first:
+                await _require_call(connection, tools, request.app, may_call=may_call)
+        if not is_first:
+            earlier = await _take_up(tools, intent, may_call=may_call)
+            if isinstance(earlier, Created):
+                return earlier
+            intent = earlier
+        is_called = True
+    finally:
+        if may_call and not is_called:
+            call_budget.give_back(tools, request.app, 1, reserve=0)
     attempt = Attempt(ref=intent.ref, app=intent.app, caller=caller, request=intent.request)
     return Created(flow=await attempt_creation.attempt_creation(tools, attempt), is_replay=False)
 
 
-async def _spend(connection: AsyncConnection, tools: Tools, app: str) -> None:
-    """Take a call out of the app's budget. Raises DotsThrottledError, which undoes the intent, when none is left."""
+async def _require_call(connection: AsyncConnection, tools: Tools, app: str, *, may_call: bool) -> None:
+    """Raises DotsThrottledError, which undoes the intent, while Dots wants no calls or none is left in the budget."""
     now = tools.clock()
     held_until = await app_rows.held_until(connection, app, now)
     if held_until is not None:
         raise DotsThrottledError(retry_after=held_until - now)
-    if not await budget_rows.take(connection, app, 1, budget=tools.budget, reserve=0, now=now):
+    if not may_call:
         raise DotsThrottledError(retry_after=timedelta(seconds=1))
 
 
@@ -81,7 +89,7 @@ def _intent(tools: Tools, request: FlowRequest, caller: str, idempotency_key: st
     )
 
 
-async def _take_up(tools: Tools, intent: Intent) -> Created | Intent:
+async def _take_up(tools: Tools, intent: Intent, *, may_call: bool) -> Created | Intent:
     """What to make of a key that was used before: its answer, its error, or another try."""
     async with database.transaction(tools.engine) as connection:
         earlier = await creation_rows.find(
@@ -92,7 +100,7 @@ async def _take_up(tools: Tools, intent: Intent) -> Created | Intent:
         if earlier.status == "failed" and earlier.answer is None:
             if not await creation_rows.begin_again(connection, earlier.ref, intent.request, now=tools.clock()):
                 raise CreationRunningError
-            await _spend(connection, tools, intent.app)
+            await _require_call(connection, tools, intent.app, may_call=may_call)
             return replace(intent, ref=earlier.ref)
         if earlier.status == "creating":
             raise CreationRunningError

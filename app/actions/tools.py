@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.actions.purses import Purses
 from app.dots.client import DotsClient
 from app.errors import UnknownAppError
 from app.flows.budget import Budget
@@ -23,6 +24,7 @@ class Tools:
     """Everything an action needs from outside: database, Dots, subscribers, clock, chance, and the times it goes by."""
 
     engine: AsyncEngine
+    purses: Purses
     hints: Hints
     clients: Mapping[str, DotsClient]
     vault: Vault | None

@@ -1,9 +1,14 @@
-"""How many calls Dots may get from us, and what is left to whom when there are few.
+"""How many calls we may make to Dots, and which calls go first when few are left.
 
-Dots documents no limit, so the figures are settings; what is asked for comes before what nobody waits for.
+Dots documents no limit, so the figures are settings. Creations and webhooks come before sweeps.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
+
+# A process takes tokens for this long at once, so that the bucket's row is written a few times a second at most.
+_CHUNK_SECONDS = 0.25
+_LONGEST_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +28,11 @@ class Budget:
         """What sweeps and listings leave to everything else: half."""
         return self.burst * 0.5
 
+    def chunk(self, wanted: int) -> int:
+        """How many tokens to take at once when `wanted` are needed now."""
+        return max(wanted, int(self.per_second * _CHUNK_SECONDS))
 
-def grant(tokens: float, wanted: int, *, reserve: float) -> int:
-    """How many of the tokens wanted may be taken."""
-    return max(0, min(wanted, int(tokens - reserve)))
+    @property
+    def wait(self) -> timedelta:
+        """How long to leave an empty bucket alone: until a chunk or at least a token is back, a second at most."""
+        return timedelta(seconds=min(max(_CHUNK_SECONDS, 1 / self.per_second), _LONGEST_WAIT_SECONDS))

@@ -5,36 +5,65 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.flows import budget as budgets
 from app.flows.budget import Budget
 
 
 async def take(
-    connection: AsyncConnection, app: str, wanted: int, *, budget: Budget, reserve: float, now: datetime
+    connection: AsyncConnection,
+    app: str,
+    wanted: int,
+    *,
+    budget: Budget,
+    reserve: float,
+    now: datetime,
+    returned: int = 0,
 ) -> int:
-    """Take up to `wanted` tokens, leaving `reserve`; returns how many. Keeps the app's row locked."""
-    values = {"app": app, "rate": budget.per_second, "burst": budget.burst, "now": now}
-    tokens: float = await connection.scalar(_REFILL, values)
-    granted = budgets.grant(tokens, wanted, reserve=reserve)
-    if granted:
-        await connection.execute(_SPEND, {"app": app, "granted": granted})
-    return granted
+    """Take up to `wanted` tokens, leaving `reserve`; returns how many. `returned` ones go back into the bucket first.
+
+    Keeps the app's row locked until the transaction ends.
+    """
+    values = {
+        "app": app,
+        "rate": budget.per_second,
+        "burst": budget.burst,
+        "wanted": wanted,
+        "reserve": reserve,
+        "returned": returned,
+        "now": now,
+    }
+    granted: int | None = await connection.scalar(_TAKE, values)
+    if granted is None:
+        await connection.execute(_ADD, {"app": app})
+        granted = await connection.scalar(_TAKE, values)
+    return granted or 0
 
 
-# Refilling locks the row, so that two processes cannot count the same tokens twice.
-_REFILL = text("""
-    INSERT INTO apps AS a (app, tokens, tokens_at)
-    VALUES (:app, CAST(:burst AS float8), CAST(:now AS timestamptz))
-    ON CONFLICT (app) DO UPDATE
-    SET tokens = LEAST(
+# Locking the row first shows its latest version, so that two processes cannot count the same tokens twice. A bucket
+# that grants nothing is left unwritten, because each write would leave a dead row.
+_TAKE = text("""
+    WITH bucket AS (
+        SELECT app, LEAST(
             CAST(:burst AS float8),
-            COALESCE(
-                a.tokens + CAST(:rate AS float8) * GREATEST(0, extract(epoch FROM excluded.tokens_at - a.tokens_at)),
+            :returned + COALESCE(
+                tokens + :rate * GREATEST(
+                    0, CAST(extract(epoch FROM CAST(:now AS timestamptz) - tokens_at) AS float8)
+                ),
                 CAST(:burst AS float8)
             )
-        ),
-        tokens_at = GREATEST(a.tokens_at, excluded.tokens_at)
-    RETURNING tokens
+        ) AS tokens
+        FROM apps
+        WHERE app = :app
+        FOR UPDATE
+    ), granted AS (
+        SELECT app, tokens, GREATEST(0, LEAST(:wanted, CAST(floor(tokens - :reserve) AS int))) AS calls
+        FROM bucket
+    ), spent AS (
+        UPDATE apps
+        SET tokens = granted.tokens - granted.calls, tokens_at = GREATEST(apps.tokens_at, CAST(:now AS timestamptz))
+        FROM granted
+        WHERE apps.app = granted.app AND (granted.calls > 0 OR :returned > 0)
+    )
+    SELECT calls FROM granted
 """)
 
-_SPEND = text("UPDATE apps SET tokens = tokens - :granted WHERE app = :app")
+_ADD = text("INSERT INTO apps (app) VALUES (:app) ON CONFLICT (app) DO NOTHING")

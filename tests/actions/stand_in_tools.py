@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.actions.purses import Purses
 from app.actions.tools import Tools
 from app.flows.budget import Budget
 from app.flows.schedule import SWEEPS, VERDICT_POLLS
@@ -44,6 +45,7 @@ def tools_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, MemoryD
     destinations = Destinations(["127.0.0.0/8:1-65535"], denied=[])
     return Tools(
         engine=engine,
+        purses=Purses(),
         hints=Hints(engine),
         clients={app: each.client(app) for app, each in dots.items()},
         vault=Vault([f"test:{base64.b64encode(bytes(32)).decode()}"], random_bytes=secrets.token_bytes),

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from app.actions.refresh_due import refresh_due
 from app.actions.tools import Tools
-from app.flows.budget import Budget, grant
+from app.flows.budget import Budget
 from app.flows.subjects import Subject
 from app.storage import budget_rows, database, sync_rows
 from app.storage.sync_rows import DueBy
@@ -28,12 +28,11 @@ async def take(tools: Tools, wanted: int, *, reserve: float = 0) -> int:
         return await budget_rows.take(connection, "default", wanted, budget=SMALL, reserve=reserve, now=tools.clock())
 
 
-def test_a_grant_leaves_the_reserve() -> None:
-    """What is reserved is not given, and never is less than nothing."""
-    assert grant(10.0, 20, reserve=0) == 10
-    assert grant(10.0, 20, reserve=4) == 6
-    assert grant(10.9, 3, reserve=0) == 3
-    assert grant(0.5, 3, reserve=4) == 0
+async def test_a_grant_leaves_the_reserve(tools: Tools) -> None:
+    """What is reserved is not given, and a grant is never less than nothing."""
+    granted = [await take(tools, 20, reserve=reserve) for reserve in (4, 4, 5, 0, 0)]
+
+    assert granted == [6, 0, 0, 4, 0]
 
 
 async def test_the_bucket_empties_and_fills(tools: Tools, clock: HandClock) -> None:
