@@ -40,10 +40,14 @@ class EmbeddedPostgres:
 
 @contextmanager
 def running(
-    data_directory: Path = DEFAULT_DATA_DIRECTORY, *, durable: bool = True, version: int = DEFAULT_VERSION
+    data_directory: Path = DEFAULT_DATA_DIRECTORY,
+    *,
+    durable: bool = True,
+    version: int = DEFAULT_VERSION,
+    binaries: Path | None = None,
 ) -> Iterator[EmbeddedPostgres]:
     """A server for the length of a `with` block, see `start`."""
-    postgres = start(data_directory, durable=durable, version=version)
+    postgres = start(data_directory, durable=durable, version=version, binaries=binaries)
     try:
         yield postgres
     finally:
@@ -55,6 +59,7 @@ def start(
     *,
     durable: bool = True,
     version: int = DEFAULT_VERSION,
+    binaries: Path | None = None,
     timeout: timedelta = timedelta(seconds=30),
 ) -> EmbeddedPostgres:
     """Starts a server on a free port of 127.0.0.1 and returns when it accepts connections.
@@ -62,12 +67,13 @@ def start(
     Keeps what a former server left in `data_directory`. As root the server runs as `nobody`, in a directory
     below the system's temporary one when `nobody` cannot reach `data_directory`: see `.data_directory`.
     `durable=False` (for tests only) gives up surviving a crash of the machine for speed.
+    `binaries` is the `bin` directory of another installation of Postgres `version`, such as Debian's.
     On Linux the server stops when the thread that called this ends.
 
     Raises EmbeddedPostgresError: PostgresBinariesMissingError, DataDirectoryError (another version, in use).
     """
     deadline = time.monotonic() + timeout.total_seconds()
-    binaries = postgres_binaries.find(version)
+    binaries = binaries or postgres_binaries.find(version)
     directory = data_directories.prepare(data_directory)
     lock = data_directories.lock(directory, timeout=min(timeout, timedelta(seconds=5)))
     try:

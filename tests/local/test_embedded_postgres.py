@@ -56,6 +56,16 @@ async def test_server_answers_as_soon_as_it_is_started(directory: Path, version:
     assert str(answer).startswith(str(version))
 
 
+async def test_server_of_another_installation_is_run(directory: Path) -> None:
+    """Programs that are named, such as Debian's, are run instead of the package's default."""
+    with embedded_postgres.running(
+        directory, durable=False, version=16, binaries=postgres_binaries.find(16)
+    ) as postgres:
+        answer = await ask(postgres.url, "SHOW server_version_num")
+
+    assert str(answer).startswith("16")
+
+
 async def test_data_are_kept_from_run_to_run(directory: Path) -> None:
     """A second server on the same directory finds what the first was told."""
     with embedded_postgres.running(directory, durable=False) as first:
