@@ -1,7 +1,8 @@
 """The load generator, a process of its own: keep-alive connections that send as soon as they are answered.
 
 Everything costly (signing, serializing) is done before the clock starts, so that the machine is left to the
-receiver and to Postgres. Prints one JSON object; see `LoadResult`.
+receiver and to Postgres. With `--rate` it is done on the way, because signatures are valid for five minutes only.
+Prints one JSON object; see `LoadResult`.
 """
 
 import argparse
@@ -9,10 +10,11 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,11 +48,19 @@ class Tally:
     """What the connections of one run have seen so far; times are `time.perf_counter()` seconds."""
 
     upcoming: Iterator[SignedWebhook]
+    rate: float | None = None
+    started_at: float = 0.0
     stop_at: float = 0.0
+    begun: int = 0
     last_answer_at: float = 0.0
     acknowledged_ids: list[str] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
     refused: Counter[int] = field(default_factory=Counter)
+
+    def pause_seconds(self, now: float) -> float:
+        """Count one more webhook and return how long to wait before it is sent."""
+        self.begun += 1
+        return 0.0 if self.rate is None else max(0.0, self.started_at + self.begun / self.rate - now)
 
 
 def answered_status(received: bytes) -> int | None:
@@ -86,6 +96,14 @@ class Connection(asyncio.Protocol):
         self._finish()
 
     def send_next(self) -> None:
+        """Send the next webhook, at once or when its time has come."""
+        pause = self._tally.pause_seconds(time.perf_counter())
+        if pause:
+            asyncio.get_running_loop().call_later(pause, self._send)
+        else:
+            self._send()
+
+    def _send(self) -> None:
         """Send the next webhook, or finish when the time or the webhooks are used up."""
         now = time.perf_counter()
         self._in_flight = next(self._tally.upcoming, None) if now < self._tally.stop_at else None
@@ -127,15 +145,18 @@ class Connection(asyncio.Protocol):
 
 
 async def send_load(
-    *, port: int, connections: int, seconds: float, webhooks: list[SignedWebhook]
+    *, port: int, connections: int, seconds: float, webhooks: Iterable[SignedWebhook], rate: float | None
 ) -> tuple[LoadResult, list[str]]:
-    """Send webhooks for `seconds`, or until they are used up; returns the result and the acknowledged ids."""
-    tally = Tally(upcoming=iter(webhooks))
+    """Send webhooks for `seconds`, or until they are used up; returns the result and the acknowledged ids.
+
+    `rate` is how many are sent each second; with None each connection sends as soon as it is answered.
+    """
+    tally = Tally(upcoming=iter(webhooks), rate=rate)
     loop = asyncio.get_running_loop()
     opened = [
         (await loop.create_connection(lambda: Connection(tally), "127.0.0.1", port))[1] for _ in range(connections)
     ]
-    started_at = time.perf_counter()
+    started_at = tally.started_at = time.perf_counter()
     tally.stop_at = started_at + seconds
     for connection in opened:
         connection.send_next()
@@ -163,28 +184,41 @@ def parsed_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--webhooks", type=int, default=60_000, help="how many are signed, hence sent, at most")
     parser.add_argument("--flows", type=int, default=500, help="over how many flows they are spread")
-    parser.add_argument("--prefix", required=True, help="what every message id begins with")
+    parser.add_argument("--flow-ids", type=Path, help="file with the ids of the flows, instead of random ones")
+    parser.add_argument("--rate", type=float, help="webhooks a second; without it, as fast as they are answered")
+    parser.add_argument("--prefix", help="what every message id begins with; without it, ids like those of Svix")
     parser.add_argument("--acknowledged-ids", type=Path, required=True, help="file for the ids that got a 2xx")
     return parser.parse_args()
+
+
+def svix_id(_number: int) -> str:
+    """Return an id that begins with the time, as those of Svix do (KSUID)."""
+    return f"msg_{int(time.time()):08x}{secrets.token_hex(10)[:19]}"
 
 
 def main() -> None:
     """Sign, send, write the acknowledged ids, print the result."""
     arguments = parsed_arguments()
+    prefix: str | None = arguments.prefix
     webhooks = sign_webhooks(
         secret=os.environ["WEBHOOK_SECRET"],
         host=f"127.0.0.1:{arguments.port}",
-        prefix=arguments.prefix,
+        message_id=svix_id if prefix is None else lambda number: f"{prefix}{number}",
         count=arguments.webhooks,
-        flow_ids=[uuid4() for _ in range(arguments.flows)],
-        signed_at=datetime.now(UTC),
+        flow_ids=(
+            arguments.flow_ids.read_text().split()
+            if arguments.flow_ids
+            else [str(uuid4()) for _ in range(arguments.flows)]
+        ),
+        clock=lambda: datetime.now(UTC),
     )
     result, acknowledged_ids = uvloop.run(
         send_load(
             port=arguments.port,
             connections=arguments.connections,
             seconds=arguments.seconds,
-            webhooks=webhooks,
+            webhooks=list(webhooks) if arguments.rate is None else webhooks,
+            rate=arguments.rate,
         )
     )
     arguments.acknowledged_ids.write_text("\n".join(acknowledged_ids))

@@ -1,10 +1,9 @@
-"""Webhooks as Dots' sender (Svix) writes them, signed and serialized before the clock starts."""
+"""Webhooks as Dots' sender (Svix) writes them, signed and serialized before they are sent."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import UUID
 
 from svix.webhooks import Webhook
 
@@ -20,24 +19,28 @@ class SignedWebhook:
 
 
 def sign_webhooks(
-    *, secret: str, host: str, prefix: str, count: int, flow_ids: Sequence[UUID], signed_at: datetime
-) -> list[SignedWebhook]:
-    """Sign `count` webhooks with ids `<prefix>0`, `<prefix>1`, … that name the flows in turn.
+    *,
+    secret: str,
+    host: str,
+    message_id: Callable[[int], str],
+    count: int,
+    flow_ids: Sequence[str],
+    clock: Callable[[], datetime],
+) -> Iterator[SignedWebhook]:
+    """Sign webhooks number 0 to `count` - 1, which name the flows in turn, each when it is asked for.
 
-    They are accepted for five minutes after `signed_at`, like every Svix message.
+    They are accepted for five minutes after the clock's time, like every Svix message.
     """
     signer = Webhook(secret)
-    timestamp = int(signed_at.timestamp())
-    bodies = [json.dumps({"event": "flow.updated", "flow_id": str(flow_id)}) for flow_id in flow_ids]
-    webhooks = []
+    bodies = [json.dumps({"event": "flow.updated", "flow_id": flow_id}) for flow_id in flow_ids]
     for number in range(count):
-        message_id = f"{prefix}{number}"
+        timestamp = int(clock().timestamp())
         body = bodies[number % len(bodies)]
-        signature = signer.sign(message_id, datetime.fromtimestamp(timestamp, UTC), body)
+        name = message_id(number)
+        signature = signer.sign(name, datetime.fromtimestamp(timestamp, UTC), body)
         head = (
             f"POST {PATH} HTTP/1.1\r\nhost: {host}\r\nuser-agent: Svix-Webhooks/1.84\r\naccept: */*\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            f"svix-id: {message_id}\r\nsvix-timestamp: {timestamp}\r\nsvix-signature: {signature}\r\n\r\n"
+            f"svix-id: {name}\r\nsvix-timestamp: {timestamp}\r\nsvix-signature: {signature}\r\n\r\n"
         )
-        webhooks.append(SignedWebhook(message_id=message_id, request=(head + body).encode()))
-    return webhooks
+        yield SignedWebhook(message_id=name, request=(head + body).encode())

@@ -1,0 +1,26 @@
+import re
+
+from bench import load
+from bench.load import Tally
+
+
+def test_paced_webhooks_keep_their_rate_whatever_each_answer_takes() -> None:
+    """A webhook waits for its own time; one that is late goes out at once, and the next ones catch up."""
+    tally = Tally(upcoming=iter(()), rate=100, started_at=50.0)
+
+    pauses = [tally.pause_seconds(50.0), tally.pause_seconds(50.015), tally.pause_seconds(51.0)]
+
+    assert [round(pause, 6) for pause in pauses] == [0.01, 0.005, 0.0]
+
+
+def test_without_a_rate_nothing_waits() -> None:
+    """The usual load sends as soon as it is answered."""
+    assert Tally(upcoming=iter(()), rate=None).pause_seconds(0.0) == 0.0
+
+
+def test_message_ids_look_like_those_of_svix_and_differ() -> None:
+    """They begin with the time, so that an index grows where it grew last."""
+    ids = {load.svix_id(number) for number in range(100)}
+
+    assert len(ids) == 100
+    assert all(re.fullmatch(r"msg_[0-9a-f]{27}", each) for each in ids)
