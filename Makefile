@@ -18,7 +18,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo dev test check lint format types unit browser javascript pgbouncer test-brokers contracts faults soak bench lock hooks clean
+.PHONY: help install demo dev test check lint format types unit browser javascript pgbouncer test-brokers contracts faults soak bench bench-growth lock hooks clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -96,6 +96,10 @@ soak: install ## The same campaigns with ten times the figures, for a release
 
 bench: install ## Measure acknowledged webhooks per second beside a plain receiver
 	$(BIN)/python bench/run.py $(ARGS)
+
+bench-growth: install ## Measure each query and pass on a grown database beside an empty one
+	scripts/need_postgres.sh
+	$(BIN)/python -m bench.growth $(ARGS)
 
 lock: $(BIN)/uv ## Make all locks anew from pyproject.toml, keeping the pins that still fit
 	$(COMPILE) pyproject.toml --output-file requirements.lock

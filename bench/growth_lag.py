@@ -1,0 +1,59 @@
+"""How long an event takes from its commit until a stream shows it, with one worker that sequences."""
+
+import asyncio
+import json
+import statistics
+import time
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from app.flows import events
+from app.flows.events import FlowFacts
+from app.storage import database, event_rows, hints
+from bench.deliveries import worker
+from bench.growth_place import Place
+from bench.growth_timing import Timing
+
+WARM_UP = 15
+COUNT = 60
+BETWEEN_SECONDS = 0.04
+DEADLINE_SECONDS = 120.0
+
+
+async def measure(place: Place) -> Timing:
+    """Append events one after the other and wait for each at the stream."""
+    giving = asyncio.create_task(place.tools.hints.run())
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS), worker(dict(place.environment)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", place.port, limit=1 << 22)
+            writer.write(
+                f"GET /v1/events/stream?after=latest HTTP/1.1\r\nhost: bench\r\n"
+                f"authorization: Bearer {place.key}\r\n\r\n".encode()
+            )
+            await reader.readuntil(b"\r\n\r\n")
+            taken = [await _lag(place, reader) for _ in range(WARM_UP + COUNT)][WARM_UP:]
+            writer.close()
+    finally:
+        giving.cancel()
+    return Timing(
+        median_milliseconds=statistics.median(taken) * 1000,
+        fastest_milliseconds=min(taken) * 1000,
+        slowest_milliseconds=max(taken) * 1000,
+        repetitions=len(taken),
+    )
+
+
+async def _lag(place: Place, reader: asyncio.StreamReader) -> float:
+    """Append one event and return the seconds from its commit until the stream shows it."""
+    facts = FlowFacts(app="default", flow_id=f"bench-{uuid4()}", reference=None, user_id=None)
+    event = events.flow_created(facts, datetime.now(UTC))
+    async with database.transaction(place.tools.engine) as connection:
+        await event_rows.append(connection, [event], after_sequence=0)
+    began = time.perf_counter()
+    place.tools.hints.give(hints.APPENDED)
+    while True:
+        line = await reader.readuntil(b"\n")
+        if line.startswith(b"data: ") and json.loads(line[6:])["id"] == str(event.id):
+            taken = time.perf_counter() - began
+            await asyncio.sleep(BETWEEN_SECONDS)
+            return taken

@@ -1,0 +1,137 @@
+"""How much slower refreshing and delivering become while webhooks arrive and another session's transaction stays open.
+
+Such a transaction keeps every row version that has died since it began. There is always more to refresh and to
+deliver than one worker can do, so that its rates show what each piece of work costs.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import text
+
+from bench import growth_receiving
+from bench.databases import connected
+from bench.deliveries import worker
+from bench.dots_stand_in import DotsStandIn
+from bench.growth_fill import WELL
+from bench.growth_place import Place
+from bench.growth_receiving import Load
+from bench.growth_sizes import DAYS
+from bench.growth_table import Row
+
+WEBHOOKS_PER_SECOND = 200.0
+CONNECTIONS = 16
+# The worker's own start is not what is measured.
+SETTLING_SECONDS = 10.0
+SLICE_SECONDS = 10.0
+BACKLOG_PER_SECOND = 400
+UNLIMITED = {"DOTS_CALLS_PER_SECOND": "10000", "DOTS_CALLS_BURST": "100000"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """What one worker did a second, slice after slice."""
+
+    refreshes: list[float]
+    deliveries: list[float]
+    webhooks: float
+
+    @property
+    def late_refreshes(self) -> float:
+        """Refreshes a second in the last third of the time."""
+        return _late(self.refreshes)
+
+    @property
+    def late_deliveries(self) -> float:
+        """Deliveries a second in the last third of the time."""
+        return _late(self.deliveries)
+
+
+def _late(slices: list[float]) -> float:
+    chosen = slices[-max(1, len(slices) // 3) :]
+    return sum(chosen) / len(chosen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """The same load for the same time, first without the open transaction and then with it."""
+
+    without: Rates
+    beside: Rates
+
+    def rows(self, minutes: float) -> list[Row]:
+        """Return the rows of the table; the column "empty" has the rates without the open transaction."""
+        beside = f"beside a transaction open for {minutes:g} min (no open transaction → open)"
+        return [
+            Row.of_rates(f"refreshes {beside}", self.without.late_refreshes, self.beside.late_refreshes),
+            Row.of_rates(f"deliveries {beside}", self.without.late_deliveries, self.beside.late_deliveries),
+            Row.of_rates(f"webhooks acknowledged {beside}", self.without.webhooks, self.beside.webhooks),
+        ]
+
+
+async def compare(place: Place, dots: DotsStandIn, *, minutes: float, directory: Path) -> Compared:
+    """Measure the rates without and with the open transaction."""
+    without = await _rates(place, dots, minutes=minutes, directory=directory)
+    await place.execute("VACUUM sync_rows, deliveries, delivery_lanes, apps, feed, subscriptions")
+    async with _open_transaction(place):
+        beside = await _rates(place, dots, minutes=minutes, directory=directory)
+    return Compared(without=without, beside=beside)
+
+
+@asynccontextmanager
+async def _open_transaction(place: Place) -> AsyncIterator[None]:
+    """Hold one transaction with a snapshot and a write of its own, as a forgotten session does."""
+    async with connected(place.database_url) as connection:
+        await connection.execute(text("BEGIN ISOLATION LEVEL REPEATABLE READ"))
+        await connection.execute(text("SELECT pg_current_xact_id(), count(*) FROM apps"))
+        try:
+            yield
+        finally:
+            await connection.execute(text("ROLLBACK"))
+
+
+async def _rates(place: Place, dots: DotsStandIn, *, minutes: float, directory: Path) -> Rates:
+    seconds = minutes * 60
+    await _make_backlog(place, round((seconds + SETTLING_SECONDS) * BACKLOG_PER_SECOND))
+    load = Load(seconds=seconds + SETTLING_SECONDS, connections=CONNECTIONS, rate=WEBHOOKS_PER_SECOND)
+    async with worker({**place.environment, **UNLIMITED}):
+        sending = asyncio.create_task(growth_receiving.send(place, load, directory=directory))
+        await asyncio.sleep(SETTLING_SECONDS)
+        refreshes, deliveries = [], []
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            answered, began = dots.answered, time.perf_counter()
+            place.subscriber.received.clear()
+            await asyncio.sleep(min(SLICE_SECONDS, seconds))
+            took = time.perf_counter() - began
+            refreshes.append((dots.answered - answered) / took)
+            deliveries.append(len(place.subscriber.received) / took)
+        result = await sending
+    return Rates(refreshes=refreshes, deliveries=deliveries, webhooks=result.acknowledged / result.seconds)
+
+
+async def _make_backlog(place: Place, count: int) -> None:
+    """Make flows due for a sweep and deliveries pending, as many as one worker could get done in the time."""
+    await place.execute(
+        "UPDATE sync_rows SET due_at = now(), due_by = 'sweep' WHERE (app, kind, subject_id) IN "
+        "(SELECT app, kind, subject_id FROM sync_rows WHERE kind = 'flow' AND dead_at IS NULL LIMIT :count)",
+        count=count,
+    )
+    found = json.loads(await place.client.get("/v1/subscriptions"))["subscriptions"]
+    subscription_id = next(each["id"] for each in found if each["types"] == [WELL])
+    since = datetime.now(UTC) - timedelta(days=DAYS)
+    order: dict[str, object] = {"since": since.isoformat(), "dry_run": False}
+    pending = 0
+    while pending < count:
+        body = await place.client.post(f"/v1/subscriptions/{subscription_id}/redeliver", json.dumps(order).encode())
+        done = json.loads(body)
+        pending += done["again"] + done["fresh"]
+        if done["next_cursor"] is None:
+            break
+        order["after"] = done["next_cursor"]

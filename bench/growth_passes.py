@@ -1,0 +1,124 @@
+"""The rows of the table that are passes of a worker, run through `app.actions` as the worker runs them."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from app import settings
+from app.actions import deliver_due, purge_expired, refresh_due, sequence_events
+from app.flows import events
+from app.flows.events import Event, FlowFacts
+from app.storage import database, event_rows
+from bench import growth_sizes
+from bench.growth_fill import FAILING
+from bench.growth_place import Place
+from bench.growth_table import Row
+from bench.growth_timing import Action, timed
+
+BATCH = 8
+SEQUENCE_LIMIT = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One pass; `prepare` gives it something to do."""
+
+    run: Callable[[Place, int], Awaitable[object]]
+    prepare: Callable[[Place, int], Awaitable[object]] | None = None
+
+    def on(self, place: Place) -> Action:
+        """Return the pass as it is timed on one database."""
+        prepare = self.prepare and functools.partial(self.prepare, place)
+        return Action(act=functools.partial(self.run, place), prepare=prepare)
+
+
+async def refresh(place: Place, _number: int = 0) -> int:
+    """Run one refresh pass and return how many rows it claimed."""
+    return (await refresh_due.refresh_due(place.tools, limit=BATCH)).claimed
+
+
+async def make_due(place: Place, number: int) -> None:
+    """Make as many flows due as one pass takes."""
+    ids = [growth_sizes.flow_id(place.flow_number(number * BATCH + each)) for each in range(BATCH)]
+    await place.execute(
+        "UPDATE sync_rows SET due_at = now(), due_by = 'webhook', dirty_gen = dirty_gen + 1, dead_at = NULL "
+        "WHERE kind = 'flow' AND app IN ('default', 'europe') AND subject_id = ANY (:ids)",
+        ids=ids,
+    )
+
+
+async def sequence(place: Place, _number: int = 0) -> int:
+    """Run one pass of the sequencer."""
+    return await sequence_events.sequence_events(place.tools, limit=SEQUENCE_LIMIT)
+
+
+async def append_some(place: Place, _number: int = 0) -> None:
+    """Append events of as many flows, which one subscription gets."""
+    await _append(place, [events.step_completed(_facts(), datetime.now(UTC), step="compliance") for _ in range(BATCH)])
+
+
+async def deliver(place: Place, _number: int = 0) -> int:
+    """Run one delivery pass, wait until all that it has begun to send is settled, and return how much that was."""
+    async with asyncio.TaskGroup() as tasks:
+        return await deliver_due.Courier(place.tools, tasks, at_once=BATCH).deliver_due()
+
+
+async def make_deliverable(place: Place, number: int) -> None:
+    """Append events and make their deliveries."""
+    await append_some(place, number)
+    await sequence(place)
+
+
+async def make_failing(place: Place, _number: int = 0) -> None:
+    """Make one delivery to the subscription that fails and whose breaker closed a moment ago."""
+    await place.execute(
+        "UPDATE subscriptions SET closed_at = now(), opened_at = NULL, held_until = NULL, failing_since = NULL "
+        "WHERE types = ARRAY[CAST(:kind AS text)]",
+        kind=FAILING,
+    )
+    await place.execute(
+        "UPDATE delivery_lanes SET due_at = now() + interval '1 day' WHERE due_at < now() + interval '9 hours'"
+    )
+    await _append(place, [events.flow_completed(_facts(), datetime.now(UTC))])
+    await sequence(place)
+
+
+async def purge(place: Place, _number: int = 0) -> int:
+    """Run one pass of the purge."""
+    keep = purge_expired.Keep.of(settings.read(place.environment))
+    return await purge_expired.purge_expired(place.tools, keep)
+
+
+PASSES: dict[str, Pass] = {
+    "claim pass, nothing due": Pass(run=refresh),
+    f"refresh pass, {BATCH} flows due": Pass(run=refresh, prepare=make_due),
+    "sequencer's pass, nothing new": Pass(run=sequence),
+    f"sequencer's pass, {BATCH} events": Pass(run=sequence, prepare=append_some),
+    "delivery pass, nothing due": Pass(run=deliver),
+    f"delivery pass, {BATCH} deliveries sent": Pass(run=deliver, prepare=make_deliverable),
+    "delivery pass, one delivery fails (breaker's history)": Pass(run=deliver, prepare=make_failing),
+    "purge pass, nothing expired": Pass(run=purge),
+}
+
+
+async def rows(empty: Place, grown: Place) -> AsyncIterator[Row]:
+    """Time every pass on both databases, in turn."""
+    for name, each in PASSES.items():
+        # What the row before has appended must not be sent at the expense of this one.
+        for place in (empty, grown):
+            while await deliver(place):
+                pass
+        yield Row.of_timings(name, *await timed(each.on(empty), each.on(grown)))
+
+
+def _facts() -> FlowFacts:
+    return FlowFacts(app="default", flow_id=f"bench-{uuid4()}", reference="payee-17", user_id=None)
+
+
+async def _append(place: Place, fresh: list[Event]) -> None:
+    for each in fresh:
+        async with database.transaction(place.tools.engine) as connection:
+            await event_rows.append(connection, [each], after_sequence=0)

@@ -1,0 +1,46 @@
+"""The table of the grown database: one row for each query or pass, and how it is printed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.growth_timing import Timing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What one query or pass costs; `ratio` says how many times as much on the grown database.
+
+    `timings` are those of the empty and of the grown database, if it was times that were compared.
+    """
+
+    name: str
+    empty: str
+    grown: str
+    ratio: float | None
+    timings: tuple[Timing, ...] = ()
+
+    @classmethod
+    def of_timings(cls, name: str, empty: Timing, grown: Timing) -> "Row":
+        """Compare two times; where one of them is a failure, the ratio says only "at least"."""
+        ratio = grown.median_milliseconds / empty.median_milliseconds
+        return cls(name=name, empty=str(empty), grown=str(grown), ratio=ratio, timings=(empty, grown))
+
+    @classmethod
+    def of_rates(cls, name: str, empty: float, grown: float) -> "Row":
+        """Compare two rates a second, of which the larger is the better."""
+        return cls(name=name, empty=f"{empty:,.0f}/s", grown=f"{grown:,.0f}/s", ratio=empty / grown if grown else None)
+
+    @classmethod
+    def of_counts(cls, name: str, empty: float, grown: float) -> "Row":
+        """Compare two counts; there is no ratio to nothing."""
+        return cls(name=name, empty=f"{empty:,.0f}", grown=f"{grown:,.0f}", ratio=grown / empty if empty else None)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return a Markdown table, ready for `docs/performance.md`."""
+    lines = ["| query or pass | empty | grown | ratio |", "|---|---|---|---|"]
+    lines += [
+        f"| {row.name} | {row.empty} | {row.grown} | {'' if row.ratio is None else f'{row.ratio:,.1f}'} |"
+        for row in rows
+    ]
+    return "\n".join(lines)

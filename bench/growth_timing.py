@@ -1,0 +1,102 @@
+"""How one thing is timed: warmed up until its plans are generic, then repeated until the median is steady."""
+
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from bench.growth_client import UnexpectedStatusError
+
+# Postgres may change to a generic plan with the sixth execution of a prepared statement.
+WARM_UP = 12
+REPETITIONS = 60
+LEAST_REPETITIONS = 3
+# What is slow is repeated less often, so that the whole run stays bounded.
+WARM_UP_SECONDS = 10.0
+MEASURE_SECONDS = 3.0
+LONGEST_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """One thing timed on one database; `failure` is the status that it ended with, if it never succeeded."""
+
+    median_milliseconds: float
+    fastest_milliseconds: float
+    slowest_milliseconds: float
+    repetitions: int
+    failure: str | None = None
+
+    def __str__(self) -> str:
+        shown = f"{self.median_milliseconds:,.1f} ms"
+        return shown if self.failure is None else f"{self.failure} after {shown}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """What is timed; `prepare` makes its work ready before each repetition and does not count."""
+
+    act: Callable[[int], Awaitable[object]]
+    prepare: Callable[[int], Awaitable[object]] | None = None
+
+
+async def timed(*actions: Action) -> list[Timing]:
+    """Time the actions in turn, so that other work on the machine slows all of them alike.
+
+    Each is called with 0, 1, 2, … and counts after the warm-up. One that fails or takes long is called less often.
+    """
+    courses = [_Course(action) for action in actions]
+    while unfinished := [course for course in courses if not course.is_finished]:
+        for course in unfinished:
+            await course.step()
+    return [course.timing() for course in courses]
+
+
+class _Course:
+    """The repetitions of one action."""
+
+    def __init__(self, action: Action) -> None:
+        self._action = action
+        self._number = 0
+        self._warming_seconds = 0.0
+        self._is_warm = False
+        self._taken: list[float] = []
+        self._failure: str | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it was repeated often enough, for long enough, or in vain."""
+        return (
+            self._failure is not None
+            or len(self._taken) >= REPETITIONS
+            or (len(self._taken) >= LEAST_REPETITIONS and sum(self._taken) >= MEASURE_SECONDS)
+            or sum(self._taken) >= LONGEST_SECONDS
+        )
+
+    async def step(self) -> None:
+        """Call the action once more."""
+        if self._action.prepare is not None:
+            await self._action.prepare(self._number)
+        began = time.perf_counter()
+        try:
+            await self._action.act(self._number)
+        except UnexpectedStatusError as error:
+            self._failure = str(error)
+        took = time.perf_counter() - began
+        self._number += 1
+        if self._is_warm or self._failure:
+            self._taken.append(took)
+        else:
+            self._warming_seconds += took
+            self._is_warm = self._number >= WARM_UP or self._warming_seconds >= WARM_UP_SECONDS
+
+    def timing(self) -> Timing:
+        """Sum up; after a failure only what took as long as it did counts."""
+        taken = self._taken[-1:] if self._failure else self._taken
+        return Timing(
+            median_milliseconds=statistics.median(taken) * 1000,
+            fastest_milliseconds=min(taken) * 1000,
+            slowest_milliseconds=max(taken) * 1000,
+            repetitions=len(taken),
+            failure=self._failure,
+        )
