@@ -92,7 +92,7 @@ async def test_a_process_does_not_keep_what_it_does_not_spend(tools: Tools, cloc
 
 
 async def test_tokens_for_sweeps_leave_half_of_the_bucket(tools: Tools) -> None:
-    """The reserves hold although tokens are taken in chunks: sweeps get half, refreshes leave a tenth, creations get the rest."""
+    """The reserves hold although tokens are taken in chunks; refreshes leave a tenth, creations nothing."""
     several = processes(tools, 3, Budget(per_second=100, burst=100))
     taken = [
         await take_at_once(several, each=100, wanted=1, reserve=reserve)
