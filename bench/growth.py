@@ -1,7 +1,7 @@
 """What each query and each pass costs on a database with years of work in it, beside an empty one.
 
-.venv/bin/python -m bench.growth [--server debian|embedded|both] [--scale 1] [--minutes 2] [--jit on|off]: prints a
-Markdown table for each server and writes .dev/bench/growth.json.
+.venv/bin/python -m bench.growth [--server debian|embedded|both] [--scale 1] [--minutes 1] [--jit on|off]
+[--only TEXT]: prints a Markdown table for each server and writes .dev/bench/growth.json.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import platform
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from bench import (
     growth_unclaimable,
 )
 from bench.databases import NotComparableError, connected, durable_version
+from bench.growth_open_transaction import Compared
 from bench.growth_place import Place
 from bench.growth_sizes import Sizes
 from bench.growth_table import Row
@@ -58,7 +59,15 @@ def server(name: str) -> Iterator[str]:
             yield postgres.url
 
 
-async def measure(server_url: str, options: argparse.Namespace) -> list[Row]:
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """All figures of one server; `open_transaction` is None if it was not measured."""
+
+    rows: list[Row]
+    open_transaction: Compared | None
+
+
+async def measure(server_url: str, options: argparse.Namespace) -> Measured:
     """Fill what is not filled yet, and measure everything on the empty and on the grown database."""
     rows = []
     await growth_fill.remove_leftovers(server_url)
@@ -72,26 +81,24 @@ async def measure(server_url: str, options: argparse.Namespace) -> list[Row]:
             )
             for name, sizes in (("empty", Sizes.empty()), ("grown", Sizes.grown(options.scale)))
         ]
-        async for row in _rows(empty, grown):
+        async for row in _rows(empty, grown, options.only):
             print(f"  {row.name}: {row.empty} → {row.grown}", flush=True)
             rows.append(row)
+        compared = None
         if options.minutes:
             compared = await growth_open_transaction.compare(grown, dots, minutes=options.minutes, directory=DIRECTORY)
-            rows += compared.rows(options.minutes)
-            print(f"  slices: {compared}")
-    return rows
+    return Measured(rows=rows, open_transaction=compared)
 
 
-async def _rows(empty: Place, grown: Place) -> AsyncIterator[Row]:
-    async for row in growth_requests.rows(empty, grown):
-        yield row
-    async for row in growth_passes.rows(empty, grown):
-        yield row
-    async for row in growth_unclaimable.rows(empty, grown):
-        yield row
-    timings = [await growth_lag.measure(place) for place in (empty, grown)]
-    yield Row.of_timings("feed lag: event committed → seen by a stream, p50", *timings)
-    yield await growth_receiving.row(empty, grown, rounds=ROUNDS, seconds=ROUND_SECONDS, directory=DIRECTORY)
+async def _rows(empty: Place, grown: Place, only: str) -> AsyncIterator[Row]:
+    for group in (growth_requests, growth_passes, growth_unclaimable):
+        async for row in group.rows(empty, grown, only=only):
+            yield row
+    if only in growth_lag.NAME:
+        timings = [await growth_lag.measure(place) for place in (empty, grown)]
+        yield Row.of_timings(growth_lag.NAME, *timings)
+    if only in growth_receiving.NAME:
+        yield await growth_receiving.row(empty, grown, rounds=ROUNDS, seconds=ROUND_SECONDS, directory=DIRECTORY)
 
 
 async def run(options: argparse.Namespace) -> None:
@@ -103,10 +110,12 @@ async def run(options: argparse.Namespace) -> None:
             async with connected(url) as connection:
                 has_jit = bool(await connection.scalar(text("SELECT pg_jit_available()"))) and options.jit == "on"
             print(f"{name}: Postgres {version}, JIT {'on' if has_jit else 'off'}", flush=True)
-            rows = await measure(url, options)
-        results.append({"server": name, "postgres": version, "jit": has_jit, "rows": [asdict(row) for row in rows]})
+            measured = await measure(url, options)
+        results.append({"server": name, "postgres": version, "jit": has_jit, **asdict(measured)})
         print("", f"Postgres {version} ({name}), JIT {'on' if has_jit else 'off'}:", "", sep="\n")
-        print(growth_table.markdown(rows), flush=True)
+        print(growth_table.markdown(measured.rows), flush=True)
+        if measured.open_transaction is not None:
+            print("", measured.open_transaction.markdown(options.minutes), sep="\n", flush=True)
     conditions = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
@@ -123,8 +132,9 @@ def parsed_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Every query and pass on an empty and on a grown database.")
     parser.add_argument("--server", choices=[*SERVERS, "both"], default="both")
     parser.add_argument("--scale", type=float, default=1.0, help="1: three million webhooks; 0.01 for a quick look")
-    parser.add_argument("--minutes", type=float, default=2.0, help="how long the transaction stays open; 0: not at all")
+    parser.add_argument("--minutes", type=float, default=1.0, help="how long the transaction stays open; 0: not at all")
     parser.add_argument("--jit", choices=["on", "off"], default="on", help="off: as if the server had no llvmjit")
+    parser.add_argument("--only", default="", help="measure only the rows whose name contains this")
     return parser.parse_args()
 
 

@@ -14,6 +14,7 @@ from bench.deliveries import worker
 from bench.growth_place import Place
 from bench.growth_timing import Timing
 
+NAME = "feed lag: event committed → seen by a stream, p50"
 WARM_UP = 15
 COUNT = 60
 BETWEEN_SECONDS = 0.04

@@ -23,7 +23,6 @@ from bench.growth_fill import WELL
 from bench.growth_place import Place
 from bench.growth_receiving import Load
 from bench.growth_sizes import DAYS
-from bench.growth_table import Row
 
 WEBHOOKS_PER_SECOND = 200.0
 CONNECTIONS = 16
@@ -65,20 +64,29 @@ class Compared:
     without: Rates
     beside: Rates
 
-    def rows(self, minutes: float) -> list[Row]:
-        """Return the rows of the table; the column "empty" has the rates without the open transaction."""
-        beside = f"beside a transaction open for {minutes:g} min (no open transaction → open)"
-        return [
-            Row.of_rates(f"refreshes {beside}", self.without.late_refreshes, self.beside.late_refreshes),
-            Row.of_rates(f"deliveries {beside}", self.without.late_deliveries, self.beside.late_deliveries),
-            Row.of_rates(f"webhooks acknowledged {beside}", self.without.webhooks, self.beside.webhooks),
+    def markdown(self, minutes: float) -> str:
+        """Return a Markdown table of the rates and of the share that is kept."""
+        rates = (
+            ("refreshes", self.without.late_refreshes, self.beside.late_refreshes),
+            ("deliveries", self.without.late_deliveries, self.beside.late_deliveries),
+            ("acknowledged webhooks", self.without.webhooks, self.beside.webhooks),
+        )
+        load = f"each second, beside {WEBHOOKS_PER_SECOND:.0f} webhooks"
+        lines = [
+            f"| {load} | no open transaction | one open for {minutes:g} min | share kept |",
+            "|---|---|---|---|",
         ]
+        lines += [
+            f"| {name} | {without:,.0f} | {beside:,.0f} | {f'{beside / without:.2f}' if without else ''} |"
+            for name, without, beside in rates
+        ]
+        return "\n".join(lines)
 
 
 async def compare(place: Place, dots: DotsStandIn, *, minutes: float, directory: Path) -> Compared:
     """Measure the rates without and with the open transaction."""
     without = await _rates(place, dots, minutes=minutes, directory=directory)
-    await place.execute("VACUUM sync_rows, deliveries, delivery_lanes, apps, feed, subscriptions")
+    await place.execute("VACUUM")
     async with _open_transaction(place):
         beside = await _rates(place, dots, minutes=minutes, directory=directory)
     return Compared(without=without, beside=beside)

@@ -14,6 +14,7 @@ from bench.growth_place import Place
 from bench.growth_table import Row
 from bench.load import LoadResult
 
+NAME = "receive, acknowledged webhooks"
 FLOWS = 20_000
 OVERHEAD_SECONDS = 60.0
 
@@ -36,7 +37,7 @@ async def row(empty: Place, grown: Place, *, rounds: int, seconds: float, direct
             result = await send(place, Load(seconds=seconds if number else 2.0), directory=directory)
             if number:
                 rates[place.name].append(result.acknowledged / result.seconds)
-    return Row.of_rates("receive, acknowledged webhooks", *(statistics.median(each) for each in rates.values()))
+    return Row.of_rates(NAME, *(statistics.median(each) for each in rates.values()))
 
 
 async def send(place: Place, load: Load, *, directory: Path) -> LoadResult:

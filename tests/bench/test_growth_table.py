@@ -29,8 +29,8 @@ def test_table_is_markdown_that_shows_failures() -> None:
     ]
 
     assert growth_table.markdown(rows).splitlines() == [
-        "| query or pass | empty | grown | ratio |",
+        "| query or pass | empty | grown | ratio (of the fastest) |",
         "|---|---|---|---|",
-        "| webhooks by state | 4.0 ms | 503 after 10,000.0 ms | 2,500.0 |",
+        "| webhooks by state | 4.0 ms | 503 after 10,000.0 ms | 2,500.0 (2,500.0) |",
         "| rows it updates | 0 | 16 |  |",
     ]
