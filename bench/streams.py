@@ -68,7 +68,8 @@ async def sequence(engine: AsyncEngine, *, batch: int) -> None:
     stamped = batch
     while stamped == batch:
         async with database.transaction(engine) as connection:
-            stamped = await event_rows.stamp(connection, limit=batch)
+            pass_ = await event_rows.stamp(connection, limit=batch)
+            stamped = len(pass_.positions) if pass_ else 0
             await connection.execute(text("SELECT pg_notify('dots_gateway_feed', '')"))
         await asyncio.sleep(BETWEEN_BATCHES_SECONDS)
 

@@ -12,12 +12,17 @@ from app.flows.events import EventRecord
 from app.storage.lane_rows import Lane
 
 
-async def make(connection: AsyncConnection, *, count: int, now: datetime) -> int:
-    """Make the deliveries of the feed's last `count` events, to every subscription they match; returns how many.
+async def make(connection: AsyncConnection, *, positions: range, now: datetime) -> int:
+    """Make the deliveries of the events at these positions, to every subscription they match; returns how many.
 
     For the transaction that has stamped them, and holds the sequencer's lock.
     """
-    values = {"count": count, "now": now, "compliance": sorted(events.COMPLIANCE_TYPES)}
+    values = {
+        "first": positions.start,
+        "beyond": positions.stop,
+        "now": now,
+        "compliance": sorted(events.COMPLIANCE_TYPES),
+    }
     return (await connection.execute(_MAKE, values)).rowcount
 
 
@@ -68,9 +73,8 @@ def _values(delivery: Delivery, attempt: Attempt) -> dict[str, object]:
 _MAKE = text("""
     WITH fresh AS (
         SELECT s.id AS subscription_id, e.position, e.app, e.subject
-        FROM feed
-        JOIN events e ON e.position > feed.last_position - CAST(:count AS bigint) AND e.position <= feed.last_position
-        JOIN subscriptions s ON (s.app IS NULL OR s.app = e.app)
+        FROM events e
+        JOIN subscriptions s ON e.position >= :first AND e.position < :beyond AND (s.app IS NULL OR s.app = e.app)
             AND (s.with_compliance OR e.type <> ALL (CAST(:compliance AS text[])))
             AND EXISTS (
                 SELECT FROM unnest(s.types) AS pattern

@@ -222,7 +222,6 @@ feed = Table(
     metadata,
     Column("is_the_one", Boolean, primary_key=True, server_default=text("true")),
     Column("epoch", Uuid, nullable=False, comment="another one after a restore: old cursors are refused"),
-    Column("last_position", BigInteger, nullable=False, server_default=text("0")),
     Column("expired_position", BigInteger, nullable=False, server_default=text("0"), comment="kept: later ones"),
     CheckConstraint("is_the_one", name="is_the_one"),
 )

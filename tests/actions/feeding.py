@@ -9,6 +9,7 @@ from app.flows import events
 from app.flows.events import Event, FlowFacts
 from app.flows.verdict import Verdict
 from app.storage import database, event_rows
+from app.storage.event_rows import FeedState
 from tests.dots.fake_dots import NOW, USER
 
 
@@ -32,10 +33,17 @@ async def append(engine: AsyncEngine, fresh: Sequence[Event], *, after_sequence:
         await event_rows.append(connection, fresh, after_sequence=after_sequence)
 
 
-async def stamp(engine: AsyncEngine) -> int:
-    """Give every event its place."""
+async def stamp(engine: AsyncEngine, *, limit: int = 100_000, floor: int = 0) -> int:
+    """Give every event its place; returns how many got one."""
     async with database.transaction(engine) as connection:
-        return await event_rows.stamp(connection, limit=100_000)
+        stamped = await event_rows.stamp(connection, limit=limit, floor=floor)
+    return len(stamped.positions) if stamped else 0
+
+
+async def state(engine: AsyncEngine) -> FeedState:
+    """How far the feed reaches."""
+    async with database.transaction(engine) as connection:
+        return await event_rows.state(connection)
 
 
 async def feed(engine: AsyncEngine, fresh: Sequence[Event], *, after_sequence: int = 0) -> None:

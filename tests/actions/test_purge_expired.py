@@ -68,9 +68,9 @@ async def test_only_the_front_of_the_feed_goes(tools: Tools) -> None:
     await purge_expired.purge_expired(tools, KEEP)
 
     left = await stored.rows(tools.engine, "SELECT position FROM events ORDER BY position")
-    feed = await stored.row(tools.engine, "SELECT last_position, expired_position FROM feed")
+    feed = await feeding.state(tools.engine)
     assert [row["position"] for row in left] == [3, 4]
-    assert feed == {"last_position": 4, "expired_position": 2}
+    assert (feed.last_position, feed.expired_position) == (4, 2)
 
 
 async def test_event_without_a_place_is_never_purged(tools: Tools) -> None:
@@ -87,10 +87,10 @@ async def test_whole_feed_may_go_and_goes_on(tools: Tools, clock: HandClock) -> 
     await feeding.feed(tools.engine, step_events(3))
     clock.advance(91 * DAY)
     await purge_expired.purge_expired(tools, KEEP)
-    emptied = await stored.row(tools.engine, "SELECT last_position, expired_position FROM feed")
+    emptied = await feeding.state(tools.engine)
     await feeding.feed(tools.engine, step_events(4, at=clock.now)[3:], after_sequence=3)
 
-    assert emptied == {"last_position": 3, "expired_position": 3}
+    assert (emptied.last_position, emptied.expired_position) == (3, 3)
     assert await stored.rows(tools.engine, "SELECT position FROM events") == [{"position": 4}]
 
 

@@ -41,5 +41,6 @@ async def add(engine: AsyncEngine, *subscriptions: Subscription) -> None:
 async def stamp(engine: AsyncEngine) -> None:
     """Give every event its place, and make its deliveries."""
     async with database.transaction(engine) as connection:
-        count = await event_rows.stamp(connection, limit=1000)
-        await delivery_rows.make(connection, count=count, now=NOW)
+        stamped = await event_rows.stamp(connection, limit=1000)
+        if stamped:
+            await delivery_rows.make(connection, positions=stamped.positions, now=NOW)

@@ -79,7 +79,7 @@ async def test_connection_cut_while_waiting_is_unavailable(engine: AsyncEngine, 
 
     async def write_and_wait() -> None:
         async with database.transaction(engine) as connection:
-            await connection.execute(text("UPDATE feed SET last_position = 7"))
+            await connection.execute(text("UPDATE feed SET expired_position = 7"))
             await connection.exec_driver_sql(LOCK.format(key=1))
 
     other = database.create_engine(database_url, pool_size=2)
@@ -92,7 +92,7 @@ async def test_connection_cut_while_waiting_is_unavailable(engine: AsyncEngine, 
             await waiting
     await other.dispose()
 
-    assert await stored.row(engine, "SELECT last_position FROM feed") == {"last_position": 0}
+    assert await stored.row(engine, "SELECT expired_position FROM feed") == {"expired_position": 0}
 
 
 async def test_value_that_does_not_fit_is_a_bug(engine: AsyncEngine) -> None:

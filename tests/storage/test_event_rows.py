@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -12,25 +13,13 @@ from app.flows import events
 from app.flows.events import EventRecord, FlowFacts
 from app.flows.verdict import Verdict
 from app.storage import database, event_rows
-from app.storage.event_rows import FeedState
 from tests.actions import feeding, stored
+from tests.actions.feeding import stamp, state
 from tests.dots.fake_dots import NOW
 
 WRITERS = 8
 ROUNDS = 6
 PLACES = "SELECT row_id, position FROM events WHERE position IS NOT NULL"
-
-
-async def state(engine: AsyncEngine) -> FeedState:
-    """How far the feed is."""
-    async with database.transaction(engine) as connection:
-        return await event_rows.state(connection)
-
-
-async def stamp(engine: AsyncEngine, *, limit: int = 1000) -> int:
-    """Stamp once."""
-    async with database.transaction(engine) as connection:
-        return await event_rows.stamp(connection, limit=limit)
 
 
 async def between(
@@ -154,13 +143,37 @@ async def test_one_process_sequences_at_a_time(engine: AsyncEngine) -> None:
 
     async with engine.connect() as first:
         during_first = await event_rows.stamp(first, limit=10)
+        positions = during_first and during_first.positions
         async with asyncio.timeout(4):
             beside_it = await stamp(engine)
         await first.rollback()
 
-    assert (during_first, beside_it) == (2, 0)
+    assert (positions, beside_it) == (range(1, 3), 0)
     assert await places(engine) == {}
     assert await stamp(engine) == 2
+
+
+async def test_gateway_in_another_schema_does_not_stop_the_sequencer(engine: AsyncEngine) -> None:
+    """Several gateways may share a database, each in its own schema; each has a sequencer of its own."""
+    await feeding.append(engine, feeding.step_events(2))
+    await stored.execute(engine, "CREATE SCHEMA other")
+
+    async with engine.connect() as neighbour:
+        await neighbour.execute(text("SET LOCAL search_path TO other"))
+        await event_rows.hold_off_sequencer(neighbour)
+        stamped = await stamp(engine)
+
+    assert stamped == 2
+
+
+async def test_sequencer_leaves_the_feed_row_alone(engine: AsyncEngine) -> None:
+    """A row that every pass rewrote would grow a tail of dead versions behind a transaction that stays open."""
+    before = await stored.row(engine, "SELECT ctid::text, xmin::text FROM feed")
+    for number in range(3):
+        await feeding.feed(engine, feeding.step_events(1, flow_id=f"flow-{number}"))
+
+    assert await stored.row(engine, "SELECT ctid::text, xmin::text FROM feed") == before
+    assert (await state(engine)).last_position == 3
 
 
 async def test_feed_holds_under_fire(engine: AsyncEngine) -> None:

@@ -13,8 +13,8 @@ from app.storage.webhook_rows import Webhook
 from tests.actions import feeding, stored
 from tests.dots.fake_dots import NOW
 from tests.storage.intents import later
-from tests.storage.locks import until_waiting
 
+DEADLINE_SECONDS = 4.0
 FLOW = Subject(app="default", kind="flow", id="flow-1")
 Deletion = Callable[..., Awaitable[int]]
 
@@ -199,16 +199,18 @@ async def test_nothing_expires_of_an_empty_feed(engine: AsyncEngine) -> None:
 
 
 async def test_young_events_stay_while_they_are_being_stamped(engine: AsyncEngine) -> None:
-    """The sequencer is about to commit the feed's first places: a purge at that moment sees young events, not none."""
-    await feeding.append(engine, feeding.step_events(3, at=later(50)))
+    """A purge goes on beside a sequencer that has not committed: it takes what is old, and nothing behind it."""
+    await feed(engine, 0)
+    await feeding.append(engine, feeding.step_events(3, flow_id="young", at=later(50)))
     async with database.transaction(engine) as stamping:
         await event_rows.stamp(stamping, limit=100)
-        purging = asyncio.create_task(expire(engine, expired_rows.delete_events, minutes=30))
-        await until_waiting(engine)
-    await purging
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            deleted = await expire(engine, expired_rows.delete_events, minutes=30)
 
-    assert await expired_position(engine) == 0
-    assert await positions(engine) == [1, 2, 3]
+    assert deleted == 1
+    assert await expired_position(engine) == 1
+    assert await positions(engine) == [2, 3, 4]
+    assert (await feeding.state(engine)).last_position == 4
 
 
 async def test_deliveries_go_with_their_events(engine: AsyncEngine) -> None:

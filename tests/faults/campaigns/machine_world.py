@@ -127,7 +127,7 @@ async def empty(engine: AsyncEngine) -> None:
     async with database.transaction(engine) as connection:
         names = await connection.scalars(_TABLES)
         await connection.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY"))
-        await connection.execute(text("UPDATE feed SET last_position = 0, expired_position = 0"))
+        await connection.execute(text("UPDATE feed SET expired_position = 0"))
 
 
 def user(number: int) -> str:

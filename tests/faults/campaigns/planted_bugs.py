@@ -110,13 +110,8 @@ PLANTED_BUGS = (
         patches=(
             Patch(
                 file="app/storage/event_rows.py",
-                old="        SET position = feed.last_position + next.nth\n",
+                old="        SET position = last.position + next.nth\n",
                 new="        SET position = events.row_id\n",
-            ),
-            Patch(
-                file="app/storage/event_rows.py",
-                old="    SET last_position = (SELECT max(position) FROM stamped)\n",
-                new="    SET last_position = GREATEST(last_position, (SELECT max(position) FROM stamped))\n",
             ),
         ),
     ),
@@ -127,16 +122,14 @@ PLANTED_BUGS = (
         patches=(
             Patch(
                 file="app/storage/event_rows.py",
-                old="    is_ours = await connection.scalar("
-                'text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": SEQUENCER_LOCK})\n'
-                "    if not is_ours:\n        return 0\n",
+                old="    is_ours = await connection.scalar(_TRY_LOCK)\n    if not is_ours:\n        return None\n",
                 new="",
             ),
             Patch(
                 file="app/storage/event_rows.py",
-                old="WHERE position IS NULL ORDER BY row_id LIMIT :limit)",
-                new="WHERE position IS NULL AND (SELECT pg_advisory_xact_lock(7300002) IS NOT NULL) "
-                "ORDER BY row_id LIMIT :limit)",
+                old="        WHERE position IS NULL AND row_id > :floor\n",
+                new="        WHERE position IS NULL AND row_id > :floor\n"
+                "            AND (SELECT pg_advisory_xact_lock(7300002) IS NOT NULL)\n",
             ),
         ),
     ),

@@ -105,5 +105,6 @@ _DELIVERIES = """
 """
 
 _CURSORS = """
-    SELECT b.broker, feed.last_position - b.position AS behind FROM broker_cursors b CROSS JOIN feed
+    SELECT b.broker, GREATEST(feed.expired_position, (SELECT max(position) FROM events)) - b.position AS behind
+    FROM broker_cursors b CROSS JOIN feed
 """

@@ -71,7 +71,8 @@ class Scribes:
         while True:
             was_over = self.writers_left == 0
             async with database.transaction(engine) as connection:
-                is_done = not await event_rows.stamp(connection, limit=self.dice.choice((1, 5, 50, 1000)))
+                stamped = await event_rows.stamp(connection, limit=self.dice.choice((1, 5, 50, 1000)))
+                is_done = not stamped or not stamped.positions
                 left = await connection.scalar(text("SELECT count(*) FROM events WHERE position IS NULL"))
             if was_over and is_done and not left:
                 return
