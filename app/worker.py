@@ -9,6 +9,7 @@ import structlog
 from app import assembly, http_server
 from app.actions import discover_flows, publish_feed, purge_expired, refresh_due, sequence_events, settle_creations
 from app.actions.deliver_due import Courier
+from app.actions.front import Front
 from app.actions.tools import Tools
 from app.outbound.brokers.broker import Broker
 from app.settings import Settings
@@ -44,8 +45,10 @@ def loops(tools: Tools, settings: Settings, tasks: asyncio.TaskGroup, broker: Br
     async def refresh() -> int:
         return (await refresh_due.refresh_due(tools, limit=settings.refresh_batch)).claimed
 
+    front = Front()
+
     async def sequence() -> int:
-        return await sequence_events.sequence_events(tools, limit=SEQUENCE_BATCH)
+        return await sequence_events.sequence_events(tools, limit=SEQUENCE_BATCH, front=front)
 
     async def purge() -> int:
         return await purge_expired.purge_expired(tools, purge_expired.Keep.of(settings))

@@ -1,17 +1,36 @@
 """Give committed events their places in the feed, for good, and make their deliveries to every subscription."""
 
+import time
+
+from app.actions.front import Front
 from app.actions.tools import Tools
 from app.storage import database, delivery_rows, event_rows, hints
 
+# One pass makes so many deliveries at most, or else many subscriptions would take it beyond the statement timeout,
+# and the next pass would try the same again.
+DELIVERIES_LIMIT = 10_000
 
-async def sequence_events(tools: Tools, *, limit: int) -> int:
-    """One pass: stamp up to `limit` events; returns how many, 0 also while another process is at it."""
-    made = 0
+
+async def sequence_events(tools: Tools, *, limit: int, front: Front | None = None) -> int:
+    """One pass: stamp up to `limit` events; returns how many, 0 also while another process is at it.
+
+    A process that repeats the pass keeps a `front`; without one the pass looks at everything.
+    """
+    front = front or Front()
+    made = count = 0
     async with database.transaction(tools.engine) as connection:
-        stamped = await event_rows.stamp(connection, limit=limit)
-        count = len(stamped.positions) if stamped else 0
-        if stamped and count:
+        fan_out = await delivery_rows.fan_out(connection)
+        limit = min(limit, max(1, DELIVERIES_LIMIT // max(1, fan_out)))
+        began = time.monotonic()
+        floor = front.floor(began)
+        stamped = await event_rows.stamp(connection, limit=limit, floor=floor)
+        ended = time.monotonic()
+        if stamped and stamped.positions:
+            count = len(stamped.positions)
             made = await delivery_rows.make(connection, positions=stamped.positions, now=tools.clock())
+    if stamped:
+        is_whole = stamped.looked_at < limit
+        front.looked(floor, reached=stamped.reached, is_whole=is_whole, began=began, now=ended)
     if count:
         tools.telemetry.sequenced.inc(count)
         tools.hints.give(hints.FEED)

@@ -26,6 +26,11 @@ async def make(connection: AsyncConnection, *, positions: range, now: datetime) 
     return (await connection.execute(_MAKE, values)).rowcount
 
 
+async def fan_out(connection: AsyncConnection) -> int:
+    """The number of subscriptions, so of deliveries that one event may make."""
+    return (await connection.scalar(_FAN_OUT)) or 0
+
+
 async def heads(connection: AsyncConnection, lanes: Sequence[Lane]) -> list[Delivery | None]:
     """The earliest pending delivery of each lane, in the order of the lanes.
 
@@ -67,6 +72,8 @@ def _values(delivery: Delivery, attempt: Attempt) -> dict[str, object]:
         "took_ms": round(attempt.took / timedelta(milliseconds=1)),
     }
 
+
+_FAN_OUT = text("SELECT count(*) FROM subscriptions")
 
 # A lane that is there keeps its time, which may be that of another attempt; DO NOTHING would not wait for whoever
 # may be about to delete it, because nothing was pending in it any more.

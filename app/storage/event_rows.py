@@ -31,9 +31,10 @@ class FeedState:
 
 @dataclass(frozen=True, kw_only=True)
 class Stamped:
-    """The positions that one pass gave, and the last `row_id` that it looked at (None: it found nothing)."""
+    """The positions that one pass gave; how many events it looked at, and the last one's `row_id` (None: of none)."""
 
     positions: range
+    looked_at: int
     reached: int | None
 
 
@@ -75,7 +76,8 @@ async def stamp(connection: AsyncConnection, *, limit: int, floor: int = 0) -> S
         return None
     row = (await connection.execute(_STAMP, {"limit": limit, "floor": floor})).one()
     last = row.last_position or 0
-    return Stamped(positions=range(last - row.stamped + 1, last + 1), reached=row.reached)
+    positions = range(last - row.stamped + 1, last + 1)
+    return Stamped(positions=positions, looked_at=row.looked_at, reached=row.reached)
 
 
 async def hold_off_sequencer(connection: AsyncConnection) -> None:
@@ -141,6 +143,7 @@ _STAMP = text(f"""
         WHERE events.row_id = next.row_id
         RETURNING events.position
     )
-    SELECT count(*) AS stamped, max(position) AS last_position, (SELECT max(row_id) FROM unsequenced) AS reached
+    SELECT count(*) AS stamped, max(position) AS last_position,
+        (SELECT count(*) FROM unsequenced) AS looked_at, (SELECT max(row_id) FROM unsequenced) AS reached
     FROM stamped
 """)  # noqa: S608  # no input in it

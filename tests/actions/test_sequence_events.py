@@ -1,10 +1,12 @@
 import asyncio
 
+from app.actions.front import Front
 from app.actions.sequence_events import sequence_events
 from app.actions.tools import Tools
-from app.storage import hints
+from app.storage import event_rows, hints
 from tests.actions import feeding, stored
 from tests.actions.feeding import step_events
+from tests.stack.waiting import eventually
 
 
 async def test_pass_is_bounded_and_goes_on_where_it_was(tools: Tools) -> None:
@@ -40,3 +42,35 @@ async def test_readers_are_woken_only_by_new_places(tools: Tools) -> None:
 
     assert not was_woken_by_nothing
     assert idle_hint.is_set()
+
+
+async def test_event_that_commits_late_is_found_by_passes_that_keep_a_front(tools: Tools) -> None:
+    """A transaction that commits after others have been stamped gets its places from a later pass."""
+    front = Front()
+    async with tools.engine.connect() as slow:
+        await event_rows.append(slow, step_events(1), after_sequence=0)
+        await feeding.append(tools.engine, step_events(1, flow_id="flow-2"))
+        first = await sequence_events(tools, limit=10, front=front)
+        await slow.commit()
+
+    async def is_stamped() -> bool:
+        return await sequence_events(tools, limit=10, front=front) == 1
+
+    await eventually(is_stamped)
+    assert first == 1
+    assert (await feeding.state(tools.engine)).last_position == 2
+
+
+async def test_pass_makes_a_bounded_number_of_deliveries(tools: Tools) -> None:
+    """With thousands of subscriptions a pass takes fewer events, and ends well before its statement times out."""
+    await stored.execute(
+        tools.engine,
+        "INSERT INTO subscriptions (id, caller, url, types, with_compliance, created_at) "
+        "SELECT gen_random_uuid(), 'shop', 'http://127.0.0.1:9', '{*}', false, now() FROM generate_series(1, 5000)",
+    )
+    await feeding.append(tools.engine, step_events(3))
+
+    passes = [await sequence_events(tools, limit=1000) for _ in range(3)]
+
+    assert passes == [2, 1, 0]
+    assert await stored.count(tools.engine, "deliveries") == 15_000

@@ -58,8 +58,8 @@ PLANTED_BUGS = (
         patches=(
             Patch(
                 file="app/actions/sequence_events.py",
-                old="        stamped = await event_rows.stamp(connection, limit=limit)\n",
-                new="        stamped = await event_rows.stamp(connection, limit=limit)\n"
+                old="        stamped = await event_rows.stamp(connection, limit=limit, floor=floor)\n",
+                new="        stamped = await event_rows.stamp(connection, limit=limit, floor=floor)\n"
                 "    async with database.transaction(tools.engine) as connection:\n",
             ),
         ),
