@@ -53,7 +53,12 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
         for client in clients.values():
             stack.push_async_callback(client.aclose)
         destinations = Destinations(settings.subscribers_allowed, denied=own_endpoints(settings))
-        pusher = Pusher(destinations, now=utc_now, timeout=timedelta(seconds=settings.delivery_timeout_seconds))
+        pusher = Pusher(
+            destinations,
+            now=utc_now,
+            timeout=timedelta(seconds=settings.delivery_timeout_seconds),
+            connections=settings.deliveries_in_flight,
+        )
         stack.push_async_callback(pusher.aclose)
         yield Tools(
             engine=engine,

@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     encryption_keys: Secrets | None = None
     subscribers_allowed: Listed = []
     deliveries_at_once: Annotated[int, Field(ge=1, le=256)] = 8
+    deliveries_in_flight: Annotated[int, Field(ge=1, le=1024)] = 64
     delivery_timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 15
     event_broker_url: SecretStr | None = None
 

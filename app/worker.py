@@ -66,7 +66,7 @@ def loops(tools: Tools, settings: Settings, tasks: asyncio.TaskGroup, broker: Br
     finder = Loop(name="discover", run_pass=discover, channel=None, poll_seconds=DISCOVER_POLL_SECONDS)
     sequencer = Loop(name="sequence", run_pass=sequence, channel=hints.APPENDED, poll_seconds=POLL_SECONDS)
     purger = Loop(name="purge", run_pass=purge, channel=None, poll_seconds=PURGE_SECONDS)
-    courier = Courier(tools, tasks, at_once=settings.deliveries_at_once)
+    courier = Courier(tools, tasks, in_flight=settings.deliveries_in_flight, at_once=settings.deliveries_at_once)
     sender = Loop(name="deliver", run_pass=courier.deliver_due, channel=hints.DELIVERABLE, poll_seconds=POLL_SECONDS)
     return [*lanes, finder, sequencer, sender, *_publishers(tools, broker), purger]
 

@@ -1,28 +1,45 @@
 """Send what is due to subscriptions: each subject's events in order, and nobody in another one's way."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.actions import keep_secrets, settle_delivery
+from app.actions.delivery_room import DeliveryRoom
+from app.actions.front import FullLooks
 from app.actions.tools import Tools
 from app.errors import DatabaseUnavailableError, EncryptionUnavailableError
 from app.flows import deliveries
 from app.flows.deliveries import Attempt, Delivery
 from app.outbound import cloudevents
 from app.outbound.http_push import Message
-from app.storage import database, delivery_rows, hints, lane_rows, subscriber_health
+from app.storage import (
+    database,
+    delivery_rows,
+    hints,
+    lane_claims,
+    lane_rows,
+    subscriber_health,
+    subscription_secret_rows,
+)
+from app.storage.lane_claims import ClaimedLane, KnownSubscription
 from app.storage.lane_rows import Lane
 
 log = structlog.get_logger()
 
 # Settling waits here rather than for the pool's connections, which others need too.
 SETTLED_AT_ONCE = 4
+# A floor lags behind by this: a lane may become visible a little after the time from which it is due, and the clocks
+# of other processes may be slow.
+FLOOR_LAG = timedelta(seconds=5)
+# A subscription that has been sent nothing for so long needs no floor.
+FLOOR_KEPT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,42 +52,73 @@ class Outgoing:
 
 
 class Courier:
-    """Sends for one worker process, to each subscription so many deliveries at once.
+    """Sends for one worker process: `in_flight` deliveries at the same time, of those `at_once` to a subscription.
 
     A pass only begins: what it has begun goes on by itself, as one of `tasks`, so that a subscriber that takes its
     time takes nobody else's; when it ends, it wakes the next pass if that may find something.
     """
 
-    def __init__(self, tools: Tools, tasks: asyncio.TaskGroup, *, at_once: int) -> None:
+    def __init__(self, tools: Tools, tasks: asyncio.TaskGroup, *, in_flight: int, at_once: int) -> None:
         """Take what is needed; nothing is sent before the first pass."""
         self._tools = tools
         self._tasks = tasks
-        self._at_once = at_once
-        self._busy: Counter[UUID] = Counter()
+        self._room = DeliveryRoom(in_flight=in_flight, at_once=at_once)
+        self._floors: dict[UUID, datetime] = {}
+        self._full_looks = FullLooks()
         self._settling = asyncio.Semaphore(SETTLED_AT_ONCE)
 
     async def deliver_due(self) -> int:
         """One pass: claim due lanes where there is room, and begin to send the first delivery of each."""
+        slow = self._room.slow(time.monotonic())
+        if self._room.left(slow).total <= 0:
+            return 0
         async with database.transaction(self._tools.engine) as connection:
-            claimed = await self._claim(connection)
-        for one in claimed:
-            self._busy[one.lane.subscription_id] += 1
+            claimed = await self._claim(connection, slow)
+            outgoing = await self._prepare(connection, [each.lane for each in claimed])
+        self._raise_floors(claimed)
+        for one in outgoing:
+            self._room.begin(one.lane, one.lane.subscription_id, now=time.monotonic())
             self._tasks.create_task(self._carry(one))
-        return len(claimed)
+        return len(outgoing)
 
-    async def _claim(self, connection: AsyncConnection) -> list[Outgoing]:
-        tools, now = self._tools, self._tools.clock()
-        lanes = await lane_rows.claim_due(
+    async def _claim(self, connection: AsyncConnection, slow: set[UUID]) -> list[ClaimedLane]:
+        tools, now, began = self._tools, self._tools.clock(), time.monotonic()
+        is_full = self._full_looks.is_due(began)
+        floors = {} if is_full else self._floors
+        busy = self._room.busy
+        claimed = await lane_claims.claim_due(
             connection,
-            busy=+self._busy,
-            at_once=self._at_once,
+            room=self._room.left(slow),
+            known={
+                each: KnownSubscription(busy=busy.get(each, 0), is_slow=each in slow, floor=floors.get(each))
+                for each in {*busy, *slow, *floors}
+            },
             now=now,
             lease_until=now + tools.delivery_lease,
             probe_until=now + deliveries.BREAKER_PAUSE,
             token=tools.new_uuid(),
         )
+        if is_full:
+            ended = time.monotonic()
+            self._full_looks.took(ended - began, now=ended)
+            self._floors = {each: floor for each, floor in self._floors.items() if floor > now - FLOOR_KEPT}
+        return claimed
+
+    def _raise_floors(self, claimed: Sequence[ClaimedLane]) -> None:
+        """Begin later looks behind the dead rows that these lanes are about to leave.
+
+        The lanes of a subscription are claimed in the order of `due_at`, so what was due before is claimed too.
+        """
+        settled = self._tools.clock() - FLOOR_LAG
+        for each in claimed:
+            subscription_id, floor = each.lane.subscription_id, min(each.due_at, settled)
+            self._floors[subscription_id] = max(floor, self._floors.get(subscription_id, floor))
+
+    async def _prepare(self, connection: AsyncConnection, lanes: Sequence[Lane]) -> list[Outgoing]:
+        """The first delivery of each lane; lanes that have none to send are given back."""
         if not lanes:
             return []
+        now = self._tools.clock()
         heads = await delivery_rows.heads(connection, lanes)
         keys = await self._keys(connection, {lane.subscription_id for lane in lanes})
         outgoing = []
@@ -83,13 +131,16 @@ class Courier:
                 outgoing.append(Outgoing(lane=lane, delivery=head, keys=keys[lane.subscription_id]))
         return outgoing
 
-    async def _keys(self, connection: AsyncConnection, subscription_ids: Iterable[UUID]) -> Mapping[UUID, list[bytes]]:
+    async def _keys(
+        self, connection: AsyncConnection, subscription_ids: Collection[UUID]
+    ) -> Mapping[UUID, list[bytes]]:
         """What to sign with, newest first; a subscription whose secrets cannot be opened is left alone for a while."""
         tools, now = self._tools, self._tools.clock()
         keys: dict[UUID, list[bytes]] = {}
-        for subscription_id in sorted(subscription_ids):  # in the same order as others who lock some of them
+        records = await subscription_secret_rows.live_of_all(connection, subscription_ids, now=now)
+        for subscription_id in sorted(records):  # in the same order as others who lock some of them
             try:
-                keys[subscription_id] = await keep_secrets.live_keys(connection, tools.vault, subscription_id, now=now)
+                keys[subscription_id] = keep_secrets.open_all(tools.vault, records[subscription_id])
             except EncryptionUnavailableError:
                 log.error("subscription held: its secrets cannot be opened", subscription=str(subscription_id))  # noqa: TRY400  # a traceback would say no more
                 await subscriber_health.hold(connection, subscription_id, until=now + deliveries.BREAKER_PAUSE)
@@ -106,8 +157,7 @@ class Courier:
             log.exception("delivery broke", subscription=str(one.lane.subscription_id))
         finally:
             # Where there was no room left, more may be waiting than was claimed.
-            was_full = self._busy[one.lane.subscription_id] >= self._at_once
-            self._busy[one.lane.subscription_id] -= 1
+            was_full = self._room.end(one.lane)
             if has_made_due or was_full:
                 self._tools.hints.wake(hints.DELIVERABLE)
 
@@ -118,6 +168,7 @@ class Courier:
         body = cloudevents.encoded(delivery.event)
         message = Message(id=str(delivery.event.id), body=body, sent_at=now, keys=one.keys)
         answer = await tools.pusher.push(delivery.url, message)
+        self._room.answered(delivery.subscription_id, answer.took)
         attempt = Attempt(
             attempted_at=now,
             status=answer.status,

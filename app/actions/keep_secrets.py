@@ -1,5 +1,6 @@
 """Make the secrets that subscriptions' messages are signed with, replace them, and open them to sign."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -73,8 +74,13 @@ async def live_keys(
 
     An older secret whose encryption key was taken away is left out; the newest raises EncryptionUnavailableError.
     """
+    return open_all(vault, await subscription_secret_rows.live(connection, subscription_id, now=now))
+
+
+def open_all(vault: Vault | None, records: Sequence[SecretRecord]) -> list[bytes]:
+    """The keys in a subscription's live secrets, newest first; see `live_keys`. Raises EncryptionUnavailableError."""
     keys: list[bytes] = []
-    for record in await subscription_secret_rows.live(connection, subscription_id, now=now):
+    for record in records:
         try:
             keys.append(_open(vault, record))
         except EncryptionUnavailableError:

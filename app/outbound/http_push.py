@@ -62,7 +62,7 @@ class Message:
 
 
 class Pusher:
-    """Sends messages, any number at once: connections are not limited, so that a slow subscriber slows no other."""
+    """Sends messages, as many at once as it may have `connections`; a further one waits for one of these."""
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class Pusher:
         now: Callable[[], datetime],
         resolver: Resolver | None = None,
         timeout: timedelta = _FIFTEEN_SECONDS,
+        connections: int = 64,
         ssl_context: ssl.SSLContext | None = None,
         network: httpcore.AsyncNetworkBackend | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -83,7 +84,7 @@ class Pusher:
         self._user_agent = f"dots-gateway/{metadata.version('dots-gateway')}"
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=ssl_context or ssl.create_default_context(),
-            max_connections=None,
+            max_connections=connections,
             keepalive_expiry=_IDLE_SECONDS,
             network_backend=CheckedNetwork(
                 destinations,

@@ -1,10 +1,11 @@
 """Lanes: the pending deliveries of one subject to one subscription, sent one after the other by whoever claims it.
 
+How a lane is claimed is in `lane_claims`.
+
 Whoever changes deliveries holds their lane's lock, so that "nothing is pending" cannot be said of a lane to which
 something is being added. Locks are taken in the order lane, delivery, subscription.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -21,33 +22,6 @@ class Lane:
     app: str
     subject: str
     token: UUID
-
-
-async def claim_due(
-    connection: AsyncConnection,
-    *,
-    busy: Mapping[UUID, int],
-    at_once: int,
-    now: datetime,
-    lease_until: datetime,
-    probe_until: datetime,
-    token: UUID,
-) -> list[Lane]:
-    """Claim due lanes, of each subscription at most `at_once` less those `busy` here.
-
-    Of a subscription whose breaker is open one lane is claimed, by one process, and no other before `probe_until`.
-    """
-    values = {
-        "busy": list(busy),
-        "counts": list(busy.values()),
-        "at_once": at_once,
-        "now": now,
-        "lease_until": lease_until,
-        "probe_until": probe_until,
-        "token": token,
-    }
-    rows = await connection.execute(_CLAIM_DUE, values)
-    return [Lane(**row._mapping, token=token) for row in rows]  # noqa: SLF001  # SQLAlchemy's documented name
 
 
 async def lock(connection: AsyncConnection, lane: Lane) -> bool:
@@ -87,43 +61,6 @@ def _key(lane: Lane) -> dict[str, object]:
         "token": lane.token,
     }
 
-
-_CLAIM_DUE = text("""
-    WITH probed AS (
-        UPDATE subscriptions s
-        SET held_until = :probe_until
-        WHERE s.opened_at IS NOT NULL AND s.held_until <= :now AND s.paused_at IS NULL
-          AND EXISTS (
-              SELECT FROM delivery_lanes l
-              WHERE l.subscription_id = s.id AND l.due_at <= :now AND (l.lease_until IS NULL OR l.lease_until <= :now)
-          )
-        RETURNING s.id
-    ), ready AS (
-        SELECT id, 1 AS free FROM probed
-        UNION ALL
-        SELECT s.id, CAST(:at_once AS integer) - COALESCE(busy.lanes, 0)
-        FROM subscriptions s
-        LEFT JOIN unnest(CAST(:busy AS uuid[]), CAST(:counts AS integer[])) AS busy (id, lanes) ON busy.id = s.id
-        WHERE s.opened_at IS NULL AND s.paused_at IS NULL AND (s.held_until IS NULL OR s.held_until <= :now)
-    ), due AS (
-        SELECT l.subscription_id, l.app, l.subject
-        FROM ready
-        CROSS JOIN LATERAL (
-            SELECT l.subscription_id, l.app, l.subject
-            FROM delivery_lanes l
-            WHERE l.subscription_id = ready.id
-              AND l.due_at <= :now AND (l.lease_until IS NULL OR l.lease_until <= :now)
-            ORDER BY l.due_at
-            LIMIT GREATEST(ready.free, 0)
-            FOR UPDATE SKIP LOCKED
-        ) l
-    )
-    UPDATE delivery_lanes l
-    SET lease_token = :token, lease_until = :lease_until
-    FROM due
-    WHERE (l.subscription_id, l.app, l.subject) = (due.subscription_id, due.app, due.subject)
-    RETURNING l.subscription_id, l.app, l.subject
-""")
 
 _IS_OURS = "subscription_id = :subscription_id AND app = :app AND subject = :subject AND lease_token = :token"
 

@@ -1,10 +1,12 @@
 """What subscriptions' messages are signed with, encrypted; the newest of each has no end, older ones run out."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import Uuid, any_, delete, func, insert, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.storage.delivery_tables import subscription_secrets
@@ -33,12 +35,23 @@ async def add(connection: AsyncConnection, secret: SecretRecord) -> None:
 
 
 async def live(connection: AsyncConnection, subscription_id: UUID, *, now: datetime) -> list[SecretRecord]:
-    """The secrets that sign now, newest first."""
+    """The secrets of a subscription that sign now, newest first."""
+    return (await live_of_all(connection, [subscription_id], now=now)).get(subscription_id, [])
+
+
+async def live_of_all(
+    connection: AsyncConnection, subscription_ids: Collection[UUID], *, now: datetime
+) -> dict[UUID, list[SecretRecord]]:
+    """The secrets that sign now for each of these subscriptions that has any, newest first."""
     has_not_ended = or_(subscription_secrets.c.expires_at.is_(None), subscription_secrets.c.expires_at > now)
-    query = select(*_FIELDS).where(subscription_secrets.c.subscription_id == subscription_id, has_not_ended)
+    is_theirs = subscription_secrets.c.subscription_id == any_(literal(list(subscription_ids), ARRAY(Uuid)))
+    query = select(*_FIELDS).where(is_theirs, has_not_ended)
     # The newest is the one without an end; a clock that went back must not put another before it.
     order = (subscription_secrets.c.expires_at.desc().nulls_first(), subscription_secrets.c.created_at.desc())
-    return [SecretRecord(**row._mapping) for row in await connection.execute(query.order_by(*order))]  # noqa: SLF001  # SQLAlchemy's documented name
+    found: dict[UUID, list[SecretRecord]] = {}
+    for row in await connection.execute(query.order_by(*order)):
+        found.setdefault(row.subscription_id, []).append(SecretRecord(**row._mapping))  # noqa: SLF001  # SQLAlchemy's documented name
+    return found
 
 
 async def retire(connection: AsyncConnection, subscription_id: UUID, *, at: datetime, now: datetime) -> None:

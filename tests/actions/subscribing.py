@@ -29,10 +29,10 @@ async def sequence(tools: Tools) -> None:
 
 
 @asynccontextmanager
-async def couriers(tools: Tools, *, at_once: int = 8) -> AsyncIterator[Courier]:
+async def couriers(tools: Tools, *, at_once: int = 8, in_flight: int = 64) -> AsyncIterator[Courier]:
     """A courier; at the end what it has begun has ended."""
     async with asyncio.TaskGroup() as tasks:
-        yield Courier(tools, tasks, at_once=at_once)
+        yield Courier(tools, tasks, in_flight=in_flight, at_once=at_once)
 
 
 async def deliver(tools: Tools, *, at_once: int = 8) -> None:

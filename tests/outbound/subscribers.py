@@ -125,9 +125,10 @@ async def pushing(pusher: Pusher) -> AsyncIterator[Pusher]:
         await pusher.aclose()
 
 
-def to_loopback(*, timeout: timedelta = timedelta(seconds=20)) -> Pusher:
+def to_loopback(*, timeout: timedelta = timedelta(seconds=20), connections: int = 64) -> Pusher:
     """A pusher that may go to any port of this machine."""
-    return Pusher(Destinations([LOOPBACK, "[::1/128]:1-65535"], denied=()), timeout=timeout, now=utc_now)
+    destinations = Destinations([LOOPBACK, "[::1/128]:1-65535"], denied=())
+    return Pusher(destinations, timeout=timeout, connections=connections, now=utc_now)
 
 
 def message(body: bytes = BODY, *, sent_at: datetime | None = None, keys: tuple[bytes, ...] = (KEY,)) -> Message:

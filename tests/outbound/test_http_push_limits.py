@@ -147,7 +147,7 @@ async def test_slow_subscriber_holds_up_no_other() -> None:
     async with (
         subscriber(hang_together) as slow,
         subscriber(writes(NO_CONTENT)) as quick,
-        pushing(to_loopback()) as pusher,
+        pushing(to_loopback(connections=201)) as pusher,
         asyncio.timeout(15),
     ):
         hanging = [asyncio.ensure_future(pusher.push(slow.url(), message())) for _ in range(200)]
@@ -160,3 +160,35 @@ async def test_slow_subscriber_holds_up_no_other() -> None:
 
     assert answer.status == 204
     assert was_waiting
+
+
+async def test_no_more_connections_are_open_than_allowed() -> None:
+    """A push beyond the limit waits for a connection; one that is idle makes room for another host's."""
+    all_hang = asyncio.Event()
+
+    async def hang_together(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(slow.requests) == 2:
+            all_hang.set()
+        await hangs(reader, writer)
+
+    async with (
+        subscriber(hang_together) as slow,
+        subscriber(writes(NO_CONTENT)) as quick,
+        pushing(to_loopback(connections=2)) as pusher,
+        asyncio.timeout(15),
+    ):
+        first = await pusher.push(quick.url(), message())
+        hanging = [asyncio.ensure_future(pusher.push(slow.url(), message())) for _ in range(3)]
+        await all_hang.wait()
+        waiting = asyncio.ensure_future(pusher.push(quick.url(), message()))
+        for _ in range(200):
+            await asyncio.sleep(0)
+        accepted, was_done = slow.accepted, waiting.done()
+        for push in hanging:
+            push.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+        answer = await waiting
+
+    assert first.status == 204
+    assert (accepted, was_done) == (2, False)
+    assert answer.status == 204
