@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from app import assembly, http_server, worker
+from app import assembly, draining, http_server, worker
 from app.actions.receive_webhook import WebhookReceiver
 from app.actions.tools import Tools
 from app.actions.watch_feed import FeedWatch
@@ -16,30 +16,37 @@ from app.web.gateway import Gateway
 log = structlog.get_logger()
 
 
-async def serve(settings: Settings, *, host: str, port: int, with_worker: bool) -> None:
-    """Serve until SIGTERM or SIGINT, then answer what has come in and end.
+async def serve(
+    settings: Settings, *, host: str, port: int, with_worker: bool, drain_seconds: float = draining.DRAIN_SECONDS
+) -> None:
+    """Serve until SIGTERM or SIGINT, then answer what has come in, for `drain_seconds` at most, and end.
+
+    A second signal ends the process without waiting.
 
     Raises SettingsError, SchemaVersionError, DatabaseUnavailableError.
     """
-    stopping = http_server.stop_signal()
+    stop = draining.listen(drain_seconds=drain_seconds)
     async with assembly.open_tools(settings) as tools:
         gateway = build_gateway(tools, settings)
-        await assembly.wait_for_database(tools.engine, settings)
+        if not await draining.before_stop(assembly.wait_for_database(tools.engine, settings), stop):
+            return
         app = create_app(gateway, with_metrics=settings.metrics_port is None)
-        servers = [http_server.build(app, Place(host=host, port=port))]
+        servers = [http_server.build(app, Place(host=host, port=port), drain_seconds=drain_seconds)]
         if settings.metrics_port is not None:
-            servers.append(http_server.build_metrics(create_metrics_app(tools), settings))
+            metrics_app = create_metrics_app(tools)
+            servers.append(http_server.build_metrics(metrics_app, settings, drain_seconds=drain_seconds))
         running = [asyncio.create_task(server.serve()) for server in servers]
         if with_worker:
-            running.append(asyncio.create_task(worker.run_loops(tools, settings, stopping)))
-        stop = asyncio.create_task(stopping.wait())
+            running.append(asyncio.create_task(worker.run_loops(tools, settings, stop.asked)))
+        asked = asyncio.create_task(stop.asked.wait())
         # Whatever ends first ends the process: a server that could not start must not leave half a process.
-        await asyncio.wait([*running, stop], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*running, asked], return_when=asyncio.FIRST_COMPLETED)
         gateway.watch.close()
-        stopping.set()
+        stop.asked.set()
         for server in servers:
             server.should_exit = True
-        await asyncio.gather(*running, stop)
+        if not await draining.drain(running, stop, seconds=drain_seconds):
+            log.warning("api stopped with work begun; leases hand it on")
     log.info("api stopped")
 
 

@@ -1,8 +1,6 @@
 """uvicorn as both processes use it: no access log of its own, no signal handlers; logs where it listens."""
 
-import asyncio
 import contextlib
-import signal
 import socket
 from collections.abc import Iterator
 
@@ -11,12 +9,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app import listening
+from app.draining import DRAIN_SECONDS
 from app.listening import Place
 from app.settings import Settings
 
 log = structlog.get_logger()
-
-DRAIN_SECONDS = 20
 
 # Longer than balancers (60 s is usual) and clients keep an idle connection: closed by us at the moment they use it
 # again, a request would be lost on the way, and nobody could say whether it had arrived.
@@ -60,7 +57,7 @@ class Server(uvicorn.Server):
                 log.info("listening", url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
 
-def build(app: ASGIApp, place: Place) -> Server:
+def build(app: ASGIApp, place: Place, *, drain_seconds: float = DRAIN_SECONDS) -> Server:
     """A server for the application; `serve()` runs it until `should_exit` is set, then drains it.
 
     Its address is taken from now on. Raises SettingsError.
@@ -74,13 +71,14 @@ def build(app: ASGIApp, place: Place) -> Server:
             access_log=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
+            # A little sooner than the process, so that requests are cancelled before the tasks that serve them.
+            timeout_graceful_shutdown=max(1, int(drain_seconds) - 1),
         ),
         place,
     )
 
 
-def build_metrics(app: ASGIApp, settings: Settings) -> Server:
+def build_metrics(app: ASGIApp, settings: Settings, *, drain_seconds: float = DRAIN_SECONDS) -> Server:
     """The same for metrics, at METRICS_HOST and METRICS_PORT. Raises SettingsError."""
     place = Place(
         host=settings.metrics_host,
@@ -88,12 +86,4 @@ def build_metrics(app: ASGIApp, settings: Settings) -> Server:
         host_setting="METRICS_HOST",
         port_setting="METRICS_PORT",
     )
-    return build(app, place)
-
-
-def stop_signal() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stopping = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
-    return stopping
+    return build(app, place, drain_seconds=drain_seconds)

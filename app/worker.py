@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from app import assembly, http_server
+from app import assembly, draining, http_server
 from app.actions import discover_flows, publish_feed, purge_expired, refresh_due, sequence_events, settle_creations
 from app.actions.deliver_due import Courier
 from app.actions.front import Front
@@ -23,7 +23,6 @@ DISCOVER_POLL_SECONDS = 5.0
 PURGE_SECONDS = 3600.0
 SEQUENCE_BATCH = 1000
 PUBLISH_BATCH = 500
-DRAIN_SECONDS = 20.0
 # After a pass that broke, this much longer each time, so that a broken database is not hammered.
 _FIRST_BACKOFF_SECONDS = 0.5
 _LONGEST_BACKOFF_SECONDS = 15.0
@@ -115,26 +114,30 @@ async def _either(first: asyncio.Event, second: asyncio.Event, *, at_most_second
             wait.cancel()
 
 
-async def work(settings: Settings) -> None:
-    """Be a worker until SIGTERM or SIGINT. Raises SettingsError, SchemaVersionError, DatabaseUnavailableError."""
-    stopping = http_server.stop_signal()
+async def work(settings: Settings, *, drain_seconds: float = draining.DRAIN_SECONDS) -> None:
+    """Be a worker until SIGTERM or SIGINT, and let what has begun end, for `drain_seconds` at most.
+
+    A second signal ends the process without waiting.
+
+    Raises SettingsError, SchemaVersionError, DatabaseUnavailableError.
+    """
+    stop = draining.listen(drain_seconds=drain_seconds)
     async with assembly.open_tools(settings) as tools:
-        await assembly.wait_for_database(tools.engine, settings)
+        if not await draining.before_stop(assembly.wait_for_database(tools.engine, settings), stop):
+            return
         log.info("worker started", apps=sorted(tools.clients))
-        background = [asyncio.create_task(tools.hints.run())]
+        background: list[asyncio.Task[None]] = [asyncio.create_task(tools.hints.run())]
         if settings.metrics_port is not None:
-            server = http_server.build_metrics(application.create_metrics_app(tools), settings)
+            metrics_app = application.create_metrics_app(tools)
+            server = http_server.build_metrics(metrics_app, settings, drain_seconds=drain_seconds)
             background.append(asyncio.create_task(server.serve()))
-        running = asyncio.create_task(run_loops(tools, settings, stopping))
-        stop = asyncio.create_task(stopping.wait())
+        running = asyncio.create_task(run_loops(tools, settings, stop.asked))
+        asked = asyncio.create_task(stop.asked.wait())
         try:
-            await asyncio.wait([running, stop], return_when=asyncio.FIRST_COMPLETED)
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await running
-        except TimeoutError:
-            log.warning("worker stopped with work begun; leases hand it on")
+            await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
+            if not await draining.drain([running], stop, seconds=drain_seconds):
+                log.warning("worker stopped with work begun; leases hand it on")
         finally:
-            for task in (*background, running, stop):
-                task.cancel()
-            await asyncio.gather(*background, running, stop, return_exceptions=True)
+            asked.cancel()
+            await draining.cancel([*background, running])
     log.info("worker stopped")

@@ -63,7 +63,7 @@ async def append_some(place: Place, _number: int = 0) -> None:
 async def deliver(place: Place, _number: int = 0) -> int:
     """Run one delivery pass, wait until all that it has begun to send is settled, and return how much that was."""
     async with asyncio.TaskGroup() as tasks:
-        return await deliver_due.Courier(place.tools, tasks, at_once=BATCH).deliver_due()
+        return await deliver_due.Courier(place.tools, tasks, in_flight=BATCH, at_once=BATCH).deliver_due()
 
 
 async def make_deliverable(place: Place, number: int) -> None:

@@ -118,6 +118,11 @@ class Stack:
         self.workers.append(process)
         return process
 
+    async def start_python(self, code: str, *, name: str, ready: str, **settings: str) -> Process:
+        """Run some code with the product in reach, as the main module; `ready` is in the line that says it is up."""
+        child, line = await self._start(name, sys.executable, "-c", code, ready=ready, settings=settings)
+        return Process(child=child, url=json.loads(line).get("url", ""))
+
     async def create_key(self, *, name: str = "tests", scopes: str = ALL_SCOPES) -> str:
         """An API key from the command that makes them; the first one becomes the stack's own."""
         arguments = ("keys", "create", "--name", name, "--scopes", scopes, "--json")

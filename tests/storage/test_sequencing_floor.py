@@ -123,7 +123,9 @@ async def test_pass_above_a_floor_does_not_walk_dead_rows(engine: AsyncEngine) -
         while (stamped := await stamp(engine, floor=reached, limit=1000)).positions:
             reached = stamped.reached or reached
         full = await pages_read.buffers(engine, lambda connection: event_rows.stamp(connection, limit=1000))
-        above = await pages_read.buffers(engine, lambda connection: event_rows.stamp(connection, limit=1000, floor=reached))
+        above = await pages_read.buffers(
+            engine, lambda connection: event_rows.stamp(connection, limit=1000, floor=reached)
+        )
 
     assert (await feeding.state(engine)).last_position == total
     assert full > 5 * above
