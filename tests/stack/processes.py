@@ -79,6 +79,11 @@ class Stack:
         """A caller of the first api."""
         return self.gateways[0]
 
+    @property
+    def children(self) -> list[Child]:
+        """Every process that was started and not run to its end, in that order."""
+        return list(self._children)
+
     def environment(self) -> dict[str, str]:
         """The settings that the gateway's commands run with."""
         return {

@@ -23,17 +23,10 @@ class Relay:
         if task is not None:
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
-        with suppress(OSError):
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
-            ways = [asyncio.create_task(_pump(reader, far_writer)), asyncio.create_task(_pump(far_reader, writer))]
-            try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
-                await _close(far_writer)
-        await _close(writer)
+        # A connection that is ended from here has to end for its client too; asyncio leaves that to us.
+        with suppress(OSError, asyncio.CancelledError):
+            await self._pass_on(reader, writer)
+        writer.close()
 
     async def end(self) -> None:
         """End every connection."""
@@ -41,12 +34,23 @@ class Relay:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
+    async def _pass_on(self, reader: StreamReader, writer: StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        ways = [asyncio.create_task(_pump(reader, far_writer)), asyncio.create_task(_pump(far_reader, writer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            far_writer.close()
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
 
 @asynccontextmanager
-async def relaying(target: int) -> AsyncIterator[Relay]:
-    """A relay that listens for the length of an `async with` block."""
+async def relaying(target: int, *, port: int = 0) -> AsyncIterator[Relay]:
+    """A relay that listens for the length of an `async with` block, on a free port unless one is named."""
     relay = Relay(target)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", port)
     relay.port = server.sockets[0].getsockname()[1]
     try:
         yield relay
@@ -61,9 +65,3 @@ async def _pump(reader: StreamReader, writer: StreamWriter) -> None:
         while chunk := await reader.read(_CHUNK_BYTES):
             writer.write(chunk)
             await writer.drain()
-
-
-async def _close(writer: StreamWriter) -> None:
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()

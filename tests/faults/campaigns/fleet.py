@@ -27,6 +27,7 @@ from tests.stack.dots import Dots
 ENTRY = "tests.faults.campaigns.entry"
 READY_SECONDS = 30.0
 END_WITHIN_SECONDS = 10.0
+_PASSING = ("DatabaseUnavailableError", "DatabaseReadOnlyError", "BrokerUnavailableError")
 _READY_WORDS = {"api": '"listening"', "worker": '"worker started"', "simulator": "listening on "}
 
 
@@ -203,7 +204,7 @@ def is_unexpected(line: str) -> bool:
         return False
     what = said.get("event", "")
     if what == "pass broke":
-        return said.get("error") not in ("DatabaseUnavailableError", "BrokerUnavailableError")
+        return said.get("error") not in _PASSING
     if what in ("refresh broke", "request broke", "delivery broke", "subscription held: its secrets cannot be opened"):
         return True
     return what == "webhooks not stored" and "exception" in said

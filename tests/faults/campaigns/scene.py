@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -87,20 +87,24 @@ async def staged(
     clock: FastClock | None = None,
     wishes: Sequence[Wish] = (HEALTHY, SHAKY),
     broker: NatsServer | None = None,
+    postgres: Server | None = None,
 ) -> AsyncIterator[Scene]:
-    """Everything running with these settings, by `clock` where there is one, for an `async with` block."""
+    """Everything running with these settings, by `clock` where there is one, for an `async with` block.
+
+    With a Postgres of its own, unless there is one already.
+    """
     environment = dict(settings)
     if clock:
         # Leases are by the fast clock, deadlines by the true one: nobody may wait in silence for so long a deadline.
         environment |= {**clock.environment(), "DELIVERY_TIMEOUT_SECONDS": str(round(2 * clock.rate))}
         wishes = [_impatient(wish) for wish in wishes]
     async with (
-        server.running(order.directory, door) as postgres,
-        fleets.assembled(order.directory, postgres.url, environment) as fleet,
+        nullcontext(postgres) if postgres else server.running(order.directory, door) as running,
+        fleets.assembled(order.directory, running.url, environment) as fleet,
         proxy.listening(Proxy(fleet.simulator_port)) as dots_door,
     ):
         fleet.settings |= {"DOTS_API_URL": f"http://127.0.0.1:{dots_door.port}/api"}
-        await fleet.create_key(postgres.direct_url)
+        await fleet.create_key(running.direct_url)
         async with asyncio.TaskGroup() as starting:
             for number in range(1, apis + 1):
                 starting.create_task(fleet.start_api(f"api-{number}"))
@@ -109,7 +113,7 @@ async def staged(
         async with subscribers.listening(fleet, wishes) as subscribed:
             yield Scene(
                 order=order,
-                server=postgres,
+                server=running,
                 fleet=fleet,
                 dots_door=dots_door,
                 subscribers=subscribed,

@@ -1,0 +1,120 @@
+"""Sessions with Postgres that can no longer work: after a failover, and on a network that forgets them."""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import replace
+
+import httpx
+
+from tests.faults.campaigns import replicated, scene, storm
+from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.scene import Scene
+from tests.faults.campaigns.storm import Fault, Storm
+from tests.faults.campaigns.storm_campaigns import IMPATIENT, JUST_ACKNOWLEDGED, LULL_SECONDS
+from tests.faults.campaigns.svix import Fate, Svix
+
+FLOWS, FEW_FLOWS = 60, 20
+# Nothing has passed over a connection for so long: it is idle. Short, because in a storm no connection rests for long.
+IDLE_SECONDS = 0.2
+# A session is given up after 2 to 4 s; a machine that is busy with other campaigns needs longer.
+RECOVERED_WITHIN_SECONDS = 12.0
+READY_IN_A_ROW = 5
+POLL_SECONDS = 0.05
+
+
+async def run_failover(order: Order) -> Outcome:
+    """The primary dies, or is left read-only with every session open, and the synchronous standby takes its place."""
+    late: list[str] = []
+    async with (
+        replicated.running(order.directory) as servers,
+        scene.staged(order, scene.frequent(order) | IMPATIENT, postgres=servers) as stage,
+    ):
+        faults = [_fail_over(servers, stage, late), _hand_over(servers, stage, late)]
+        faults *= 1 if order.is_small else 2 * order.times
+        blown = await storm.blow(stage, _storm(order), faults)
+        outcome = await stage.outcome(events=blown.sent, faults=blown.faults)
+    return replace(outcome, violations=[*late, *outcome.violations])
+
+
+async def run_silent_network(order: Order) -> Outcome:
+    """Idle connections to Postgres are forgotten without a word, again and again."""
+    late: list[str] = []
+    silenced = 0
+    async with scene.staged(order, scene.frequent(order) | IMPATIENT) as stage:
+        door = stage.server.door
+
+        async def silence(svix: Svix) -> None:
+            nonlocal silenced
+            await _lull(svix)
+            door.cut_silent()  # What was forgotten before is noticed by the server too; it has room for few more.
+            silenced += door.silence(lambda link: link.idle_seconds >= IDLE_SECONDS)
+            await _recover(stage, late, "connections fell silent")
+
+        blown = await storm.blow(stage, _storm(order), [silence] * order.count(5, small=3))
+        if not silenced:
+            raise RuntimeError("no connection was idle")
+        outcome = await stage.outcome(events=blown.sent, faults=blown.faults + silenced)
+    return replace(outcome, violations=[*late, *outcome.violations])
+
+
+def _storm(order: Order) -> Storm:
+    return Storm(
+        flows=order.count(FLOWS, small=FEW_FLOWS), fate=Fate(window=50 if order.is_small else 200), further_steps=6
+    )
+
+
+def _fail_over(servers: replicated.ReplicatedServer, stage: Scene, late: list[str]) -> Fault:
+    async def fail_over(svix: Svix) -> None:
+        await _lull(svix)
+        await servers.fail_over()
+        await _recover(stage, late, "the primary died")
+        await servers.rebuild()
+
+    return fail_over
+
+
+def _hand_over(servers: replicated.ReplicatedServer, stage: Scene, late: list[str]) -> Fault:
+    async def hand_over(svix: Svix) -> None:
+        await _lull(svix)
+        await servers.hand_over()
+        await _recover(stage, late, "the primary became read-only")
+        await servers.rebuild()
+
+    return hand_over
+
+
+async def _lull(svix: Svix) -> None:
+    """Wait until webhooks are under way: what was acknowledged a moment ago is what could be lost."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LULL_SECONDS):
+            await svix.reached(svix.acknowledged + JUST_ACKNOWLEDGED)
+
+
+async def _recover(stage: Scene, late: list[str], after: str) -> None:
+    """Return when every api can write again, several times in a row; note those that take too long."""
+    async with asyncio.TaskGroup() as recovering:
+        for name, port in stage.fleet.api_ports.items():
+            recovering.create_task(_recover_one(stage, f"http://127.0.0.1:{port}", late, f"{name}, after {after}"))
+
+
+async def _recover_one(stage: Scene, url: str, late: list[str], what: str) -> None:
+    deadline = time.monotonic() + RECOVERED_WITHIN_SECONDS
+    in_a_row = 0
+    while in_a_row < READY_IN_A_ROW:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            late.append(f"I3: {what}, could not write for {RECOVERED_WITHIN_SECONDS:g} s")
+            return
+        try:
+            is_ready = (await stage.fleet.client.get(f"{url}/readyz", timeout=left)).is_success
+        except httpx.TransportError:
+            is_ready = False
+        in_a_row = in_a_row + 1 if is_ready else 0
+        await asyncio.sleep(POLL_SECONDS)
+
+
+CAMPAIGNS = (
+    Campaign(name="failover", summary="the primary dies or turns read-only, its standby takes over", run=run_failover),
+    Campaign(name="silent network", summary="idle connections dropped without a word", run=run_silent_network),
+)

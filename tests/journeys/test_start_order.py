@@ -1,0 +1,204 @@
+"""Processes and Postgres started in any order, and what each command says when it cannot start."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from app.local import embedded_postgres
+from app.local.embedded_postgres import EmbeddedPostgres
+from app.local.ports import free_port
+from app.storage import migrations
+from tests.journeys.asking import KINDS, ask, ask_one_by_one
+from tests.stack import database
+from tests.stack.gateway import Feed
+from tests.stack.processes import Stack, empty_stack
+from tests.stack.relay import Relay, relaying
+from tests.stack.waiting import eventually
+
+
+class LatePostgres:
+    """A Postgres that may be started, stopped and started again; its address, a relay's, stays the same."""
+
+    def __init__(self, directory: Path, url: str, port: int) -> None:
+        """Take its directory, and where its clients will look for it."""
+        self.url = url
+        self.port = port
+        self._directory = directory
+        self._server: EmbeddedPostgres | None = None
+        self._relaying: asyncio.Task[None] | None = None
+        self._relay: Relay | None = None
+        self._is_over = asyncio.Event()
+
+    async def start(self) -> None:
+        """Start it and listen at its address."""
+        self._server = embedded_postgres.start(self._directory)
+        is_listening = asyncio.Event()
+        self._is_over.clear()
+        self._relaying = asyncio.create_task(self._listen(urlsplit(self._server.url).port or 0, is_listening))
+        await is_listening.wait()
+
+    async def stop(self) -> None:
+        """Stop it; nothing listens at its address any more."""
+        if self._server is not None and self._relaying is not None:
+            self._is_over.set()
+            await self._relaying
+            embedded_postgres.stop(self._server)
+            self._server = self._relaying = None
+
+    async def _listen(self, target: int, is_listening: asyncio.Event) -> None:
+        async with relaying(target, port=self.port):
+            is_listening.set()
+            await self._is_over.wait()
+
+
+@asynccontextmanager
+async def late_postgres(directory: Path) -> AsyncIterator[LatePostgres]:
+    """A Postgres that has run before, with a migrated database in it, and does not run now."""
+    with embedded_postgres.running(directory) as before:
+        await migrations.upgrade(before.url)
+    parts, port = urlsplit(before.url), free_port()
+    url = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{port}").geturl()
+    postgres = LatePostgres(directory, url, port)
+    try:
+        yield postgres
+    finally:
+        await postgres.stop()
+
+
+async def test_processes_wait_for_postgres_and_survive_its_restart(tmp_path: Path) -> None:
+    """Everything is started while Postgres is away; later it goes away once more: no process is started again."""
+    async with late_postgres(tmp_path / "postgres") as postgres, empty_stack(postgres.url) as stack:
+        await stack.start_simulator()
+        migrating = asyncio.create_task(stack.run("migrate"))
+        api = asyncio.create_task(stack.start_api("--with-worker"))
+        worker = asyncio.create_task(stack.start_worker())
+        for name in ("api", "worker"):
+            await eventually(lambda name=name: says_what_it_waits_for(stack, name, postgres.port))  # type: ignore[misc]  # a lambda has no annotation
+        was_waiting = not (api.done() or worker.done() or migrating.done())
+
+        await postgres.start()
+        status, _, errors = await migrating
+        await stack.dots.send_webhooks_to((await api).url)
+        await worker
+        await stack.create_key()
+        flow = await stack.gateway.create("compliance", "payout")
+        await stack.dots.walk(flow, steps=1)
+        await Feed(stack.gateway).until_told(f"flow/{flow['id']}", 3)
+        # What a refresh has claimed when Postgres stops waits for the lease to end.
+        await database.all_handled(postgres.url)
+        await postgres.stop()
+        meanwhile = await ask_one_by_one(stack, *KINDS)
+        await postgres.start()
+        await eventually(lambda: is_ready(stack))
+        await stack.dots.do(flow["id"], "payout")
+        told = await Feed(stack.gateway).until_told(f"flow/{flow['id']}", 5)
+
+        assert was_waiting
+        assert (status, errors.count("Traceback")) == (0, 0)
+        assert [answer.status for answer in meanwhile] == [503] * len(KINDS)
+        assert told[-1] == "flow.completed"
+        assert [child.process.returncode for child in stack.children] == [None] * 3
+        assert password_of(postgres.url) not in stack.logs.text() + errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Something that is wrong with a database: how it comes about, how the URL is changed, what has to be said."""
+
+    prepare: tuple[str, ...] = ()
+    user: str = ""
+    password: str = ""
+    host: str = ""
+    port: str = ""
+    name: str = ""
+    commands: tuple[str, ...] = ("api", "worker", "migrate")
+    says: tuple[str, ...] = ()
+
+    def url(self, url: str) -> str:
+        """The URL with what is wrong in it."""
+        parts = urlsplit(url)
+        login = f"{self.user or parts.username}:{self.password or parts.password}"
+        address = f"{self.host or parts.hostname}:{self.port or parts.port}"
+        return parts._replace(netloc=f"{login}@{address}", path=f"/{self.name}" if self.name else parts.path).geturl()
+
+
+ROLE = "dots_gateway_test_no_rights"
+THEIRS = ("CREATE TABLE alembic_version (version_num text)", "CREATE TABLE orders (id int)")
+
+# Each on an empty database; `migrated` are on one that `migrate` has been run on.
+EMPTY = {
+    "nothing listens there": Case(port="1", says=("127.0.0.1:1",)),
+    "a wrong password": Case(password="not-the-password", says=("DATABASE_URL", "password")),
+    "an unknown host": Case(host="database.invalid", says=("DATABASE_URL", "database.invalid")),
+    "an unknown database": Case(name="no_such_database", says=("DATABASE_URL", "no_such_database")),
+    "no migration yet": Case(commands=("api", "worker"), says=("dots-gateway migrate",)),
+    "another program's tables": Case(prepare=THEIRS, commands=("api", "worker"), says=("DATABASE_SCHEMA",)),
+    "no right to create tables": Case(
+        prepare=(
+            f"DROP ROLE IF EXISTS {ROLE}",
+            f"CREATE ROLE {ROLE} LOGIN PASSWORD 'a-role-of-tests'",
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        ),
+        user=ROLE,
+        password="a-role-of-tests",
+        commands=("migrate",),
+        says=("public",),
+    ),
+}
+MIGRATED = {
+    "a newer schema": Case(prepare=("UPDATE dots_gateway_version SET version_num = '9999'",), says=("9999",)),
+}
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in EMPTY.items()])
+async def test_start_up_errors_are_one_line(empty_database_url: str, case: Case) -> None:
+    """Exit status 1, and one line that says what is wrong, without the password."""
+    await assert_one_line(empty_database_url, case)
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in MIGRATED.items()])
+async def test_start_up_errors_about_a_schema_are_one_line(database_url: str, case: Case) -> None:
+    """The same on a migrated database."""
+    await assert_one_line(database_url, case)
+
+
+async def assert_one_line(database_url: str, case: Case) -> None:
+    """Run each of the case's commands, and look at its last words."""
+    connection = await asyncpg.connect(database_url)
+    for statement in case.prepare:
+        await connection.execute(statement)
+    await connection.close()
+    url = case.url(database_url)
+    async with empty_stack(url, DATABASE_WAIT_SECONDS="2") as stack:
+        await stack.start_simulator()
+        ended = await asyncio.gather(
+            *(stack.run(command, *(("--port", "0") if command == "api" else ())) for command in case.commands)
+        )
+    for command, (status, output, errors) in zip(case.commands, ended, strict=True):
+        last = errors.splitlines()[-1]
+        assert (command, status, output) == (command, 1, "")
+        assert last.startswith("dots-gateway: "), errors
+        assert all(words in last for words in case.says), last
+        assert [line for line in errors.splitlines()[:-1] if not line.startswith('{"')] == [], errors
+        assert password_of(url) not in errors
+
+
+def password_of(url: str) -> str:
+    """The password in a URL."""
+    return urlsplit(url).password or ""
+
+
+async def says_what_it_waits_for(stack: Stack, name: str, port: int) -> bool:
+    """Whether a process has said several times that it waits, and where it looks."""
+    return sum(f"127.0.0.1:{port}" in line for line in stack.logs.of(name)) >= 2
+
+
+async def is_ready(stack: Stack) -> bool:
+    """Whether the api would take requests."""
+    return (await ask(stack, "readyz")).status == 200
