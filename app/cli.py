@@ -61,6 +61,11 @@ def main() -> None:
         _fail("; ".join(f"{problem.field}: {problem.message}" for problem in error.problems))
     except GatewayError as error:
         _fail(error.detail)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A file or directory of this machine, such as the `.dev` that `dev` keeps its data in.
+        _fail(f"{error.filename} cannot be used: {error.strerror}.")
 
 
 def _fail(line: str) -> None:

@@ -221,6 +221,14 @@ def test_malformed_setting_is_named_and_not_told(run: Run) -> None:
     assert refusal == "dots-gateway: DATABASE_URL is not a database URL."
 
 
+def test_directory_that_cannot_be_used_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where `dev` would keep its data there may be a file, or no right to write."""
+    (tmp_path / ".dev").write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    assert refusal_of(run("dev")) == "dots-gateway: .dev cannot be used: File exists."
+
+
 def test_unknown_variables_of_ours_are_logged_and_change_nothing(run: Run, database_url: str) -> None:
     """Each once, with the name that may have been meant, and never with its value."""
     unknown = {"DOTS_API_KEYS": "sk_dev_secret", "DOTS_COLOUR": "blue"}
