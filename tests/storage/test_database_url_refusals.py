@@ -4,6 +4,8 @@ import ctypes
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.errors import SettingsError
 from app.local import postgres_binaries
@@ -209,3 +211,37 @@ def test_channel_binding_is_refused_with_advice() -> None:
 
     assert "sslmode=verify-full" in refusal
     assert "sslrootcert=system" in refusal
+
+
+WORDS = [
+    "db",
+    "::1",
+    "10.0.0.1",
+    "5432",
+    "host=",
+    "hostaddr=",
+    "port=",
+    "sslmode=",
+    "require",
+    "options=",
+    "-c",
+    "user=",
+    "%2F",
+    "%zz",
+    "%00",
+]
+PIECES = st.sampled_from([*WORDS, *"@:/?&=,[]%#+ \n\\\ud800é"])
+
+
+@settings(deadline=None)
+@given(st.lists(PIECES, max_size=15))
+def test_whatever_is_written_is_read_or_refused_in_one_line(pieces: list[str]) -> None:
+    """No text makes the reader fail in another way."""
+    refusal = "DATABASE_URL"
+    try:
+        database_url.parse("postgresql://" + "".join(pieces))
+    except SettingsError as error:
+        refusal = error.detail
+
+    assert "DATABASE_URL" in refusal
+    assert "\n" not in refusal
