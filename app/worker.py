@@ -9,6 +9,7 @@ import structlog
 from app import assembly, draining, http_server
 from app.actions import discover_flows, publish_feed, purge_expired, refresh_due, sequence_events, settle_creations
 from app.actions.deliver_due import Courier
+from app.actions.due_front import DueFront
 from app.actions.front import Front
 from app.actions.tools import Tools
 from app.outbound.brokers.broker import Broker
@@ -40,14 +41,13 @@ class Loop:
 
 def loops(tools: Tools, settings: Settings, tasks: asyncio.TaskGroup, broker: Broker | None) -> list[Loop]:
     """Everything a worker does; what outlasts a pass becomes one of `tasks`."""
+    due_front, sequencing_front = DueFront(), Front()
 
     async def refresh() -> int:
-        return (await refresh_due.refresh_due(tools, limit=settings.refresh_batch)).claimed
-
-    front = Front()
+        return (await refresh_due.refresh_due(tools, limit=settings.refresh_batch, front=due_front)).claimed
 
     async def sequence() -> int:
-        return await sequence_events.sequence_events(tools, limit=SEQUENCE_BATCH, front=front)
+        return await sequence_events.sequence_events(tools, limit=SEQUENCE_BATCH, front=sequencing_front)
 
     async def purge() -> int:
         return await purge_expired.purge_expired(tools, purge_expired.Keep.of(settings))

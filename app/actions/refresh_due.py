@@ -9,8 +9,9 @@ from typing import NoReturn
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.actions import apply_snapshot
+from app.actions import apply_snapshot, claim_due
 from app.actions.apply_snapshot import Applied
+from app.actions.due_front import DueFront
 from app.actions.tools import Tools
 from app.errors import (
     DatabaseUnavailableError,
@@ -25,7 +26,7 @@ from app.errors import (
 from app.flows import schedule
 from app.flows.snapshots import FlowSnapshot, UserSnapshot
 from app.flows.subjects import Subject
-from app.storage import app_rows, budget_rows, database, hints, refresh_rows, sync_rows
+from app.storage import app_rows, database, hints, refresh_rows, sync_rows
 from app.storage.refresh_rows import RefreshRecord
 from app.storage.sync_rows import Claim
 
@@ -52,43 +53,14 @@ class Tally:
     failed: int
 
 
-async def refresh_due(tools: Tools, *, limit: int) -> Tally:
-    """One pass: claim up to `limit`, ask Dots about all of them at once, apply each by itself."""
-    now = tools.clock()
-    async with database.transaction(tools.engine) as connection:
-        claims = await sync_rows.claim_due(
-            connection,
-            apps=tools.clients.keys(),
-            now=now,
-            lease_until=now + tools.lease,
-            token=tools.new_uuid(),
-            limit=limit,
-        )
-        claims = await _within_budget(connection, tools, claims)
+async def refresh_due(tools: Tools, *, limit: int, front: DueFront | None = None) -> Tally:
+    """One pass: claim up to `limit`, ask Dots about all of them at once, apply each by itself.
+
+    With the `front` of earlier passes it looks only at what has become due since; without, at everything.
+    """
+    claims = await claim_due.claim_due(tools, limit=limit, front=front or DueFront())
     results = await asyncio.gather(*(_refresh_quietly(tools, claim) for claim in claims))
     return Tally(claimed=len(claims), failed=results.count(False))
-
-
-async def _within_budget(connection: AsyncConnection, tools: Tools, claims: list[Claim]) -> list[Claim]:
-    """As many of the claims as the apps' budgets allow, what was asked for first; the others are given back."""
-    kept: list[Claim] = []
-    now = tools.clock()
-    for app in sorted({claim.subject.app for claim in claims}):
-        asked_for = [claim for claim in claims if claim.subject.app == app and claim.due_by != "sweep"]
-        sweeps = [claim for claim in claims if claim.subject.app == app and claim.due_by == "sweep"]
-        for some, reserve in (
-            (asked_for, tools.budget.reserve_of_refreshes),
-            (sweeps, tools.budget.reserve_of_sweeps),
-        ):
-            if some:
-                granted = await budget_rows.take(
-                    connection, app, len(some), budget=tools.budget, reserve=reserve, now=now
-                )
-                kept += some[:granted]
-    for claim in claims:
-        if claim not in kept:
-            await sync_rows.release(connection, claim)
-    return kept
 
 
 async def refresh_now(tools: Tools, subject: Subject) -> bool:

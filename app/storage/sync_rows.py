@@ -1,4 +1,4 @@
-"""One row a flow or user: when to ask Dots about it, and who is asking right now."""
+"""One row a flow or user: when to ask Dots about it, and who is asking right now; `due_rows` finds what is due."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ class Claim:
 
     subject: Subject
     token: UUID
+    lease_until: datetime
     seen_gen: int
     due_by: DueBy
     attempts: int
@@ -50,35 +51,24 @@ async def schedule(connection: AsyncConnection, subject: Subject, *, due_at: dat
     await connection.execute(_SCHEDULE, {**_key(subject), "due_at": due_at, "due_by": due_by})
 
 
-async def claim_due(
-    connection: AsyncConnection,
-    *,
-    apps: Collection[str],
-    now: datetime,
-    lease_until: datetime,
-    token: UUID,
-    limit: int,
-) -> list[Claim]:
-    """Claim what is due, past what others hold and past apps that are paused: what was asked for, then sweeps.
-
-    Of each kind the longest due come first, and come first in the answer.
-    """
-    values = {"apps": list(apps), "now": now, "lease_until": lease_until, "token": token}
-    asked_for = await connection.execute(_CLAIM_ASKED_FOR, {**values, "limit": limit})
-    claims = [_claim(row, token) for row in asked_for]
-    if len(claims) < limit:
-        sweeps = await connection.execute(_CLAIM_SWEEPS, {**values, "limit": limit - len(claims)})
-        claims += [_claim(row, token) for row in sweeps]
-    return claims
-
-
 async def claim_one(
     connection: AsyncConnection, subject: Subject, *, now: datetime, lease_until: datetime, token: UUID
 ) -> Claim | None:
     """Claim this subject, due or not; None while somebody else holds it or when it was never noted."""
     values = {**_key(subject), "now": now, "lease_until": lease_until, "token": token}
     row = (await connection.execute(_CLAIM_ONE, values)).one_or_none()
-    return None if row is None else _claim(row, token)
+    if row is None:
+        return None
+    return Claim(
+        subject=subject,
+        token=token,
+        lease_until=lease_until,
+        seen_gen=row.dirty_gen,
+        due_by=row.due_by,
+        attempts=row.attempts,
+        failing_since=row.failing_since,
+        app_pauses=row.app_pauses,
+    )
 
 
 async def settle(connection: AsyncConnection, claim: Claim, *, next_due_at: datetime | None) -> bool:
@@ -115,19 +105,6 @@ def _key(subject: Subject) -> dict[str, str]:
     return {"app": subject.app, "kind": subject.kind, "subject_id": subject.id}
 
 
-def _claim(row: object, token: UUID) -> Claim:
-    found = row._mapping  # type: ignore[attr-defined]  # noqa: SLF001  # SQLAlchemy's documented name for a row as a mapping
-    return Claim(
-        subject=Subject(app=found["app"], kind=found["kind"], id=found["subject_id"]),
-        token=token,
-        seen_gen=found["dirty_gen"],
-        due_by=found["due_by"],
-        attempts=found["attempts"],
-        failing_since=found["failing_since"],
-        app_pauses=found["app_pauses"],
-    )
-
-
 # A listing (`sweep`) leaves what a webhook has asked for among what is asked for, which comes first, and by which
 # waiting webhooks are found.
 _MARK_DUE = text("""
@@ -150,38 +127,12 @@ _SCHEDULE = text("""
     ON CONFLICT (app, kind, subject_id) DO NOTHING
 """)
 
-_CLAIM = """
-    WITH due AS (
-        SELECT s.app, s.kind, s.subject_id
-        FROM sync_rows s
-        WHERE s.due_at <= :now
-          AND (s.lease_until IS NULL OR s.lease_until <= :now)
-          AND s.due_by {due_by}
-          AND s.app = ANY (CAST(:apps AS text[]))
-          AND NOT EXISTS (SELECT FROM apps WHERE apps.app = s.app AND apps.paused_until > :now)
-        ORDER BY s.due_at
-        LIMIT :limit
-        FOR UPDATE OF s SKIP LOCKED
-    ), claimed AS (
-        UPDATE sync_rows s
-        SET lease_token = :token, lease_until = :lease_until
-        FROM due
-        WHERE (s.app, s.kind, s.subject_id) = (due.app, due.kind, due.subject_id)
-        RETURNING s.app, s.kind, s.subject_id, s.dirty_gen, s.due_at, s.due_by, s.attempts, s.failing_since
-    )
-    SELECT c.*, COALESCE((SELECT pauses FROM apps WHERE apps.app = c.app), 0) AS app_pauses
-    FROM claimed c
-    ORDER BY c.due_at
-"""
-_CLAIM_ASKED_FOR = text(_CLAIM.format(due_by="<> 'sweep'"))
-_CLAIM_SWEEPS = text(_CLAIM.format(due_by="= 'sweep'"))
-
 _CLAIM_ONE = text("""
     UPDATE sync_rows s
     SET lease_token = :token, lease_until = :lease_until
     WHERE app = :app AND kind = :kind AND subject_id = :subject_id
       AND (lease_until IS NULL OR lease_until <= :now)
-    RETURNING s.app, s.kind, s.subject_id, s.dirty_gen, s.due_by, s.attempts, s.failing_since,
+    RETURNING s.dirty_gen, s.due_by, s.attempts, s.failing_since,
         COALESCE((SELECT pauses FROM apps WHERE apps.app = s.app), 0) AS app_pauses
 """)
 

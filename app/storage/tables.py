@@ -177,8 +177,13 @@ sync_rows = Table(
     CheckConstraint("due_by IN ('create', 'webhook', 'sweep', 'refresh')", name="due_by"),
     CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name="lease"),
     CheckConstraint("dead_at IS NULL OR due_at IS NULL", name="dead_at"),
-    Index("sync_rows_due_at_idx", "due_at", postgresql_where=text("due_at IS NOT NULL")),
-    Index("sync_rows_asked_for_idx", "due_at", postgresql_where=text("due_at IS NOT NULL AND due_by <> 'sweep'")),
+    Index(
+        "sync_rows_asked_for_due_idx",
+        "app",
+        "due_at",
+        postgresql_where=text("due_at IS NOT NULL AND due_by <> 'sweep'"),
+    ),
+    Index("sync_rows_sweep_due_idx", "app", "due_at", postgresql_where=text("due_at IS NOT NULL AND due_by = 'sweep'")),
     Index("sync_rows_dead_at_idx", "app", "dead_at", postgresql_where=text("dead_at IS NOT NULL")),
     # No index may depend on dirty_gen: Postgres would then write to every index of the row for each webhook.
     Index("sync_rows_failing_idx", "app", postgresql_where=text("due_at IS NOT NULL AND attempts > 0")),

@@ -12,6 +12,7 @@ from tests.actions.due import event_types, flow, make_due, sync_row, user
 from tests.actions.memory_dots import MemoryDots, flow_id_of
 from tests.actions.stand_in_tools import HandClock
 from tests.dots.fake_dots import NOW, USER
+from tests.storage import syncing
 
 FLOW = flow(flow_id_of(1))
 VERDICT = "SELECT verdict, settlements FROM users"
@@ -173,14 +174,7 @@ async def test_webhooks_and_a_handed_in_check_do_not_deadlock(tools: Tools, dots
     await make_due(tools, FLOW)
     snapshot = await tools.client("default").get_flow(FLOW.id)
     async with database.transaction(tools.engine) as connection:
-        (claim,) = await sync_rows.claim_due(
-            connection,
-            apps=["default"],
-            now=NOW,
-            lease_until=NOW + tools.lease,
-            token=tools.new_uuid(),
-            limit=1,
-        )
+        (claim,) = await syncing.claim_in(connection, limit=1)
 
     async with database.transaction(tools.engine) as connection:
         applied = await apply_snapshot.apply_flow(connection, tools, "default", snapshot, discovered_by="webhook")

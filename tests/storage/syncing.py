@@ -1,14 +1,16 @@
 """What every test of sync rows does: make due, claim, and end a claim one way or the other."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.flows.subjects import Kind, Subject
-from app.storage import database, sync_rows
+from app.storage import database, due_rows, sync_rows
+from app.storage.due_rows import Look
 from app.storage.sync_rows import Claim, DueBy
 from tests.actions import stored
 from tests.dots.fake_dots import NOW
@@ -38,11 +40,30 @@ async def claim_due(
     apps: Collection[str] = ("default",),
     limit: int = 10,
 ) -> list[Claim]:
-    """Claim what is due, for a minute."""
+    """Claim what is due, for a minute: what was asked for, then sweeps."""
     async with database.transaction(engine) as connection:
-        return await sync_rows.claim_due(
-            connection, apps=apps, now=now, lease_until=now + MINUTE, token=token, limit=limit
-        )
+        return await claim_in(connection, now=now, token=token, apps=apps, limit=limit)
+
+
+async def claim_in(
+    connection: AsyncConnection,
+    *,
+    now: datetime = NOW,
+    token: UUID = TOKEN,
+    apps: Collection[str] = ("default",),
+    limit: int = 10,
+    lease: timedelta = MINUTE,
+) -> list[Claim]:
+    """Claim what is due in a transaction of the caller's, up to `limit` of each app and kind."""
+    looks = [Look(app=app, share=limit) for app in apps]
+    pauses = {due.app: due.pauses for due in await due_rows.count(connection, looks, now=now) if not due.is_paused}
+    looks = [replace(look, pauses=pauses[look.app]) for look in looks if look.app in pauses]
+    claims: list[Claim] = []
+    for kind in due_rows.KINDS:
+        looks = [replace(look, share=limit - len(claims)) for look in looks]
+        rows = await due_rows.claim(connection, looks, kind=kind, now=now, lease_until=now + lease, token=token)
+        claims += [row.claim for row in rows]
+    return claims
 
 
 async def claim_one(engine: AsyncEngine, wanted: Subject, *, now: datetime = NOW) -> Claim | None:

@@ -1,6 +1,7 @@
 """Who may ask Dots about what, and when."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,7 +12,18 @@ from app.storage.sync_rows import Claim
 from tests.actions import stored
 from tests.dots.fake_dots import NOW
 from tests.storage.locks import until_waiting
-from tests.storage.syncing import MINUTE, TOKEN, claim_due, claim_one, mark_due, postpone, row_of, schedule, subject
+from tests.storage.syncing import (
+    MINUTE,
+    TOKEN,
+    claim_due,
+    claim_in,
+    claim_one,
+    mark_due,
+    postpone,
+    row_of,
+    schedule,
+    subject,
+)
 
 
 async def test_due_subject_is_claimed_once(engine: AsyncEngine) -> None:
@@ -23,7 +35,14 @@ async def test_due_subject_is_claimed_once(engine: AsyncEngine) -> None:
     assert raised == {subject(): 1}
     assert first == [
         Claim(
-            subject=subject(), token=TOKEN, seen_gen=1, due_by="webhook", attempts=0, failing_since=None, app_pauses=0
+            subject=subject(),
+            token=TOKEN,
+            lease_until=NOW + MINUTE,
+            seen_gen=1,
+            due_by="webhook",
+            attempts=0,
+            failing_since=None,
+            app_pauses=0,
         )
     ]
     assert second == []
@@ -66,9 +85,7 @@ async def test_claims_pass_by_what_others_are_claiming(engine: AsyncEngine) -> N
     await mark_due(engine, subject(2))
 
     async with database.transaction(engine) as connection, asyncio.timeout(4):
-        first = await sync_rows.claim_due(
-            connection, apps=["default"], now=NOW, lease_until=NOW + MINUTE, token=TOKEN, limit=1
-        )
+        first = await claim_in(connection, limit=1)
         second = await claim_due(engine, token=uuid4())
 
     assert [claim.subject for claim in first] == [subject(1)]
@@ -196,9 +213,19 @@ async def test_one_is_claimed_due_or_not(engine: AsyncEngine) -> None:
         await claim_one(engine, subject(2)),
     ]
 
+    swept = Claim(
+        subject=subject(),
+        token=TOKEN,
+        lease_until=NOW + MINUTE,
+        seen_gen=0,
+        due_by="sweep",
+        attempts=0,
+        failing_since=None,
+        app_pauses=0,
+    )
     assert claims == [
-        Claim(subject=subject(), token=TOKEN, seen_gen=0, due_by="sweep", attempts=0, failing_since=None, app_pauses=0),
+        swept,
         None,
-        Claim(subject=subject(), token=TOKEN, seen_gen=0, due_by="sweep", attempts=0, failing_since=None, app_pauses=0),
+        replace(swept, lease_until=NOW + 2 * MINUTE),
         None,
     ]

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,6 +13,7 @@ from app.storage import database, sync_rows, webhook_rows
 from app.storage.webhook_rows import Webhook, WebhookRecord
 from tests.actions import stored
 from tests.dots.fake_dots import NOW
+from tests.storage import syncing
 from tests.storage.locks import until_waiting
 
 MINUTE = timedelta(minutes=1)
@@ -144,9 +144,7 @@ async def test_repeat_forgives_past_failures(engine: AsyncEngine) -> None:
     """News about a flow that is being retried slowly is looked at when it comes."""
     await store(engine, webhook())
     async with database.transaction(engine) as connection:
-        (claim,) = await sync_rows.claim_due(
-            connection, apps=["default"], now=NOW, lease_until=NOW + MINUTE, token=UUID(int=1), limit=1
-        )
+        (claim,) = await syncing.claim_in(connection, limit=1)
         await sync_rows.postpone(connection, claim, due_at=NOW + 60 * MINUTE, now=NOW, error="dots_failed")
 
     await store(engine, webhook("msg_2", at=NOW + MINUTE))
@@ -159,9 +157,7 @@ async def test_webhook_is_handled_once_a_refresh_has_seen_it(engine: AsyncEngine
     """Not by a refresh that had begun before it came."""
     await store(engine, webhook("msg_1"))
     async with database.transaction(engine) as connection:
-        (claim,) = await sync_rows.claim_due(
-            connection, apps=["default"], now=NOW, lease_until=NOW + MINUTE, token=UUID(int=1), limit=1
-        )
+        (claim,) = await syncing.claim_in(connection, limit=1)
     await store(engine, webhook("msg_2", at=NOW + MINUTE))
     before = [record.is_handled for record in await about(engine, FLOW)]
 

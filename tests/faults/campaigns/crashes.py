@@ -48,7 +48,7 @@ CREATION_POINTS = (
     "after/app.actions.attempt_creation:_settle/1",
 )
 WORKER_POINTS = (
-    "after/app.storage.sync_rows:claim_due/2",
+    "after/app.storage.due_rows:claim/2",
     "after/app.storage.budget_rows:take/1",
     "before/app.dots.client:DotsClient.get_flow/1",
     "after/app.dots.client:DotsClient.get_flow/2",

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.actions import discover_flows, refresh_due, sequence_events, settle_creations
 from app.actions.tools import Tools
 from app.flows.snapshots import FlowSnapshot, UserSnapshot
-from app.storage import database, sync_rows, webhook_rows
+from app.storage import database, webhook_rows
 from app.storage.sync_rows import Claim
 from app.storage.webhook_rows import Webhook
 from tests.actions.stand_in_tools import HandClock
@@ -21,6 +21,7 @@ from tests.faults.campaigns import in_process, invariants
 from tests.faults.campaigns.evidence import Truth
 from tests.faults.campaigns.history import Story
 from tests.faults.campaigns.virtual_dots import VirtualDots
+from tests.storage import syncing
 
 JUDGED = ("I1", "I2", "I3", "I4", "I6", "I7", "I8", "I9")
 PAYEES = 4
@@ -69,14 +70,7 @@ async def claim(world: World, limit: int) -> list[Claim]:
     """A worker claims what is due, and has not yet asked Dots."""
     tools, now = world.tools, world.clock.now
     async with database.transaction(tools.engine) as connection:
-        return await sync_rows.claim_due(
-            connection,
-            apps=["default"],
-            now=now,
-            lease_until=now + tools.lease,
-            token=tools.new_uuid(),
-            limit=limit,
-        )
+        return await syncing.claim_in(connection, now=now, token=tools.new_uuid(), limit=limit, lease=tools.lease)
 
 
 async def store(engine: AsyncEngine, webhook: Webhook) -> None:
