@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.actions import background
 from app.actions.purses import Purses
 from app.actions.tools import Tools
 from app.dots import network, signature
@@ -63,6 +64,7 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
         yield Tools(
             engine=engine,
             hints=Hints(engine, can_listen=not has_transaction_pooler(settings)),
+            loop_connections=asyncio.Semaphore(background.connections_of(settings.database_pool_size)),
             purses=Purses(),
             clients=clients,
             vault=vault(settings),

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.actions import call_budget
+from app.actions import background, call_budget
 from app.actions.due_front import DueFront, View
 from app.actions.tools import Tools
 from app.flows import sharing
-from app.storage import database, due_rows
+from app.storage import due_rows
 from app.storage.due_rows import KINDS, ClaimedRow, Due, DueKind, Look
 from app.storage.sync_rows import Claim
 
@@ -50,7 +50,7 @@ class _Turn:
 
     async def count(self) -> list[Due]:
         """Count the due rows of each app that is not paused."""
-        async with database.transaction(self.tools.engine) as connection:
+        async with background.transaction(self.tools) as connection:
             with self._timed():
                 found = await due_rows.count(connection, self.view.looks, now=self.now)
         for due in found:
@@ -94,7 +94,7 @@ class _Turn:
             for due in found
             if granted.get(due.app)
         ]
-        async with database.transaction(self.tools.engine) as connection:
+        async with background.transaction(self.tools) as connection:
             with self._timed():
                 return await due_rows.claim(
                     connection,

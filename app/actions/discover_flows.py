@@ -5,15 +5,16 @@ A flow found is only made due: the refresh adopts it, by our reference if it car
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
-from app.actions import call_budget
+from app.actions import background, call_budget
 from app.actions.tools import Tools
-from app.errors import DotsError
+from app.errors import DatabaseUnavailableError, DotsError
 from app.flows.snapshots import FlowPage
 from app.flows.subjects import Subject
-from app.storage import database, hints, listing_rows, sync_rows
+from app.storage import hints, listing_rows, sync_rows
 
 log = structlog.get_logger()
 
@@ -68,7 +69,7 @@ async def discover_flows(tools: Tools) -> int:
     found = 0
     for app in tools.clients:
         now = tools.clock()
-        async with database.transaction(tools.engine) as connection:
+        async with background.transaction(tools) as connection:
             is_ours = await listing_rows.claim(
                 connection, app, now=now, until=now + tools.lease, unsettled_before=now - SEARCH_AFTER
             )
@@ -87,9 +88,20 @@ async def discover_flows(tools: Tools) -> int:
 async def _list(tools: Tools, app: str, listing: _Listing) -> None:
     try:
         await _walk(tools, app, listing)
-    except DotsError as error:
+    except (DotsError, DatabaseUnavailableError) as error:
         log.warning("flows not listed", app=app, error=error.code)
-    async with database.transaction(tools.engine) as connection:
+    # Without this the listing would stay claimed until its lease ends, and nobody would begin the next one.
+    await background.persist(
+        tools, lambda: _end(tools, app, listing), until=listing.held_until, what=f"listing of {app}"
+    )
+    if listing.found:
+        log.info("flows discovered", app=app, count=listing.found)
+        tools.hints.give(hints.DUE)
+
+
+async def _end(tools: Tools, app: str, listing: _Listing) -> None:
+    """Note what the listing has shown about creations without an outcome, and free it for the next one."""
+    async with background.transaction(tools) as connection:
         unsettled = await listing_rows.unsettled(connection, app, before=listing.began_at - SEARCH_AFTER)
         missing = [creation.ref for creation in unsettled if str(creation.ref) not in listing.refs]
         if listing.is_enough and missing:
@@ -101,9 +113,6 @@ async def _list(tools: Tools, app: str, listing: _Listing) -> None:
         due_at = tools.clock() + wait
         if not await listing_rows.release(connection, app, held_until=listing.held_until, due_at=due_at):
             raise _LostError
-    if listing.found:
-        log.info("flows discovered", app=app, count=listing.found)
-        tools.hints.give(hints.DUE)
 
 
 async def _walk(tools: Tools, app: str, listing: _Listing) -> None:
@@ -113,7 +122,8 @@ async def _walk(tools: Tools, app: str, listing: _Listing) -> None:
     reserve = tools.budget.reserve_of_sweeps
     while not listing.is_enough and await call_budget.may_call(tools, app, reserve=reserve):
         page = await tools.client(app).list_flows(limit=PAGE_SIZE, starting_after=last)
-        listing.note(page, await _make_due(tools, app, page, listing))
+        make_due = partial(_make_due, tools, app, page, listing)
+        listing.note(page, await background.persist(tools, make_due, until=listing.held_until, what=f"page of {app}"))
         if page.flows:
             last = page.flows[-1].id
             if last in seen:
@@ -125,7 +135,7 @@ async def _walk(tools: Tools, app: str, listing: _Listing) -> None:
 async def _make_due(tools: Tools, app: str, page: FlowPage, listing: _Listing) -> int:
     """Make due what is not known, as far as it is to be followed, and keep the listing ours; returns how many."""
     followed = {flow.id for flow in page.flows if tools.follow_foreign_flows or flow.client_ref}
-    async with database.transaction(tools.engine) as connection:
+    async with background.transaction(tools) as connection:
         unknown = await listing_rows.unknown(connection, app, followed)
         if unknown:
             subjects = [Subject(app=app, kind="flow", id=flow_id) for flow_id in unknown]

@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import NoReturn
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.actions import apply_snapshot, claim_due
+from app.actions import apply_snapshot, background, claim_due
 from app.actions.apply_snapshot import Applied
 from app.actions.due_front import DueFront
 from app.actions.tools import Tools
@@ -35,6 +34,8 @@ log = structlog.get_logger()
 # An app whose credentials Dots refuses is tried again after a pause that doubles, up to so many times the first.
 _LONGEST_PAUSE = 15
 _THROTTLED_PAUSE = timedelta(seconds=5)
+# How long a caller who waits for a refresh is kept waiting for the database.
+_CALLERS_PATIENCE = timedelta(seconds=5)
 
 
 # What a day of trying again has not helped, nothing will.
@@ -66,7 +67,8 @@ async def refresh_due(tools: Tools, *, limit: int, front: DueFront | None = None
 async def refresh_now(tools: Tools, subject: Subject) -> bool:
     """Ask Dots about one subject at once; False when somebody else is already asking, who will see what we would.
 
-    Raises DotsError after having noted when to try again.
+    Raises DotsError after having noted when to try again, and DatabaseUnavailableError after having tried to store
+    the answer for a few seconds.
     """
     now = tools.clock()
     async with database.transaction(tools.engine) as connection:
@@ -79,7 +81,7 @@ async def refresh_now(tools: Tools, subject: Subject) -> bool:
         tools.hints.give(hints.DUE)
         return False
     try:
-        await _refresh(tools, claim)
+        await _refresh(tools, claim, until=min(claim.lease_until, tools.clock() + _CALLERS_PATIENCE))
     except FencedError:
         return False
     return True
@@ -88,7 +90,7 @@ async def refresh_now(tools: Tools, subject: Subject) -> bool:
 async def _refresh_quietly(tools: Tools, claim: Claim) -> bool:
     """Refresh, and let no failure of one claim touch the others; what failed stays due."""
     try:
-        await _refresh(tools, claim)
+        await _refresh(tools, claim, until=claim.lease_until)
     except (DotsError, FencedError, DatabaseUnavailableError):
         return False
     except Exception:  # One claim's bug must not stop the loop for the others.
@@ -102,17 +104,27 @@ async def _put_off(tools: Tools, claim: Claim) -> None:
     """Try later what broke for a reason we do not know, and ever more seldom; it counts as failing."""
     now = tools.clock()
     wait = schedule.retry_after(claim.attempts + 1, chance=tools.chance())
-    with contextlib.suppress(DatabaseUnavailableError):  # Then the lease runs out, and it is due again.
-        async with database.transaction(tools.engine) as connection:
+
+    async def postpone() -> None:
+        async with background.transaction(tools) as connection:
             await sync_rows.postpone(connection, claim, due_at=now + wait, now=now, error=GatewayError.code)
 
+    with contextlib.suppress(DatabaseUnavailableError):  # Then the lease has ended, and it is due again.
+        await background.persist(
+            tools, postpone, until=claim.lease_until, what=f"{GatewayError.code} of {claim.subject}"
+        )
 
-async def _refresh(tools: Tools, claim: Claim) -> None:
+
+async def _refresh(tools: Tools, claim: Claim, *, until: datetime) -> None:
+    """Ask Dots once, and store what it said: for as long as it takes, up to `until`."""
     try:
         snapshot = await _fetch(tools, claim.subject)
     except DotsError as error:
-        await _give_back(tools, claim, error)
-    await _apply(tools, claim, snapshot)
+        failure = error
+        what = f"{error.code} of {claim.subject}"
+        await background.persist(tools, lambda: _note_failure(tools, claim, failure), until=until, what=what)
+        raise
+    await background.persist(tools, lambda: _apply(tools, claim, snapshot), until=until, what=str(claim.subject))
 
 
 async def _fetch(tools: Tools, subject: Subject) -> FlowSnapshot | UserSnapshot:
@@ -127,7 +139,7 @@ async def _fetch(tools: Tools, subject: Subject) -> FlowSnapshot | UserSnapshot:
 
 async def _apply(tools: Tools, claim: Claim, snapshot: FlowSnapshot | UserSnapshot) -> None:
     """Merge, append events and settle the claim in one transaction, which a lost lease undoes whole."""
-    async with database.transaction(tools.engine) as connection:
+    async with background.transaction(tools) as connection:
         if isinstance(snapshot, FlowSnapshot):
             applied = await apply_snapshot.apply_flow(
                 connection, tools, claim.subject.app, snapshot, discovered_by=claim.due_by
@@ -164,12 +176,12 @@ def _tell(tools: Tools, claim: Claim, applied: Applied, outcome: str) -> None:
     )
 
 
-async def _give_back(tools: Tools, claim: Claim, error: DotsError) -> NoReturn:
-    """Note the failure and when to try again, then raise it on."""
+async def _note_failure(tools: Tools, claim: Claim, error: DotsError) -> None:
+    """Note the failure and when to try again, and give the claim back."""
     now = tools.clock()
     subject = claim.subject
     code = error.code
-    async with database.transaction(tools.engine) as connection:
+    async with background.transaction(tools) as connection:
         is_beyond_hope = isinstance(error, _HOPELESS) and now - (claim.failing_since or now) >= tools.dead_after
         if is_beyond_hope:
             await sync_rows.bury(connection, claim, now=now, error=code)
@@ -188,7 +200,6 @@ async def _give_back(tools: Tools, claim: Claim, error: DotsError) -> NoReturn:
         await _note(connection, tools, claim, code)
     _count(tools, claim, code)
     log.warning("refresh failed", app=subject.app, subject=str(subject), attempts=claim.attempts + 1, error=code)
-    raise error
 
 
 async def _note(connection: AsyncConnection, tools: Tools, claim: Claim, outcome: str) -> None:

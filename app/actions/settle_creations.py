@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import structlog
 
-from app.actions import call_budget
+from app.actions import background, call_budget
 from app.actions.attempt_creation import Attempt, attempt_creation
 from app.actions.tools import Tools
-from app.errors import CreationOutcomeUnknownError, DotsError
-from app.storage import creation_rows, database, listing_rows
+from app.errors import CreationOutcomeUnknownError, DatabaseUnavailableError, DotsError
+from app.storage import creation_rows, listing_rows
 from app.storage.listing_rows import Unsettled
 
 log = structlog.get_logger()
@@ -26,7 +26,7 @@ async def settle_creations(tools: Tools) -> int:
     """One pass: attempt what was searched for in vain, three times over two minutes; returns how many."""
     attempted = 0
     for app in tools.clients:
-        async with database.transaction(tools.engine) as connection:
+        async with background.transaction(tools) as connection:
             unsettled = await listing_rows.unsettled(connection, app, before=tools.clock() - SETTLE_AFTER)
         sought = [creation for creation in unsettled if creation.searches >= SEARCHES_NEEDED]
         # Some at once: each of them may take as long as Dots is waited for.
@@ -43,20 +43,25 @@ async def settle_creations(tools: Tools) -> int:
 
 async def _settle(tools: Tools, app: str, creation: Unsettled, turns: asyncio.Semaphore) -> None:
     async with turns:
-        await _attempt(tools, app, creation)
+        try:
+            await _attempt(tools, app, creation)
+        except DatabaseUnavailableError as error:  # The next pass, or the next listing, goes on with this one.
+            log.warning("creation not settled now", app=app, caller=creation.caller, error=error.code)
 
 
 async def _attempt(tools: Tools, app: str, creation: Unsettled) -> None:
     if creation.idempotency_key is None:
-        async with database.transaction(tools.engine) as connection:
+        async with background.transaction(tools) as connection:
             # Nobody can come back for it, and its caller may long have made another.
             await creation_rows.fail(connection, creation.ref, answer=None)
         return
     if not await call_budget.may_call(tools, app, reserve=0):
         return
-    async with database.transaction(tools.engine) as connection:
-        if not await listing_rows.attempt_again(connection, creation, now=tools.clock()):
-            return
+    async with background.transaction(tools) as connection:
+        is_ours = await listing_rows.attempt_again(connection, creation, now=tools.clock())
+    if not is_ours:
+        call_budget.give_back(tools, app, 1, reserve=0)
+        return
     attempt = Attempt(ref=creation.ref, app=app, caller=creation.caller, request=creation.request, is_repeat=True)
     log.info("flow attempted again", app=app, caller=creation.caller)
     try:

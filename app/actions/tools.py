@@ -1,5 +1,6 @@
 """What actions work with, built in one place and handed down."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,9 +22,13 @@ from app.telemetry import Telemetry
 
 @dataclass(frozen=True, kw_only=True)
 class Tools:
-    """Everything an action needs from outside: database, Dots, subscribers, clock, chance, and the times it goes by."""
+    """Everything an action needs from outside: database, Dots, subscribers, clock, chance, and the times it goes by.
+
+    `loop_connections` has a place for each connection that background loops may hold at once.
+    """
 
     engine: AsyncEngine
+    loop_connections: asyncio.Semaphore
     purses: Purses
     hints: Hints
     clients: Mapping[str, DotsClient]

@@ -1,5 +1,6 @@
 """Tools over a test's own database, with a clock set by hand, and chance that always falls in the middle."""
 
+import asyncio
 import base64
 import secrets
 import ssl
@@ -45,6 +46,7 @@ def tools_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, MemoryD
     destinations = Destinations(["127.0.0.0/8:1-65535"], denied=[])
     return Tools(
         engine=engine,
+        loop_connections=asyncio.Semaphore(5),
         purses=Purses(),
         hints=Hints(engine),
         clients={app: each.client(app) for app, each in dots.items()},

@@ -30,7 +30,6 @@ from app.errors import DotsError, GatewayError
 from app.flows.flow_request import FlowRequest
 from app.flows.subjects import Kind, Subject
 from app.storage import database
-from app.storage.sync_rows import Claim
 from app.storage.webhook_rows import Webhook
 from tests.actions.stand_in_tools import HandClock, tools_over
 from tests.faults.campaigns import in_process, machine_world, server
@@ -133,7 +132,7 @@ class Machine(RuleBasedStateMachine):
             begun.snapshot = self._do(refresh_due._fetch(self.world.tools, begun.claim.subject))
         except DotsError as error:
             self.world.begun.remove(begun)
-            self._give_back(begun.claim, error)
+            self._do(refresh_due._note_failure(self.world.tools, begun.claim, error))
         self.world.dots.next_fault = None
 
     @precondition(lambda self: any(begun.snapshot for begun in self.world.begun))
@@ -231,10 +230,6 @@ class Machine(RuleBasedStateMachine):
         )
         self._do(machine_world.store(self.ground.engine, webhook))
         self.world.story.sent.append(Sent(message_id=message_id, body=subject_id, status=204))
-
-    def _give_back(self, claim: Claim, error: DotsError) -> None:
-        with suppress(DotsError):
-            self._do(refresh_due._give_back(self.world.tools, claim, error))
 
 
 async def run_machine(order: Order) -> Outcome:
