@@ -20,7 +20,7 @@ from app.errors import InvalidFieldsError
 from app.flows import events
 from app.flows import subscriptions as rules
 from app.flows.subscriptions import DeliveryState, Subscription, SubscriptionRequest
-from app.storage.delivery_search import DeliveryFilter
+from app.storage.delivery_search import DeliveryFilter, DeliverySummary
 
 subscriptions = typer.Typer(
     help="Who is sent which events: create, list, show, pause, resume, rotate-secret, test, deliveries, redeliver.",
@@ -136,7 +136,7 @@ def deliveries(
     # A reader of those leaves a trail with its key, and a terminal has none.
     types = rules.allowed_types(with_compliance=False)
     wanted = DeliveryFilter(subscription_id=subscription_id, types=types, state=_state(state))
-    found = _run(lambda tools: read_deliveries.list_deliveries(tools.engine, wanted, before=None, limit=limit))
+    found = _run(lambda tools: _latest(tools, wanted, limit))
     if as_json:
         typer.echo(json.dumps([asdict(delivery) for delivery in found], default=str))
         return
@@ -193,6 +193,19 @@ async def _redeliver(tools: Tools, subscription_id: UUID, order: RedeliveryOrder
         done = await redeliver.redeliver(tools, subscription_id, replace(order, after=after), is_dry_run=is_dry_run)
         again, fresh, after = again + done.count.again, fresh + done.count.fresh, done.next_after
     return Totals(again=again, fresh=fresh, is_dry_run=is_dry_run)
+
+
+async def _latest(tools: Tools, wanted: DeliveryFilter, limit: int) -> list[DeliverySummary]:
+    """The latest deliveries that match, in as many pages as it takes."""
+    found: list[DeliverySummary] = []
+    before: int | None = None
+    while True:
+        left = limit - len(found)
+        page = await read_deliveries.list_deliveries(tools.engine, wanted, before=before, limit=left)
+        found += page.deliveries
+        before = page.next_before
+        if before is None or len(found) == limit:
+            return found
 
 
 def _types(patterns: list[str] | None) -> frozenset[str]:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.errors import DeliveryNotFoundError, SubscriptionNotFoundError
 from app.flows.deliveries import Attempt
 from app.storage import database, delivery_search, subscription_rows
-from app.storage.delivery_search import DeliveryFilter, DeliverySummary
+from app.storage.delivery_search import DeliveryFilter, DeliveryPage, DeliverySummary
 
 # A delivery has at most ten attempts, and again ten after each redelivery.
 ATTEMPTS_LIMIT = 100
@@ -24,7 +24,7 @@ class DeliveryStory:
 
 async def list_deliveries(
     engine: AsyncEngine, wanted: DeliveryFilter, *, before: int | None, limit: int
-) -> list[DeliverySummary]:
+) -> DeliveryPage:
     """The deliveries of the latest events that match, from after the one at that position in the feed.
 
     Raises SubscriptionNotFoundError.

@@ -5,16 +5,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from app.actions import manage_subscriptions, read_deliveries
 from app.actions.tools import Tools
 from app.flows import subscriptions
-from app.storage import database, hints, redelivery_rows
+from app.storage import database, event_rows, event_times, hints, redelivery_rows
 from app.storage.redelivery_rows import RedeliveryCandidate, RedeliveryCount, RedeliveryFilter
 
 # So many events a transaction, so that none holds its locks for long …
 BATCH = 1_000
 # … and so many a call, so that none takes for ever; the answer says where to go on.
 CALL_LIMIT = 10_000
+# The same for the positions that are looked at, however few of their events match.
+STRETCH = 10_000
+LOOK_LIMIT = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,35 +58,52 @@ async def redeliver(tools: Tools, subscription_id: UUID, order: RedeliveryOrder,
     Raises SubscriptionNotFoundError. What is no longer kept is not sent, and what is pending anyway stays as it is.
     """
     subscription = await manage_subscriptions.read_subscription(tools.engine, subscription_id)
+    async with database.transaction(tools.engine) as connection:
+        first, last = await _stretch(connection, order)
     wanted = RedeliveryFilter(
         subscription_id=subscription_id,
         app=subscription.app,
         types=subscriptions.wanted_types(subscription) & frozenset(order.types),
         since=order.since,
         until=order.until,
-        after=order.after,
+        after=first,
+        up_to=min(last, first + LOOK_LIMIT),
     )
     if not is_dry_run:
-        return await _make_pending(tools, wanted)
+        return await _make_pending(tools, wanted, last=last)
     async with database.transaction(tools.engine) as connection:
-        return Redelivery(count=await redelivery_rows.count(connection, wanted), is_dry_run=True)
+        count = await redelivery_rows.count(connection, wanted)
+    return Redelivery(count=count, is_dry_run=True, next_after=_next_after(wanted.up_to, last))
 
 
-async def _make_pending(tools: Tools, wanted: RedeliveryFilter) -> Redelivery:
+async def _stretch(connection: AsyncConnection, order: RedeliveryOrder) -> tuple[int, int]:
+    """The positions after which and up to which events of the time ordered may lie."""
+    first = await event_times.last_before(connection, order.since - event_times.MARGIN)
+    last = (await event_rows.state(connection)).last_position
+    if order.until is not None:
+        last = min(last, await event_times.last_before(connection, order.until + event_times.MARGIN))
+    return max(first, order.after), last
+
+
+async def _make_pending(tools: Tools, wanted: RedeliveryFilter, *, last: int) -> Redelivery:
     done: list[RedeliveryCandidate] = []
-    has_more = True
-    while has_more and len(done) < CALL_LIMIT:
+    reached, end = wanted.after, wanted.up_to
+    while reached < end and len(done) < CALL_LIMIT:
+        wanted = replace(wanted, after=reached, up_to=min(reached + STRETCH, end))
         async with database.transaction(tools.engine) as connection:
             batch = await redelivery_rows.candidates(connection, wanted, limit=BATCH)
             positions = [candidate.position for candidate in batch]
             await redelivery_rows.make_pending(connection, wanted.subscription_id, positions, now=tools.clock())
         tools.hints.give(hints.DELIVERABLE)
         done += batch
-        has_more = len(batch) == BATCH
-        wanted = replace(wanted, after=max(positions, default=wanted.after))
+        reached = positions[-1] if len(batch) == BATCH else wanted.up_to
     count = RedeliveryCount(
         again=sum(not candidate.is_fresh for candidate in done),
         fresh=sum(candidate.is_fresh for candidate in done),
         subjects=len({(candidate.app, candidate.subject) for candidate in done}),
     )
-    return Redelivery(count=count, is_dry_run=False, next_after=wanted.after if has_more else None)
+    return Redelivery(count=count, is_dry_run=False, next_after=_next_after(reached, last))
+
+
+def _next_after(reached: int, last: int) -> int | None:
+    return reached if reached < last else None

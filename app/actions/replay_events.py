@@ -8,7 +8,7 @@ from app.errors import BrokerUnavailableError
 from app.flows.cursor import Cursor
 from app.flows.events import TYPES
 from app.outbound.brokers.broker import Broker
-from app.storage import cursor_rows, database
+from app.storage import database, event_times
 
 BATCH = 500
 
@@ -39,5 +39,5 @@ async def replay(tools: Tools, broker: Broker, *, start: Cursor | datetime) -> i
 
 async def _cursor_before(tools: Tools, moment: datetime, end: Cursor) -> Cursor:
     async with database.transaction(tools.engine) as connection:
-        position = await cursor_rows.position_before(connection, moment)
+        position = await event_times.position_before(connection, moment)
     return Cursor(epoch=end.epoch, position=end.position if position is None else position)

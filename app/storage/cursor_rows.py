@@ -64,12 +64,6 @@ async def standings(connection: AsyncConnection) -> list[BrokerStanding]:
     return [BrokerStanding(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's documented name
 
 
-async def position_before(connection: AsyncConnection, moment: datetime) -> int | None:
-    """The position before the first event of this moment or later; None when there is no such event in the feed."""
-    position: int | None = await connection.scalar(_FIRST_SINCE, {"moment": moment})
-    return None if position is None else position - 1
-
-
 def _values(claim: BrokerClaim, cursor: Cursor, now: datetime) -> dict[str, object]:
     return {
         "broker": claim.broker,
@@ -129,11 +123,3 @@ _STANDINGS = text(f"""
     FROM broker_cursors AS b CROSS JOIN feed
     ORDER BY b.broker
 """)  # noqa: S608  # likewise
-
-# In the order of the feed, so that it ends at the first one found: there is no index on the time.
-_FIRST_SINCE = text("""
-    SELECT position FROM events
-    WHERE position IS NOT NULL AND occurred_at >= :moment
-    ORDER BY position
-    LIMIT 1
-""")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import Select, and_, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.deliveries import Attempt
@@ -21,6 +21,14 @@ class DeliveryFilter:
     subscription_id: UUID
     types: Collection[str]
     state: DeliveryState | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryPage:
+    """Deliveries, of the latest events first; `next_before` is where the next page begins, None at the end."""
+
+    deliveries: list["DeliverySummary"]
+    next_before: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +48,10 @@ class DeliverySummary:
     last_error: str | None
 
 
+# So many deliveries at most are looked at for one page, however few of them match.
+STRETCH = 10_000
+_LAST_POSITION = 2**63 - 1
+
 _FIELDS = (
     deliveries.c.subscription_id,
     deliveries.c.position,
@@ -57,15 +69,29 @@ _WITH_EVENTS = deliveries.join(events, events.c.position == deliveries.c.positio
 
 
 async def page(
-    connection: AsyncConnection, wanted: DeliveryFilter, *, before: int | None, limit: int
-) -> list[DeliverySummary]:
-    """The deliveries of the latest events that match, at positions in the feed `before` that one."""
-    query = _of(wanted.subscription_id).where(events.c.type.in_(wanted.types))
-    if wanted.state is not None:
-        query = query.where(deliveries.c.state == wanted.state)
-    if before is not None:
-        query = query.where(deliveries.c.position < before)
-    return await _read(connection, query.order_by(deliveries.c.position.desc()).limit(limit))
+    connection: AsyncConnection, wanted: DeliveryFilter, *, before: int | None, limit: int, stretch: int = STRETCH
+) -> DeliveryPage:
+    """The deliveries of the latest events that match, at positions in the feed `before` that one.
+
+    A page looks at no more than `stretch` deliveries, so it may hold few of them, or none, and still not be the last.
+    """
+    is_its = deliveries.c.subscription_id == wanted.subscription_id
+    is_before = deliveries.c.position < (_LAST_POSITION if before is None else before)
+    is_wanted = true() if wanted.state is None else deliveries.c.state == wanted.state
+    # Those that are pending and those that are dead have an index each.
+    is_looked_at = is_wanted if wanted.state in ("pending", "dead") else true()
+    order = deliveries.c.position.desc()
+    looked_at = select(deliveries.c.position).where(is_its, is_before, is_looked_at).order_by(order).limit(stretch)
+    places = looked_at.subquery()
+    ends = select(func.count(), func.min(places.c.position), func.max(places.c.position)).select_from(places)
+    count, first, last = (await connection.execute(ends)).one()
+    # Of the events too, or else the planner may look for a rare type through all there are.
+    is_near = [column.between(first, last) for column in (deliveries.c.position, events.c.position)]
+    query = select(*_FIELDS).select_from(_WITH_EVENTS).where(is_its, is_wanted, *is_near)
+    found = await _read(connection, query.where(events.c.type.in_(wanted.types)).order_by(order).limit(limit + 1))
+    if len(found) > limit:
+        return DeliveryPage(deliveries=found[:limit], next_before=found[limit - 1].position)
+    return DeliveryPage(deliveries=found, next_before=first if count == stretch else None)
 
 
 async def find(connection: AsyncConnection, subscription_id: UUID, event_id: UUID) -> DeliverySummary | None:

@@ -44,13 +44,13 @@ async def list_deliveries(
     gate = gateway.of(request)
     wanted = DeliveryFilter(subscription_id=subscription_id, types=_visible_types(key), state=state)
     before = None if after is None else _parse_place(after)
-    found = await read_deliveries.list_deliveries(gate.tools.engine, wanted, before=before, limit=limit + 1)
-    shown, has_more = found[:limit], len(found) > limit
-    await _audit(gate, key, shown)
+    found = await read_deliveries.list_deliveries(gate.tools.engine, wanted, before=before, limit=limit)
+    await _audit(gate, key, found.deliveries)
+    place = found.next_before
     return DeliveryPage(
-        deliveries=[DeliveryShape.of(delivery) for delivery in shown],
-        next_cursor=cursors.write(shown[-1].created_at, str(shown[-1].position)) if has_more else None,
-        has_more=has_more,
+        deliveries=[DeliveryShape.of(delivery) for delivery in found.deliveries],
+        next_cursor=None if place is None else cursors.write(gate.tools.clock(), str(place)),
+        has_more=place is not None,
     )
 
 

@@ -92,7 +92,10 @@ class DeliveryWithAttempts(BaseModel):
 
 
 class DeliveryPage(BaseModel):
-    """Deliveries, of the latest events first; give `next_cursor` as `after` for the next page, null at the end."""
+    """Deliveries, of the latest events first; give `next_cursor` as `after` for the next page, null at the end.
+
+    A page looks at a bounded number of deliveries, so it may hold few that match, or none, and still not be the last.
+    """
 
     model_config = strict({"deliveries": [_DELIVERY], "next_cursor": None, "has_more": False})
 
@@ -119,8 +122,8 @@ class RedeliveryBody(BaseModel):
 class RedeliveryShape(BaseModel):
     """How many events match: sent before (`again`) or never (`fresh`), about so many flows and users.
 
-    They are pending now unless it was a dry run. A call takes a bounded number; go on with `next_cursor` until it is
-    null.
+    They are pending now unless it was a dry run. A call looks at a bounded number of events, a dry run too; go on with
+    `next_cursor` until it is null.
     """
 
     model_config = strict({"again": 40, "fresh": 2, "subjects": 17, "dry_run": True, "next_cursor": None})

@@ -231,6 +231,28 @@ async def test_call_is_bounded_and_says_where_to_go_on(tools: Tools, monkeypatch
     assert [row[0] for row in await deliveries(tools)] == list(range(1, 11))
 
 
+@pytest.mark.parametrize("is_dry_run", [True, False])
+async def test_call_looks_at_a_bounded_part_of_the_feed(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch, *, is_dry_run: bool
+) -> None:
+    """However few events match, a call ends; a dry run says where to go on too."""
+    monkeypatch.setattr(redeliver, "STRETCH", 2)
+    monkeypatch.setattr(redeliver, "LOOK_LIMIT", 4)
+    await feeding.feed(tools.engine, step_events(9))
+    await feeding.feed(tools.engine, verdict_events(Verdict.CLEARED))
+    made = await subscribe(tools, URL, with_compliance=True)
+    calls = []
+    after: int | None = 0
+    while after is not None:
+        wanted = order(types=[events.CHECK_CLEARED], after=after)
+        done = await redeliver.redeliver(tools, made.subscription.id, wanted, is_dry_run=is_dry_run)
+        calls.append((counted(done), done.next_after))
+        after = done.next_after
+
+    assert calls == [((0, 0, 0), 4), ((0, 0, 0), 8), ((0, 1, 1), None)]
+    assert [row[0] for row in await deliveries(tools)] == ([] if is_dry_run else [10])
+
+
 async def test_what_is_no_longer_kept_is_not_sent(tools: Tools) -> None:
     """Expired events cannot come back; those behind them can."""
     await feeding.feed(tools.engine, step_events(3))

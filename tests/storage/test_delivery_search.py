@@ -43,7 +43,7 @@ async def page(
     """A page of the first subscription's deliveries."""
     wanted = DeliveryFilter(subscription_id=subscription().id, types=types, state=state)
     async with database.transaction(engine) as connection:
-        return await delivery_search.page(connection, wanted, before=before, limit=limit)
+        return (await delivery_search.page(connection, wanted, before=before, limit=limit)).deliveries
 
 
 async def find(engine: AsyncEngine, event_id: UUID) -> DeliverySummary | None:
@@ -90,6 +90,26 @@ async def test_pages_put_together_are_all_latest_first(engine: AsyncEngine) -> N
     second = await page(engine, limit=3, before=first[-1].position)
 
     assert [[each.position for each in found] for found in (first, second)] == [[4, 3, 2], [1]]
+
+
+async def test_page_looks_at_a_bounded_number_of_deliveries(engine: AsyncEngine) -> None:
+    """A page of what is rare may be empty and not the last; followed to the end, the pages hold all of it."""
+    await stored.execute(
+        engine, "UPDATE deliveries SET state = 'delivered', settled_at = created_at WHERE position NOT IN (1, 4)"
+    )
+    wanted = DeliveryFilter(subscription_id=subscription().id, types=(events.STEP_COMPLETED,), state="delivered")
+    pages: list[list[int]] = []
+    before: int | None = None
+    async with database.transaction(engine) as connection:
+        for _ in range(4):
+            page = await delivery_search.page(connection, wanted, before=before, limit=5, stretch=1)
+            pages.append([found.position for found in page.deliveries])
+            before = page.next_before
+        rare = DeliveryFilter(subscription_id=subscription().id, types=events.TYPES, state="pending")
+        indexed = await delivery_search.page(connection, rare, before=4, limit=1, stretch=1)
+
+    assert pages == [[], [3], [2], []]
+    assert [found.position for found in indexed.deliveries] == [1]
 
 
 async def test_state_and_types_narrow(engine: AsyncEngine) -> None:
