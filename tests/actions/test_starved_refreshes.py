@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.actions import background
 from app.actions.create_flow import create_flow
 from app.actions.discover_flows import discover_flows
-from app.actions.front import Front
+from app.actions.due_front import DueFront
 from app.actions.refresh_due import Tally, refresh_due, refresh_now
 from app.actions.settle_creations import settle_creations
 from app.actions.tools import Tools
@@ -90,7 +90,7 @@ async def test_more_refreshes_than_connections_all_succeed(small: Tools, dots: M
     for number in range(1, 33):
         dots.add_flow(number)
     await make_due(small, *(flow(flow_id_of(number)) for number in range(1, 33)))
-    front = Front()
+    front = DueFront()
 
     async with taken(small.engine, 2):
         tallies = await asyncio.gather(*(refresh_due(small, limit=8, front=front) for _ in range(4)))

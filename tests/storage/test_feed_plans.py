@@ -28,9 +28,9 @@ from app.storage.lane_claims import Room
 from app.storage.redelivery_rows import RedeliveryFilter
 from tests import databases
 from tests.dots.fake_dots import NOW
-from tests.storage import grown_feed, plans
+from tests.storage import grown_feed, pages_read
 from tests.storage.grown_feed import EVENTS
-from tests.storage.plans import Act
+from tests.storage.pages_read import Act
 from tests.storage.subscribed import subscription
 
 ALL, RARE = list(events.TYPES), [events.CHECK_FLAGGED]
@@ -145,7 +145,7 @@ async def test_query_is_bounded_on_a_grown_database(grown: AsyncEngine, name: st
     """It reads no large table from end to end, and looks at few pages."""
     query = QUERIES[name]
 
-    found = await plans.explain(grown, query.act)
+    found = await pages_read.explain(grown, query.act)
 
     assert set().union(*(plan.scanned_whole for plan in found)) <= query.may_scan
     assert sum(plan.buffers for plan in found) <= query.most_buffers
