@@ -44,8 +44,8 @@ FLOWS = """
 FAILED_FLOWS = """
     INSERT INTO flows (ref, app, status, caller, reference, created_at, idempotency_key, fingerprint)
     SELECT CAST(md5('failed-' || n) AS uuid), 'default', 'failed', 'bench', 'failed-' || n,
-        pg_temp.time_of(n, :rare, :days), 'failed-' || n, decode(md5('failed-' || n), 'hex')
-    FROM generate_series(1, CAST(:rare AS bigint)) AS n
+        pg_temp.time_of(n, :failed, :days), 'failed-' || n, decode(md5('failed-' || n), 'hex')
+    FROM generate_series(1, CAST(:failed AS bigint)) AS n
 """
 
 STEPS = """

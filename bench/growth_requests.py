@@ -54,7 +54,7 @@ REQUESTS: dict[str, Request] = {
     "timeline": _get("/v1/flows/{flow}/timeline"),
     "flows, newest first": _get("/v1/flows?limit=10"),
     "flows by `user_id`": _get("/v1/flows?user_id={user}&limit=10"),
-    "flows with `status=failed`": _get("/v1/flows?status=failed&limit=10"),
+    "flows with `status=failed`": _get("/v1/flows?status=failed"),
     "flows with `status=open`": _get("/v1/flows?status=open&limit=10"),
     "flows by an unknown step": _get("/v1/flows?step=no-such-step&limit=10"),
     "webhooks, latest first": _get("/v1/webhooks?limit=10"),
