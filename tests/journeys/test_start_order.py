@@ -128,6 +128,7 @@ class Case:
         return parts._replace(netloc=f"{login}@{address}", path=f"/{self.name}" if self.name else parts.path).geturl()
 
 
+COMMANDS = {"api": ("api", "--port", "0"), "worker": ("worker",), "migrate": ("migrate",)}
 ROLE = "dots_gateway_test_no_rights"
 THEIRS = ("CREATE TABLE alembic_version (version_num text)", "CREATE TABLE orders (id int)")
 
@@ -177,9 +178,7 @@ async def assert_one_line(database_url: str, case: Case) -> None:
     url = case.url(database_url)
     async with empty_stack(url, DATABASE_WAIT_SECONDS="2") as stack:
         await stack.start_simulator()
-        ended = await asyncio.gather(
-            *(stack.run(command, *(("--port", "0") if command == "api" else ())) for command in case.commands)
-        )
+        ended = [await stack.run(*COMMANDS[command]) for command in case.commands]
     for command, (status, output, errors) in zip(case.commands, ended, strict=True):
         last = errors.splitlines()[-1]
         assert (command, status, output) == (command, 1, "")

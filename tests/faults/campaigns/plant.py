@@ -24,10 +24,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.campaigns import planted_bugs, planted_delivery_bugs
+from tests.faults.campaigns import planted_bugs, planted_delivery_bugs, planted_session_bugs
 from tests.faults.campaigns.defects import Patch, PlantedBug
 
-PLANTED_BUGS = (*planted_bugs.PLANTED_BUGS, *planted_delivery_bugs.PLANTED_BUGS)
+PLANTED_BUGS = (
+    *planted_bugs.PLANTED_BUGS,
+    *planted_delivery_bugs.PLANTED_BUGS,
+    *planted_session_bugs.PLANTED_BUGS,
+)
 ROOT = Path(__file__).parents[3]
 ROOMS = ("app", "migrations", "simulator", "tests")
 LIMIT_SECONDS = 300.0

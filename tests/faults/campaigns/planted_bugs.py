@@ -24,9 +24,14 @@ PLANTED_BUGS = (
         breaks=("I1", "I5", "I6", "I7"),
         patches=(
             Patch(
-                file="app/storage/database.py",
+                file="app/storage/sessions.py",
                 old='    "timezone": "UTC",\n',
                 new='    "timezone": "UTC",\n    "synchronous_commit": "off",\n',
+            ),
+            Patch(
+                file="app/storage/sessions.py",
+                old="WHERE current_setting('synchronous_commit') = 'off'",
+                new="WHERE current_setting('synchronous_commit') = 'unheard of'",
             ),
         ),
     ),

@@ -1,0 +1,35 @@
+"""Deliberate defects in how sessions with Postgres are given up."""
+
+from tests.faults.campaigns.defects import Patch, PlantedBug
+
+PLANTED_BUGS = (
+    PlantedBug(
+        name="read-only sessions kept in the pool",
+        campaign="failover",
+        breaks=("I3",),
+        patches=(
+            Patch(
+                file="app/storage/sessions.py",
+                old="(Meaning.LOST, Meaning.READ_ONLY, Meaning.POOLED)",
+                new="(Meaning.LOST, Meaning.POOLED)",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="silent sessions waited for like slow ones",
+        campaign="silent network",
+        breaks=("I3",),
+        patches=(
+            Patch(
+                file="app/storage/sessions.py",
+                old="        if time.monotonic() - session.used_at <= IDLE_SECONDS:\n",
+                new="        if time.monotonic() > 0:\n",
+            ),
+            Patch(
+                file="app/storage/sessions.py",
+                old="BEGIN_TIMEOUT_SECONDS = 4.0\n",
+                new="BEGIN_TIMEOUT_SECONDS = 60.0\n",
+            ),
+        ),
+    ),
+)
