@@ -18,7 +18,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo dev test check lint format types unit browser javascript pgbouncer test-brokers contracts faults soak bench bench-growth lock hooks clean
+.PHONY: help install demo dev test check lint format types unit browser javascript pgbouncer test-brokers contracts campaigns faults soak bench bench-growth lock hooks clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -84,9 +84,11 @@ test-brokers: install ## The tests against real NATS, RabbitMQ and Redis servers
 contracts: install ## Write docs/openapi.json, docs/asyncapi.json and docs/events as the service makes them now
 	$(BIN)/python -m tests.contracts.documents $(ARGS)
 
-faults: install ## Break everything, check that nothing is lost or doubled; then show that planted bugs are caught
+campaigns: install ## Break everything, and check that nothing is lost or doubled
 	scripts/need_servers.sh nats-server
 	$(BIN)/python -m tests.faults.campaigns $(ARGS)
+
+faults: campaigns ## The campaigns, and then that they catch planted bugs
 	$(BIN)/python -m tests.faults.campaigns.plant
 
 soak: install ## The same campaigns with ten times the figures, for a release
