@@ -62,7 +62,6 @@ _ROWS = (
         1 + n / 20000, now() - (30000 - n) * interval '1 minute', '{}', n
     FROM generate_series(1, 30000) AS n
     """,
-    "UPDATE feed SET last_position = 30000",
     """
     INSERT INTO subscriptions (id, caller, url, types, with_compliance, created_at)
     SELECT md5('subscription' || n)::uuid, 'shop', 'http://127.0.0.1:9', '{*}', true, now()

@@ -16,7 +16,8 @@ from app.errors import DatabaseReadOnlyError, DatabaseUnavailableError
 from app.storage import database, sessions
 from app.storage.database import Pooler
 from tests.actions import stored
-from tests.storage.silent_proxy import SilentProxy, proxied
+from tests.faults.campaigns import proxy as proxies
+from tests.faults.campaigns.proxy import Interceptor, Proxy
 
 # Each is what an administrator may have set, and what our transactions are nevertheless.
 DEFAULTS = {
@@ -36,15 +37,25 @@ DEFAULTS = {
 IMPATIENT_SECONDS = 0.2
 
 
+class CountingProxy(Proxy):
+    """Counts the connections that were opened."""
+
+    opened = 0
+
+    def intercept(self) -> Interceptor:
+        """Look at nothing, and count."""
+        self.opened += 1
+        return super().intercept()
+
+
 @pytest.fixture
-async def proxy(database_url: str) -> AsyncIterator[SilentProxy]:
+async def proxy(database_url: str) -> AsyncIterator[CountingProxy]:
     """A proxy in front of the test's database that can fall silent."""
-    address = urlsplit(database_url)
-    async with proxied(address.hostname or "", address.port or 0) as found:
+    async with proxies.listening(CountingProxy(urlsplit(database_url).port or 0)) as found:
         yield found
 
 
-def through(proxy: SilentProxy, database_url: str, *, pool_size: int = 4) -> AsyncEngine:
+def through(proxy: CountingProxy, database_url: str, *, pool_size: int = 4) -> AsyncEngine:
     """An engine whose sessions go through the proxy."""
     address = urlsplit(database_url)
     url = address._replace(netloc=f"{address.username}:{address.password}@127.0.0.1:{proxy.port}").geturl()
@@ -114,7 +125,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_sessions_that_fell_silent_fail_no_transaction(proxy: SilentProxy, database_url: str) -> None:
+async def test_sessions_that_fell_silent_fail_no_transaction(proxy: CountingProxy, database_url: str) -> None:
     """The first one finds out and all are renewed; each of the others takes no longer than usual."""
     engine = through(proxy, database_url)
     await asyncio.gather(*(stored.row(engine, "SELECT pg_sleep(0.1)::text AS slept") for _ in range(4)))
@@ -131,7 +142,7 @@ async def test_sessions_that_fell_silent_fail_no_transaction(proxy: SilentProxy,
 
 
 async def test_session_that_falls_silent_between_two_transactions_fails_one(
-    proxy: SilentProxy, database_url: str, monkeypatch: pytest.MonkeyPatch
+    proxy: CountingProxy, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A session in steady use is not checked: its BEGIN waits for a moment, and then all sessions are renewed."""
     monkeypatch.setattr(sessions, "BEGIN_TIMEOUT_SECONDS", IMPATIENT_SECONDS)
