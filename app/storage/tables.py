@@ -153,6 +153,8 @@ webhooks = Table(
     Index("webhooks_subject_idx", "subject_id", "received_at", postgresql_where=text("subject_id IS NOT NULL")),
     Index("webhooks_event_idx", "event", "received_at", postgresql_where=text("event IS NOT NULL")),
     Index("webhooks_received_at_idx", "received_at"),
+    # Each refresh of a user looks for merges that are not handled; the event is `dots.wire.USER_MERGED`.
+    Index("webhooks_merged_idx", "subject_id", postgresql_where=text("event = 'user.updated.user_merged'")),
     Index("webhooks_body_idx", "received_at", postgresql_where=text("body IS NOT NULL")),
 )
 

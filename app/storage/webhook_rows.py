@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.subjects import Subject
@@ -67,7 +67,8 @@ async def about(connection: AsyncConnection, subject: Subject, *, limit: int) ->
     rows = await connection.execute(
         _ABOUT, {"app": subject.app, "kind": subject.kind, "subject_id": subject.id, "limit": limit}
     )
-    return [WebhookRecord(**row._mapping) for row in rows][::-1]  # noqa: SLF001  # SQLAlchemy's documented name
+    found = [WebhookRecord(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's documented name
+    return sorted(found, key=lambda webhook: (webhook.received_at, webhook.message_id))
 
 
 async def unhandled(connection: AsyncConnection, subject: Subject, *, event: str) -> list[bytes]:
@@ -107,6 +108,7 @@ _STORE = text("""
         last_received_at = GREATEST(w.last_received_at, excluded.last_received_at)
 """)
 
+# The event is written into the statement: only then does Postgres know at any time that the index of merges will do.
 _UNHANDLED = text("""
     SELECT w.body
     FROM webhooks w
@@ -114,14 +116,20 @@ _UNHANDLED = text("""
     WHERE w.app = :app AND w.kind = :kind AND w.subject_id = :subject_id
       AND w.event = :event AND w.raised_gen > s.clean_gen
     ORDER BY w.received_at
-""")
+""").bindparams(bindparam("event", type_=Text(), literal_execute=True))
 
+# In the very order of the index: with the id behind the time, Postgres may sort all webhooks of the subject.
 _ABOUT = text("""
     SELECT w.message_id, w.event, w.received_at, w.last_received_at, w.received_count,
-        COALESCE(s.clean_gen >= w.raised_gen, true) AS is_handled
+        COALESCE(
+            (
+                SELECT clean_gen FROM sync_rows
+                WHERE app = :app AND kind = :kind AND subject_id = :subject_id
+            ) >= w.raised_gen,
+            true
+        ) AS is_handled
     FROM webhooks w
-    LEFT JOIN sync_rows s USING (app, kind, subject_id)
     WHERE w.app = :app AND w.kind = :kind AND w.subject_id = :subject_id
-    ORDER BY w.received_at DESC, w.message_id DESC
+    ORDER BY w.received_at DESC
     LIMIT :limit
 """)

@@ -41,6 +41,12 @@ def upgrade() -> None:
             [name, "received_at"],
             postgresql_where=sa.text(f"{name} IS NOT NULL"),
         )
+    op.create_index(
+        "webhooks_merged_idx",
+        "webhooks",
+        ["subject_id"],
+        postgresql_where=sa.text("event = 'user.updated.user_merged'"),
+    )
     op.create_index("webhooks_body_idx", "webhooks", ["received_at"], postgresql_where=sa.text("body IS NOT NULL"))
 
     op.drop_index("sync_rows_dead_at_idx", table_name="sync_rows")
@@ -66,6 +72,7 @@ def downgrade() -> None:
     op.create_index("sync_rows_dead_at_idx", "sync_rows", ["dead_at"], postgresql_where=sa.text("dead_at IS NOT NULL"))
 
     op.drop_index("webhooks_body_idx", table_name="webhooks")
+    op.drop_index("webhooks_merged_idx", table_name="webhooks")
     op.drop_index("webhooks_event_idx", table_name="webhooks")
     op.drop_index("webhooks_subject_idx", table_name="webhooks")
     op.create_index(

@@ -35,6 +35,7 @@ Run = Callable[[AsyncConnection], Awaitable[object]]
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
 FLOW = Subject(app="default", kind="flow", id="flow-7001")
+BUSY_USER = Subject(app="default", kind="user", id="user-1")
 # A look into a few indexes, or an update of a row and all its indexes; a page of flows, each with its steps; a stretch
 # of webhooks.
 LOOK_UP, PAGE, STRETCH = 60, 2_000, 5_000
@@ -71,7 +72,10 @@ _LOOK_UPS: dict[str, Run] = {
     "flows of a merged user": lambda connection: user_rows.move(connection, "default", "user-77", "user-78", now=NOW),
     "webhook by id": lambda connection: webhook_search.find(connection, "default", "msg_1"),
     "webhooks of a timeline": lambda connection: webhook_rows.about(connection, FLOW, limit=200),
-    "unhandled webhooks": lambda connection: webhook_rows.unhandled(connection, FLOW, event=wire.USER_MERGED),
+    "merges of a user with many webhooks": lambda connection: webhook_rows.unhandled(
+        connection, BUSY_USER, event=wire.USER_MERGED
+    ),
+    "timeline of a user with many webhooks": lambda connection: webhook_rows.about(connection, BUSY_USER, limit=50),
     "refreshes of a timeline": lambda connection: refresh_rows.about(connection, FLOW, limit=200),
     "events of a timeline": lambda connection: event_rows.about(connection, "default", str(FLOW), limit=200),
     "deliveries of a timeline": lambda connection: delivery_search.about(connection, "default", str(FLOW), limit=200),

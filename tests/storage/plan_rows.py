@@ -51,6 +51,13 @@ _ROWS = (
         'flow', 'flow-' || 1 + n % 20000, CASE WHEN n > 20000 THEN 10 ELSE 9 END
     FROM generate_series(1, 30000) AS n, LATERAL (SELECT now() - (30000 - n) * interval '1 minute' AS at) AS t
     """,
+    # A user about whom Dots has sent thousands.
+    """
+    INSERT INTO webhooks
+        (app, message_id, received_at, last_received_at, received_count, event, kind, subject_id, raised_gen)
+    SELECT 'default', 'msg_user_' || n, at, at, 1, 'user.updated', 'user', 'user-1', 1
+    FROM generate_series(1, 3000) AS n, LATERAL (SELECT now() - interval '20 days' + n * interval '1 second' AS at) AS t
+    """,
     """
     INSERT INTO refreshes (app, kind, subject_id, ended_at, due_by, outcome)
     SELECT 'default', 'flow', 'flow-' || 1 + n % 20000, now() - (30000 - n) * interval '1 minute', 'sweep', 'unchanged'
