@@ -1,7 +1,6 @@
 """Sessions with Postgres that can no longer work: after a failover, and on a network that forgets them."""
 
 import asyncio
-import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -23,23 +22,23 @@ READY_IN_A_ROW = 5
 POLL_SECONDS = 0.05
 
 
+class LateError(Exception):
+    """A process was not able to write again in time."""
+
+
 async def run_failover(order: Order) -> Outcome:
     """The primary dies, or is left read-only with every session open, and the synchronous standby takes its place."""
-    late: list[str] = []
     async with (
         replicated.running(order.directory) as servers,
         scene.staged(order, scene.frequent(order) | IMPATIENT, postgres=servers) as stage,
     ):
-        faults = [_fail_over(servers, stage, late), _hand_over(servers, stage, late)]
+        faults = [_hand_over(servers, stage), _fail_over(servers, stage)]
         faults *= 1 if order.is_small else 2 * order.times
-        blown = await storm.blow(stage, _storm(order), faults)
-        outcome = await stage.outcome(events=blown.sent, faults=blown.faults)
-    return replace(outcome, violations=[*late, *outcome.violations])
+        return await _blow(stage, faults)
 
 
 async def run_silent_network(order: Order) -> Outcome:
     """Idle connections to Postgres are forgotten without a word, again and again."""
-    late: list[str] = []
     silenced = 0
     async with scene.staged(order, scene.frequent(order) | IMPATIENT) as stage:
         door = stage.server.door
@@ -49,36 +48,43 @@ async def run_silent_network(order: Order) -> Outcome:
             await _lull(svix)
             door.cut_silent()  # What was forgotten before is noticed by the server too; it has room for few more.
             silenced += door.silence(lambda link: link.idle_seconds >= IDLE_SECONDS)
-            await _recover(stage, late, "connections fell silent")
+            await _recover(stage, "connections fell silent")
 
-        blown = await storm.blow(stage, _storm(order), [silence] * order.count(5, small=3))
+        outcome = await _blow(stage, [silence] * order.count(5, small=3))
         if not silenced:
             raise RuntimeError("no connection was idle")
-        outcome = await stage.outcome(events=blown.sent, faults=blown.faults + silenced)
-    return replace(outcome, violations=[*late, *outcome.violations])
+        return replace(outcome, faults=outcome.faults + silenced)
 
 
-def _storm(order: Order) -> Storm:
-    return Storm(
-        flows=order.count(FLOWS, small=FEW_FLOWS), fate=Fate(window=50 if order.is_small else 200), further_steps=6
-    )
+async def _blow(stage: Scene, faults: list[Fault]) -> Outcome:
+    """The storm with these faults. It ends early when a process is late: the rest would only wait for it."""
+    order = stage.order
+    flows, window = order.count(FLOWS, small=FEW_FLOWS), 50 if order.is_small else 200
+    late: list[str] = []
+    try:
+        blown = await storm.blow(stage, Storm(flows=flows, fate=Fate(window=window), further_steps=6), faults)
+    except* LateError as errors:
+        late = [str(error) for error in errors.exceptions]
+    if late:
+        return Outcome(events=0, faults=len(faults), invariants=("I3",), violations=late)
+    return await stage.outcome(events=blown.sent, faults=blown.faults)
 
 
-def _fail_over(servers: replicated.ReplicatedServer, stage: Scene, late: list[str]) -> Fault:
+def _fail_over(servers: replicated.ReplicatedServer, stage: Scene) -> Fault:
     async def fail_over(svix: Svix) -> None:
         await _lull(svix)
         await servers.fail_over()
-        await _recover(stage, late, "the primary died")
+        await _recover(stage, "the primary died")
         await servers.rebuild()
 
     return fail_over
 
 
-def _hand_over(servers: replicated.ReplicatedServer, stage: Scene, late: list[str]) -> Fault:
+def _hand_over(servers: replicated.ReplicatedServer, stage: Scene) -> Fault:
     async def hand_over(svix: Svix) -> None:
         await _lull(svix)
         await servers.hand_over()
-        await _recover(stage, late, "the primary became read-only")
+        await _recover(stage, "the primary became read-only")
         await servers.rebuild()
 
     return hand_over
@@ -91,23 +97,22 @@ async def _lull(svix: Svix) -> None:
             await svix.reached(svix.acknowledged + JUST_ACKNOWLEDGED)
 
 
-async def _recover(stage: Scene, late: list[str], after: str) -> None:
-    """Return when every api can write again, several times in a row; note those that take too long."""
-    async with asyncio.TaskGroup() as recovering:
-        for name, port in stage.fleet.api_ports.items():
-            recovering.create_task(_recover_one(stage, f"http://127.0.0.1:{port}", late, f"{name}, after {after}"))
+async def _recover(stage: Scene, after: str) -> None:
+    """Return when every api can write again, several times in a row. Raises LateError when one cannot in time."""
+    for name, port in stage.fleet.api_ports.items():
+        try:
+            async with asyncio.timeout(RECOVERED_WITHIN_SECONDS):
+                await _recover_one(stage, f"http://127.0.0.1:{port}")
+        except TimeoutError:
+            late = f"I3: {name} could not write for {RECOVERED_WITHIN_SECONDS:g} s after {after}"
+            raise LateError(late) from None
 
 
-async def _recover_one(stage: Scene, url: str, late: list[str], what: str) -> None:
-    deadline = time.monotonic() + RECOVERED_WITHIN_SECONDS
+async def _recover_one(stage: Scene, url: str) -> None:
     in_a_row = 0
     while in_a_row < READY_IN_A_ROW:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            late.append(f"I3: {what}, could not write for {RECOVERED_WITHIN_SECONDS:g} s")
-            return
         try:
-            is_ready = (await stage.fleet.client.get(f"{url}/readyz", timeout=left)).is_success
+            is_ready = (await stage.fleet.client.get(f"{url}/readyz")).is_success
         except httpx.TransportError:
             is_ready = False
         in_a_row = in_a_row + 1 if is_ready else 0
