@@ -181,16 +181,14 @@ async def _note_failure(tools: Tools, claim: Claim, error: DotsError) -> None:
     now = tools.clock()
     subject = claim.subject
     code = error.code
+    is_beyond_hope = isinstance(error, _HOPELESS) and now - (claim.failing_since or now) >= tools.dead_after
+    paused_until = now + tools.first_pause * min(2 ** min(claim.app_pauses, 8), _LONGEST_PAUSE)
     async with background.transaction(tools) as connection:
-        is_beyond_hope = isinstance(error, _HOPELESS) and now - (claim.failing_since or now) >= tools.dead_after
         if is_beyond_hope:
             await sync_rows.bury(connection, claim, now=now, error=code)
-            log.error("given up, until asked for again", app=subject.app, subject=str(subject), error=code)
         elif isinstance(error, DotsCredentialsError):
-            pause = tools.first_pause * min(2 ** min(claim.app_pauses, 8), _LONGEST_PAUSE)
             await sync_rows.release(connection, claim)
-            await app_rows.pause(connection, subject.app, until=now + pause, earlier=claim.app_pauses)
-            log.error("app paused: dots refuses its credentials", app=subject.app, until=(now + pause).isoformat())
+            await app_rows.pause(connection, subject.app, until=paused_until, earlier=claim.app_pauses)
         elif isinstance(error, DotsThrottledError):
             await sync_rows.release(connection, claim)
             await app_rows.hold_off(connection, subject.app, until=now + (error.retry_after or _THROTTLED_PAUSE))
@@ -198,6 +196,11 @@ async def _note_failure(tools: Tools, claim: Claim, error: DotsError) -> None:
             wait = schedule.retry_after(claim.attempts + 1, chance=tools.chance(), asked_for=error.retry_after)
             await sync_rows.postpone(connection, claim, due_at=now + wait, now=now, error=code)
         await _note(connection, tools, claim, code)
+    # After the commit, because an attempt that Postgres did not take is made again.
+    if is_beyond_hope:
+        log.error("given up, until asked for again", app=subject.app, subject=str(subject), error=code)
+    elif isinstance(error, DotsCredentialsError):
+        log.error("app paused: dots refuses its credentials", app=subject.app, until=paused_until.isoformat())
     _count(tools, claim, code)
     log.warning("refresh failed", app=subject.app, subject=str(subject), attempts=claim.attempts + 1, error=code)
 
