@@ -76,8 +76,10 @@ class Courier:
             claimed = await self._claim(connection, slow)
             outgoing = await self._prepare(connection, [each.lane for each in claimed])
         self._raise_floors(claimed)
+        slow_lanes = {each.lane for each in claimed if each.is_slow}
         for one in outgoing:
-            self._room.begin(one.lane, one.lane.subscription_id, now=time.monotonic())
+            is_slow = one.lane in slow_lanes
+            self._room.begin(one.lane, one.lane.subscription_id, now=time.monotonic(), is_slow=is_slow)
             self._tasks.create_task(self._carry(one))
         return len(outgoing)
 

@@ -18,6 +18,7 @@ _SLOW_SHARE = 0.75
 class _Begun:
     subscription_id: UUID
     at: float
+    is_slow: bool
 
 
 class DeliveryRoom:
@@ -37,8 +38,12 @@ class DeliveryRoom:
         return self._busy
 
     def slow(self, now: float) -> set[UUID]:
-        """The subscriptions whose last answer took long, or who owe one for long."""
-        owing = {begun.subscription_id for begun in self._under_way.values() if now - begun.at > SLOW_SECONDS}
+        """The subscriptions whose last answer took long, who owe one for long, or who were claimed as slow ones."""
+        owing = {
+            begun.subscription_id
+            for begun in self._under_way.values()
+            if begun.is_slow or now - begun.at > SLOW_SECONDS
+        }
         return self._slow | owing
 
     def left(self, slow: set[UUID]) -> Room:
@@ -48,9 +53,9 @@ class DeliveryRoom:
         total = self._in_flight - len(self._under_way)
         return Room(total=total, slow=max(0, most - taken), at_once=self._at_once)
 
-    def begin(self, delivery: object, subscription_id: UUID, *, now: float) -> None:
-        """Take a place for a delivery, which is told apart by its identity."""
-        self._under_way[delivery] = _Begun(subscription_id=subscription_id, at=now)
+    def begin(self, delivery: object, subscription_id: UUID, *, now: float, is_slow: bool = False) -> None:
+        """Take a place for a delivery, which is told apart by its identity; `is_slow` as its lane was claimed."""
+        self._under_way[delivery] = _Begun(subscription_id=subscription_id, at=now, is_slow=is_slow)
         self._busy[subscription_id] += 1
 
     def answered(self, subscription_id: UUID, took: timedelta) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, select, true
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, any_, func, literal, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.deliveries import Attempt
@@ -78,20 +79,39 @@ async def page(
     is_its = deliveries.c.subscription_id == wanted.subscription_id
     is_before = deliveries.c.position < (_LAST_POSITION if before is None else before)
     is_wanted = true() if wanted.state is None else deliveries.c.state == wanted.state
-    # Those that are pending and those that are dead have an index each.
-    is_looked_at = is_wanted if wanted.state in ("pending", "dead") else true()
     order = deliveries.c.position.desc()
-    looked_at = select(deliveries.c.position).where(is_its, is_before, is_looked_at).order_by(order).limit(stretch)
+    few = await _few_pending(connection, wanted, most=stretch) if wanted.state == "pending" else None
+    looked_at = select(deliveries.c.position).where(is_its, is_before).order_by(order).limit(stretch)
+    if wanted.state == "dead":
+        looked_at = looked_at.where(is_wanted)
+    elif few is not None:
+        looked_at = looked_at.where(deliveries.c.position == any_(literal(few, ARRAY(BigInteger))))
     places = looked_at.subquery()
     ends = select(func.count(), func.min(places.c.position), func.max(places.c.position)).select_from(places)
     count, first, last = (await connection.execute(ends)).one()
     # Of the events too, or else the planner may look for a rare type through all there are.
+    is_near: list[ColumnElement[bool]]
     is_near = [column.between(first, last) for column in (deliveries.c.position, events.c.position)]
-    query = select(*_FIELDS).select_from(_WITH_EVENTS).where(is_its, is_wanted, *is_near)
+    if few is not None:
+        is_near = [
+            column == any_(literal(few, ARRAY(BigInteger))) for column in (deliveries.c.position, events.c.position)
+        ]
+    query = select(*_FIELDS).select_from(_WITH_EVENTS).where(is_its, is_before, is_wanted, *is_near)
     found = await _read(connection, query.where(events.c.type.in_(wanted.types)).order_by(order).limit(limit + 1))
     if len(found) > limit:
         return DeliveryPage(deliveries=found[:limit], next_before=found[limit - 1].position)
     return DeliveryPage(deliveries=found, next_before=first if count == stretch else None)
+
+
+async def _few_pending(connection: AsyncConnection, wanted: DeliveryFilter, *, most: int) -> list[int] | None:
+    """The positions of a subscription's pending deliveries, in no order; None if there are more than `most`.
+
+    Their index is in another order. One in this order would mislead the planner where a lane's first delivery is
+    looked for.
+    """
+    is_its = and_(deliveries.c.subscription_id == wanted.subscription_id, deliveries.c.state == "pending")
+    few = list((await connection.scalars(select(deliveries.c.position).where(is_its).limit(most + 1))).all())
+    return None if len(few) > most else few
 
 
 async def find(connection: AsyncConnection, subscription_id: UUID, event_id: UUID) -> DeliverySummary | None:

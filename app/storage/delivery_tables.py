@@ -85,12 +85,6 @@ deliveries = Table(
         "position",
         postgresql_where=text("state = 'pending'"),
     ),
-    Index(
-        "deliveries_pending_position_idx",
-        "subscription_id",
-        "position",
-        postgresql_where=text("state = 'pending'"),
-    ),
     Index("deliveries_dead_idx", "subscription_id", "position", postgresql_where=text("state = 'dead'")),
     Index("deliveries_position_idx", "position"),
 )

@@ -37,10 +37,11 @@ class KnownSubscription:
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimedLane:
-    """A claimed lane, and when it became due."""
+    """A claimed lane, when it became due, and whether it took a place of a slow subscriber."""
 
     lane: Lane
     due_at: datetime
+    is_slow: bool
 
 
 async def claim_due(
@@ -77,6 +78,7 @@ async def claim_due(
         ClaimedLane(
             lane=Lane(subscription_id=row.subscription_id, app=row.app, subject=row.subject, token=token),
             due_at=row.due_at,
+            is_slow=row.is_slow,
         )
         for row in rows
     ]
@@ -89,16 +91,24 @@ _IS_ITS = f"l.subscription_id = ready.id AND l.due_at >= ready.floor AND {_IS_DU
 # locks, and no more rows than there is room for. What another process has locked meanwhile is passed over there.
 # A probe comes first: its subscription waits a minute for the next one.
 _CLAIM_DUE = text(f"""
-    WITH probed AS (
+    WITH known AS (
+        SELECT * FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:busy AS integer[]), CAST(:slow AS boolean[]), CAST(:floors AS timestamptz[])
+        ) AS known (id, busy, is_slow, floor)
+    ), probed AS (
         UPDATE subscriptions s
         SET held_until = :probe_until
         FROM (
             SELECT s.id FROM subscriptions s
+            LEFT JOIN known ON known.id = s.id
             WHERE s.opened_at IS NOT NULL AND s.held_until <= :now AND s.paused_at IS NULL
-              AND EXISTS (SELECT FROM delivery_lanes l WHERE l.subscription_id = s.id AND {_IS_DUE})
+              AND EXISTS (
+                  SELECT FROM delivery_lanes l
+                  WHERE l.subscription_id = s.id AND l.due_at >= COALESCE(known.floor, '-infinity') AND {_IS_DUE}
+              )
             ORDER BY s.held_until
             LIMIT :slow_room
-            FOR NO KEY UPDATE SKIP LOCKED
+            FOR NO KEY UPDATE OF s SKIP LOCKED
         ) AS waiting
         WHERE s.id = waiting.id
         RETURNING s.id
@@ -109,9 +119,7 @@ _CLAIM_DUE = text(f"""
             COALESCE(known.is_slow, FALSE) OR s.failing_since IS NOT NULL,
             COALESCE(known.floor, '-infinity')
         FROM subscriptions s
-        LEFT JOIN unnest(
-            CAST(:ids AS uuid[]), CAST(:busy AS integer[]), CAST(:slow AS boolean[]), CAST(:floors AS timestamptz[])
-        ) AS known (id, busy, is_slow, floor) ON known.id = s.id
+        LEFT JOIN known ON known.id = s.id
         WHERE s.opened_at IS NULL AND s.paused_at IS NULL AND (s.held_until IS NULL OR s.held_until <= :now)
           AND COALESCE(known.busy, 0) < :at_once
     ), turns AS (
@@ -135,7 +143,7 @@ _CLAIM_DUE = text(f"""
         ) AS chosen
         GROUP BY id
     ), due AS (
-        SELECT l.subscription_id, l.app, l.subject, l.due_at
+        SELECT l.subscription_id, l.app, l.subject, l.due_at, ready.is_slow
         FROM ready
         JOIN shares ON shares.id = ready.id
         CROSS JOIN LATERAL (
@@ -151,5 +159,5 @@ _CLAIM_DUE = text(f"""
     SET lease_token = :token, lease_until = :lease_until
     FROM due
     WHERE (l.subscription_id, l.app, l.subject) = (due.subscription_id, due.app, due.subject)
-    RETURNING l.subscription_id, l.app, l.subject, l.due_at
+    RETURNING l.subscription_id, l.app, l.subject, l.due_at, due.is_slow
 """)  # noqa: S608  # no input in it

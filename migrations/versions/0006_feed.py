@@ -1,4 +1,4 @@
-"""A feed whose end follows from its events, and an index of pending deliveries in feed order."""
+"""A feed whose end follows from its events."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,19 +12,9 @@ depends_on = None
 def upgrade() -> None:
     """Upgrade to this revision."""
     op.drop_column("feed", "last_position")
-    op.create_index(
-        "deliveries_pending_position_idx",
-        "deliveries",
-        ["subscription_id", "position"],
-        unique=False,
-        postgresql_where=sa.text("state = 'pending'"),
-    )
 
 
 def downgrade() -> None:
     """Downgrade to the revision before."""
-    op.drop_index(
-        "deliveries_pending_position_idx", table_name="deliveries", postgresql_where=sa.text("state = 'pending'")
-    )
     op.add_column("feed", sa.Column("last_position", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.execute("UPDATE feed SET last_position = GREATEST(expired_position, (SELECT max(position) FROM events))")

@@ -81,5 +81,6 @@ async def snapshot_held(engine: AsyncEngine) -> AsyncIterator[None]:
     """While it lasts, no version of a row that was there at its beginning or comes later can be cleaned up."""
     async with engine.connect() as holder:
         await holder.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        await holder.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         await holder.execute(text("SELECT count(*) FROM feed"))
         yield

@@ -25,6 +25,7 @@ from app.storage import (
 from app.storage import database as storage_database
 from app.storage.delivery_search import DeliveryFilter
 from app.storage.lane_claims import Room
+from app.storage.lane_rows import Lane
 from app.storage.redelivery_rows import RedeliveryFilter
 from tests import databases
 from tests.dots.fake_dots import NOW
@@ -96,6 +97,16 @@ QUERIES = {
     ),
     "lanes claimed": Query(
         act=claim_due(8), most_buffers=250, may_scan=frozenset({"feed", "subscriptions", "delivery_lanes"})
+    ),
+    "first pending deliveries of lanes": Query(
+        act=lambda connection: delivery_rows.heads(
+            connection,
+            [
+                Lane(subscription_id=SHOP, app="default", subject=f"flow/{n}", token=uuid4())
+                for n in range(800, 6400, 800)
+            ],
+        ),
+        most_buffers=120,
     ),
     "standings of brokers": Query(
         act=cursor_rows.standings, most_buffers=20, may_scan=frozenset({"feed", "broker_cursors"})
