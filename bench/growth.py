@@ -32,7 +32,6 @@ from bench import (
     growth_requests,
     growth_table,
     growth_unclaimable,
-    growth_without_statistics,
 )
 from bench.databases import NotComparableError, connected, durable_version
 from bench.growth_open_transaction import Compared
@@ -92,7 +91,7 @@ async def measure(server_url: str, options: argparse.Namespace) -> Measured:
 
 
 async def _rows(empty: Place, grown: Place, only: str) -> AsyncIterator[Row]:
-    for group in (growth_requests, growth_passes, growth_without_statistics, growth_unclaimable):
+    for group in (growth_requests, growth_passes, growth_unclaimable):
         async for row in group.rows(empty, grown, only=only):
             yield row
     if only in growth_lag.NAME:

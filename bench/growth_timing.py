@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from app.errors import GatewayError
 from bench.growth_client import UnexpectedStatusError
 
 # Postgres may change to a generic plan with the sixth execution of a prepared statement.
@@ -19,7 +20,7 @@ LONGEST_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """One thing timed on one database; `failure` is the status that it ended with, if it never succeeded."""
+    """One thing timed on one database; `failure` is the status or the code of the error that ended it."""
 
     median_milliseconds: float
     fastest_milliseconds: float
@@ -82,6 +83,8 @@ class _Course:
             await self._action.act(self._number)
         except UnexpectedStatusError as error:
             self._failure = str(error)
+        except GatewayError as error:
+            self._failure = error.code
         took = time.perf_counter() - began
         self._number += 1
         if self._is_warm or self._failure:

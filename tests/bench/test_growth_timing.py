@@ -1,3 +1,4 @@
+from app.errors import DatabaseUnavailableError
 from bench import growth_timing
 from bench.growth_client import UnexpectedStatusError
 from bench.growth_timing import Action, timed
@@ -33,3 +34,14 @@ async def test_action_that_fails_ends_and_its_status_is_shown() -> None:
 
     assert calls == [0]
     assert str(timing).startswith("503 after ")
+
+
+async def test_pass_that_runs_into_a_time_limit_ends_only_its_own_row() -> None:
+    """The table names the error's code, and the run goes on."""
+
+    async def refuse(_number: int) -> None:
+        raise DatabaseUnavailableError
+
+    [timing] = await timed(Action(act=refuse))
+
+    assert str(timing).startswith(f"{DatabaseUnavailableError.code} after ")
