@@ -153,7 +153,9 @@ EMPTY = {
     ),
 }
 MIGRATED = {
-    "a newer schema": Case(prepare=("UPDATE dots_gateway_version SET version_num = '9999'",), says=("9999",)),
+    "a newer schema": Case(
+        prepare=("UPDATE dots_gateway_version SET version_num = '9999'",), says=("newer than this program",)
+    ),
 }
 
 

@@ -97,6 +97,10 @@ class Proxy:
             link.is_silent = True
         return len(chosen)
 
+    def count(self, is_chosen: Callable[[Link], bool]) -> int:
+        """How many connections still work and are of this kind."""
+        return sum(not link.is_silent and is_chosen(link) for link in self._links.values())
+
     def cut_silent(self) -> None:
         """End the server's side of silent connections too, as its keepalive does in the end."""
         for task, link in list(self._links.items()):
