@@ -234,7 +234,7 @@ class Machine(RuleBasedStateMachine):
 
 async def run_machine(order: Order) -> Outcome:
     """Run it in a thread of its own, where it has its own loop."""
-    examples = order.count(300, small=40)
+    examples = order.count(200, small=40)
     async with server.running(order.directory, durable=False) as postgres:
         phases = (Phase.generate,) if order.is_small else (Phase.generate, Phase.shrink)
         violations = await asyncio.to_thread(_run, postgres.direct_url, order.seed, examples, phases)
