@@ -48,6 +48,8 @@ async def read_feed(engine: AsyncEngine, *, after: Cursor, types: Collection[str
         _check(after, state)
         up_to = min(state.last_position, after.position + STRETCH)
         found = await event_rows.between(connection, after=after.position, up_to=up_to, types=types, limit=limit)
+        # Once more: a purge between the two statements may have deleted the first events behind the cursor.
+        _check(after, await event_rows.state(connection))
     if len(found) == limit:
         up_to = found[-1].position or up_to
     return FeedPage(
