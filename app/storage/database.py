@@ -48,8 +48,8 @@ def create_engine(
         hide_parameters=True,
         connect_args={"async_creator_fn": sessions.open, **unnamed},
     )
-    event.listen(engine.sync_engine, "checkout", sessions.check)
-    event.listen(engine.sync_engine, "checkin", sessions.note_use)
+    event.listen(engine.sync_engine, "checkout", sessions.begin)
+    event.listen(engine.sync_engine, "reset", sessions.end)
     event.listen(engine.sync_engine, "handle_error", sessions.judge)
     return engine
 

@@ -89,6 +89,7 @@ class Hints:
         is_lost = asyncio.Event()
         try:
             driver.add_termination_listener(lambda _connection: is_lost.set())
+            await driver.roll_back()  # Inside a transaction nothing would be heard.
             for channel in self._next:
                 await driver.add_listener(channel, lambda _connection, _pid, name, _payload: self.wake(name))
             while not is_lost.is_set():

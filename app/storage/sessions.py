@@ -15,7 +15,7 @@ import asyncpg
 import structlog
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, PoolResetState
 
 from app.storage import database_connection, failures
 from app.storage.database_url import DatabaseAddress
@@ -26,13 +26,12 @@ log = structlog.get_logger()
 # In all, and for each host.
 CONNECT_TIMEOUT_SECONDS = 5.0
 LEAST_CONNECT_TIMEOUT_SECONDS = 2.0
-# How long a session may take to answer where nothing is computed: when it is checked, and when a transaction begins.
-CHECK_TIMEOUT_SECONDS = 2.0
-BEGIN_TIMEOUT_SECONDS = 4.0
+# How long a session may take to answer where nothing is computed: when a transaction begins, and when it is checked.
+BEGIN_TIMEOUT_SECONDS = 3.0
 # A process that was held up reads what has arrived meanwhile before it takes a session for dead.
 _GRACE_SECONDS = 0.1
-# A session that was idle for longer is checked before it is used: a balancer may have dropped it without a word.
-IDLE_SECONDS = 1.0
+# A session that leads to a standby is given up when it has been open for so long: a new one may lead elsewhere.
+STANDBY_SECONDS = 1.0
 
 # Server-side limits, so that a dead client cannot hold anything for long, and whatever else changes what a statement
 # means or costs. Compiling a statement of 0.1 ms has been seen to take 244 ms (`jit`).
@@ -62,14 +61,20 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no typ
 
     begin_statement = _BEGIN
     has_transaction_pooler = False
+    has_begun = False
+    is_used = False
     is_suspect = False
-    used_at = 0.0
 
     def __init__(self, protocol: Any, transport: asyncio.Transport, *arguments: Any) -> None:
         """Take what asyncpg has connected, and let the system watch over the connection."""
         super().__init__(protocol, transport, *arguments)
-        self.used_at = time.monotonic()
+        self.opened_at = time.monotonic()
         _keep_alive(transport.get_extra_info("socket"))
+
+    @property
+    def is_on_standby(self) -> bool:
+        """Whether Postgres has said so; it tells every session when its server is promoted."""
+        return getattr(self.get_settings(), "in_hot_standby", "off") == "on"
 
     def transaction(self, **_options: Any) -> "_Transaction":
         """A transaction as SQLAlchemy's dialect uses it; its isolation is always ours."""
@@ -95,7 +100,25 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no typ
 
     async def check(self) -> None:
         """Return if the session still answers; it is closed if it does not."""
-        await self.answer("SELECT 1", timeout=CHECK_TIMEOUT_SECONDS)
+        await self.answer("SELECT 1", timeout=BEGIN_TIMEOUT_SECONDS)
+
+    async def begin(self) -> None:
+        """Begin a transaction with everything that it depends on, in one message."""
+        await self.answer(self.begin_statement, timeout=BEGIN_TIMEOUT_SECONDS)
+        self.has_begun = True
+
+    async def commit(self) -> None:
+        """End the transaction. Raises InFailedSQLTransactionError when Postgres has rolled it back instead."""
+        self.has_begun = False
+        if await self.execute("COMMIT") != "COMMIT":
+            # Postgres says no more than this when a statement has failed and the error was caught.
+            raise asyncpg.InFailedSQLTransactionError("A transaction with a failed statement cannot be committed.")
+
+    async def roll_back(self) -> None:
+        """End the transaction, if there is one, without a trace."""
+        if self.has_begun and not self.is_closed():
+            self.has_begun = False
+            await self.execute("ROLLBACK")
 
     async def close(self, *, timeout: float | None = None) -> None:
         """Close it; one that is suspect without a farewell, for which it could let us wait."""
@@ -106,26 +129,24 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no typ
 
 
 class _Transaction:
-    """A transaction begun with everything that it depends on, in one message."""
+    """A session's transaction as SQLAlchemy's dialect uses it."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     async def start(self) -> None:
-        await self._session.answer(self._session.begin_statement, timeout=BEGIN_TIMEOUT_SECONDS)
+        if not self._session.has_begun:
+            await self._session.begin()
 
     async def commit(self) -> None:
-        if await self._session.execute("COMMIT") != "COMMIT":
-            # Postgres rolls back instead, without an error, when a statement has failed and the error was caught.
-            raise asyncpg.InFailedSQLTransactionError("A transaction with a failed statement cannot be committed.")
+        await self._session.commit()
 
     async def rollback(self) -> None:
-        if not self._session.is_closed():
-            await self._session.execute("ROLLBACK")
+        await self._session.roll_back()
 
 
 class Sessions:
-    """Opens the sessions of one engine, checks those that were idle, and distrusts all at the first sign of trouble.
+    """Opens the sessions of one engine, begins their transactions, and distrusts all at the first sign of trouble.
 
     Behind a transaction pooler a session's state is another client's a moment later: everything then goes into the
     message that begins each transaction, and no statement is prepared under a name.
@@ -175,31 +196,34 @@ class Sessions:
         self._open.add(session)
         return session
 
-    def check(self, adapter: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
-        """Let the pool open another session in place of one that is closed or suspect, or idle and without an answer.
+    def begin(self, adapter: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        """Begin the transaction that a session is taken for; on one that is no good, let the pool open another.
 
-        For the pool's event `checkout`. Raises DisconnectionError, which the pool handles.
+        Nothing has been done on the session yet, so nothing is lost: a balancer may have dropped it without a word.
+        For the pool's event `checkout`. Raises DisconnectionError, which the pool handles, and ConnectionError when
+        it was a new session already.
         """
         session: Session = record.driver_connection  # type: ignore[assignment]  # SQLAlchemy knows no driver's type
         if session.is_closed() or session.is_suspect:
             session.is_suspect = True
             raise DisconnectionError
-        if time.monotonic() - session.used_at <= IDLE_SECONDS:
-            return
         try:
-            adapter.run_async(lambda driver: driver.check())
+            adapter.run_async(lambda driver: driver.begin())
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             self.distrust(because=type(error).__name__)
-            raise DisconnectionError from error
-        # Postgres tells every session when its server is promoted, or was a standby from the start.
-        if getattr(session.get_settings(), "in_hot_standby", "off") == "on":
+            if session.is_used:
+                raise DisconnectionError from error
+            raise ConnectionError("A new session does not begin a transaction.") from error
+        if session.is_on_standby and time.monotonic() - session.opened_at > STANDBY_SECONDS:
             self.distrust(because="standby")
             raise DisconnectionError
+        session.is_used = True
 
-    def note_use(self, _adapter: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-        """Remember when a session was given back. For the pool's event `checkin`."""
-        if isinstance(session := record.driver_connection, Session):
-            session.used_at = time.monotonic()
+    def end(self, adapter: DBAPIConnection, record: ConnectionPoolEntry, _state: PoolResetState) -> None:
+        """Roll back a transaction in which nothing was done. For the pool's event `reset`."""
+        session = record.driver_connection
+        if isinstance(session, Session) and session.has_begun:
+            adapter.run_async(lambda driver: driver.roll_back())
 
     def judge(self, context: ExceptionContext) -> None:
         """Have no session used again once one of them is lost or read-only. For the engine's event `handle_error`."""
@@ -217,7 +241,7 @@ class Sessions:
         suspects = [session for session in self._open if not session.is_suspect]
         for session in suspects:
             session.is_suspect = True
-        if suspects:
+        if any(session.is_used for session in suspects):
             log.warning("database sessions renewed", count=len(suspects), reason=because)
 
 

@@ -87,17 +87,23 @@ async def shares_sessions(url: str) -> bool:
     probe = database.create_engine(url, pool_size=2, pooler="transaction")
     try:
         with database.failures_named():
-            async with probe.connect() as one, probe.connect() as other:
-                for _ in range(_PROBES):
-                    pids = []
-                    for connection in (one, other):
-                        pids.append(await connection.scalar(text("SELECT pg_backend_pid()")))
-                        await connection.rollback()
-                    if pids[0] == pids[1]:
-                        return True
+            async with probe.connect() as one:
+                first = await _server_pid(one)
+                async with probe.connect() as other:
+                    for _ in range(_PROBES):
+                        if await _server_pid(other) == first:
+                            return True
+                        first = await _server_pid(one)
         return False
     finally:
         await probe.dispose()
+
+
+async def _server_pid(connection: AsyncConnection) -> int:
+    """The process that serves the connection now, in a transaction that has ended: the pooler may have one session."""
+    pid: int = await connection.scalar(text("SELECT pg_backend_pid()"))
+    await connection.rollback()
+    return pid
 
 
 def explain(error: BaseException, address: DatabaseAddress) -> tuple[str, bool]:
