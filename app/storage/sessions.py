@@ -192,7 +192,11 @@ class Sessions:
             session.has_transaction_pooler = True
             session.begin_statement = f"{_BEGIN}; {_written('SET LOCAL', self._settings)}"
         else:
-            await session.answer(_written("SET", self._settings), timeout=BEGIN_TIMEOUT_SECONDS)
+            try:
+                await session.answer(_written("SET", self._settings), timeout=BEGIN_TIMEOUT_SECONDS)
+            except BaseException:  # Also when the caller is cancelled: nobody else knows this session yet.
+                session.terminate()
+                raise
         self._open.add(session)
         return session
 

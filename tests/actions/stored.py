@@ -29,3 +29,11 @@ async def execute(engine: AsyncEngine, *statements: str, **values: Any) -> None:
     async with engine.begin() as connection:
         for statement in statements:
             await connection.execute(text(statement), values)
+
+
+async def vacuum(engine: AsyncEngine) -> None:
+    """Clean up and count as autovacuum does, which no transaction may do."""
+    async with engine.connect() as connection:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        await driver.roll_back()
+        await driver.execute("VACUUM ANALYZE", timeout=60)

@@ -1,6 +1,5 @@
 """A small database that has grown: many events and deliveries, statistics as they are in the field."""
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.flows import events
@@ -41,6 +40,4 @@ async def fill(engine: AsyncEngine) -> None:
     await stored.execute(engine, _EVENTS, at=NOW, count=EVENTS, rare=events.CHECK_FLAGGED, usual=events.STEP_COMPLETED)
     await stored.execute(engine, _DELIVERIES, subscriptions=WITH_DELIVERIES, every=RARE)
     await stored.execute(engine, _LANES, at=NOW)
-    async with engine.connect() as connection:
-        alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await alone.execute(text("VACUUM ANALYZE"))
+    await stored.vacuum(engine)

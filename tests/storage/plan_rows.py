@@ -97,6 +97,4 @@ _ROWS = (
 async def fill(engine: AsyncEngine) -> None:
     """Fill a migrated database, and let Postgres know what is in it."""
     await stored.execute(engine, *_ROWS)
-    async with engine.connect() as connection:
-        outside = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await outside.exec_driver_sql("VACUUM ANALYZE")
+    await stored.vacuum(engine)
