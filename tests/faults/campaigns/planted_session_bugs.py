@@ -22,12 +22,7 @@ PLANTED_BUGS = (
         patches=(
             Patch(
                 file="app/storage/sessions.py",
-                old="        if time.monotonic() - session.used_at <= IDLE_SECONDS:\n",
-                new="        if time.monotonic() > 0:\n",
-            ),
-            Patch(
-                file="app/storage/sessions.py",
-                old="BEGIN_TIMEOUT_SECONDS = 4.0\n",
+                old="BEGIN_TIMEOUT_SECONDS = 3.0\n",
                 new="BEGIN_TIMEOUT_SECONDS = 60.0\n",
             ),
         ),
