@@ -61,7 +61,7 @@ format: install ## Format, and mend what ruff can mend
 types: install ## mypy --strict
 	$(BIN)/mypy
 
-unit: install javascript ## Only the fast tests: no journeys, no faults, no browser
+unit: install javascript pgbouncer ## Only the fast tests: no journeys, no faults, no browser
 	$(PYTEST) --ignore=tests/brokers --ignore=tests/journeys --ignore=tests/faults --ignore=tests/browser $(ARGS)
 
 browser: install ## Install Chromium for the browser tests where there is none

@@ -208,7 +208,7 @@ class Sessions:
         it was a new session already.
         """
         session: Session = record.driver_connection  # type: ignore[assignment]  # SQLAlchemy knows no driver's type
-        if session.is_closed() or session.is_suspect:
+        if session.is_used and (session.is_closed() or session.is_suspect):
             session.is_suspect = True
             raise DisconnectionError
         try:
