@@ -5,10 +5,14 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Any
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.errors import DatabasePoolerError, DatabaseReadOnlyError, DatabaseUnavailableError
+
+# All that asyncpg raises. An InternalClientError comes when a server dies in the middle of an answer.
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class Meaning(Enum):
@@ -56,7 +60,8 @@ def meaning_of(sqlstate: str | None) -> Meaning:
 
 def meaning_of_error(error: BaseException | None) -> Meaning:
     """The same for an error of SQLAlchemy, of the driver or of the operating system."""
-    if isinstance(error, OSError | TimeoutError):
+    translated = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else None
+    if isinstance(translated or error, OSError | TimeoutError | asyncpg.InternalClientError):
         return Meaning.LOST
     if isinstance(error, PoolTimeoutError):
         return Meaning.BUSY

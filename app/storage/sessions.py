@@ -213,7 +213,7 @@ class Sessions:
             raise DisconnectionError
         try:
             adapter.run_async(lambda driver: driver.begin())
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, *failures.DRIVER_ERRORS) as error:
             self.distrust(because=type(error).__name__)
             if session.is_used:
                 raise DisconnectionError from error

@@ -71,6 +71,7 @@ def test_code_has_its_meaning(sqlstate: str | None, expected: Meaning) -> None:
         (ConnectionResetError(), Meaning.LOST),
         (TimeoutError(), Meaning.LOST),
         (PoolTimeoutError(), Meaning.BUSY),
+        (asyncpg.InternalClientError(), Meaning.LOST),
         (asyncpg.TooManyConnectionsError(), Meaning.BUSY),
         (asyncpg.AdminShutdownError(), Meaning.LOST),
         (LookupError(), Meaning.BUG),

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -203,3 +204,20 @@ async def test_connection_is_watched_over_by_the_system(engine: AsyncEngine) -> 
         assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
         assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+
+
+async def test_session_that_the_driver_has_lost_track_of_is_replaced(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asyncpg has an error of its own for a server that dies in the middle of an answer; the request goes on."""
+    assert await stored_in_transaction(engine) == 1
+    begin, lost = sessions.Session.begin, iter([asyncpg.InternalClientError("got result for unknown protocol state")])
+
+    async def begin_or_break(session: sessions.Session) -> None:
+        if error := next(lost, None):
+            raise error
+        await begin(session)
+
+    monkeypatch.setattr(sessions.Session, "begin", begin_or_break)
+
+    assert await stored_in_transaction(engine) == 1
