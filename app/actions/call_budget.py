@@ -11,6 +11,9 @@ from app.actions.tools import Tools
 from app.flows.purse import Purse
 from app.storage import budget_rows, database
 
+# Others may spend a chunk before whoever asked for it; after so many the caller is told to come back.
+_MOST_CHUNKS = 5
+
 
 async def may_call(tools: Tools, app: str, *, reserve: float) -> bool:
     """Spend one call, unless no more than `reserve` are left. Raises DatabaseUnavailableError."""
@@ -24,7 +27,9 @@ async def take(tools: Tools, app: str, wanted: int, *, reserve: float) -> int:
     """
     purse = tools.purses.of(app, tools.budget)
     taken = purse.spend(wanted, reserve=reserve, now=tools.clock())
-    while taken < wanted and purse.is_worth_asking(reserve=reserve, now=tools.clock()):
+    for _ in range(_MOST_CHUNKS):
+        if taken == wanted or not purse.is_worth_asking(reserve=reserve, now=tools.clock()):
+            break
         missing = wanted - taken
         chunk = partial(_take_chunk, tools, app, purse, missing, reserve=reserve)
         try:
@@ -54,6 +59,7 @@ async def _take_chunk(tools: Tools, app: str, purse: Purse, wanted: int, *, rese
         granted = await budget_rows.take(
             connection, app, chunk, budget=tools.budget, reserve=reserve, now=now, returned=returned
         )
-    purse.put(granted, reserve=reserve, now=now)
+    # Fresh from now on: a commit may have taken longer than tokens are kept.
+    purse.put(granted, reserve=reserve, now=tools.clock())
     if granted < chunk:
         purse.note_empty_bucket(reserve=reserve, now=now)

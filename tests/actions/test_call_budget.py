@@ -1,6 +1,7 @@
 """One budget for all processes, spent from memory."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -129,3 +130,48 @@ async def test_a_replay_costs_no_call(tools: Tools, dots: MemoryDots) -> None:
     assert left == 9
     assert again.flow.id == made.flow.id
     assert len(dots.posts) == 1
+
+
+async def test_commit_that_outlasts_the_tokens_still_gives_them(tools: Tools, clock: HandClock) -> None:
+    """A database that takes seconds for a commit must not make a caller ask it for ever."""
+
+    class SlowCommits(Purses):
+        """Lets two seconds pass while a chunk is being taken."""
+
+        async def fill(
+            self, app: str, budget: Budget, reserve: float, take_chunk: Callable[[], Awaitable[None]]
+        ) -> None:
+            """Take the chunk, slowly; after too many of them fail."""
+            asked.append(app)
+            assert len(asked) < 20
+            clock.advance(timedelta(seconds=2))
+            await super().fill(app, budget, reserve, take_chunk)
+            clock.advance(timedelta(milliseconds=900))
+
+    asked: list[str] = []
+    slow = replace(tools, purses=SlowCommits(), budget=USUAL)
+
+    async with asyncio.timeout(20):
+        taken = [await call_budget.take(slow, "default", 1, reserve=0) for _ in range(3)]
+
+    assert taken == [1, 1, 1]
+
+
+async def test_caller_is_never_kept_asking(tools: Tools, clock: HandClock) -> None:
+    """Tokens that are too old whenever they come are given up after a few attempts."""
+
+    class StalePurses(Purses):
+        """Lets each chunk grow too old before its caller sees it."""
+
+        async def fill(
+            self, app: str, budget: Budget, reserve: float, take_chunk: Callable[[], Awaitable[None]]
+        ) -> None:
+            """Take the chunk, and let it age."""
+            asked.append(app)
+            assert len(asked) < 20
+            await super().fill(app, budget, reserve, take_chunk)
+            clock.advance(timedelta(seconds=2))
+
+    asked: list[str] = []
+
+    assert await call_budget.take(replace(tools, purses=StalePurses(), budget=USUAL), "default", 1, reserve=0) == 0
