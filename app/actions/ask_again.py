@@ -8,7 +8,7 @@ from app.actions.tools import Tools
 from app.storage import database, flow_search, hints, sync_rows
 from app.storage.flow_search import FlowFilter
 
-# So many flows a transaction, so that none holds its locks for long.
+# Flows in one transaction: few enough that it does not hold its locks for long.
 BATCH = 1000
 # A dry run counts no further than this.
 COUNT_LIMIT = 10_000

@@ -11,7 +11,7 @@ from app.actions.tools import Tools
 from app.flows.purse import Purse
 from app.storage import budget_rows, database
 
-# Others may spend a chunk before whoever asked for it; after so many the caller is told to come back.
+# Another caller may spend a chunk first. After this many chunks the caller gets nothing and comes back later.
 _MOST_CHUNKS = 5
 
 

@@ -132,31 +132,6 @@ async def test_a_replay_costs_no_call(tools: Tools, dots: MemoryDots) -> None:
     assert len(dots.posts) == 1
 
 
-async def test_commit_that_outlasts_the_tokens_still_gives_them(tools: Tools, clock: HandClock) -> None:
-    """A database that takes seconds for a commit must not make a caller ask it for ever."""
-
-    class SlowCommits(Purses):
-        """Lets two seconds pass while a chunk is being taken."""
-
-        async def fill(
-            self, app: str, budget: Budget, reserve: float, take_chunk: Callable[[], Awaitable[None]]
-        ) -> None:
-            """Take the chunk, slowly; after too many of them fail."""
-            asked.append(app)
-            assert len(asked) < 20
-            clock.advance(timedelta(seconds=2))
-            await super().fill(app, budget, reserve, take_chunk)
-            clock.advance(timedelta(milliseconds=900))
-
-    asked: list[str] = []
-    slow = replace(tools, purses=SlowCommits(), budget=USUAL)
-
-    async with asyncio.timeout(20):
-        taken = [await call_budget.take(slow, "default", 1, reserve=0) for _ in range(3)]
-
-    assert taken == [1, 1, 1]
-
-
 async def test_caller_is_never_kept_asking(tools: Tools, clock: HandClock) -> None:
     """Tokens that are too old whenever they come are given up after a few attempts."""
 
