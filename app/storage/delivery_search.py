@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.deliveries import Attempt
 from app.flows.subscriptions import DeliveryState
+from app.storage import planning
 from app.storage.delivery_tables import deliveries, delivery_attempts, subscriptions
 from app.storage.tables import events
 
@@ -76,6 +77,7 @@ async def page(
 
     A page looks at no more than `stretch` deliveries, so it may hold few of them, or none, and still not be the last.
     """
+    await planning.plan_for_values(connection)
     is_its = deliveries.c.subscription_id == wanted.subscription_id
     is_before = deliveries.c.position < (_LAST_POSITION if before is None else before)
     is_wanted = true() if wanted.state is None else deliveries.c.state == wanted.state

@@ -4,21 +4,51 @@ The real function runs, its statements are caught, and each is prepared and expl
 the first five executions are, and once for any values, as the later ones may be.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 MODES = ("force_custom_plan", "force_generic_plan")
 # These have as many rows as there are apps, subscriptions, brokers or people.
 SMALL_TABLES = frozenset({"api_keys", "apps", "broker_cursors", "feed", "subscription_secrets", "subscriptions"})
 
+Act = Callable[[AsyncConnection], Awaitable[object]]
 Statement = tuple[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How Postgres has carried out one statement."""
+
+    statement: str
+    root: dict[str, Any]
+
+    @property
+    def pages(self) -> int:
+        """The pages of shared memory that it looked at."""
+        return int(self.root["Shared Hit Blocks"]) + int(self.root["Shared Read Blocks"])
+
+    @property
+    def read_as_a_whole(self) -> set[str]:
+        """The tables that it read from end to end, and really did."""
+        return {
+            node["Relation Name"]
+            for node in self._nodes()
+            if node["Node Type"] == "Seq Scan" and node["Actual Loops"] > 0
+        }
+
+    def _nodes(self) -> Iterator[dict[str, Any]]:
+        waiting = [self.root]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting += node.get("Plans", ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,46 +56,63 @@ class PlanCase:
     """A function of storage, and how many pages each of its statements may read at most."""
 
     name: str
-    run: Callable[[AsyncConnection], Awaitable[object]]
+    run: Act
     most_pages: int
 
 
 async def faults(engine: AsyncEngine, case: PlanCase) -> list[str]:
     """What is wrong with the plans of a case: a table read as a whole, or too many pages. Changes nothing."""
-    async with engine.connect() as connection:
-        with _caught(engine) as statements:
-            await case.run(connection)
-        await connection.rollback()
-    assert statements, f"{case.name}: no statement"
-    return [fault for mode in MODES for fault in await _faults_of(engine, case, statements, mode)]
-
-
-async def _faults_of(engine: AsyncEngine, case: PlanCase, statements: list[Statement], mode: str) -> list[str]:
     found = []
-    async with engine.connect() as connection:
-        await connection.exec_driver_sql(f"SET LOCAL plan_cache_mode = {mode}")
-        for number, (statement, values) in enumerate(statements):
-            if "set_config" in statement:  # The function plans for its values whatever the mode.
-                await connection.exec_driver_sql(statement)
-                continue
-            plan = await _explain(connection, f"case_{number}", statement, values)
-            pages = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-            where = f"{case.name} ({mode}, {' '.join(statement.split())[:80]}…)"
-            found += [f"{where}: reads all of {table}" for table in _read_as_a_whole(plan)]
-            if pages > case.most_pages:
-                found.append(f"{where}: reads {pages} pages, not {case.most_pages}")
-        await connection.rollback()
+    for mode in MODES:
+        for plan in await explain(engine, case.run, mode=mode):
+            where = f"{case.name} ({mode}, {' '.join(plan.statement.split())[:80]}…)"
+            found += [f"{where}: reads all of {table}" for table in plan.read_as_a_whole - SMALL_TABLES]
+            if plan.pages > case.most_pages:
+                found.append(f"{where}: reads {plan.pages} pages, not {case.most_pages}")
     return found
 
 
-async def _explain(connection: AsyncConnection, name: str, statement: str, values: Sequence[Any]) -> dict[str, Any]:
+async def explain(engine: AsyncEngine, act: Act, *, mode: str = "force_custom_plan") -> list[Plan]:
+    """The plan of each statement that `act` sends; whatever it changes is rolled back."""
+    async with engine.connect() as connection:
+        with _caught(engine) as statements:
+            await act(connection)
+        await connection.rollback()
+    assert statements
+    plans = []
+    async with engine.connect() as connection:
+        await connection.exec_driver_sql(f"SET LOCAL plan_cache_mode = {mode}")
+        for statement, values in statements:
+            if "set_config" in statement:  # The function plans for its values whatever the mode.
+                await connection.exec_driver_sql(statement)
+            else:
+                plans.append(await _explain(connection, statement, values))
+        await connection.rollback()
+    return plans
+
+
+async def pages(engine: AsyncEngine, act: Act) -> int:
+    """The pages that all statements of `act` look at together."""
+    return sum(plan.pages for plan in await explain(engine, act))
+
+
+@asynccontextmanager
+async def snapshot_held(engine: AsyncEngine) -> AsyncIterator[None]:
+    """While it lasts, no version of a row that was there at its beginning or comes later can be cleaned up."""
+    async with engine.connect() as holder:
+        await holder.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        await holder.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        await holder.execute(text("SELECT count(*) FROM feed"))
+        yield
+
+
+async def _explain(connection: AsyncConnection, statement: str, values: Sequence[Any]) -> Plan:
     given = ", ".join(_literal(value) for value in values)
-    await connection.exec_driver_sql(f"PREPARE {name} AS {statement}")
-    execute = f"EXECUTE {name}({given})" if values else f"EXECUTE {name}"
-    explained = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {execute}")
-    await connection.exec_driver_sql(f"DEALLOCATE {name}")
-    plan: dict[str, Any] = explained.scalar_one()[0]["Plan"]
-    return plan
+    await connection.exec_driver_sql(f"PREPARE explained AS {statement}")
+    execute = f"EXECUTE explained({given})" if values else "EXECUTE explained"
+    answer = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {execute}")
+    await connection.exec_driver_sql("DEALLOCATE explained")
+    return Plan(statement=statement, root=answer.scalar_one()[0]["Plan"])
 
 
 @contextmanager
@@ -81,13 +128,6 @@ def _caught(engine: AsyncEngine) -> Iterator[list[Statement]]:
         yield statements
     finally:
         event.remove(engine.sync_engine, "before_cursor_execute", note)
-
-
-def _read_as_a_whole(plan: dict[str, Any]) -> Iterator[str]:
-    if plan["Node Type"] == "Seq Scan" and plan["Actual Loops"] and plan["Relation Name"] not in SMALL_TABLES:
-        yield plan["Relation Name"]
-    for child in plan.get("Plans", []):
-        yield from _read_as_a_whole(child)
 
 
 def _literal(value: Any) -> str:

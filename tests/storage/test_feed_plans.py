@@ -29,9 +29,9 @@ from app.storage.lane_rows import Lane
 from app.storage.redelivery_rows import RedeliveryFilter
 from tests import databases
 from tests.dots.fake_dots import NOW
-from tests.storage import grown_feed, pages_read
+from tests.storage import grown_feed, plans
 from tests.storage.grown_feed import EVENTS
-from tests.storage.pages_read import Act
+from tests.storage.plans import Act
 from tests.storage.subscribed import subscription
 
 ALL, RARE = list(events.TYPES), [events.CHECK_FLAGGED]
@@ -44,7 +44,7 @@ class Query:
     """What is asked, in at most so many pages of memory; tables of `may_scan` may be read from end to end."""
 
     act: Act
-    most_buffers: int
+    most_pages: int
     may_scan: frozenset[str] = field(default=frozenset({"feed", "subscriptions"}))
 
 
@@ -73,30 +73,30 @@ def claim_due(room: int) -> Act:
 
 
 QUERIES = {
-    "end of the feed": Query(act=event_rows.state, most_buffers=10),
+    "end of the feed": Query(act=event_rows.state, most_pages=10),
     "empty pass of the sequencer": Query(
-        act=lambda connection: event_rows.stamp(connection, limit=1000), most_buffers=20
+        act=lambda connection: event_rows.stamp(connection, limit=1000), most_pages=20
     ),
     "page of the feed": Query(
         act=lambda connection: event_rows.between(connection, after=9_000, up_to=19_000, types=ALL, limit=100),
-        most_buffers=120,
+        most_pages=120,
     ),
     "page of a rare type": Query(
         act=lambda connection: event_rows.between(connection, after=11_000, up_to=13_000, types=RARE, limit=100),
-        most_buffers=120,
+        most_pages=120,
     ),
     "place of a time": Query(
         act=lambda connection: event_times.position_before(connection, NOW + timedelta(seconds=EVENTS // 2)),
-        most_buffers=150,
+        most_pages=150,
     ),
     "place of a time to come": Query(
-        act=lambda connection: event_times.position_before(connection, LATER), most_buffers=150
+        act=lambda connection: event_times.position_before(connection, LATER), most_pages=150
     ),
     "deliveries made": Query(
-        act=lambda connection: delivery_rows.make(connection, positions=range(EVENTS, EVENTS), now=NOW), most_buffers=20
+        act=lambda connection: delivery_rows.make(connection, positions=range(EVENTS, EVENTS), now=NOW), most_pages=20
     ),
     "lanes claimed": Query(
-        act=claim_due(8), most_buffers=250, may_scan=frozenset({"feed", "subscriptions", "delivery_lanes"})
+        act=claim_due(8), most_pages=250, may_scan=frozenset({"feed", "subscriptions", "delivery_lanes"})
     ),
     "first pending deliveries of lanes": Query(
         act=lambda connection: delivery_rows.heads(
@@ -106,22 +106,22 @@ QUERIES = {
                 for n in range(800, 6400, 800)
             ],
         ),
-        most_buffers=120,
+        most_pages=120,
     ),
     "standings of brokers": Query(
-        act=cursor_rows.standings, most_buffers=20, may_scan=frozenset({"feed", "broker_cursors"})
+        act=cursor_rows.standings, most_pages=20, may_scan=frozenset({"feed", "broker_cursors"})
     ),
     "redelivery counted": Query(
-        act=lambda connection: redelivery_rows.count(connection, redelivery(20_000, 21_000)), most_buffers=5_000
+        act=lambda connection: redelivery_rows.count(connection, redelivery(20_000, 21_000)), most_pages=5_000
     ),
     "redelivery candidates": Query(
         act=lambda connection: redelivery_rows.candidates(connection, redelivery(20_000, 21_000), limit=100),
-        most_buffers=700,
+        most_pages=700,
     ),
-    "deliveries listed": Query(act=listed(None, ALL), most_buffers=300),
-    "deliveries of a rare type listed": Query(act=listed(None, RARE), most_buffers=4_500),
-    "pending deliveries listed": Query(act=listed("pending", ALL), most_buffers=100),
-    "dead deliveries listed": Query(act=listed("dead", ALL), most_buffers=100),
+    "deliveries listed": Query(act=listed(None, ALL), most_pages=300),
+    "deliveries of a rare type listed": Query(act=listed(None, RARE), most_pages=4_500),
+    "pending deliveries listed": Query(act=listed("pending", ALL), most_pages=100),
+    "dead deliveries listed": Query(act=listed("dead", ALL), most_pages=100),
 }
 
 
@@ -151,12 +151,13 @@ async def grown(grown_database_url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
+@pytest.mark.parametrize("mode", plans.MODES)
 @pytest.mark.parametrize("name", QUERIES)
-async def test_query_is_bounded_on_a_grown_database(grown: AsyncEngine, name: str) -> None:
+async def test_query_is_bounded_on_a_grown_database(grown: AsyncEngine, name: str, mode: str) -> None:
     """It reads no large table from end to end, and looks at few pages."""
     query = QUERIES[name]
 
-    found = await pages_read.explain(grown, query.act)
+    found = await plans.explain(grown, query.act, mode=mode)
 
-    assert set().union(*(plan.scanned_whole for plan in found)) <= query.may_scan
-    assert sum(plan.buffers for plan in found) <= query.most_buffers
+    assert set().union(*(plan.read_as_a_whole for plan in found)) <= query.may_scan
+    assert sum(plan.pages for plan in found) <= query.most_pages

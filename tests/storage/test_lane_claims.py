@@ -10,7 +10,7 @@ from app.storage import lane_claims
 from app.storage.lane_claims import ClaimedLane, KnownSubscription, Room
 from tests.actions import stored
 from tests.dots.fake_dots import NOW
-from tests.storage import pages_read
+from tests.storage import plans
 from tests.storage.subscribed import add, subscription
 
 SECOND = timedelta(seconds=1)
@@ -148,12 +148,12 @@ async def test_lanes_below_the_floor_are_left_to_a_full_look(engine: AsyncEngine
 async def test_claim_above_a_floor_does_not_walk_dead_lanes(engine: AsyncEngine) -> None:
     """While a transaction elsewhere stays open, thousands of lanes that are gone cost a claim above them nothing."""
     await add(engine, subscription(1))
-    async with pages_read.snapshot_held(engine):
+    async with plans.snapshot_held(engine):
         await stored.execute(engine, LANES, at=NOW - 20 * SECOND, lanes=6_000)
         await stored.execute(engine, "DELETE FROM delivery_lanes")
         await stored.execute(engine, LANES, at=NOW - SECOND, lanes=5)
         of = {id_of(1): known(floor=NOW - 2 * SECOND)}
-        full = await pages_read.buffers(engine, lambda connection: claim(connection, 4))
-        above = await pages_read.buffers(engine, lambda connection: claim(connection, 4, of=of))
+        full = await plans.pages(engine, lambda connection: claim(connection, 4))
+        above = await plans.pages(engine, lambda connection: claim(connection, 4, of=of))
 
     assert full > 3 * above

@@ -10,7 +10,7 @@ from app.flows.events import Event
 from app.storage import event_rows
 from app.storage.event_rows import Stamped
 from tests.actions import feeding, stored
-from tests.storage import pages_read
+from tests.storage import plans
 
 FEED = "SELECT subject, sequence, position FROM events ORDER BY position"
 
@@ -111,7 +111,7 @@ async def test_any_order_of_commits_keeps_the_feed_dense_and_in_order(engine: As
 async def test_pass_above_a_floor_does_not_walk_dead_rows(engine: AsyncEngine) -> None:
     """While a transaction elsewhere stays open, thousands of stamped events cost a pass above its floor nothing."""
     total = 6_000
-    async with pages_read.snapshot_held(engine):
+    async with plans.snapshot_held(engine):
         await stored.execute(
             engine,
             "INSERT INTO events (id, app, type, subject, sequence, occurred_at, data) "
@@ -122,10 +122,8 @@ async def test_pass_above_a_floor_does_not_walk_dead_rows(engine: AsyncEngine) -
         reached = 0
         while (stamped := await stamp(engine, floor=reached, limit=1000)).positions:
             reached = stamped.reached or reached
-        full = await pages_read.buffers(engine, lambda connection: event_rows.stamp(connection, limit=1000))
-        above = await pages_read.buffers(
-            engine, lambda connection: event_rows.stamp(connection, limit=1000, floor=reached)
-        )
+        full = await plans.pages(engine, lambda connection: event_rows.stamp(connection, limit=1000))
+        above = await plans.pages(engine, lambda connection: event_rows.stamp(connection, limit=1000, floor=reached))
 
     assert (await feeding.state(engine)).last_position == total
     assert full > 5 * above
