@@ -10,8 +10,10 @@ from app.storage.due_rows import KINDS, DueKind, Look
 # row is made due again takes this long too.
 MARGIN = timedelta(seconds=3)
 FULL_LOOK_EVERY = timedelta(seconds=1)
-# A full look may take at most this part of the time.
-FULL_LOOK_SHARE = 20
+# Full looks take at most a fiftieth of the time …
+FULL_LOOK_SHARE = 50
+# … but after a look that took very long the next one does not wait longer than this.
+LONGEST_PAUSE = timedelta(seconds=30)
 # While a full look is under way no other one begins. It ends, or Postgres cancels it, long before this.
 _UNDER_WAY = timedelta(minutes=1)
 
@@ -32,8 +34,8 @@ class DueFront:
 
     Some rows become due behind the front: released ones, those of a worker that died, those of an app that was paused,
     those that were made due again while Dots took longer than the margin to answer, and those of a machine whose clock
-    is late. A full look finds them. There is one every second, or after 20 times as long as the last one took: that is
-    how late they may be claimed.
+    is late. A full look finds them. There is one every second, or after 50 times as long as the last one took, but
+    at most 30 seconds: that is how late they may be claimed.
     """
 
     def __init__(self) -> None:
@@ -58,7 +60,7 @@ class DueFront:
 
     def end_full_look(self, *, took: timedelta, now: datetime) -> None:
         """A full look has ended, well or badly; its statements took so long."""
-        self._full_look_at = now + max(FULL_LOOK_EVERY, FULL_LOOK_SHARE * took)
+        self._full_look_at = now + min(max(FULL_LOOK_EVERY, FULL_LOOK_SHARE * took), LONGEST_PAUSE)
 
     def advance(self, look: Look, kind: DueKind, *, seen_up_to: datetime | None, now: datetime, is_full: bool) -> None:
         """Everything the look could find up to this due time is claimed (None: everything that is due)."""

@@ -10,16 +10,16 @@ def look(front: Front, now: float, *, reached: int | None, is_whole: bool = True
     return floor
 
 
-def test_full_looks_take_a_twentieth_of_the_time() -> None:
-    """After a full look that took a tenth of a second, the next one is due two seconds later."""
+def test_full_looks_take_a_fiftieth_of_the_time() -> None:
+    """After a full look that took a tenth of a second, the next one is due five seconds later."""
     looks = FullLooks()
     first = looks.is_due(0.0)
     looks.took(0.1, now=0.1)
 
     assert first
-    assert PAUSE_FACTOR == 20
-    assert not looks.is_due(2.09)
-    assert looks.is_due(2.11)
+    assert PAUSE_FACTOR == 50
+    assert not looks.is_due(5.09)
+    assert looks.is_due(5.11)
 
 
 def test_full_look_that_takes_long_is_repeated_all_the_same() -> None:
