@@ -10,9 +10,9 @@ from app.storage.due_rows import KINDS, DueKind, Look
 # row is made due again takes this long too.
 MARGIN = timedelta(seconds=3)
 FULL_LOOK_EVERY = timedelta(seconds=1)
-# Full looks take at most a fiftieth of the time …
+# Full looks take a fiftieth of the time at most …
 FULL_LOOK_SHARE = 50
-# … but after a look that took very long the next one does not wait longer than this.
+# … unless one takes very long: the next one never waits longer than this.
 LONGEST_PAUSE = timedelta(seconds=30)
 # While a full look is under way no other one begins. It ends, or Postgres cancels it, long before this.
 _UNDER_WAY = timedelta(minutes=1)

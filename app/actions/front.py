@@ -5,9 +5,9 @@ begins at the front of an index walks all of these. A floor lets it begin where 
 then it looks at everything, for rows that have turned up below.
 """
 
-# A full look is due after so many times as long as the last one took: about 2 % of the time at most …
+# The next full look waits for this many times as long as the last one took. Full looks take 2 % of the time at most …
 PAUSE_FACTOR = 50.0
-# … but what has turned up below a floor never waits longer than this.
+# … unless one takes very long: what has turned up below a floor never waits longer than this.
 LONGEST_PAUSE_SECONDS = 10.0
 # The floor lags behind by this, since most transactions that write below it commit within that time.
 LAG_SECONDS = 2.0

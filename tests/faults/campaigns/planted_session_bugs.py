@@ -23,7 +23,7 @@ PLANTED_BUGS = (
             Patch(
                 file="app/storage/sessions.py",
                 old="BEGIN_TIMEOUT_SECONDS = 3.0\n",
-                new="BEGIN_TIMEOUT_SECONDS = 60.0\n",
+                new="BEGIN_TIMEOUT_SECONDS = 20.0\n",
             ),
         ),
     ),
