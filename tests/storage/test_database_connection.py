@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.errors import SettingsError
 from app.local.ports import free_port
 from app.storage import database_connection, database_url
 from tests.outbound.certificates import Authority
+from tests.stack.waiting import eventually
 from tests.storage.postgres_proxy import Proxy, running
 
 READ_ONLY = b"default_transaction_read_only\0on\0"
@@ -34,6 +36,25 @@ def server(database_server_url: str) -> tuple[str, int]:
     parts = urlsplit(database_server_url)
     assert parts.hostname
     return parts.hostname, parts.port or 5432
+
+
+class WatchedLoop(asyncio.SelectorEventLoop):
+    """Knows its connections: those that asyncpg gives up are open for a moment longer, which asyncio warns of."""
+
+    def __init__(self) -> None:
+        """Without connections."""
+        super().__init__()
+        self._sockets: list[TransportSocket] = []
+
+    async def create_connection(self, *arguments: Any, **more: Any) -> Any:
+        """Connect as always, and note the connection."""
+        transport, protocol = await super().create_connection(*arguments, **more)
+        self._sockets.append(transport.get_extra_info("socket"))
+        return transport, protocol
+
+    async def are_closed(self) -> bool:
+        """Whether every connection is closed."""
+        return all(each.fileno() == -1 for each in self._sockets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +80,17 @@ class User:
 
         def run() -> Any:
             with asyncio.Runner(loop_factory=self.new_loop) as runner:
-                return runner.run(ask())
+                loop = runner.get_loop()
+                try:
+                    return runner.run(ask())
+                finally:
+                    if isinstance(loop, WatchedLoop):
+                        runner.run(eventually(loop.are_closed))
 
         return await asyncio.to_thread(run)
 
 
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.fixture(params=[WatchedLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def user(request: pytest.FixtureRequest, database_server_url: str) -> User:
     """The user of the tests' server."""
     return User(credentials=urlsplit(database_server_url).netloc.rpartition("@")[0], new_loop=request.param)
