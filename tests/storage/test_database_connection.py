@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from app.storage import database_connection, database_url
 from tests.outbound.certificates import Authority
 from tests.stack.waiting import eventually
 from tests.storage.postgres_proxy import Proxy, running
+from tests.storage.watched_loop import WatchedLoop
 
 READ_ONLY = b"default_transaction_read_only\0on\0"
 UNCHECKED = (ssl.SSLError, ConnectionError)
@@ -36,25 +36,6 @@ def server(database_server_url: str) -> tuple[str, int]:
     parts = urlsplit(database_server_url)
     assert parts.hostname
     return parts.hostname, parts.port or 5432
-
-
-class WatchedLoop(asyncio.SelectorEventLoop):
-    """Knows its connections: those that asyncpg gives up are open for a moment longer, which asyncio warns of."""
-
-    def __init__(self) -> None:
-        """Without connections."""
-        super().__init__()
-        self._sockets: list[TransportSocket] = []
-
-    async def create_connection(self, *arguments: Any, **more: Any) -> Any:
-        """Connect as always, and note the connection."""
-        transport, protocol = await super().create_connection(*arguments, **more)
-        self._sockets.append(transport.get_extra_info("socket"))
-        return transport, protocol
-
-    async def are_closed(self) -> bool:
-        """Whether every connection is closed."""
-        return all(each.fileno() == -1 for each in self._sockets)
 
 
 @dataclass(frozen=True, kw_only=True)
