@@ -5,9 +5,15 @@ import asyncio
 from tests.actions import subscriber
 from tests.brokers.sites import Site
 from tests.journeys.arrivals import EVENTS, by_subject, first_arrivals, has, walk
+from tests.stack import database
 from tests.stack.gateway import Feed
 from tests.stack.processes import running_stack
 from tests.stack.waiting import eventually
+
+
+async def is_confirmed(database_url: str, count: int) -> bool:
+    """Whether the broker has confirmed so many events."""
+    return await database.column(database_url, "SELECT position FROM broker_cursors") == [count]
 
 
 async def test_every_event_arrives_everywhere(database_url: str, unused_tcp_port: int, site: Site) -> None:
@@ -19,6 +25,8 @@ async def test_every_event_arrives_everywhere(database_url: str, unused_tcp_port
                 await stack.gateway.subscribe(url)
             await walk(stack)
             async with subscriber.listening(port=unused_tcp_port) as away:
+                # The broker has to have what the first payees did, and with it its queues, before it is killed.
+                await eventually(lambda: is_confirmed(database_url, EVENTS))
                 site.settle()
                 await asyncio.to_thread(site.server.kill)
                 await walk(stack)
