@@ -1,4 +1,6 @@
-from bench.growth_sizes import Sizes
+import pytest
+
+from bench.growth_sizes import RARE, Sizes
 
 
 def test_full_scale_is_what_the_figures_are_stated_for() -> None:
@@ -6,14 +8,12 @@ def test_full_scale_is_what_the_figures_are_stated_for() -> None:
     sizes = Sizes.grown(1)
 
     assert (sizes.webhooks, sizes.flows, sizes.users) == (3_000_000, 300_000, 200_000)
-    assert (sizes.rare, sizes.every) == (200, 1500)
 
 
-def test_empty_database_can_fill_a_page_of_ten() -> None:
-    """A page of rare rows is as long on the empty database as on the grown one."""
-    sizes = Sizes.empty()
-
-    assert sizes.rare >= 10
+@pytest.mark.parametrize("sizes", [Sizes.empty(), Sizes.grown(0.1), Sizes.grown(1)])
+def test_as_many_flows_wait_on_every_database(sizes: Sizes) -> None:
+    """What waits costs by its number, and must not pass for a cost of growth."""
+    assert sizes.flows // sizes.every == RARE
     # Dead, failing and pending sync rows are told apart by remainders up to 4.
     assert sizes.every > 4
 
