@@ -3,7 +3,6 @@
 import asyncio
 import base64
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
@@ -125,8 +124,12 @@ class Svix:
         signatures = [signed_webhooks.signature_of(key, message.id.encode(), stamp, body) for key in keys]
         headers = signed_webhooks.headers_of(message.id.encode(), stamp, b" ".join(signatures))
         status = None
-        with suppress(asyncio.CancelledError):
+        try:
             status = await self.receivers.post(url, headers, body)
+        except asyncio.CancelledError:
+            # The connection was given up. If this task itself was cancelled, the storm is over.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
         self.sent += 1
         self.history.note(
             Sent(
