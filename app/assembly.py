@@ -12,10 +12,11 @@ from uuid import uuid4
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.actions import background
-from app.actions.purses import Purses
+from app.actions.call_ledger import CallLedger
 from app.actions.tools import Tools
 from app.dots import network, signature
 from app.dots.client import DotsAccess, DotsClient
+from app.dots.gate import Gate
 from app.dots.network import Network
 from app.dots.signature import Verifier
 from app.errors import SettingsError
@@ -50,7 +51,13 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
         engine = create_engine(settings, pool_size=settings.database_pool_size)
         stack.push_async_callback(engine.dispose)
         way = dots_network(settings)
-        clients = {name: dots_client(name, app, settings, way) for name, app in settings.apps.items()}
+        budget = Budget(per_second=settings.dots_calls_per_second, burst=settings.dots_calls_burst)
+        ledger = CallLedger(engine, budget=budget, now=utc_now)
+        clients = {}
+        for name, app in settings.apps.items():
+            first_pause = timedelta(seconds=settings.pause_seconds)
+            gate = Gate(name, budget=budget, ledger=ledger, first_pause=first_pause, now=utc_now)
+            clients[name] = _dots_client(app, settings, way, gate)
         for client in clients.values():
             stack.push_async_callback(client.aclose)
         destinations = Destinations(settings.subscribers_allowed, denied=own_endpoints(settings))
@@ -65,7 +72,6 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
             engine=engine,
             hints=Hints(engine, can_listen=not has_transaction_pooler(settings)),
             loop_connections=asyncio.Semaphore(background.connections_of(settings.database_pool_size)),
-            purses=Purses(),
             clients=clients,
             vault=vault(settings),
             destinations=destinations,
@@ -76,14 +82,13 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
             new_uuid=uuid4,
             lease=settings.lease,
             delivery_lease=DELIVERY_LEASES * timedelta(seconds=settings.delivery_timeout_seconds),
-            first_pause=timedelta(seconds=settings.pause_seconds),
             sweeps=_ladder(settings.sweep_seconds, SWEEPS),
             verdict_polls=_ladder(settings.verdict_poll_seconds, VERDICT_POLLS),
-            budget=Budget(per_second=settings.dots_calls_per_second, burst=settings.dots_calls_burst),
             discover_every=timedelta(seconds=settings.discover_seconds),
             follow_foreign_flows=settings.follow_foreign_flows,
             dead_after=timedelta(hours=settings.dead_after_hours),
             verdict_overdue_after=timedelta(hours=settings.verdict_overdue_hours),
+            answers_kept=timedelta(hours=settings.idempotency_hours),
         )
 
 
@@ -155,17 +160,16 @@ def dots_network(settings: Settings) -> Network:
     )
 
 
-def dots_client(name: str, app: AppSettings, settings: Settings, way: Network) -> DotsClient:
-    """The way to one Dots app. Raises SettingsError."""
+def _dots_client(app: AppSettings, settings: Settings, way: Network, gate: Gate) -> DotsClient:
     access = DotsAccess(
-        app=name,
+        app=gate.app,
         base_url=app.api_url,
         client_id=app.client_id,
         api_key=app.api_key.get_secret_value(),
         app_id=app.app_id,
-        setting_prefix=setting_prefix(name),
+        setting_prefix=setting_prefix(gate.app),
     )
-    return DotsClient(access, timeout=timedelta(seconds=settings.dots_timeout_seconds), network=way)
+    return DotsClient(access, gate=gate, timeout=timedelta(seconds=settings.dots_timeout_seconds), network=way)
 
 
 def vault(settings: Settings) -> Vault | None:

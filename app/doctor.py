@@ -138,7 +138,7 @@ async def _broker(tools: Tools, found: Settings) -> str:
 
 async def _dots(tools: Tools, app: str) -> str:
     try:
-        await tools.client(app).list_flows(limit=1)
+        await tools.client(app).try_credentials()
     except DotsCredentialsError as error:
         raise FindingError("Dots refuses the client id and API key; see Dots' dashboard for the right ones.") from error
     except DotsError as error:

@@ -5,6 +5,7 @@ HTTP statuses live in `app.web.error_responses`, not here.
 
 import re
 from datetime import timedelta
+from http import HTTPStatus
 
 
 class GatewayError(Exception):
@@ -173,6 +174,9 @@ class BodyTooSlowError(CallerError):
 class DotsError(GatewayError):
     """Dots did not give what was asked for."""
 
+    may_have_acted = False
+    """Whether Dots may have carried the request out all the same."""
+
     def __init__(
         self,
         detail: str | None = None,
@@ -187,6 +191,11 @@ class DotsError(GatewayError):
         self.retry_after = retry_after
         super().__init__(detail)
 
+    @property
+    def is_final(self) -> bool:
+        """Whether Dots said that the request itself is wrong, so that the same one can never succeed."""
+        return False
+
 
 class DotsUnreachableError(DotsError):
     """Dots could not be reached; the request was not sent."""
@@ -195,13 +204,27 @@ class DotsUnreachableError(DotsError):
 class DotsUnansweredError(DotsError):
     """Dots gave no answer to a request that was sent; it may have been carried out."""
 
+    may_have_acted = True
+
 
 class DotsFailedError(DotsError):
     """Dots answered with a server error; the request may have been carried out."""
 
+    may_have_acted = True
+
 
 class DotsGibberishError(DotsError):
     """Dots answered with something that cannot be read."""
+
+    may_have_acted = True
+
+
+class DotsMisroutedError(DotsError):
+    """Something refused the request, and not as Dots does: a proxy on the way, or a wrong API URL."""
+
+
+class DotsBusyError(DotsError):
+    """Dots cannot serve the request now; it was not carried out."""
 
 
 class DotsThrottledError(DotsError):
@@ -212,12 +235,21 @@ class DotsCredentialsError(DotsError):
     """Dots does not accept the gateway's credentials."""
 
 
+class DotsForbiddenError(DotsError):
+    """Dots accepts the gateway's credentials, but not for this: it may be another app's, or not exist."""
+
+
 class DotsNotFoundError(DotsError):
     """Dots does not know this id."""
 
 
 class DotsRefusedError(DotsError):
     """Dots refused the request."""
+
+    @property
+    def is_final(self) -> bool:
+        """Of the statuses that say so, and with a code of Dots'; one that may pass is a DotsBusyError."""
+        return self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY) and self.error_code is not None
 
 
 # What brokers do

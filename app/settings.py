@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     webhook_body_days: Annotated[int, Field(ge=1)] = 30
     webhook_id_days: Annotated[int, Field(ge=100)] = 120
     event_days: Annotated[int, Field(ge=1)] = 90
+    idempotency_hours: Annotated[int, Field(ge=1)] = 24
 
     metrics_host: NotEmpty = EVERYWHERE
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None

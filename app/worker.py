@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import structlog
 
 from app import assembly, draining, http_server
-from app.actions import discover_flows, publish_feed, purge_expired, refresh_due, sequence_events, settle_creations
+from app.actions import (
+    discover_flows,
+    publish_feed,
+    purge_expired,
+    refresh_due,
+    sequence_events,
+    settle_creations,
+    try_credentials,
+)
 from app.actions.deliver_due import Courier
 from app.actions.due_front import DueFront
 from app.actions.front import Front
@@ -83,6 +91,7 @@ def _publishers(tools: Tools, broker: Broker | None) -> list[Loop]:
 async def run_loops(tools: Tools, settings: Settings, stopping: asyncio.Event) -> None:
     """Run every loop until `stopping` is set, and let passes that have begun end."""
     async with assembly.open_broker(settings) as broker, asyncio.TaskGroup() as tasks:
+        tasks.create_task(try_credentials.try_credentials(tools))
         for loop in loops(tools, settings, tasks, broker):
             tasks.create_task(repeat(tools, loop, stopping))
 

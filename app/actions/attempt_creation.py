@@ -1,70 +1,64 @@
 """Ask Dots for the flow of an intent row, and make of the row what came of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
-from pydantic import TypeAdapter
 
 from app.actions import apply_snapshot
 from app.actions.tools import Tools
 from app.dots import wire
-from app.errors import (
-    CreationOutcomeUnknownError,
-    DatabaseUnavailableError,
-    DotsCredentialsError,
-    DotsError,
-    DotsNotFoundError,
-    DotsRefusedError,
-    DotsThrottledError,
-    DotsUnreachableError,
-)
+from app.dots.gate import Permit
+from app.errors import CreationOutcomeUnknownError, DatabaseUnavailableError, DotsError
 from app.flows.snapshots import FlowSnapshot
 from app.flows.subjects import Subject
-from app.storage import app_rows, creation_rows, database, flow_rows, hints, sync_rows
+from app.storage import answer_rows, creation_rows, database, flow_rows, hints, sync_rows
+from app.storage.creation_rows import CreationError
 from app.storage.flow_rows import FlowRecord
 
 log = structlog.get_logger()
 
-# Dots made no flow, and would make none for the same request.
-FINAL = (DotsRefusedError, DotsNotFoundError)
-# Dots made no flow, but may when asked again.
-_PASSING = (DotsUnreachableError, DotsThrottledError, DotsCredentialsError)
-_THROTTLED_PAUSE = timedelta(seconds=5)
-
-RECORD = TypeAdapter(FlowRecord)
+Describe = Callable[[FlowRecord], dict[str, Any]]
+"""Makes the answer to a caller out of a flow, as JSON data."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One POST to be made: for which row, and what of. `is_repeat` when an earlier one got no answer."""
+    """One POST to be made: for which row, and what of. `is_repeat` when an earlier one got no answer.
+
+    `describe` makes the answer that is kept for a repeat of the caller's; without a caller there is none.
+    """
 
     ref: UUID
     app: str
     caller: str
     request: dict[str, Any]
     is_repeat: bool = False
+    describe: Describe | None = None
 
 
-async def attempt_creation(tools: Tools, attempt: Attempt) -> FlowRecord:
+async def attempt_creation(tools: Tools, attempt: Attempt, permit: Permit) -> FlowRecord:
     """Create the flow at Dots and store it.
 
-    Raises DotsRefusedError or DotsNotFoundError (the row has failed for good), another DotsError (it may be tried
-    again at once), CreationOutcomeUnknownError (the row stays as it is, for `settle_creations`).
+    Raises a DotsError: Dots has made no flow, and the row has failed, for good if the error is final. Raises
+    CreationOutcomeUnknownError if Dots may have made one, whatever has gone wrong since: the row stays for
+    `settle_creations`. "Try again" would make a second one for a caller without an Idempotency-Key.
     """
     try:
-        snapshot = await tools.client(attempt.app).create_flow(_body(attempt))
+        snapshot = await tools.client(attempt.app).create_flow(permit, _body(attempt))
     except DotsError as error:
         await _note_failure(tools, attempt, error)
-        if isinstance(error, FINAL + _PASSING):
-            raise
-        raise CreationOutcomeUnknownError from error
+        if error.may_have_acted:
+            raise CreationOutcomeUnknownError from error
+        raise
     try:
         return await _settle(tools, attempt, snapshot)
     except DatabaseUnavailableError as error:
-        # Dots has made the flow: "try again" would make a second one for a caller without an Idempotency-Key.
+        raise CreationOutcomeUnknownError from error
+    except Exception as error:  # A bug of ours does not change that Dots has made the flow.
+        log.exception("flow created and not stored", app=attempt.app, caller=attempt.caller)
         raise CreationOutcomeUnknownError from error
 
 
@@ -81,16 +75,19 @@ def _body(attempt: Attempt) -> dict[str, Any]:
 
 
 async def _note_failure(tools: Tools, attempt: Attempt, error: DotsError) -> None:
+    """Note why there is no flow. Without the database the row stays, and is settled like an unknown outcome."""
     tools.telemetry.creations.labels(attempt.app, error.code).inc()
     log.warning("flow not created", app=attempt.app, caller=attempt.caller, error=error.code, status=error.status)
-    async with database.transaction(tools.engine) as connection:
-        if isinstance(error, FINAL):
-            await creation_rows.fail(connection, attempt.ref, answer=_describe(error))
-        elif isinstance(error, _PASSING) and not attempt.is_repeat:
-            await creation_rows.fail(connection, attempt.ref, answer=None)
-        if isinstance(error, DotsThrottledError):
-            pause = error.retry_after or _THROTTLED_PAUSE
-            await app_rows.hold_off(connection, attempt.app, until=tools.clock() + pause)
+    if error.may_have_acted or (attempt.is_repeat and not error.is_final):
+        return
+    reason = CreationError(
+        code=error.code, dots_status=error.status, dots_error_code=error.error_code, is_final=error.is_final
+    )
+    try:
+        async with database.transaction(tools.engine) as connection:
+            await creation_rows.fail(connection, attempt.ref, reason)
+    except DatabaseUnavailableError:
+        log.warning("failure of a creation not stored", app=attempt.app, caller=attempt.caller, error=error.code)
 
 
 async def _settle(tools: Tools, attempt: Attempt, snapshot: FlowSnapshot) -> FlowRecord:
@@ -106,13 +103,9 @@ async def _settle(tools: Tools, attempt: Attempt, snapshot: FlowSnapshot) -> Flo
         flow = await flow_rows.lock(connection, attempt.app, snapshot.id)
         if flow is None:  # It was saved two statements ago.
             raise LookupError(snapshot.id)
-        await creation_rows.remember_answer(connection, flow.ref, RECORD.dump_python(flow, mode="json"))
+        if attempt.describe is not None:
+            await answer_rows.add(connection, flow.ref, attempt.describe(flow), now=tools.clock())
     tools.telemetry.creations.labels(attempt.app, "created").inc()
     log.info("flow created", app=attempt.app, flow_id=flow.id, caller=attempt.caller)
     tools.hints.give(hints.APPENDED)
     return flow
-
-
-def _describe(error: DotsError) -> dict[str, Any]:
-    """What a repeat needs to be told the same."""
-    return {"error": error.code, "status": error.status, "error_code": error.error_code}

@@ -1,21 +1,29 @@
 """One claim of a worker: which apps may be asked, how much each of them gets, and then their rows."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.actions import background, call_budget
+from app.actions import background
 from app.actions.due_front import DueFront, View
 from app.actions.tools import Tools
+from app.dots.gate import Gate, Permit
 from app.flows import sharing
 from app.storage import due_rows
 from app.storage.due_rows import KINDS, ClaimedRow, Due, DueKind, Look
 from app.storage.sync_rows import Claim
 
 
-async def claim_due(tools: Tools, *, limit: int, front: DueFront) -> list[Claim]:
+@dataclass(frozen=True, kw_only=True)
+class PermittedClaim:
+    """A claim and the permit for the call it takes."""
+
+    claim: Claim
+    permit: Permit
+
+
+async def claim_due(tools: Tools, *, limit: int, front: DueFront) -> list[PermittedClaim]:
     """Claim up to `limit` subjects that are due: what was asked for, then sweeps, each with the longest due first.
 
     Rows of an app that is paused, or whose budget is spent, are not claimed. Their number does not matter then. The
@@ -23,11 +31,12 @@ async def claim_due(tools: Tools, *, limit: int, front: DueFront) -> list[Claim]
     settings rest. Raises DatabaseUnavailableError.
     """
     now = tools.clock()
-    apps = [app for app in tools.clients if not call_budget.is_spent(tools, app, reserve=_reserve(tools, "asked_for"))]
+    gates = {app: client.gate for app, client in tools.clients.items()}
+    apps = [app for app, gate in gates.items() if not gate.is_shut(reserve=_reserve(gate, "asked_for"))]
     if not apps:
         return []
-    turn = _Turn(tools=tools, front=front, view=front.view(apps, share=limit, now=now), now=now)
-    claims: list[Claim] = []
+    turn = _Turn(tools=tools, gates=gates, front=front, view=front.view(apps, share=limit, now=now), now=now)
+    claims: list[PermittedClaim] = []
     try:
         found = await turn.count()
         for kind in KINDS:
@@ -43,6 +52,7 @@ class _Turn:
     """The steps of one claim; `took` is how long its statements have taken."""
 
     tools: Tools
+    gates: Mapping[str, Gate]
     front: DueFront
     view: View
     now: datetime
@@ -58,28 +68,27 @@ class _Turn:
                 self.front.forget(due.app)
         return [due for due in found if not due.is_paused]
 
-    async def claim(self, found: list[Due], kind: DueKind, limit: int) -> list[Claim]:
+    async def claim(self, found: list[Due], kind: DueKind, limit: int) -> list[PermittedClaim]:
         """Claim of one kind, as much as the limit and the budgets allow."""
-        reserve = _reserve(self.tools, kind)
         wanted = {
             due.app: due.count(kind)
             for due in found
-            if due.count(kind) and not call_budget.is_spent(self.tools, due.app, reserve=reserve)
+            if due.count(kind) and not self.gates[due.app].is_shut(reserve=_reserve(self.gates[due.app], kind))
         }
         shares = sharing.share(wanted, limit, first=int(self.tools.chance() * len(wanted)))
-        granted: Counter[str] = Counter()
-        rows: list[ClaimedRow] = []
+        permits: dict[str, list[Permit]] = {}
+        claims: list[PermittedClaim] = []
         try:
             for app, number in shares.items():
-                granted[app] = await call_budget.take(self.tools, app, number, reserve=reserve)
-            if granted.total():
-                rows = await self._claim_rows(found, kind, granted)
+                permits[app] = await self.gates[app].take(number, reserve=_reserve(self.gates[app], kind))
+            granted = {app: len(given) for app, given in permits.items()}
+            rows = await self._claim_rows(found, kind, granted) if any(permits.values()) else []
+            claims = [PermittedClaim(claim=row.claim, permit=permits[row.claim.subject.app].pop()) for row in rows]
         finally:
-            unused = granted - Counter(row.claim.subject.app for row in rows)
-            for app, number in unused.items():
-                call_budget.give_back(self.tools, app, number, reserve=reserve)
+            for app, unused in permits.items():
+                self.gates[app].give_back(unused)
         self._advance(found, kind, granted, rows)
-        return [row.claim for row in rows]
+        return claims
 
     async def _claim_rows(self, found: list[Due], kind: DueKind, granted: Mapping[str, int]) -> list[ClaimedRow]:
         # Nothing is due before what the count has found first, so that the claim does not walk there again.
@@ -89,7 +98,6 @@ class _Turn:
                 share=granted[due.app],
                 asked_for_floor=due.asked_for_since,
                 sweep_floor=due.sweep_since,
-                pauses=due.pauses,
             )
             for due in found
             if granted.get(due.app)
@@ -126,5 +134,5 @@ class _Turn:
             self.took += max(self.tools.clock() - began_at, timedelta(0))
 
 
-def _reserve(tools: Tools, kind: DueKind) -> float:
-    return tools.budget.reserve_of_refreshes if kind == "asked_for" else tools.budget.reserve_of_sweeps
+def _reserve(gate: Gate, kind: DueKind) -> float:
+    return gate.budget.reserve_of_refreshes if kind == "asked_for" else gate.budget.reserve_of_sweeps

@@ -1,76 +1,67 @@
 """Create a flow at Dots, once for each Idempotency-Key, with a row of ours there before Dots is asked."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.actions import attempt_creation, call_budget
-from app.actions.attempt_creation import Attempt
+from app import errors
+from app.actions import attempt_creation
+from app.actions.attempt_creation import Attempt, Describe
 from app.actions.tools import Tools
-from app.errors import (
-    CreationRunningError,
-    DotsThrottledError,
-    IdempotencyKeyReusedError,
-    InvalidFieldsError,
-)
+from app.dots.gate import Gate, Permit
+from app.errors import CreationRunningError, DotsError, IdempotencyKeyReusedError, InvalidFieldsError
 from app.flows import flow_request, steps
 from app.flows.flow_request import FlowRequest
-from app.storage import app_rows, creation_rows, database, flow_rows
-from app.storage.creation_rows import Creation, Intent
-from app.storage.flow_rows import FlowRecord
-
-_ERRORS_BY_CODE = {error.code: error for error in attempt_creation.FINAL}
+from app.storage import answer_rows, creation_rows, database, flow_rows
+from app.storage.creation_rows import Creation, CreationError, Intent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Created:
-    """A flow as its caller is told of it; `is_replay` when the answer is that of an earlier, equal request."""
+    """The answer about a flow, as `describe` makes it; `is_replay` when an earlier, equal request has made the flow."""
 
-    flow: FlowRecord
+    answer: dict[str, Any]
     is_replay: bool
 
 
-async def create_flow(tools: Tools, request: FlowRequest, *, caller: str, idempotency_key: str | None) -> Created:
+async def create_flow(
+    tools: Tools, request: FlowRequest, *, caller: str, idempotency_key: str | None, describe: Describe
+) -> Created:
     """Create the flow, or repeat the answer that was given for the same key before.
 
     Raises InvalidFieldsError, UnknownAppError, IdempotencyKeyReusedError (never helps to repeat);
     CreationRunningError, CreationOutcomeUnknownError, DatabaseUnavailableError (repeat later with the same key);
-    DotsRefusedError (final for the key), and other DotsErrors (the same key may try again).
+    a DotsError (the same key may try again, unless it is final).
     """
-    tools.client(request.app)
+    gate = tools.client(request.app).gate
     if problems := flow_request.check(request):
         raise InvalidFieldsError(problems)
     intent = _intent(tools, request, caller, idempotency_key)
     # Before any row is locked: another process may be waiting for the app's row with a row of ours locked.
-    may_call = await call_budget.may_call(tools, request.app, reserve=0)
-    is_called = False
+    permits = await gate.take()
     try:
         async with database.transaction(tools.engine) as connection:
             is_first = await creation_rows.begin(connection, intent)
             if is_first:
-                await _require_call(connection, tools, request.app, may_call=may_call)
+                _require(gate, permits)
         if not is_first:
-            earlier = await _take_up(tools, intent, may_call=may_call)
+            earlier = await _take_up(tools, intent, gate, permits, describe)
             if isinstance(earlier, Created):
                 return earlier
             intent = earlier
-        is_called = True
+        kept = describe if idempotency_key is not None else None
+        attempt = Attempt(ref=intent.ref, app=intent.app, caller=caller, request=intent.request, describe=kept)
+        flow = await attempt_creation.attempt_creation(tools, attempt, permits[0])
     finally:
-        if may_call and not is_called:
-            call_budget.give_back(tools, request.app, 1, reserve=0)
-    attempt = Attempt(ref=intent.ref, app=intent.app, caller=caller, request=intent.request)
-    return Created(flow=await attempt_creation.attempt_creation(tools, attempt), is_replay=False)
+        gate.give_back(permits)
+    return Created(answer=describe(flow), is_replay=False)
 
 
-async def _require_call(connection: AsyncConnection, tools: Tools, app: str, *, may_call: bool) -> None:
-    """Raises DotsThrottledError, which undoes the intent, while Dots wants no calls or none is left in the budget."""
-    now = tools.clock()
-    held_until = await app_rows.held_until(connection, app, now)
-    if held_until is not None:
-        raise DotsThrottledError(retry_after=held_until - now)
-    if not may_call:
-        raise DotsThrottledError(retry_after=timedelta(seconds=1))
+def _require(gate: Gate, permits: list[Permit]) -> None:
+    """Raises a DotsError, which undoes the intent, while Dots may not be called or no call is left in the budget."""
+    if not permits:
+        raise gate.refusal()
 
 
 def _intent(tools: Tools, request: FlowRequest, caller: str, idempotency_key: str | None) -> Intent:
@@ -89,7 +80,9 @@ def _intent(tools: Tools, request: FlowRequest, caller: str, idempotency_key: st
     )
 
 
-async def _take_up(tools: Tools, intent: Intent, *, may_call: bool) -> Created | Intent:
+async def _take_up(
+    tools: Tools, intent: Intent, gate: Gate, permits: list[Permit], describe: Describe
+) -> Created | Intent:
     """What to make of a key that was used before: its answer, its error, or another try."""
     async with database.transaction(tools.engine) as connection:
         earlier = await creation_rows.find(
@@ -97,24 +90,31 @@ async def _take_up(tools: Tools, intent: Intent, *, may_call: bool) -> Created |
         )
         if earlier.fingerprint != intent.fingerprint:
             raise IdempotencyKeyReusedError
-        if earlier.status == "failed" and earlier.answer is None:
-            if not await creation_rows.begin_again(connection, earlier.ref, intent.request, now=tools.clock()):
-                raise CreationRunningError
-            await _require_call(connection, tools, intent.app, may_call=may_call)
-            return replace(intent, ref=earlier.ref)
         if earlier.status == "creating":
             raise CreationRunningError
-        return await _repeat(connection, intent, earlier)
+        if earlier.error is not None and earlier.error.is_final:
+            raise _again(earlier.error)
+        if earlier.status == "failed":
+            if not await creation_rows.begin_again(connection, earlier.ref, intent.request, now=tools.clock()):
+                raise CreationRunningError
+            _require(gate, permits)
+            return replace(intent, ref=earlier.ref)
+        return Created(answer=await _repeat(connection, tools, intent, earlier, describe), is_replay=True)
 
 
-async def _repeat(connection: AsyncConnection, intent: Intent, earlier: Creation) -> Created:
-    """The answer of before. A flow whose first caller got no answer is described as it is now."""
-    answer = earlier.answer
-    if answer is not None and "error" in answer:
-        raise _ERRORS_BY_CODE[answer["error"]](status=answer["status"], error_code=answer["error_code"])
+async def _repeat(
+    connection: AsyncConnection, tools: Tools, intent: Intent, earlier: Creation, describe: Describe
+) -> dict[str, Any]:
+    """The answer of before, while it is kept; then, or when the first caller got none, the flow as it is now."""
+    answer = await answer_rows.find(connection, earlier.ref, since=tools.clock() - tools.answers_kept)
     if answer is not None:
-        return Created(flow=attempt_creation.RECORD.validate_python(answer), is_replay=True)
+        return answer
     flow = await flow_rows.lock_ref(connection, intent.app, earlier.ref)
     if flow is None:
         raise CreationRunningError
-    return Created(flow=flow, is_replay=True)
+    return describe(flow)
+
+
+def _again(error: CreationError) -> DotsError:
+    """The error that the first caller was told."""
+    return errors.DotsRefusedError(status=error.dots_status, error_code=error.dots_error_code)

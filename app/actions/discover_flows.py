@@ -9,7 +9,7 @@ from functools import partial
 
 import structlog
 
-from app.actions import background, call_budget
+from app.actions import background
 from app.actions.tools import Tools
 from app.errors import DatabaseUnavailableError, DotsError
 from app.flows.snapshots import FlowPage
@@ -119,22 +119,25 @@ async def _walk(tools: Tools, app: str, listing: _Listing) -> None:
     """Follow the pages until enough is seen, the budget ends, or Dots leads in a circle."""
     last: str | None = None
     seen: set[str] = set()
-    reserve = tools.budget.reserve_of_sweeps
-    while not listing.is_enough and await call_budget.may_call(tools, app, reserve=reserve):
-        page = await tools.client(app).list_flows(limit=PAGE_SIZE, starting_after=last)
+    client = tools.client(app)
+    while not listing.is_enough and (permits := await client.gate.take(reserve=client.gate.budget.reserve_of_sweeps)):
+        page = await client.list_flows(permits[0], limit=PAGE_SIZE, starting_after=last)
         make_due = partial(_make_due, tools, app, page, listing)
         listing.note(page, await background.persist(tools, make_due, until=listing.held_until, what=f"page of {app}"))
-        if page.flows:
-            last = page.flows[-1].id
-            if last in seen:
-                log.warning("dots' list of flows leads in a circle", app=app)
+        ids = [flow.id for flow in page.flows if flow.id]
+        if len(ids) < len(page.flows):
+            log.warning("dots lists flows without a readable id", app=app, count=len(page.flows) - len(ids))
+        if not listing.is_enough:
+            if not ids or ids[-1] in seen:
+                log.warning("dots' list of flows leads nowhere", app=app)
                 return
+            last = ids[-1]
             seen.add(last)
 
 
 async def _make_due(tools: Tools, app: str, page: FlowPage, listing: _Listing) -> int:
     """Make due what is not known, as far as it is to be followed, and keep the listing ours; returns how many."""
-    followed = {flow.id for flow in page.flows if tools.follow_foreign_flows or flow.client_ref}
+    followed = {flow.id for flow in page.flows if flow.id and (tools.follow_foreign_flows or flow.client_ref)}
     async with background.transaction(tools) as connection:
         unknown = await listing_rows.unknown(connection, app, followed)
         if unknown:

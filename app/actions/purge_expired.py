@@ -1,4 +1,4 @@
-"""Forget what has been kept long enough: bodies, message ids, refreshes, events."""
+"""Forget what has been kept long enough: bodies, message ids, refreshes, answers, events."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ class Keep:
     bodies: timedelta
     webhooks: timedelta
     refreshes: timedelta
+    answers: timedelta
     events: timedelta
 
     @classmethod
@@ -34,6 +35,7 @@ class Keep:
             bodies=timedelta(days=settings.webhook_body_days),
             webhooks=timedelta(days=settings.webhook_id_days),
             refreshes=timedelta(days=settings.webhook_body_days),
+            answers=timedelta(hours=settings.idempotency_hours),
             events=timedelta(days=settings.event_days),
         )
 
@@ -48,6 +50,7 @@ async def purge_expired(tools: Tools, keep: Keep) -> int:
         ("bodies", expired_rows.forget_bodies, now - keep.bodies),
         ("webhooks", expired_rows.delete_webhooks, now - keep.webhooks),
         ("refreshes", expired_rows.delete_refreshes, now - keep.refreshes),
+        ("answers", expired_rows.delete_answers, now - keep.answers),
         ("events", expired_rows.delete_events, now - keep.events),
     ]
     purged = 0

@@ -12,11 +12,14 @@ from app.actions import apply_snapshot, background, claim_due
 from app.actions.apply_snapshot import Applied
 from app.actions.due_front import DueFront
 from app.actions.tools import Tools
+from app.dots.gate import Permit
 from app.errors import (
     DatabaseUnavailableError,
     DotsCredentialsError,
     DotsError,
+    DotsForbiddenError,
     DotsGibberishError,
+    DotsMisroutedError,
     DotsNotFoundError,
     DotsRefusedError,
     DotsThrottledError,
@@ -25,21 +28,21 @@ from app.errors import (
 from app.flows import schedule
 from app.flows.snapshots import FlowSnapshot, UserSnapshot
 from app.flows.subjects import Subject
-from app.storage import app_rows, database, hints, refresh_rows, sync_rows
+from app.storage import database, hints, refresh_rows, sync_rows
 from app.storage.refresh_rows import RefreshRecord
 from app.storage.sync_rows import Claim
 
 log = structlog.get_logger()
 
-# An app whose credentials Dots refuses is tried again after a pause that doubles, up to so many times the first.
-_LONGEST_PAUSE = 15
-_THROTTLED_PAUSE = timedelta(seconds=5)
 # How long a caller who waits for a refresh is kept waiting for the database.
 _CALLERS_PATIENCE = timedelta(seconds=5)
-
+# When a pause of the app has ended before it could be told how long it is.
+_SHORTEST_PAUSE = timedelta(seconds=1)
 
 # What a day of trying again has not helped, nothing will.
-_HOPELESS = (DotsNotFoundError, DotsRefusedError, DotsGibberishError)
+_HOPELESS = (DotsNotFoundError, DotsRefusedError, DotsForbiddenError, DotsMisroutedError, DotsGibberishError)
+# These are about the app, and nothing that a flow or user could be blamed for.
+_PAUSES = (DotsCredentialsError, DotsThrottledError)
 
 
 class FencedError(Exception):
@@ -60,7 +63,7 @@ async def refresh_due(tools: Tools, *, limit: int, front: DueFront | None = None
     With the `front` of earlier passes it looks only at what has become due since; without, at everything.
     """
     claims = await claim_due.claim_due(tools, limit=limit, front=front or DueFront())
-    results = await asyncio.gather(*(_refresh_quietly(tools, claim) for claim in claims))
+    results = await asyncio.gather(*(_refresh_quietly(tools, each.claim, each.permit) for each in claims))
     return Tally(claimed=len(claims), failed=results.count(False))
 
 
@@ -68,11 +71,21 @@ async def refresh_now(tools: Tools, subject: Subject) -> bool:
     """Ask Dots about one subject at once; False when somebody else is already asking, who will see what we would.
 
     Raises DotsError after having noted when to try again, and DatabaseUnavailableError after having tried to store
-    the answer for a few seconds.
+    the answer for a few seconds. When Dots may not be called now, a worker asks as soon as it may.
     """
     now = tools.clock()
     async with database.transaction(tools.engine) as connection:
         await sync_rows.mark_due(connection, [subject], due_at=now, due_by="refresh")
+    gate = tools.client(subject.app).gate
+    permit = await gate.take_one()
+    try:
+        return await _refresh_permitted(tools, subject, permit)
+    finally:
+        gate.give_back([permit])
+
+
+async def _refresh_permitted(tools: Tools, subject: Subject, permit: Permit) -> bool:
+    now = tools.clock()
     async with database.transaction(tools.engine) as connection:
         claim = await sync_rows.claim_one(
             connection, subject, now=now, lease_until=now + tools.lease, token=tools.new_uuid()
@@ -81,16 +94,16 @@ async def refresh_now(tools: Tools, subject: Subject) -> bool:
         tools.hints.give(hints.DUE)
         return False
     try:
-        await _refresh(tools, claim, until=min(claim.lease_until, tools.clock() + _CALLERS_PATIENCE))
+        await _refresh(tools, claim, permit, until=min(claim.lease_until, tools.clock() + _CALLERS_PATIENCE))
     except FencedError:
         return False
     return True
 
 
-async def _refresh_quietly(tools: Tools, claim: Claim) -> bool:
+async def _refresh_quietly(tools: Tools, claim: Claim, permit: Permit) -> bool:
     """Refresh, and let no failure of one claim touch the others; what failed stays due."""
     try:
-        await _refresh(tools, claim, until=claim.lease_until)
+        await _refresh(tools, claim, permit, until=claim.lease_until)
     except (DotsError, FencedError, DatabaseUnavailableError):
         return False
     except Exception:  # One claim's bug must not stop the loop for the others.
@@ -115,10 +128,10 @@ async def _put_off(tools: Tools, claim: Claim) -> None:
         )
 
 
-async def _refresh(tools: Tools, claim: Claim, *, until: datetime) -> None:
+async def _refresh(tools: Tools, claim: Claim, permit: Permit, *, until: datetime) -> None:
     """Ask Dots once, and store what it said: for as long as it takes, up to `until`."""
     try:
-        snapshot = await _fetch(tools, claim.subject)
+        snapshot = await _fetch(tools, claim.subject, permit)
     except DotsError as error:
         failure = error
         what = f"{error.code} of {claim.subject}"
@@ -127,11 +140,11 @@ async def _refresh(tools: Tools, claim: Claim, *, until: datetime) -> None:
     await background.persist(tools, lambda: _apply(tools, claim, snapshot), until=until, what=str(claim.subject))
 
 
-async def _fetch(tools: Tools, subject: Subject) -> FlowSnapshot | UserSnapshot:
+async def _fetch(tools: Tools, subject: Subject, permit: Permit) -> FlowSnapshot | UserSnapshot:
     client = tools.client(subject.app)
     if subject.kind == "user":
-        return await client.get_user(subject.id)
-    snapshot = await client.get_flow(subject.id)
+        return await client.get_user(permit, subject.id)
+    snapshot = await client.get_flow(permit, subject.id)
     if snapshot.id != subject.id:
         raise DotsGibberishError("Dots answered with another flow than the one asked for.")
     return snapshot
@@ -153,8 +166,6 @@ async def _apply(tools: Tools, claim: Claim, snapshot: FlowSnapshot | UserSnapsh
             raise FencedError
         if applied.also_due:
             await sync_rows.mark_due(connection, [applied.also_due], due_at=tools.clock(), due_by=claim.due_by)
-        if claim.app_pauses:
-            await app_rows.resume(connection, claim.subject.app)
     _tell(tools, claim, applied, outcome)
 
 
@@ -164,8 +175,6 @@ def _tell(tools: Tools, claim: Claim, applied: Applied, outcome: str) -> None:
         tools.hints.give(hints.APPENDED)
     if applied.also_due:
         tools.hints.give(hints.DUE)
-    if claim.app_pauses:
-        log.info("dots accepts the credentials again", app=claim.subject.app)
     log.info(
         "refreshed",
         app=claim.subject.app,
@@ -177,21 +186,20 @@ def _tell(tools: Tools, claim: Claim, applied: Applied, outcome: str) -> None:
 
 
 async def _note_failure(tools: Tools, claim: Claim, error: DotsError) -> None:
-    """Note the failure and when to try again, and give the claim back."""
+    """Note the failure and when to try again, and give the claim back.
+
+    Whatever failed is due later than it was, so that it does not stand before the others for ever.
+    """
     now = tools.clock()
     subject = claim.subject
     code = error.code
     is_beyond_hope = isinstance(error, _HOPELESS) and now - (claim.failing_since or now) >= tools.dead_after
-    paused_until = now + tools.first_pause * min(2 ** min(claim.app_pauses, 8), _LONGEST_PAUSE)
     async with background.transaction(tools) as connection:
         if is_beyond_hope:
             await sync_rows.bury(connection, claim, now=now, error=code)
-        elif isinstance(error, DotsCredentialsError):
-            await sync_rows.release(connection, claim)
-            await app_rows.pause(connection, subject.app, until=paused_until, earlier=claim.app_pauses)
-        elif isinstance(error, DotsThrottledError):
-            await sync_rows.release(connection, claim)
-            await app_rows.hold_off(connection, subject.app, until=now + (error.retry_after or _THROTTLED_PAUSE))
+        elif isinstance(error, _PAUSES):
+            pause = tools.client(subject.app).gate.refusal().retry_after or _SHORTEST_PAUSE
+            await sync_rows.defer(connection, claim, due_at=now + pause)
         else:
             wait = schedule.retry_after(claim.attempts + 1, chance=tools.chance(), asked_for=error.retry_after)
             await sync_rows.postpone(connection, claim, due_at=now + wait, now=now, error=code)
@@ -199,8 +207,6 @@ async def _note_failure(tools: Tools, claim: Claim, error: DotsError) -> None:
     # After the commit, because an attempt that Postgres did not take is made again.
     if is_beyond_hope:
         log.error("given up, until asked for again", app=subject.app, subject=str(subject), error=code)
-    elif isinstance(error, DotsCredentialsError):
-        log.error("app paused: dots refuses its credentials", app=subject.app, until=paused_until.isoformat())
     _count(tools, claim, code)
     log.warning("refresh failed", app=subject.app, subject=str(subject), attempts=claim.attempts + 1, error=code)
 

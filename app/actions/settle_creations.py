@@ -8,11 +8,13 @@ from datetime import timedelta
 
 import structlog
 
-from app.actions import background, call_budget
+from app.actions import background
 from app.actions.attempt_creation import Attempt, attempt_creation
 from app.actions.tools import Tools
+from app.dots.gate import Permit
 from app.errors import CreationOutcomeUnknownError, DatabaseUnavailableError, DotsError
 from app.storage import creation_rows, listing_rows
+from app.storage.creation_rows import CreationError
 from app.storage.listing_rows import Unsettled
 
 log = structlog.get_logger()
@@ -20,6 +22,8 @@ log = structlog.get_logger()
 SEARCHES_NEEDED = 3
 SETTLE_AFTER = timedelta(minutes=2)
 AT_ONCE = 8
+# Why a creation failed that nobody will repeat: Dots gave no answer, and does not list the flow.
+_NOT_FOUND = CreationError(code=CreationOutcomeUnknownError.code)
 
 
 async def settle_creations(tools: Tools) -> int:
@@ -53,18 +57,25 @@ async def _attempt(tools: Tools, app: str, creation: Unsettled) -> None:
     if creation.idempotency_key is None:
         async with background.transaction(tools) as connection:
             # Nobody can come back for it, and its caller may long have made another.
-            await creation_rows.fail(connection, creation.ref, answer=None)
+            await creation_rows.fail(connection, creation.ref, _NOT_FOUND)
         return
-    if not await call_budget.may_call(tools, app, reserve=0):
-        return
+    gate = tools.client(app).gate
+    permits = await gate.take()
+    try:
+        if permits:
+            await _attempt_permitted(tools, app, creation, permits[0])
+    finally:
+        gate.give_back(permits)
+
+
+async def _attempt_permitted(tools: Tools, app: str, creation: Unsettled, permit: Permit) -> None:
     async with background.transaction(tools) as connection:
         is_ours = await listing_rows.attempt_again(connection, creation, now=tools.clock())
     if not is_ours:
-        call_budget.give_back(tools, app, 1, reserve=0)
         return
     attempt = Attempt(ref=creation.ref, app=app, caller=creation.caller, request=creation.request, is_repeat=True)
     log.info("flow attempted again", app=app, caller=creation.caller)
     try:
-        await attempt_creation(tools, attempt)
+        await attempt_creation(tools, attempt, permit)
     except (DotsError, CreationOutcomeUnknownError) as error:
         log.warning("creation still without outcome", app=app, caller=creation.caller, error=error.code)

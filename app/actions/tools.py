@@ -8,10 +8,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.actions.purses import Purses
 from app.dots.client import DotsClient
 from app.errors import UnknownAppError
-from app.flows.budget import Budget
 from app.flows.schedule import Ladder
 from app.outbound.destinations import Destinations
 from app.outbound.http_push import Pusher
@@ -29,7 +27,6 @@ class Tools:
 
     engine: AsyncEngine
     loop_connections: asyncio.Semaphore
-    purses: Purses
     hints: Hints
     clients: Mapping[str, DotsClient]
     vault: Vault | None
@@ -41,14 +38,13 @@ class Tools:
     new_uuid: Callable[[], UUID]
     lease: timedelta
     delivery_lease: timedelta
-    first_pause: timedelta
     sweeps: Ladder
     verdict_polls: Ladder
-    budget: Budget
     discover_every: timedelta
     follow_foreign_flows: bool
     dead_after: timedelta
     verdict_overdue_after: timedelta
+    answers_kept: timedelta
 
     def client(self, app: str) -> DotsClient:
         """The way to one Dots app. Raises UnknownAppError."""

@@ -10,13 +10,16 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from app.errors import (
-    DotsCredentialsError,
+    DotsBusyError,
     DotsError,
     DotsFailedError,
+    DotsForbiddenError,
     DotsGibberishError,
+    DotsMisroutedError,
     DotsNotFoundError,
     DotsRefusedError,
     DotsThrottledError,
+    DotsUnansweredError,
     DotsUnreachableError,
 )
 from app.flows import retry_after
@@ -25,18 +28,8 @@ LONGEST_WAIT = timedelta(hours=1)
 """The most that a `Retry-After` is believed."""
 
 _ERROR_CODE = re.compile(r"[a-z0-9-]{1,64}")
-
-_ERRORS_BY_STATUS: dict[int, type[DotsError]] = {
-    HTTPStatus.UNAUTHORIZED: DotsCredentialsError,
-    HTTPStatus.FORBIDDEN: DotsCredentialsError,  # what the API's first version answers to bad credentials
-    HTTPStatus.NOT_FOUND: DotsNotFoundError,
-    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: DotsUnreachableError,  # a proxy's own answer: Dots never saw the request
-    HTTPStatus.TOO_MANY_REQUESTS: DotsThrottledError,
-}
-_ERRORS_BY_CLASS: dict[int, type[DotsError]] = {
-    4: DotsRefusedError,
-    5: DotsFailedError,
-}
+# Codes that say nothing about the request: it may be sent again. Seen with status 400.
+_PASSING_CODES = frozenset({"service-unavailable", "resource-busy"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +42,65 @@ class Answer:
 
 
 def read_answer(answer: Answer, *, now: datetime) -> object:
-    """The JSON of a good answer; raises the DotsError that any other answer stands for."""
+    """The JSON of a good answer; raises the DotsError that any other answer stands for.
+
+    | status | with an error of Dots' kind | without: a proxy's page, or nothing |
+    |---|---|---|
+    | 200-299 | good | Gibberish, unless it is JSON |
+    | 300-399 | Gibberish: following it could carry credentials elsewhere | the same |
+    | 400, 422 | Refused, final if it has a code | Misrouted |
+    | 401, 403 | Forbidden; `client` finds out whether it is the credentials | the same |
+    | 404 | NotFound | Misrouted |
+    | 407 | Unreachable: a proxy's own answer, Dots never saw the request | the same |
+    | 408 | Unanswered | the same |
+    | 429 | Throttled | the same |
+    | others below 500 that HTTP defines | Refused, not final | Misrouted |
+    | others below 500 (499: a proxy gave up waiting) | Gibberish | the same |
+    | 500-599 | Failed | the same |
+
+    Any status below 500 that is not 401, 403, 407, 408 or 429 is Busy with one of the codes that pass. Unanswered,
+    Failed and Gibberish leave open whether Dots has carried the request out. After all others it has not.
+    """
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         return _read_json(answer)
-    raise _kind_of_error(answer.status)(
+    refusal = _read_refusal(answer.body)
+    raise _kind_of_error(answer.status, refusal)(
         status=answer.status,
-        error_code=_read_error_code(answer.body),
+        error_code=refusal and refusal.error_code,
         retry_after=retry_after.read(answer.retry_after, now=now, longest=LONGEST_WAIT),
     )
 
 
-def _kind_of_error(status: int) -> type[DotsError]:
-    """What a status stands for; a redirect is gibberish, following it could carry credentials elsewhere."""
-    return _ERRORS_BY_STATUS.get(status) or _ERRORS_BY_CLASS.get(status // 100) or DotsGibberishError
+_WHATEVER_THE_BODY: dict[int, type[DotsError]] = {
+    HTTPStatus.UNAUTHORIZED: DotsForbiddenError,
+    HTTPStatus.FORBIDDEN: DotsForbiddenError,
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: DotsUnreachableError,
+    HTTPStatus.REQUEST_TIMEOUT: DotsUnansweredError,
+    HTTPStatus.TOO_MANY_REQUESTS: DotsThrottledError,
+}
+_DEFINED = frozenset(HTTPStatus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Refusal:
+    """An error of Dots' kind; `error_code` is None when it has none, or one unlike Dots'."""
+
+    error_code: str | None
+
+
+def _kind_of_error(status: int, refusal: _Refusal | None) -> type[DotsError]:
+    """What a status other than 2xx stands for; see the table of `read_answer`."""
+    if status in _WHATEVER_THE_BODY:
+        return _WHATEVER_THE_BODY[status]
+    if status // 100 == 5:  # noqa: PLR2004
+        return DotsFailedError
+    if status // 100 != 4 or status not in _DEFINED:  # noqa: PLR2004
+        return DotsGibberishError
+    if refusal is None:
+        return DotsMisroutedError
+    if refusal.error_code in _PASSING_CODES:
+        return DotsBusyError
+    return DotsNotFoundError if status == HTTPStatus.NOT_FOUND else DotsRefusedError
 
 
 def _read_json(answer: Answer) -> object:
@@ -74,11 +113,19 @@ def _read_json(answer: Answer) -> object:
         raise DotsGibberishError("Dots answered with something that is not JSON.", status=answer.status) from None
 
 
-def _read_error_code(body: bytes | None) -> str | None:
-    """Dots' short code for the error, if the body is their documented one; the rest of it is not looked at."""
+def _read_refusal(body: bytes | None) -> _Refusal | None:
+    """Dots' error, told by any of its three fields, all of them optional; its prose is not looked at."""
     try:
         content = json.loads(body or b"")
     except (ValueError, RecursionError):
         return None
-    code = content.get("error_code") if isinstance(content, dict) else None
-    return code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else None
+    if not isinstance(content, dict):
+        return None
+    code = content.get("error_code")
+    if (
+        content.get("success") is not False
+        and not isinstance(code, str)
+        and not isinstance(content.get("message"), str)
+    ):
+        return None
+    return _Refusal(error_code=code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else None)

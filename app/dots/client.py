@@ -3,8 +3,9 @@
 Source: https://docs.dots.dev/api-reference, as gathered in the project's notes, read 2026-11-23.
 """
 
+import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -15,12 +16,23 @@ import httpx
 
 from app.dots import answers, wire
 from app.dots.connection import Connection
+from app.dots.gate import Gate, Permit
 from app.dots.network import Network
-from app.errors import DotsNotFoundError, SettingsError
+from app.errors import (
+    DatabaseUnavailableError,
+    DotsCredentialsError,
+    DotsError,
+    DotsForbiddenError,
+    DotsNotFoundError,
+    DotsThrottledError,
+    SettingsError,
+)
 from app.flows.snapshots import FlowPage, FlowSnapshot, UserSnapshot
 
 _DEFAULT_NETWORK = Network()
 _TEN_SECONDS = timedelta(seconds=10)
+# Credentials that Dots has accepted in a trial are not tried again for so long, however many calls it refuses.
+_BELIEVE_TRIAL = timedelta(seconds=10)
 _FLOWS_PATH = "/v2/flows"
 _USERS_PATH = "/v2/users"
 _PATH = re.compile(r"(?:/[A-Za-z0-9_-]+)+/?")
@@ -51,15 +63,17 @@ def utc_now() -> datetime:
 class DotsClient:
     """Dots for one app; each call makes one request, ends within `timeout`, and fails only as DotsError.
 
-    Beside the errors of what it asks for, every call raises DotsUnreachableError or DotsThrottledError (not
-    carried out), DotsUnansweredError, DotsFailedError or DotsGibberishError (perhaps carried out), or
-    DotsCredentialsError. Asking again is harmless for all but `create_flow`.
+    Every call needs a permit of the client's `gate`. Beside the errors of what it asks for, it raises
+    DotsUnreachableError, DotsMisroutedError, DotsBusyError, DotsThrottledError or DotsForbiddenError (not carried out),
+    DotsUnansweredError, DotsFailedError or DotsGibberishError (perhaps carried out), or DotsCredentialsError (not
+    carried out, and the gate is paused). Asking again is harmless for all but `create_flow`.
     """
 
     def __init__(
         self,
         access: DotsAccess,
         *,
+        gate: Gate,
         timeout: timedelta = _TEN_SECONDS,
         network: Network = _DEFAULT_NETWORK,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -70,8 +84,11 @@ class DotsClient:
             raise SettingsError(
                 f"The path to create flows for the Dots app {access.app!r} is not a path like /v2/flows."
             )
+        self.gate = gate
         self._create_path = access.create_path
         self._now = now
+        self._trial = asyncio.Lock()
+        self._accepted_at: datetime | None = None
         try:
             self._connection = Connection(
                 access.base_url,
@@ -96,35 +113,85 @@ class DotsClient:
         """Close every connection."""
         await self._connection.aclose()
 
-    async def create_flow(self, body: dict[str, Any], *, user_ip: str | None = None) -> FlowSnapshot:
+    async def create_flow(self, permit: Permit, body: dict[str, Any], *, user_ip: str | None = None) -> FlowSnapshot:
         """Create a flow from the body of `wire.write_flow`; Dots makes another one when this is repeated.
 
-        Raises DotsRefusedError when Dots will not have it.
+        Raises DotsRefusedError or DotsNotFoundError when Dots will not have it.
         """
         headers = {} if user_ip is None else {"Dots-User-IP": user_ip}
-        answer = await self._connection.exchange("POST", self._create_path, body=body, headers=headers)
-        return wire.read_flow(self._read(answer))
+        return wire.read_flow(await self._ask(permit, "POST", self._create_path, body=body, headers=headers))
 
-    async def get_flow(self, flow_id: str) -> FlowSnapshot:
+    async def get_flow(self, permit: Permit, flow_id: str) -> FlowSnapshot:
         """The flow as it is now; raises DotsNotFoundError."""
-        answer = await self._connection.exchange("GET", _path_of(_FLOWS_PATH, flow_id))
-        return wire.read_flow(self._read(answer))
+        return wire.read_flow(await self._ask(permit, "GET", _path_of(_FLOWS_PATH, flow_id)))
 
-    async def list_flows(self, *, limit: int = 100, starting_after: str | None = None) -> FlowPage:
+    async def list_flows(self, permit: Permit, *, limit: int = 100, starting_after: str | None = None) -> FlowPage:
         """One page of the app's flows, from after the flow `starting_after`; `limit` is 1 to 100."""
         query = {"limit": str(limit)}
         if starting_after is not None:
             query["starting_after"] = starting_after
-        answer = await self._connection.exchange("GET", _FLOWS_PATH, query=query)
-        return wire.read_flow_page(self._read(answer))
+        return wire.read_flow_page(await self._ask(permit, "GET", _FLOWS_PATH, query=query))
 
-    async def get_user(self, user_id: str) -> UserSnapshot:
+    async def get_user(self, permit: Permit, user_id: str) -> UserSnapshot:
         """The user as they are now; raises DotsNotFoundError."""
-        answer = await self._connection.exchange("GET", _path_of(_USERS_PATH, user_id))
-        return wire.read_user(self._read(answer))
+        return wire.read_user(await self._ask(permit, "GET", _path_of(_USERS_PATH, user_id)))
 
-    def _read(self, answer: answers.Answer) -> object:
-        return answers.read_answer(answer, now=self._now())
+    async def try_credentials(self) -> None:
+        """Try the credentials with a call that depends on no flow or user, which ends or begins a pause.
+
+        Raises DotsCredentialsError if not, another DotsError if that could not be told, DatabaseUnavailableError.
+        """
+        permit = await self.gate.take_one(is_trial=True)
+        try:
+            await self._ask_once(permit, "GET", _FLOWS_PATH, query={"limit": "1"})
+        except DotsForbiddenError as error:
+            await self.gate.pause()
+            raise DotsCredentialsError(status=error.status, error_code=error.error_code) from None
+        self._accepted_at = self._now()
+
+    async def _ask(
+        self,
+        permit: Permit,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: dict[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> object:
+        """The JSON of Dots' answer. A 401 or 403 may be about what was asked for only: it has the credentials tried."""
+        try:
+            return await self._ask_once(permit, method, path, query=query, body=body, headers=headers)
+        except DotsForbiddenError as error:
+            if await self._are_credentials_refused():
+                raise DotsCredentialsError(status=error.status, error_code=error.error_code) from None
+            raise
+
+    async def _ask_once(self, permit: Permit, method: str, path: str, **parts: Any) -> object:
+        permit.spend(self.gate)
+        answer = await self._connection.exchange(method, path, **parts)
+        try:
+            content = answers.read_answer(answer, now=self._now())
+        except DotsThrottledError as error:
+            await self.gate.hold_off(error.retry_after)
+            raise
+        await self.gate.resume()
+        return content
+
+    async def _are_credentials_refused(self) -> bool:
+        """Try the credentials, unless they were accepted a moment ago; in doubt the answer is no."""
+        async with self._trial:  # One trial for all calls that were refused at once.
+            if self.gate.is_paused() and not self.gate.is_paused(is_trial=True):
+                return True
+            if self._accepted_at is not None and self._now() - self._accepted_at < _BELIEVE_TRIAL:
+                return False
+            try:
+                await self.try_credentials()
+            except DotsCredentialsError:
+                return True
+            except (DotsError, DatabaseUnavailableError):
+                return False
+            return False
 
 
 def _standing_headers(access: DotsAccess) -> dict[str, str]:

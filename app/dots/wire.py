@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from app.dots import fields, flow_metadata
 from app.errors import DotsGibberishError
-from app.flows.snapshots import FlowPage, FlowSnapshot, UserSnapshot
+from app.flows.snapshots import FlowPage, FlowSnapshot, ListedFlow, UserSnapshot
 
 CLIENT_REF_KEY = flow_metadata.CLIENT_REF_KEY
 
@@ -70,13 +70,23 @@ def read_flow(payload: object) -> FlowSnapshot:
 
 
 def read_flow_page(payload: object) -> FlowPage:
-    """A page of flows; raises DotsGibberishError when one is unreadable: a hole would look like "not there"."""
+    """A page of flows; raises DotsGibberishError when it is none.
+
+    Of each flow as little is read as a list is for, so that an odd one does not hide the others.
+    """
     page = _require_object(payload, "page of flows")
     flows = page.get("data")
     has_more = fields.read_flag(page.get("has_more"))
     if not isinstance(flows, list) or has_more is None:
         raise DotsGibberishError("Dots gave a page of flows without `data` or `has_more`.")
-    return FlowPage(flows=tuple(read_flow(flow) for flow in flows), has_more=has_more)
+    return FlowPage(flows=tuple(_read_listed(_object_or_empty(flow)) for flow in flows), has_more=has_more)
+
+
+def _read_listed(flow: dict[str, Any]) -> ListedFlow:
+    _, client_ref = flow_metadata.unwrap(flow.get("metadata"))
+    return ListedFlow(
+        id=fields.read_id(flow.get("id")), client_ref=client_ref, created_at=fields.read_time(flow.get("created"))
+    )
 
 
 def read_user(payload: object) -> UserSnapshot:

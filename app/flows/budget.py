@@ -4,7 +4,7 @@ Dots documents no limit, so the figures are settings. Creations and webhooks com
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 # A process takes tokens for this long at once, so that the bucket's row is written a few times a second at most.
 _CHUNK_SECONDS = 0.25
@@ -36,3 +36,15 @@ class Budget:
     def wait(self) -> timedelta:
         """How long to leave an empty bucket alone: until a chunk or at least a token is back, a second at most."""
         return timedelta(seconds=min(max(_CHUNK_SECONDS, 1 / self.per_second), _LONGEST_WAIT_SECONDS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """What a bucket gives: `calls` tokens, none before `paused_until`.
+
+    `refusals` counts the pauses in a row that were because Dots refused the app's credentials.
+    """
+
+    calls: int
+    paused_until: datetime | None
+    refusals: int

@@ -32,8 +32,17 @@ class UserSnapshot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListedFlow:
+    """What a list of flows is read for; `id` is None where it is unreadable."""
+
+    id: str | None
+    client_ref: str | None
+    created_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FlowPage:
     """One page of Dots' list of flows, in Dots' order."""
 
-    flows: tuple[FlowSnapshot, ...]
+    flows: tuple[ListedFlow, ...]
     has_more: bool

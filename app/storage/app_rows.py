@@ -1,4 +1,4 @@
-"""Which Dots apps are paused because Dots refuses their credentials."""
+"""Which Dots apps may not be called now: Dots refuses their credentials, or has asked for a pause."""
 
 from datetime import datetime
 
@@ -31,13 +31,6 @@ async def hold_off(connection: AsyncConnection, app: str, *, until: datetime) ->
         """),
         {"app": app, "until": until},
     )
-
-
-async def held_until(connection: AsyncConnection, app: str, now: datetime) -> datetime | None:
-    """Until when Dots has asked for no calls; None when it has not, or when the pause has another reason."""
-    query = text("SELECT paused_until FROM apps WHERE app = :app AND paused_until > :now AND pauses = 0")
-    until: datetime | None = await connection.scalar(query, {"app": app, "now": now})
-    return until
 
 
 async def resume(connection: AsyncConnection, app: str) -> None:

@@ -1,11 +1,11 @@
-"""The bucket of tokens of each Dots app, one for every process."""
+"""The bucket of tokens of each Dots app, one for every process; it gives nothing during a pause."""
 
 from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.flows.budget import Budget
+from app.flows.budget import Budget, Grant
 
 
 async def take(
@@ -17,10 +17,11 @@ async def take(
     reserve: float,
     now: datetime,
     returned: int = 0,
-) -> int:
-    """Take up to `wanted` tokens, leaving `reserve`; returns how many. `returned` ones go back into the bucket first.
+    is_trial: bool = False,
+) -> Grant:
+    """Take up to `wanted` tokens, leaving `reserve`; none during a pause. `returned` ones go back first.
 
-    Keeps the app's row locked until the transaction ends.
+    A trial of the credentials is not held up by their refusal. Keeps the app's row locked until the transaction ends.
     """
     values = {
         "app": app,
@@ -29,20 +30,21 @@ async def take(
         "wanted": wanted,
         "reserve": reserve,
         "returned": returned,
+        "is_trial": is_trial,
         "now": now,
     }
-    granted: int | None = await connection.scalar(_TAKE, values)
-    if granted is None:
+    row = (await connection.execute(_TAKE, values)).one_or_none()
+    if row is None:
         await connection.execute(_ADD, {"app": app})
-        granted = await connection.scalar(_TAKE, values)
-    return granted or 0
+        row = (await connection.execute(_TAKE, values)).one()
+    return Grant(calls=row.calls, paused_until=row.paused_until, refusals=row.pauses)
 
 
 # Locking the row first shows its latest version, so that two processes cannot count the same tokens twice. A bucket
 # that grants nothing is left unwritten, because each write would leave a dead row.
 _TAKE = text("""
     WITH bucket AS (
-        SELECT app, LEAST(
+        SELECT app, paused_until, pauses, LEAST(
             CAST(:burst AS float8),
             :returned + COALESCE(
                 tokens + :rate * GREATEST(
@@ -55,7 +57,10 @@ _TAKE = text("""
         WHERE app = :app
         FOR UPDATE
     ), granted AS (
-        SELECT app, tokens, GREATEST(0, LEAST(:wanted, CAST(floor(tokens - :reserve) AS int))) AS calls
+        SELECT app, tokens, paused_until, pauses,
+            CASE WHEN paused_until > :now AND NOT (pauses > 0 AND :is_trial) THEN 0
+                ELSE GREATEST(0, LEAST(:wanted, CAST(floor(tokens - :reserve) AS int)))
+            END AS calls
         FROM bucket
     ), spent AS (
         UPDATE apps
@@ -63,7 +68,7 @@ _TAKE = text("""
         FROM granted
         WHERE apps.app = granted.app AND (granted.calls > 0 OR :returned > 0)
     )
-    SELECT calls FROM granted
+    SELECT calls, paused_until, pauses FROM granted
 """)
 
 _ADD = text("INSERT INTO apps (app) VALUES (:app) ON CONFLICT (app) DO NOTHING")

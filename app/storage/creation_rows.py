@@ -1,6 +1,6 @@
-"""A flow before Dots has answered: the intent row, who may try, and what the first caller was told."""
+"""A flow before Dots has answered: the intent row, who may try, and why there is no flow."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -30,13 +30,23 @@ class Intent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CreationError:
+    """Why Dots has made no flow: our code and what Dots said. If final, it would refuse the same request again."""
+
+    code: str
+    dots_status: int | None = None
+    dots_error_code: str | None = None
+    is_final: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Creation:
-    """A creation that was begun before under the same key; `answer` is what its caller was told, if anything."""
+    """A creation that was begun before under the same key; `error` is there once it has failed."""
 
     ref: UUID
     status: str
     fingerprint: bytes
-    answer: dict[str, Any] | None
+    error: CreationError | None
 
 
 async def begin(connection: AsyncConnection, intent: Intent) -> bool:
@@ -74,34 +84,29 @@ async def begin(connection: AsyncConnection, intent: Intent) -> bool:
 
 async def find(connection: AsyncConnection, *, caller: str, idempotency_key: str) -> Creation:
     """The creation that was begun under this key; there is one when `begin` has said False."""
-    query = select(flows.c.ref, flows.c.status, flows.c.fingerprint, flows.c.answer).where(
+    query = select(flows.c.ref, flows.c.status, flows.c.fingerprint, flows.c.error).where(
         flows.c.caller == caller, flows.c.idempotency_key == idempotency_key
     )
     row = (await connection.execute(query)).one()
-    return Creation(ref=row.ref, status=row.status, fingerprint=row.fingerprint, answer=row.answer)
+    error = None if row.error is None else CreationError(**row.error)
+    return Creation(ref=row.ref, status=row.status, fingerprint=row.fingerprint, error=error)
 
 
 async def begin_again(connection: AsyncConnection, ref: UUID, request: dict[str, Any], *, now: datetime) -> bool:
     """Take up a creation that failed in a way that may pass; False when somebody else was quicker."""
+    is_final = flows.c.error["is_final"].as_boolean()
     result = await connection.execute(
         update(flows)
-        .where(flows.c.ref == ref, flows.c.status == "failed", flows.c.answer.is_(None))
-        .values(status="creating", attempted_at=now, request=request)
+        .where(flows.c.ref == ref, flows.c.status == "failed", is_final.is_not(True))
+        .values(status="creating", attempted_at=now, request=request, error=None)
     )
     return result.rowcount == 1
 
 
-async def fail(connection: AsyncConnection, ref: UUID, *, answer: dict[str, Any] | None) -> None:
-    """Note that Dots made no flow: for good with an `answer`, or so that the same key may try again without one."""
+async def fail(connection: AsyncConnection, ref: UUID, error: CreationError) -> None:
+    """Note that Dots made no flow, and why; unless the error is final, the same key may try again."""
     await connection.execute(
         update(flows)
         .where(flows.c.ref == ref, flows.c.status == "creating")
-        .values(status="failed", answer=answer, request=None)
-    )
-
-
-async def remember_answer(connection: AsyncConnection, ref: UUID, answer: dict[str, Any]) -> None:
-    """Keep what the first caller is told, for a repeat with the same key."""
-    await connection.execute(
-        update(flows).where(flows.c.ref == ref, flows.c.idempotency_key.is_not(None)).values(answer=answer)
+        .values(status="failed", error=asdict(error), request=None)
     )

@@ -31,7 +31,6 @@ class Look:
     share: int
     asked_for_floor: datetime | None = None
     sweep_floor: datetime | None = None
-    pauses: int = 0
 
     def floor(self, kind: DueKind) -> datetime | None:
         """Where the look for this kind begins."""
@@ -44,7 +43,6 @@ class Due:
 
     app: str
     is_paused: bool
-    pauses: int
     asked_for: int
     asked_for_since: datetime | None
     sweep: int
@@ -86,7 +84,6 @@ async def claim(
 
     Changes only the rows that it returns.
     """
-    pauses = {look.app: look.pauses for look in looks}
     values = {**_columns(looks), "now": now, "lease_until": lease_until, "token": token}
     rows = await connection.execute(_CLAIMS[kind], values)
     return [
@@ -99,7 +96,6 @@ async def claim(
                 due_by=row.due_by,
                 attempts=row.attempts,
                 failing_since=row.failing_since,
-                app_pauses=pauses[row.app],
             ),
             due_at=row.due_at,
         )
@@ -140,7 +136,7 @@ _SWEEPS = _CLAIMABLE.format(kind="sweep", due_by="= 'sweep'")
 
 _COUNT = text(f"""
     SELECT
-        look.app, COALESCE(a.paused_until > :now, false) AS is_paused, COALESCE(a.pauses, 0) AS pauses,
+        look.app, COALESCE(a.paused_until > :now, false) AS is_paused,
         asked_for.number AS asked_for, asked_for.since AS asked_for_since, sweep.number AS sweep,
         sweep.since AS sweep_since
     FROM {_LOOKS}

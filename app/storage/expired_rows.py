@@ -25,6 +25,11 @@ async def delete_refreshes(connection: AsyncConnection, *, before: datetime, lim
     return (await connection.execute(_DELETE_REFRESHES, {"before": before, "limit": limit})).rowcount
 
 
+async def delete_answers(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
+    """Delete the answers to creations that were given before then."""
+    return (await connection.execute(_DELETE_ANSWERS, {"before": before, "limit": limit})).rowcount
+
+
 async def delete_events(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
     """Delete the front of the feed as far as it occurred before then, after the deliveries of these events.
 
@@ -70,6 +75,16 @@ _DELETE_REFRESHES = _batch("""
     DELETE FROM refreshes
     WHERE id IN (
         SELECT id FROM refreshes WHERE ended_at < :before ORDER BY ended_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+""")
+
+_DELETE_ANSWERS = _batch("""
+    DELETE FROM answers
+    WHERE flow_ref IN (
+        SELECT flow_ref FROM answers
+        WHERE answered_at < :before
+        ORDER BY answered_at
+        LIMIT :limit FOR UPDATE SKIP LOCKED
     )
 """)
 

@@ -27,7 +27,10 @@ class StepRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowRecord:
-    """A flow as stored; `id` and `link` are None until Dots has answered its creation."""
+    """A flow as stored; `id` and `link` are None until Dots has answered its creation.
+
+    `error` has the fields of a `CreationError` once the creation has failed.
+    """
 
     ref: UUID
     app: str
@@ -42,6 +45,7 @@ class FlowRecord:
     created_at: datetime
     completed_at: datetime | None
     refreshed_at: datetime | None
+    error: dict[str, Any] | None
     last_sequence: int
     steps: tuple[StepRecord, ...]
 
@@ -137,6 +141,7 @@ async def save(
             refreshed_at=now,
             last_sequence=known.last_sequence + events_added,
             request=None,
+            error=None,
         )
     )
     names = list(dict.fromkeys(progress.steps + progress.completed))

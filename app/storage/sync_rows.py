@@ -25,7 +25,6 @@ class Claim:
     due_by: DueBy
     attempts: int
     failing_since: datetime | None
-    app_pauses: int
 
 
 async def mark_due(
@@ -67,7 +66,6 @@ async def claim_one(
         due_by=row.due_by,
         attempts=row.attempts,
         failing_since=row.failing_since,
-        app_pauses=row.app_pauses,
     )
 
 
@@ -96,9 +94,9 @@ async def bury(connection: AsyncConnection, claim: Claim, *, now: datetime, erro
     return (await connection.execute(_BURY, values)).rowcount == 1
 
 
-async def release(connection: AsyncConnection, claim: Claim) -> None:
-    """Give the claim back as it was, for whoever comes next."""
-    await connection.execute(_RELEASE, {**_key(claim.subject), "token": claim.token})
+async def defer(connection: AsyncConnection, claim: Claim, *, due_at: datetime) -> None:
+    """Give the claim back unused, to be due again at `due_at`: behind what became due before, so as not to block it."""
+    await connection.execute(_DEFER, {**_key(claim.subject), "token": claim.token, "due_at": due_at})
 
 
 def _key(subject: Subject) -> dict[str, str]:
@@ -132,8 +130,7 @@ _CLAIM_ONE = text("""
     SET lease_token = :token, lease_until = :lease_until
     WHERE app = :app AND kind = :kind AND subject_id = :subject_id
       AND (lease_until IS NULL OR lease_until <= :now)
-    RETURNING s.dirty_gen, s.due_by, s.attempts, s.failing_since,
-        COALESCE((SELECT pauses FROM apps WHERE apps.app = s.app), 0) AS app_pauses
+    RETURNING s.dirty_gen, s.due_by, s.attempts, s.failing_since
 """)
 
 # Somebody may have raised the generation while Dots was being asked: that wake-up is kept, with its own due_at.
@@ -164,8 +161,8 @@ _BURY = text("""
     WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
 """)
 
-_RELEASE = text("""
+_DEFER = text("""
     UPDATE sync_rows
-    SET lease_token = NULL, lease_until = NULL
+    SET lease_token = NULL, lease_until = NULL, due_at = :due_at
     WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
 """)

@@ -51,8 +51,8 @@ apps = Table(
     "apps",
     metadata,
     Column("app", Text, primary_key=True),
-    Column("paused_until", MOMENT, comment="no refresh before; set when Dots refuses the credentials"),
-    Column("pauses", Integer, nullable=False, server_default=text("0"), comment="in a row"),
+    Column("paused_until", MOMENT, comment="no call before: Dots refuses the credentials, or has asked for a pause"),
+    Column("pauses", Integer, nullable=False, server_default=text("0"), comment="refusals of the credentials in a row"),
     Column("tokens", Double, comment="of the budget, at tokens_at; null: a full bucket"),
     Column("tokens_at", MOMENT),
     Column("listing_due_at", MOMENT, comment="when to page through Dots' list of flows next; null: now"),
@@ -81,7 +81,7 @@ flows = Table(
     Column("request", JSONB(none_as_null=True), comment="only while creating"),
     Column("attempted_at", MOMENT, comment="when the POST to Dots was last begun"),
     Column("searches", Integer, nullable=False, server_default=text("0"), comment="complete listings without it"),
-    Column("answer", JSONB(none_as_null=True), comment="what the first caller was told: a flow or an error"),
+    Column("error", JSONB(none_as_null=True), comment="why Dots has made none; nothing of Dots' prose"),
     UniqueConstraint("id", "app"),
     UniqueConstraint("caller", "idempotency_key"),
     CheckConstraint("status IN ('creating', 'open', 'completed', 'failed')", name="status"),
@@ -94,6 +94,17 @@ flows = Table(
     Index("flows_reference_idx", "reference", "created_at", "ref", postgresql_where=text("reference IS NOT NULL")),
     Index("flows_user_id_idx", "user_id", "created_at", "ref", postgresql_where=text("user_id IS NOT NULL")),
     Index("flows_creating_idx", "app", "attempted_at", postgresql_where=text("status = 'creating'")),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("flow_ref", Uuid, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("answered_at", MOMENT, nullable=False),
+    Column("answer", JSONB, nullable=False, comment="to the creation, with its secret link; for a repeat of the key"),
+    ForeignKeyConstraint(["flow_ref"], ["flows.ref"], ondelete="CASCADE"),
+    Index("answers_answered_at_idx", "answered_at"),
 )
 
 flow_steps = Table(

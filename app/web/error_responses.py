@@ -48,12 +48,15 @@ STATUSES: Mapping[type[GatewayError], int] = {
     # Dots' own failures are the gateway's to report as a gateway does: the caller did nothing wrong …
     errors.DotsUnreachableError: 503,
     errors.DotsThrottledError: 503,
+    errors.DotsBusyError: 503,
     errors.DotsUnansweredError: 504,
     errors.DotsFailedError: 502,
     errors.DotsGibberishError: 502,
+    errors.DotsMisroutedError: 502,
     errors.DotsCredentialsError: 502,
     # … except where Dots says that the caller did.
     errors.DotsRefusedError: 422,
+    errors.DotsForbiddenError: 422,
     errors.DotsNotFoundError: 404,
 }
 
@@ -67,6 +70,7 @@ _RETRY_AFTER: Mapping[type[GatewayError], timedelta] = {
     errors.OverloadedError: timedelta(seconds=5),
     errors.DotsUnreachableError: timedelta(seconds=5),
     errors.DotsThrottledError: timedelta(seconds=5),
+    errors.DotsBusyError: timedelta(seconds=5),
 }
 
 # What FastAPI and Starlette say themselves, in codes of the same kind.

@@ -72,8 +72,18 @@ class StepShape(BaseModel):
         )
 
 
+class CreationFailure(BaseModel):
+    """Why a creation failed: the code its caller was told, and the status that Dots answered with, if it answered."""
+
+    code: str
+    dots_status: int | None = None
+
+
 class FlowShape(BaseModel):
-    """A flow. `id` is Dots' and null while `creating` or `failed`; `link` is null to keys without flows:write."""
+    """A flow. `id` is Dots' and null while `creating` or `failed`; `link` is null to keys without flows:write.
+
+    `error` is there only when the flow has `failed`.
+    """
 
     model_config = examples.shown(examples.FLOW)
 
@@ -87,6 +97,7 @@ class FlowShape(BaseModel):
     payout_link_id: str | None
     metadata: dict[str, Any] | str | None
     steps: list[StepShape]
+    error: CreationFailure | None
     created_at: datetime
     completed_at: datetime | None
     refreshed_at: datetime | None

@@ -4,12 +4,14 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import httpx
 
 from app.dots.client import DotsClient
+from app.dots.gate import Gate
 from tests.dots import fake_dots
 
 Fault = httpx.Response | Exception
@@ -49,9 +51,10 @@ class MemoryDots:
             raise fault
         return fault or self._answer(request)
 
-    def client(self, app: str = "default") -> DotsClient:
+    def client(self, gate: Gate, now: Callable[[], datetime]) -> DotsClient:
         """A client of this Dots."""
-        return DotsClient(fake_dots.access(app_id=app), transport=httpx.MockTransport(self), now=lambda: fake_dots.NOW)
+        access = fake_dots.access(app_id=gate.app)
+        return DotsClient(access, gate=gate, transport=httpx.MockTransport(self), now=now)
 
     @property
     def posts(self) -> list[dict[str, Any]]:

@@ -2,17 +2,19 @@
 
 import asyncio
 import base64
+import copy
 import secrets
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.actions.purses import Purses
+from app.actions.call_ledger import CallLedger
 from app.actions.tools import Tools
+from app.dots.gate import Gate, Ledger
 from app.flows.budget import Budget
 from app.flows.schedule import SWEEPS, VERDICT_POLLS
 from app.outbound.destinations import Destinations
@@ -24,6 +26,7 @@ from tests.actions.memory_dots import MemoryDots
 from tests.dots.fake_dots import NOW
 
 LEASE = timedelta(seconds=60)
+USUAL_BUDGET = Budget(per_second=100, burst=200)
 
 
 @dataclass(kw_only=True)
@@ -41,15 +44,30 @@ class HandClock:
         self.now += by
 
 
+def gate_of(app: str, ledger: Ledger, clock: Callable[[], datetime], budget: Budget) -> Gate:
+    """The gate of an app in one process."""
+    return Gate(app, budget=budget, ledger=ledger, first_pause=timedelta(minutes=1), now=clock)
+
+
+def another_process(tools: Tools, *, budget: Budget = USUAL_BUDGET) -> Tools:
+    """The tools of another process on the same database, which spends the budget from a memory of its own."""
+    ledger = CallLedger(tools.engine, budget=budget, now=tools.clock)
+    clients = {}
+    for app, client in tools.clients.items():
+        clients[app] = copy.copy(client)
+        clients[app].gate = gate_of(app, ledger, tools.clock, budget)
+    return replace(tools, clients=clients)
+
+
 def tools_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, MemoryDots]) -> Tools:
     """Everything an action needs; Dots is the test's own function, subscribers are on loopback."""
+    ledger = CallLedger(engine, budget=USUAL_BUDGET, now=clock)
     destinations = Destinations(["127.0.0.0/8:1-65535"], denied=[])
     return Tools(
         engine=engine,
         loop_connections=asyncio.Semaphore(5),
-        purses=Purses(),
         hints=Hints(engine),
-        clients={app: each.client(app) for app, each in dots.items()},
+        clients={app: each.client(gate_of(app, ledger, clock, USUAL_BUDGET), clock) for app, each in dots.items()},
         vault=Vault([f"test:{base64.b64encode(bytes(32)).decode()}"], random_bytes=secrets.token_bytes),
         destinations=destinations,
         pusher=Pusher(
@@ -65,12 +83,11 @@ def tools_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, MemoryD
         new_uuid=uuid4,
         lease=LEASE,
         delivery_lease=LEASE,
-        first_pause=timedelta(minutes=1),
         sweeps=SWEEPS,
         verdict_polls=VERDICT_POLLS,
-        budget=Budget(per_second=100, burst=200),
         discover_every=timedelta(minutes=5),
         follow_foreign_flows=True,
         dead_after=timedelta(days=1),
         verdict_overdue_after=timedelta(days=3),
+        answers_kept=timedelta(hours=24),
     )

@@ -2,12 +2,12 @@ from typing import Any
 
 import httpx
 
-from app.actions.create_flow import Created, create_flow
+from app.actions.create_flow import Created
 from app.actions.refresh_due import refresh_due
 from app.actions.tools import Tools
 from app.errors import CreationOutcomeUnknownError
 from app.flows.flow_request import FlowRequest
-from tests.actions import stored
+from tests.actions import creating, stored
 from tests.actions.due import event_types, flow, make_due
 from tests.actions.memory_dots import MemoryDots, flow_id_of
 from tests.dots.fake_dots import USER
@@ -17,7 +17,7 @@ REQUEST = FlowRequest(app="default", steps=["compliance"], reference="payee-17",
 
 async def create(tools: Tools, key: str | None = "key-1") -> Created:
     """Create the flow under a key."""
-    return await create_flow(tools, REQUEST, caller="shop", idempotency_key=key)
+    return await creating.create(tools, REQUEST, key=key)
 
 
 async def lose_the_answer(tools: Tools, dots: MemoryDots) -> dict[str, Any]:
@@ -85,7 +85,7 @@ async def test_webhook_finds_the_intent_of_a_lost_answer(tools: Tools, dots: Mem
     }
     assert await event_types(tools) == ["dots.flow.created"]
     assert repeat.is_replay
-    assert (repeat.flow.id, repeat.flow.link) == (made["id"], made["link"])
+    assert (repeat.answer["id"], repeat.answer["link"]) == (made["id"], made["link"])
     assert len(dots.posts) == 1
 
 
@@ -103,8 +103,8 @@ async def test_webhook_that_overtakes_the_answer_makes_one_flow(tools: Tools, do
     dots.on_request = webhook_first
     created = await create(tools)
 
-    assert created.flow.id == flow_id_of(1)
-    assert created.flow.reference == "payee-17"
+    assert created.answer["id"] == flow_id_of(1)
+    assert created.answer["reference"] == "payee-17"
     assert await stored.count(tools.engine, "flows") == 1
     assert await stored.count(tools.engine, "sync_rows") == 1
     assert await event_types(tools) == ["dots.flow.created"]
@@ -113,14 +113,14 @@ async def test_webhook_that_overtakes_the_answer_makes_one_flow(tools: Tools, do
 async def test_second_flow_with_our_reference_is_not_the_intents(tools: Tools, dots: MemoryDots) -> None:
     """Should Dots have made two, the second is kept as nobody's; the caller's flow stays the first."""
     created = await create(tools)
-    twin = dict(dots.flows[created.flow.id or ""])
+    twin = dict(dots.flows[created.answer["id"] or ""])
     dots.add_flow(9, steps=twin["steps"], metadata=twin["metadata"])
     await make_due(tools, flow(flow_id_of(9)))
     await refresh_due(tools, limit=10)
 
     kept = await stored.rows(tools.engine, "SELECT id, caller, reference FROM flows ORDER BY id")
     assert kept == [
-        {"id": created.flow.id, "caller": "shop", "reference": "payee-17"},
+        {"id": created.answer["id"], "caller": "shop", "reference": "payee-17"},
         {"id": flow_id_of(9), "caller": None, "reference": None},
     ]
 
@@ -161,7 +161,7 @@ async def test_metadata_that_dots_echoes_otherwise_does_not_matter(tools: Tools,
     dots.on_request = forget_metadata
     created = await create(tools)
 
-    assert (created.flow.id, created.flow.reference, created.flow.metadata) == (
+    assert (created.answer["id"], created.answer["reference"], created.answer["metadata"]) == (
         flow_id_of(1),
         "payee-17",
         {"team": "eu"},
@@ -178,7 +178,7 @@ async def test_flow_that_is_completed_at_once_is_told_whole(tools: Tools, dots: 
     dots.on_request = complete_at_once
     created = await create(tools)
 
-    assert created.flow.status == "completed"
+    assert created.answer["status"] == "completed"
     assert await event_types(tools) == [
         "dots.flow.created",
         "dots.flow.claimed",

@@ -1,6 +1,5 @@
 """One budget of calls an app, whoever spends it."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from app.actions.refresh_due import refresh_due
@@ -10,7 +9,7 @@ from app.flows.subjects import Subject
 from app.storage import budget_rows, database, sync_rows
 from app.storage.sync_rows import DueBy
 from tests.actions.memory_dots import MemoryDots, flow_id_of
-from tests.actions.stand_in_tools import HandClock
+from tests.actions.stand_in_tools import HandClock, another_process
 
 SMALL = Budget(per_second=1, burst=10)
 
@@ -25,7 +24,8 @@ async def make_due(tools: Tools, numbers: range, *, due_by: DueBy) -> None:
 async def take(tools: Tools, wanted: int, *, reserve: float = 0) -> int:
     """Take tokens as any process would."""
     async with database.transaction(tools.engine) as connection:
-        return await budget_rows.take(connection, "default", wanted, budget=SMALL, reserve=reserve, now=tools.clock())
+        grant = await budget_rows.take(connection, "default", wanted, budget=SMALL, reserve=reserve, now=tools.clock())
+    return grant.calls
 
 
 async def test_a_grant_leaves_the_reserve(tools: Tools) -> None:
@@ -60,7 +60,7 @@ async def test_a_clock_that_goes_back_gives_nothing(tools: Tools, clock: HandClo
 
 async def test_what_was_asked_for_comes_before_sweeps(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
     """With little left, webhooks are looked after and sweeps wait; refreshes leave a tenth to creations."""
-    poor = replace(tools, budget=SMALL)
+    poor = another_process(tools, budget=SMALL)
     await make_due(poor, range(100, 120), due_by="sweep")
     clock.advance(timedelta(seconds=1))
     await make_due(poor, range(1, 9), due_by="webhook")
@@ -77,7 +77,7 @@ async def test_what_was_asked_for_comes_before_sweeps(tools: Tools, dots: Memory
 
 async def test_what_the_budget_does_not_allow_stays_due(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
     """Claims beyond the budget are given back as they were, and served when time has brought tokens."""
-    poor = replace(tools, budget=SMALL)
+    poor = another_process(tools, budget=SMALL)
     await make_due(poor, range(1, 21), due_by="webhook")
     for number in range(1, 21):
         dots.add_flow(number, created="2025-01-01T00:00:00")  # Too old to be swept meanwhile.

@@ -10,14 +10,13 @@ import pytest
 
 from app.actions import claim_due
 from app.actions.due_front import FULL_LOOK_EVERY, MARGIN, DueFront
-from app.actions.purses import Purses
 from app.actions.tools import Tools
 from app.flows.budget import Budget
 from app.storage import app_rows, database, sync_rows
 from app.storage.sync_rows import Claim
 from tests.actions import stored
 from tests.actions.due import flow, make_due
-from tests.actions.stand_in_tools import HandClock
+from tests.actions.stand_in_tools import HandClock, another_process
 from tests.actions.statements import noted
 from tests.dots.fake_dots import NOW
 
@@ -36,7 +35,8 @@ async def fill(tools: Tools, rows: int, *, app: str = "default", due_by: str = "
 
 async def claim(tools: Tools, limit: int, front: DueFront | None = None) -> list[Claim]:
     """Claim as a worker does."""
-    return await claim_due.claim_due(tools, limit=limit, front=front or DueFront())
+    claims = await claim_due.claim_due(tools, limit=limit, front=front or DueFront())
+    return [each.claim for each in claims]
 
 
 async def versions(tools: Tools) -> set[tuple[Any, ...]]:
@@ -69,7 +69,7 @@ async def test_apps_take_turns_when_there_are_more_than_a_pass_takes(tools: Tool
 @pytest.mark.parametrize("due_by", ["webhook", "sweep"])
 async def test_only_what_is_refreshed_is_written(tools: Tools, due_by: str) -> None:
     """With three calls left in the budget, three of a thousand due rows are touched."""
-    poor = replace(tools, budget=Budget(per_second=1, burst=200))
+    poor = another_process(tools, budget=Budget(per_second=1, burst=200))
     reserve = poor.budget.reserve_of_sweeps if due_by == "sweep" else poor.budget.reserve_of_refreshes
     await stored.execute(
         tools.engine,
@@ -88,7 +88,9 @@ async def test_only_what_is_refreshed_is_written(tools: Tools, due_by: str) -> N
 
 async def test_spent_budget_costs_nothing(tools: Tools) -> None:
     """While no call is left, a pass does not even ask the database."""
-    poor = replace(tools, clients={"default": tools.clients["default"]}, budget=Budget(per_second=1, burst=10))
+    poor = another_process(
+        replace(tools, clients={"default": tools.clients["default"]}), budget=Budget(per_second=1, burst=10)
+    )
     await fill(tools, 1000)
     first = await claim(poor, 100)
     before = await versions(tools)
@@ -116,7 +118,7 @@ async def test_paused_app_is_found_again_when_its_pause_ends(tools: Tools, clock
 async def test_passes_with_a_front_claim_everything_once(tools: Tools, clock: HandClock) -> None:
     """Four lanes that share a front claim a backlog and what comes in meanwhile, and leave nothing behind."""
     front = DueFront()
-    rich = replace(tools, budget=Budget(per_second=10_000, burst=100_000))
+    rich = another_process(tools, budget=Budget(per_second=10_000, burst=100_000))
     await fill(tools, 300)
     claimed: list[str] = []
     for number in range(20):
@@ -184,13 +186,13 @@ async def test_backlog_is_not_skipped_by_a_pass_that_saw_less(tools: Tools, cloc
 async def test_two_processes_with_fronts_of_their_own_leave_nothing(tools: Tools, clock: HandClock) -> None:
     """What one of them has claimed and given back is found by either within a second."""
     one, other = DueFront(), DueFront()
-    second = replace(tools, purses=Purses())
+    second = another_process(tools)
     await make_due(tools, flow("shared"), due_at=clock.now)
     (held,) = await claim(tools, 8, one)
     clock.advance(10 * SECOND)
     assert await claim(second, 8, other) == []
     async with database.transaction(tools.engine) as connection:
-        await sync_rows.release(connection, held)
+        await sync_rows.defer(connection, held, due_at=tools.clock())
     clock.advance(FULL_LOOK_EVERY)
 
     assert [each.subject.id for each in await claim(second, 8, other)] == ["shared"]

@@ -7,7 +7,6 @@ import pytest
 from app.actions import ask_again as ask_again_module
 from app.actions import replay_webhooks
 from app.actions.ask_again import Asked, ask_again
-from app.actions.create_flow import create_flow
 from app.actions.refresh_due import refresh_due
 from app.actions.replay_webhooks import Replay, list_webhooks, replay, replay_one
 from app.actions.tools import Tools
@@ -18,6 +17,7 @@ from app.storage.flow_search import FlowFilter
 from app.storage.webhook_rows import Webhook
 from app.storage.webhook_search import WebhookFilter
 from tests.actions import stored
+from tests.actions.creating import create
 from tests.actions.memory_dots import MemoryDots, flow_id_of, refusal
 from tests.actions.stand_in_tools import HandClock
 
@@ -135,7 +135,7 @@ async def test_all_flows_that_match_are_asked_about_a_batch_at_a_time(
     monkeypatch.setattr(ask_again_module, "COUNT_LIMIT", 4)
     for _ in range(7):
         request = FlowRequest(app="default", steps=["compliance"])
-        await create_flow(tools, request, caller="shop", idempotency_key=None)
+        await create(tools, request)
 
     dry = await ask_again(tools, FlowFilter(status="open"), is_dry_run=True)
     wet = await ask_again(tools, FlowFilter(status="open"), is_dry_run=False)
@@ -147,8 +147,8 @@ async def test_all_flows_that_match_are_asked_about_a_batch_at_a_time(
 async def test_flows_without_a_webhook_are_taken_up_again_too(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
     """A flow of our own that Dots stops knowing, and never sent a word about: counted first, asked about then."""
     request = FlowRequest(app="default", steps=["compliance"])
-    made = await create_flow(tools, request, caller="shop", idempotency_key=None)
-    gone = dots.flows.pop(made.flow.id or "")
+    made = await create(tools, request)
+    gone = dots.flows.pop(made.answer["id"] or "")
     await go_on(tools, clock, hours=72)
     dead = FlowFilter(is_dead=True)
 

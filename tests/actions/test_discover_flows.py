@@ -14,7 +14,7 @@ from app.actions.tools import Tools
 from app.flows.budget import Budget
 from tests.actions import stored
 from tests.actions.memory_dots import MemoryDots, flow_id_of
-from tests.actions.stand_in_tools import LEASE, HandClock
+from tests.actions.stand_in_tools import LEASE, HandClock, another_process
 
 FLOWS = "SELECT id, status, caller, payout_link_id FROM flows ORDER BY id"
 
@@ -186,12 +186,12 @@ async def test_the_budget_ends_a_walk(tools: Tools, dots: MemoryDots, clock: Han
     for number in range(1, 31):
         dots.add_flow(number, created=f"2026-11-{number:02}T10:00:00")
     dots.page_size = 1
-    poor = replace(tools, budget=Budget(per_second=0.001, burst=20))
+    poor = another_process(tools, budget=Budget(per_second=0.001, burst=20))
 
     await discover_flows(poor)
     requests = len(dots.requests)
     clock.advance(timedelta(seconds=30))
-    rich = replace(tools, budget=Budget(per_second=100, burst=200))
+    rich = another_process(tools, budget=Budget(per_second=100, burst=200))
     await discover_flows(rich)
 
     assert requests == 10

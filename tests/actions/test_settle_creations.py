@@ -7,14 +7,13 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.actions.create_flow import create_flow
 from app.actions.discover_flows import discover_flows
 from app.actions.refresh_due import refresh_due
 from app.actions.settle_creations import settle_creations
 from app.actions.tools import Tools
 from app.errors import CreationOutcomeUnknownError, CreationRunningError, DotsThrottledError
 from app.flows.flow_request import FlowRequest
-from tests.actions import stored
+from tests.actions import creating, stored
 from tests.actions.memory_dots import MemoryDots, refusal
 from tests.actions.stand_in_tools import HandClock
 from tests.storage.locks import until_waiting
@@ -44,8 +43,8 @@ async def dots() -> MemoryDots:
 
 async def create(tools: Tools, key: str | None = "key-1") -> str | None:
     """The id of the flow that is created under a key."""
-    created = await create_flow(tools, REQUEST, caller="shop", idempotency_key=key)
-    return created.flow.id
+    created = await creating.create(tools, REQUEST, key=key)
+    return str(created.answer["id"])
 
 
 async def passes(tools: Tools, clock: HandClock, *, seconds: int, number: int = 1) -> None:

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.actions import background
-from app.actions.create_flow import create_flow
 from app.actions.discover_flows import discover_flows
 from app.actions.due_front import DueFront
 from app.actions.refresh_due import Tally, refresh_due, refresh_now
@@ -21,6 +20,7 @@ from app.errors import CreationOutcomeUnknownError, DatabaseUnavailableError
 from app.flows.flow_request import FlowRequest
 from app.storage import database
 from tests.actions import stored
+from tests.actions.creating import create
 from tests.actions.due import flow, make_due
 from tests.actions.memory_dots import MemoryDots, flow_id_of, refusal
 from tests.actions.stand_in_tools import HandClock
@@ -214,7 +214,7 @@ async def test_creation_that_cannot_be_settled_now_is_logged(
     dots.faults = [httpx.ReadTimeout("never arrived")]
     request = FlowRequest(app="default", steps=["compliance"], reference="payee-17")
     with pytest.raises(CreationOutcomeUnknownError):
-        await create_flow(small, request, caller="shop", idempotency_key="key-1")
+        await create(small, request, key="key-1")
     await stored.execute(small.engine, "UPDATE flows SET searches = 3")
     clock.now = NOW + small.discover_every
     dots.faults = [refusal(429, "slow-down")]

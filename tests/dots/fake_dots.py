@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import httpx
 
 from app.dots.client import DotsAccess, DotsClient
+from tests.dots.gates import open_gate
 
 FLOW = "b3293101-35ef-451a-aad4-881da3697c2f"
 USER = "5f0c0a1e-7a52-4d0f-9d43-0a4f0c7b8e11"
@@ -44,4 +45,9 @@ class Recorder:
 
 def client(handler: Callable[[httpx.Request], httpx.Response], dots_access: DotsAccess | None = None) -> DotsClient:
     """A client whose Dots is this function."""
-    return DotsClient(dots_access or access(), transport=httpx.MockTransport(handler), now=lambda: NOW)
+    return DotsClient(dots_access or access(), gate=open_gate(now), transport=httpx.MockTransport(handler), now=now)
+
+
+def now() -> datetime:
+    """The time, which stands still."""
+    return NOW

@@ -4,13 +4,17 @@ import pytest
 
 from app.dots.answers import Answer, read_answer
 from app.errors import (
-    DotsCredentialsError,
+    DotsBusyError,
     DotsError,
     DotsFailedError,
+    DotsForbiddenError,
     DotsGibberishError,
+    DotsMisroutedError,
     DotsNotFoundError,
     DotsRefusedError,
     DotsThrottledError,
+    DotsUnansweredError,
+    DotsUnreachableError,
 )
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -27,37 +31,73 @@ def test_any_2xx_is_success(status: int) -> None:
     assert read_answer(answer(status, b'{"id": "x"}'), now=NOW) == {"id": "x"}
 
 
-STATUSES: list[tuple[int, type[DotsError]]] = [
-    (101, DotsGibberishError),
-    (300, DotsGibberishError),
-    (301, DotsGibberishError),  # never followed: the credentials would go along
-    (304, DotsGibberishError),
-    (307, DotsGibberishError),
-    (400, DotsRefusedError),
-    (401, DotsCredentialsError),
-    (403, DotsCredentialsError),  # what the first version answers to bad credentials
-    (404, DotsNotFoundError),
-    (409, DotsRefusedError),
-    (422, DotsRefusedError),
-    (429, DotsThrottledError),
-    (499, DotsRefusedError),
-    (500, DotsFailedError),
-    (502, DotsFailedError),
-    (503, DotsFailedError),
-    (599, DotsFailedError),
-    (600, DotsGibberishError),
-    (999, DotsGibberishError),
+DOTS_KIND = [
+    b'{"success": false, "message": "No", "error_code": "invalid-input"}',
+    b'{"error_code": "invalid-input"}',
+    b'{"success": false}',
+    b'{"message": "No"}',
 ]
+OTHER_KIND = [b"<html>nginx</html>", b"", b"{}", b"[]", b'"no"', b'{"success": true}', b'{"error": "no"}', None]
+PASSING = [b'{"error_code": "service-unavailable"}', b'{"success": false, "error_code": "resource-busy"}']
+EVERY_STATUS = [101, *range(300, 600), 600, 999]
 
 
-@pytest.mark.parametrize(("status", "expected"), STATUSES)
-@pytest.mark.parametrize("body", [b'{"success": false, "error_code": "invalid-input"}', b"<html>", b"", None])
-def test_status_decides_the_error_whatever_the_body(status: int, expected: type[DotsError], body: bytes | None) -> None:
-    """A proxy's page, no body, or one too large to read: the status is enough."""
-    with pytest.raises(DotsError) as raised:
-        read_answer(answer(status, body), now=NOW)
+def expected_error(status: int, body: bytes | None) -> type[DotsError]:
+    """What a status stands for, apart from the code: by the definition of each status in RFC 9110 and its kin."""
+    whatever: dict[int, type[DotsError]] = {
+        401: DotsForbiddenError,
+        403: DotsForbiddenError,
+        407: DotsUnreachableError,
+        408: DotsUnansweredError,
+        429: DotsThrottledError,
+    }
+    if status in whatever:
+        return whatever[status]
+    if 500 <= status < 600:
+        return DotsFailedError
+    if status not in {*range(400, 419), *range(421, 427), 428, 431, 451}:
+        return DotsGibberishError
+    if body in PASSING:
+        return DotsBusyError
+    if body in OTHER_KIND:
+        return DotsMisroutedError
+    return DotsNotFoundError if status == 404 else DotsRefusedError
 
-    assert (type(raised.value), raised.value.status) == (expected, status)
+
+@pytest.mark.parametrize("body", [*DOTS_KIND, *OTHER_KIND, *PASSING])
+def test_every_status_has_a_meaning(body: bytes | None) -> None:
+    """Every status from 300 to 599, with a body of Dots' kind and without."""
+    for status in EVERY_STATUS:
+        with pytest.raises(DotsError) as raised:
+            read_answer(answer(status, body), now=NOW)
+
+        assert (type(raised.value), raised.value.status) == (expected_error(status, body), status)
+
+
+@pytest.mark.parametrize("body", [*DOTS_KIND, *OTHER_KIND, *PASSING])
+def test_only_a_refusal_with_a_code_is_final(body: bytes | None) -> None:
+    """Final is only what says that the request is wrong, in Dots' own words."""
+    final = set()
+    for status in EVERY_STATUS:
+        with pytest.raises(DotsError) as raised:
+            read_answer(answer(status, body), now=NOW)
+        if raised.value.is_final:
+            final.add(status)
+
+    assert final == ({400, 422} if body in DOTS_KIND[:2] else set())
+
+
+@pytest.mark.parametrize("body", [*DOTS_KIND, *OTHER_KIND, *PASSING])
+def test_only_what_denies_it_was_not_carried_out(body: bytes | None) -> None:
+    """A redirect, a server error and a proxy that gave up waiting leave open whether Dots has acted."""
+    certain = set()
+    for status in EVERY_STATUS:
+        with pytest.raises(DotsError) as raised:
+            read_answer(answer(status, body), now=NOW)
+        if not raised.value.may_have_acted:
+            certain.add(status)
+
+    assert certain == {*range(400, 419), *range(421, 427), 428, 429, 431, 451} - {408}
 
 
 UNREADABLE = [
@@ -103,7 +143,7 @@ ERROR_CODES: list[tuple[bytes | None, str | None]] = [
 @pytest.mark.parametrize(("body", "expected"), ERROR_CODES)
 def test_only_a_plain_error_code_is_kept(body: bytes | None, expected: str | None) -> None:
     """Of a refusal one short code is kept, if it looks like Dots' codes."""
-    with pytest.raises(DotsRefusedError) as raised:
+    with pytest.raises(DotsError) as raised:
         read_answer(answer(400, body), now=NOW)
 
     assert raised.value.error_code == expected

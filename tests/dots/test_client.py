@@ -9,7 +9,8 @@ from app.errors import (
     DotsNotFoundError,
     SettingsError,
 )
-from tests.dots.fake_dots import API_KEY, FLOW, FLOW_JSON, USER, Recorder, access, client
+from tests.dots.fake_dots import API_KEY, FLOW, FLOW_JSON, USER, Recorder, access, client, now
+from tests.dots.gates import open_gate, permit
 
 
 async def test_create_posts_the_body_as_json() -> None:
@@ -18,7 +19,7 @@ async def test_create_posts_the_body_as_json() -> None:
     body = {"steps": ["payout"], "metadata": {"name": "Zoë \ud800 \u0000"}}
 
     async with client(dots) as asking:
-        snapshot = await asking.create_flow(body, user_ip="2001:db8::1")
+        snapshot = await asking.create_flow(permit(asking), body, user_ip="2001:db8::1")
 
     request = dots.requests[0]
     assert snapshot.id == FLOW
@@ -33,7 +34,7 @@ async def test_create_path_is_a_setting() -> None:
     dots = Recorder(FLOW_JSON)
 
     async with client(dots, access(create_path="/v2/flow/create")) as asking:
-        await asking.create_flow({})
+        await asking.create_flow(permit(asking), {})
 
     assert dots.requests[0].url.path == "/api/v2/flow/create"
 
@@ -43,7 +44,7 @@ async def test_standing_headers() -> None:
     dots = Recorder(FLOW_JSON)
 
     async with client(dots, access(app_id="app-1")) as asking:
-        await asking.get_flow(FLOW)
+        await asking.get_flow(permit(asking), FLOW)
 
     headers = dots.requests[0].headers
     assert headers["authorization"] == "Basic " + base64.b64encode(f"pk_dev_1:{API_KEY}".encode()).decode()
@@ -57,7 +58,7 @@ async def test_without_app_id_none_is_sent() -> None:
     dots = Recorder(FLOW_JSON)
 
     async with client(dots) as asking:
-        await asking.get_flow(FLOW)
+        await asking.get_flow(permit(asking), FLOW)
 
     assert "api-app-id" not in dots.requests[0].headers
 
@@ -78,7 +79,7 @@ async def test_base_url_may_end_in_slashes_and_the_version(base_url: str) -> Non
     dots = Recorder({"id": USER})
 
     async with client(dots, access(base_url=base_url)) as asking:
-        snapshot = await asking.get_user(USER)
+        snapshot = await asking.get_user(permit(asking), USER)
 
     assert snapshot.id == USER
     assert str(dots.requests[0].url) == f"https://dots.example/api/v2/users/{USER}"
@@ -89,8 +90,8 @@ async def test_list_asks_for_the_page_after() -> None:
     dots = Recorder({"data": [FLOW_JSON], "has_more": True})
 
     async with client(dots) as asking:
-        page = await asking.list_flows(limit=50, starting_after="a&b=c")
-        await asking.list_flows()
+        page = await asking.list_flows(permit(asking), limit=50, starting_after="a&b=c")
+        await asking.list_flows(permit(asking))
 
     assert ([flow.id for flow in page.flows], page.has_more) == ([FLOW], True)
     assert dict(dots.requests[0].url.params) == {"limit": "50", "starting_after": "a&b=c"}
@@ -113,7 +114,7 @@ async def test_odd_id_stays_one_segment_of_the_path(flow_id: str, path: bytes) -
     dots = Recorder(FLOW_JSON)
 
     async with client(dots) as asking:
-        await asking.get_flow(flow_id)
+        await asking.get_flow(permit(asking), flow_id)
 
     assert dots.requests[0].url.raw_path == path
 
@@ -125,7 +126,7 @@ async def test_id_that_no_path_can_hold_is_not_asked_for(flow_id: str) -> None:
 
     async with client(dots) as asking:
         with pytest.raises(DotsNotFoundError):
-            await asking.get_flow(flow_id)
+            await asking.get_flow(permit(asking), flow_id)
 
     assert dots.requests == []
 
@@ -135,8 +136,8 @@ async def test_cookies_are_not_kept() -> None:
     dots = Recorder(FLOW_JSON, headers={"Set-Cookie": "sticky=1; Path=/; Domain=dots.example"})
 
     async with client(dots) as asking:
-        await asking.get_flow(FLOW)
-        await asking.get_flow(FLOW)
+        await asking.get_flow(permit(asking), FLOW)
+        await asking.get_flow(permit(asking), FLOW)
 
     assert "cookie" not in dots.requests[1].headers
 
@@ -155,7 +156,7 @@ async def test_base_url_keeps_its_own_path(base_url: str, path: str) -> None:
     dots = Recorder({"id": USER})
 
     async with client(dots, access(base_url=base_url)) as asking:
-        await asking.get_user(USER)
+        await asking.get_user(permit(asking), USER)
 
     assert dots.requests[0].url.path == f"{path}{USER}"
 
@@ -178,7 +179,7 @@ WRONG_URLS = [
 def test_wrong_base_url_stops_the_start(base_url: str) -> None:
     """A URL that is none is found before the first call, and is not quoted."""
     with pytest.raises(SettingsError) as raised:
-        DotsClient(access(base_url=base_url))
+        DotsClient(access(base_url=base_url), gate=open_gate(now))
 
     assert raised.value.detail.startswith("DOTS_API_URL ")
     assert "hunter2" not in "".join(traceback.format_exception(raised.value))
@@ -188,19 +189,19 @@ def test_wrong_base_url_stops_the_start(base_url: str) -> None:
 def test_wrong_app_id_stops_the_start(app_id: str) -> None:
     """An App id that no header can hold is found before the first call."""
     with pytest.raises(SettingsError, match="DOTS_APP_ID"):
-        DotsClient(access(app_id=app_id))
+        DotsClient(access(app_id=app_id), gate=open_gate(now))
 
 
 @pytest.mark.parametrize("create_path", ["", "v2/flows", "//evil.example", "/v2/../flows", "/v2/flows?a=b", "@evil"])
 def test_wrong_create_path_stops_the_start(create_path: str) -> None:
     """A path that would end up somewhere else is found before the first call."""
     with pytest.raises(SettingsError):
-        DotsClient(access(create_path=create_path))
+        DotsClient(access(create_path=create_path), gate=open_gate(now))
 
 
 def test_credentials_are_in_no_repr() -> None:
     """Neither the access nor the client shows what it holds."""
-    shown = repr(access()) + repr(DotsClient(access()))
+    shown = repr(access()) + repr(DotsClient(access(), gate=open_gate(now)))
 
     assert API_KEY not in shown
     assert "pk_dev_1" not in shown

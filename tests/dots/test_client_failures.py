@@ -14,12 +14,13 @@ from app.errors import (
     DotsUnreachableError,
 )
 from tests.dots.fake_dots import API_KEY, FLOW, FLOW_JSON, USER, Recorder, client
+from tests.dots.gates import permit
 
 CALLS: list[Callable[[DotsClient], Awaitable[object]]] = [
-    lambda asking: asking.create_flow({"steps": ["payout"]}),
-    lambda asking: asking.get_flow(FLOW),
-    lambda asking: asking.list_flows(starting_after=FLOW),
-    lambda asking: asking.get_user(USER),
+    lambda asking: asking.create_flow(permit(asking), {"steps": ["payout"]}),
+    lambda asking: asking.get_flow(permit(asking), FLOW),
+    lambda asking: asking.list_flows(permit(asking), starting_after=FLOW),
+    lambda asking: asking.get_user(permit(asking), USER),
 ]
 
 FAILURES: list[tuple[Exception, type[DotsError]]] = [
@@ -84,7 +85,7 @@ async def test_redirect_is_not_followed(location: str) -> None:
 
     async with client(dots) as asking:
         with pytest.raises((DotsGibberishError, DotsUnansweredError)):
-            await asking.get_flow(FLOW)
+            await asking.get_flow(permit(asking), FLOW)
 
     assert len(dots.requests) == 1
 
@@ -110,6 +111,6 @@ async def test_what_cannot_be_sent_is_not_sent(body: dict[str, object], user_ip:
 
     async with client(dots) as asking:
         with pytest.raises(DotsUnreachableError):
-            await asking.create_flow(body, user_ip=user_ip)
+            await asking.create_flow(permit(asking), body, user_ip=user_ip)
 
     assert dots.requests == []

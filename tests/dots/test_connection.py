@@ -10,6 +10,8 @@ import pytest
 
 from app.dots.client import DotsAccess, DotsClient
 from app.errors import DotsError, DotsFailedError, DotsGibberishError, DotsUnansweredError, DotsUnreachableError
+from tests.dots.fake_dots import now
+from tests.dots.gates import open_gate, permit
 
 FLOW = "b3293101-35ef-451a-aad4-881da3697c2f"
 GOOD = json.dumps({"id": FLOW, "steps": ["payout"]}).encode()
@@ -48,7 +50,7 @@ async def dots_that(conduct: Conduct, *, timeout: timedelta = LONG) -> AsyncIter
         await reader.readuntil(b"\r\n\r\n")
         await conduct(reader, writer)
 
-    async with listening(read_first) as port, DotsClient(access(port), timeout=timeout) as client:
+    async with listening(read_first) as port, DotsClient(access(port), gate=open_gate(now), timeout=timeout) as client:
         yield client
 
 
@@ -92,7 +94,7 @@ async def drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def test_answer_over_a_real_socket() -> None:
     """The plain case, through sockets."""
     async with dots_that(writes(answer(GOOD))) as client:
-        snapshot = await client.get_flow(FLOW)
+        snapshot = await client.get_flow(permit(client), FLOW)
 
     assert snapshot.steps == ("payout",)
 
@@ -120,7 +122,7 @@ async def test_cut_or_junk_answer_is_unanswered(sent: bytes) -> None:
     """The request was sent, so it may have been carried out."""
     async with dots_that(writes(sent)) as client:
         with pytest.raises(DotsUnansweredError):
-            await client.create_flow({"steps": ["payout"]})
+            await client.create_flow(permit(client), {"steps": ["payout"]})
 
 
 @pytest.mark.parametrize("conduct", [hangs, drips])
@@ -129,7 +131,7 @@ async def test_deadline_holds_for_the_whole_call(conduct: Conduct) -> None:
     async with dots_that(conduct, timeout=SHORT) as client:
         async with asyncio.timeout(10):
             with pytest.raises(DotsUnansweredError):
-                await client.create_flow({"steps": ["payout"]})
+                await client.create_flow(permit(client), {"steps": ["payout"]})
 
 
 async def test_cancellation_is_no_error_of_dots() -> None:
@@ -141,7 +143,7 @@ async def test_cancellation_is_no_error_of_dots() -> None:
         await hangs(reader, writer)
 
     async with dots_that(announce) as client:
-        call = asyncio.ensure_future(client.get_flow(FLOW))
+        call = asyncio.ensure_future(client.get_flow(permit(client), FLOW))
         await arrived.wait()
         call.cancel()
 
@@ -174,7 +176,7 @@ async def test_unreadable_success_is_gibberish(sent: bytes) -> None:
     """Dots answered, but with nothing we can or will read."""
     async with dots_that(writes(sent)) as client:
         with pytest.raises(DotsGibberishError):
-            await client.get_flow(FLOW)
+            await client.get_flow(permit(client), FLOW)
 
 
 async def test_body_at_the_limit_is_read() -> None:
@@ -182,7 +184,7 @@ async def test_body_at_the_limit_is_read() -> None:
     body = GOOD + b" " * (2 * 1024 * 1024 - len(GOOD))
 
     async with dots_that(writes(answer(body))) as client:
-        snapshot = await client.get_flow(FLOW)
+        snapshot = await client.get_flow(permit(client), FLOW)
 
     assert snapshot.id == FLOW
 
@@ -191,7 +193,7 @@ async def test_huge_error_page_is_still_its_status() -> None:
     """What a 502 page says does not matter, nor how long it says it."""
     async with dots_that(writes(answer(b"x" * 3_000_000, status=b"502 Bad Gateway"))) as client:
         with pytest.raises(DotsFailedError) as raised:
-            await client.get_flow(FLOW)
+            await client.get_flow(permit(client), FLOW)
 
     assert raised.value.status == 502
 
@@ -200,34 +202,37 @@ async def test_nobody_listening_is_unreachable() -> None:
     """A refused connection is certain: nothing was sent."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound but not listening: refused, and nobody else can take it
-        async with DotsClient(access(taken.getsockname()[1])) as client:
+        async with DotsClient(access(taken.getsockname()[1]), gate=open_gate(now)) as client:
             with pytest.raises(DotsUnreachableError):
-                await client.create_flow({"steps": ["payout"]})
+                await client.create_flow(permit(client), {"steps": ["payout"]})
 
 
 async def test_unknown_host_is_unreachable() -> None:
     """A name without an address is certain too."""
-    async with DotsClient(access(80, host="dots.invalid")) as client:
+    async with DotsClient(access(80, host="dots.invalid"), gate=open_gate(now)) as client:
         with pytest.raises(DotsUnreachableError):
-            await client.create_flow({"steps": ["payout"]})
+            await client.create_flow(permit(client), {"steps": ["payout"]})
 
 
 async def test_failed_greeting_is_unreachable() -> None:
     """A server that speaks no TLS never saw the request."""
     plain = writes(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    async with listening(plain) as port, DotsClient(access(port, scheme="https")) as client:
+    async with listening(plain) as port, DotsClient(access(port, scheme="https"), gate=open_gate(now)) as client:
         with pytest.raises(DotsUnreachableError):
-            await client.create_flow({"steps": ["payout"]})
+            await client.create_flow(permit(client), {"steps": ["payout"]})
 
 
 async def test_silent_greeting_is_unreachable_before_the_deadline() -> None:
     """Connecting has its own, shorter limit, so that "not sent" stays certain."""
     second = timedelta(seconds=1)
 
-    async with listening(hangs) as port, DotsClient(access(port, scheme="https"), timeout=second) as client:
+    async with (
+        listening(hangs) as port,
+        DotsClient(access(port, scheme="https"), gate=open_gate(now), timeout=second) as client,
+    ):
         with pytest.raises(DotsUnreachableError):
-            await client.create_flow({"steps": ["payout"]})
+            await client.create_flow(permit(client), {"steps": ["payout"]})
 
 
 async def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +241,7 @@ async def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
 
     async with dots_that(writes(answer(GOOD))) as client:
-        snapshot = await client.get_flow(FLOW)
+        snapshot = await client.get_flow(permit(client), FLOW)
 
     assert snapshot.id == FLOW
 
@@ -244,7 +249,7 @@ async def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPa
 async def test_many_calls_at_once_share_the_pool() -> None:
     """More calls than connections all get their answer."""
     async with dots_that(writes(answer(GOOD, b"Connection: close"))) as client:
-        snapshots = await asyncio.gather(*(client.get_flow(FLOW) for _ in range(100)))
+        snapshots = await asyncio.gather(*(client.get_flow(permit(client), FLOW) for _ in range(100)))
 
     assert {snapshot.id for snapshot in snapshots} == {FLOW}
 
@@ -260,9 +265,9 @@ async def test_calls_use_connections_again_however_many_there_are() -> None:
             await reader.readuntil(b"\r\n\r\n")
             await writes(answer(GOOD))(reader, writer)
 
-    async with listening(keep_answering) as port, DotsClient(access(port), timeout=LONG) as client:
+    async with listening(keep_answering) as port, DotsClient(access(port), gate=open_gate(now), timeout=LONG) as client:
         for _ in range(3):
-            await asyncio.gather(*(client.get_flow(FLOW) for _ in range(64)))
+            await asyncio.gather(*(client.get_flow(permit(client), FLOW) for _ in range(64)))
 
     assert opened <= 64
 
@@ -277,7 +282,7 @@ async def test_client_works_on_after_failures() -> None:
     async with dots_that(take_turns, timeout=timedelta(seconds=0.5)) as client:
         for _ in range(3):
             with pytest.raises(DotsError):
-                await client.get_flow(FLOW)
-        snapshot = await client.get_flow(FLOW)
+                await client.get_flow(permit(client), FLOW)
+        snapshot = await client.get_flow(permit(client), FLOW)
 
     assert snapshot.id == FLOW

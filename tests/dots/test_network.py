@@ -13,6 +13,8 @@ from cryptography import x509
 from app.dots import network
 from app.dots.client import DotsAccess, DotsClient
 from app.errors import DotsError, DotsUnreachableError, SettingsError
+from tests.dots.fake_dots import now
+from tests.dots.gates import open_gate, permit
 from tests.dots.test_connection import FLOW, GOOD, answer
 from tests.outbound.certificates import Authority
 
@@ -58,8 +60,8 @@ def built(
 async def ask(base_url: str, way: network.Network) -> str:
     """Ask for a flow; the id in the answer."""
     access = DotsAccess(app="default", base_url=base_url, client_id="pk", api_key="sk", app_id=None)
-    async with DotsClient(access, network=way) as client:
-        return (await client.get_flow(FLOW)).id
+    async with DotsClient(access, gate=open_gate(now), network=way) as client:
+        return (await client.get_flow(permit(client), FLOW)).id
 
 
 async def test_calls_go_through_the_proxy() -> None:

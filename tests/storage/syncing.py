@@ -56,8 +56,8 @@ async def claim_in(
 ) -> list[Claim]:
     """Claim what is due in a transaction of the caller's, up to `limit` of each app and kind."""
     looks = [Look(app=app, share=limit) for app in apps]
-    pauses = {due.app: due.pauses for due in await due_rows.count(connection, looks, now=now) if not due.is_paused}
-    looks = [replace(look, pauses=pauses[look.app]) for look in looks if look.app in pauses]
+    open_apps = {due.app for due in await due_rows.count(connection, looks, now=now) if not due.is_paused}
+    looks = [look for look in looks if look.app in open_apps]
     claims: list[Claim] = []
     for kind in due_rows.KINDS:
         looks = [replace(look, share=limit - len(claims)) for look in looks]
@@ -90,10 +90,10 @@ async def bury(engine: AsyncEngine, claim: Claim) -> bool:
         return await sync_rows.bury(connection, claim, now=NOW, error="dots_refused")
 
 
-async def release(engine: AsyncEngine, claim: Claim) -> None:
+async def defer(engine: AsyncEngine, claim: Claim, *, due_at: datetime = NOW) -> None:
     """Give a claim back."""
     async with database.transaction(engine) as connection:
-        await sync_rows.release(connection, claim)
+        await sync_rows.defer(connection, claim, due_at=due_at)
 
 
 async def schedule(engine: AsyncEngine, wanted: Subject, *, due_at: datetime | None) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.dots.fake_dots import NOW
-from tests.storage.syncing import MINUTE, bury, claim_due, mark_due, postpone, release, row_of, settle, subject
+from tests.storage.syncing import MINUTE, bury, claim_due, defer, mark_due, postpone, row_of, settle, subject
 
 
 async def test_lease_ends(engine: AsyncEngine) -> None:
@@ -31,7 +31,7 @@ async def test_late_worker_changes_nothing(engine: AsyncEngine) -> None:
     is_settled = await settle(engine, late, next_due_at=NOW)
     is_postponed = await postpone(engine, late)
     is_buried = await bury(engine, late)
-    await release(engine, late)
+    await defer(engine, late)
 
     assert (is_settled, is_postponed, is_buried) == (False, False, False)
     assert await row_of(engine, subject()) == before
@@ -136,15 +136,15 @@ async def test_webhook_during_a_failing_refresh_is_kept(engine: AsyncEngine) -> 
     }
 
 
-async def test_released_subject_is_as_it_was(engine: AsyncEngine) -> None:
-    """A worker that stops in the middle leaves no trace."""
+async def test_deferred_subject_is_as_it_was_but_later(engine: AsyncEngine) -> None:
+    """What could not be asked about for a reason that is not its own has failed at nothing; others come first."""
     await mark_due(engine, subject())
     before = await row_of(engine, subject())
     (claim,) = await claim_due(engine)
 
-    await release(engine, claim)
+    await defer(engine, claim, due_at=NOW + MINUTE)
 
-    assert await row_of(engine, subject()) == before
+    assert await row_of(engine, subject()) == {**before, "due_at": NOW + MINUTE}
 
 
 async def test_buried_subject_is_not_due(engine: AsyncEngine) -> None:

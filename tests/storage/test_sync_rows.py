@@ -42,7 +42,6 @@ async def test_due_subject_is_claimed_once(engine: AsyncEngine) -> None:
             due_by="webhook",
             attempts=0,
             failing_since=None,
-            app_pauses=0,
         )
     ]
     assert second == []
@@ -190,7 +189,7 @@ async def test_schedule_leaves_what_is_there_alone(engine: AsyncEngine) -> None:
 
 
 async def test_paused_app_is_passed_by(engine: AsyncEngine) -> None:
-    """While an app is paused only the others are asked about; afterwards the claim knows of the pause."""
+    """While an app is paused only the others are asked about."""
     await mark_due(engine, subject(app="default"), subject(app="eu"))
     async with database.transaction(engine) as connection:
         await app_rows.pause(connection, "eu", until=NOW + MINUTE)
@@ -199,7 +198,7 @@ async def test_paused_app_is_passed_by(engine: AsyncEngine) -> None:
     after = await claim_due(engine, apps=["eu"], now=NOW + MINUTE)
 
     assert [claim.subject.app for claim in during] == ["default"]
-    assert [(claim.subject.app, claim.app_pauses) for claim in after] == [("eu", 1)]
+    assert [claim.subject.app for claim in after] == ["eu"]
 
 
 async def test_one_is_claimed_due_or_not(engine: AsyncEngine) -> None:
@@ -221,7 +220,6 @@ async def test_one_is_claimed_due_or_not(engine: AsyncEngine) -> None:
         due_by="sweep",
         attempts=0,
         failing_since=None,
-        app_pauses=0,
     )
     assert claims == [
         swept,

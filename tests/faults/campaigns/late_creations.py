@@ -5,16 +5,16 @@ In virtual time. What Dots does within two minutes is never asked for a second t
 
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import httpx
 
-from app.actions import create_flow, discover_flows, refresh_due, sequence_events, settle_creations
+from app.actions import discover_flows, refresh_due, sequence_events, settle_creations
 from app.errors import CreationOutcomeUnknownError
 from app.flows.flow_request import FlowRequest
 from app.storage import database
-from tests.actions.stand_in_tools import HandClock, tools_over
+from tests.actions.creating import create
+from tests.actions.stand_in_tools import HandClock, another_process, tools_over
 from tests.faults.campaigns import in_process, invariants, server
 from tests.faults.campaigns.evidence import Truth
 from tests.faults.campaigns.history import Asked, Story
@@ -39,13 +39,13 @@ async def run_late_creations(order: Order) -> Outcome:
         postgres = await resources.enter_async_context(server.running(order.directory, durable=False))
         engine = database.create_engine(postgres.direct_url)
         resources.push_async_callback(engine.dispose)
-        tools = replace(tools_over(engine, clock, {"default": dots}), budget=in_process.AMPLE)
+        tools = another_process(tools_over(engine, clock, {"default": dots}), budget=in_process.AMPLE)
         for number in range(count):
             dots.next_fault = "late"
             request = FlowRequest(app="default", steps=["compliance"], reference=f"payee-{number}")
             key = f"key-{number}"
             with suppress(CreationOutcomeUnknownError):
-                await create_flow.create_flow(tools, request, caller="campaign", idempotency_key=key)
+                await create(tools, request, caller="campaign", key=key)
             story.asked.append(Asked(key=key, status=504, flow_id=None, has_user=False))
             due.append((clock.now + LONGEST_DELAY * dice.random(), dots.late[-1]))
         ends_at = clock.now + LASTS

@@ -12,7 +12,8 @@ from uuid import UUID
 import httpx
 from sqlalchemy import text
 
-from app.actions import create_flow, discover_flows, refresh_due, sequence_events, settle_creations
+from app.actions import discover_flows, refresh_due, sequence_events, settle_creations
+from app.actions.call_ledger import CallLedger
 from app.actions.tools import Tools
 from app.dots.client import DotsAccess, DotsClient
 from app.flows.flow_request import FlowRequest
@@ -21,7 +22,8 @@ from app.storage import database, sync_rows
 from simulator import simulation
 from simulator.application import create_app
 from simulator.settings import Settings
-from tests.actions.stand_in_tools import HandClock, tools_over
+from tests.actions.creating import create
+from tests.actions.stand_in_tools import HandClock, gate_of, tools_over
 from tests.faults.campaigns import in_process, invariants, server
 from tests.faults.campaigns.evidence import Truth
 from tests.faults.campaigns.history import Asked, Decided, Poisoned, Story
@@ -56,8 +58,8 @@ class World:
         """Create a flow, and plan what its payee will do when, within the outage."""
         user_id = await self.dots.add_user() if number % 2 else None
         request = FlowRequest(app="default", steps=STEPS, user_id=user_id, reference=f"payee-{number}")
-        made = await create_flow.create_flow(self.tools, request, caller="campaign", idempotency_key=f"key-{number}")
-        flow_id = made.flow.id or ""
+        made = await create(self.tools, request, caller="campaign", key=f"key-{number}")
+        flow_id = str(made.answer["id"])
         self.story.asked.append(Asked(key=f"key-{number}", status=201, flow_id=flow_id, has_user=user_id is not None))
         actions = (["claim"] if user_id is None else []) + list(STEPS) + ["verdict"]
         times = sorted(self.clock.now + OUTAGE * self.dice.random() for _ in actions)
@@ -123,10 +125,12 @@ async def _build(resources: AsyncExitStack, database_url: str, order: Order) -> 
     access = DotsAccess(
         app="default", base_url=f"{SIMULATOR}/api", client_id=dots.CLIENT_ID, api_key=dots.API_KEY, app_id=None
     )
-    dots_client = await resources.enter_async_context(DotsClient(access, transport=transport, now=clock))
     engine = database.create_engine(database_url, pool_size=30)
     resources.push_async_callback(engine.dispose)
-    tools = replace(tools_over(engine, clock, {}), clients={"default": dots_client}, budget=in_process.AMPLE)
+    ledger = CallLedger(engine, budget=in_process.AMPLE, now=clock)
+    gate = gate_of("default", ledger, clock, in_process.AMPLE)
+    dots_client = await resources.enter_async_context(DotsClient(access, gate=gate, transport=transport, now=clock))
+    tools = replace(tools_over(engine, clock, {}), clients={"default": dots_client})
     return World(tools=tools, clock=clock, dots=Dots(SIMULATOR, client), dice=order.random("world"))
 
 

@@ -24,13 +24,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from app.actions import create_flow, refresh_due, sequence_events
+from app.actions import refresh_due, sequence_events
 from app.actions.refresh_due import FencedError
 from app.errors import DotsError, GatewayError
 from app.flows.flow_request import FlowRequest
 from app.flows.subjects import Kind, Subject
 from app.storage import database
 from app.storage.webhook_rows import Webhook
+from tests.actions.creating import create
 from tests.actions.stand_in_tools import HandClock, tools_over
 from tests.faults.campaigns import in_process, machine_world, server
 from tests.faults.campaigns.history import Asked, Decided, Sent
@@ -76,10 +77,8 @@ class Machine(RuleBasedStateMachine):
         world.dots.next_fault = fault
         flow_id = None
         try:
-            made = self._do(
-                create_flow.create_flow(world.tools, request, caller="machine", idempotency_key=f"key-{key}")
-            )
-            flow_id = made.flow.id
+            made = self._do(create(world.tools, request, caller="machine", key=f"key-{key}"))
+            flow_id = made.answer["id"]
         except GatewayError:
             pass
         world.dots.next_fault = None

@@ -1,0 +1,27 @@
+"""Try the credentials of the apps that are paused because Dots refused them."""
+
+import structlog
+
+from app.actions.tools import Tools
+from app.errors import DatabaseUnavailableError, DotsError
+from app.storage import app_rows, database
+
+log = structlog.get_logger()
+
+
+async def try_credentials(tools: Tools) -> None:
+    """Try them at once, whatever the pause; for a process that starts, because it may have been given other ones."""
+    try:
+        async with database.transaction(tools.engine) as connection:
+            paused = await app_rows.paused(connection, tools.clock())
+        for app in sorted(paused & tools.clients.keys()):
+            await _try(tools, app)
+    except DatabaseUnavailableError as error:
+        log.warning("credentials not tried", error=error.code)
+
+
+async def _try(tools: Tools, app: str) -> None:
+    try:
+        await tools.client(app).try_credentials()
+    except DotsError as error:
+        log.warning("app stays paused", app=app, error=error.code)

@@ -1,0 +1,38 @@
+"""Gates that let every call through, for tests that are not about the budget."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from app.dots.client import DotsClient
+from app.dots.gate import Gate, Permit
+from app.flows.budget import Budget, Grant
+
+AMPLE = Budget(per_second=10_000, burst=100_000)
+
+
+class OpenLedger:
+    """A ledger that grants whatever is asked for, and forgets what it is told."""
+
+    async def take(self, app: str, wanted: int, *, reserve: float, returned: int, is_trial: bool) -> Grant:
+        """Everything."""
+        del app, reserve, returned, is_trial
+        return Grant(calls=wanted, paused_until=None, refusals=0)
+
+    async def hold_off(self, app: str, *, until: datetime) -> None:
+        """Nothing."""
+
+    async def pause(self, app: str, *, until: datetime, earlier: int) -> None:
+        """Nothing."""
+
+    async def resume(self, app: str) -> None:
+        """Nothing."""
+
+
+def open_gate(now: Callable[[], datetime], app: str = "default") -> Gate:
+    """A gate without a budget to speak of."""
+    return Gate(app, budget=AMPLE, ledger=OpenLedger(), first_pause=timedelta(minutes=1), now=now)
+
+
+def permit(client: DotsClient) -> Permit:
+    """The right to one call of this client."""
+    return Permit(client.gate, reserve=0)
