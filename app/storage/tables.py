@@ -4,6 +4,7 @@ Migrations are held against both pages by a test.
 """
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -102,7 +103,7 @@ answers = Table(
     Column("flow_ref", Uuid, primary_key=True),
     Column("version", Integer, nullable=False),
     Column("answered_at", MOMENT, nullable=False),
-    Column("answer", JSONB, nullable=False, comment="to the creation, with its secret link; for a repeat of the key"),
+    Column("answer", JSON, nullable=False, comment="as it was given, with the secret link; for a repeat of the key"),
     ForeignKeyConstraint(["flow_ref"], ["flows.ref"], ondelete="CASCADE"),
     Index("answers_answered_at_idx", "answered_at"),
 )

@@ -41,9 +41,9 @@ def upgrade() -> None:
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
             "answer",
-            postgresql.JSONB(),
+            sa.JSON(),
             nullable=False,
-            comment="to the creation, with its secret link; for a repeat of the key",
+            comment="as it was given, with the secret link; for a repeat of the key",
         ),
         sa.ForeignKeyConstraint(["flow_ref"], ["flows.ref"], name=op.f("answers_flow_ref_fkey"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("flow_ref", name=op.f("answers_pkey")),

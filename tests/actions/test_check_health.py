@@ -53,7 +53,7 @@ async def test_paused_app_is_seen(tools: Tools, dots: MemoryDots, clock: HandClo
     """A dead app is a gauge at 1, until Dots accepts it again; a throttled one is not dead."""
     for number in (1, 2):
         dots.add_flow(number)
-    dots.faults = [refusal(401, "unauthorized")]
+    dots.faults = [refusal(401, "unauthorized")] * 2
     await make_due(tools, flow(flow_id_of(1)))
     await refresh_due(tools, limit=1)
     await check_health.measure(tools)

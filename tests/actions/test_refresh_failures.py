@@ -144,7 +144,7 @@ async def test_throttled_app_is_left_alone_as_long_as_dots_asks(
 
     assert meanwhile == Tally(claimed=1, failed=0)
     assert len(other_dots.requests) == 1
-    assert (row["attempts"], row["lease_token"], row["due_at"]) == (0, None, NOW)
+    assert (row["attempts"], row["lease_token"], row["due_at"]) == (0, None, NOW + timedelta(seconds=30))
     assert afterwards == Tally(claimed=2, failed=0)
 
 
@@ -169,9 +169,10 @@ async def test_refused_credentials_pause_only_their_app(
     """One wrong key stops the flows of one app, is counted as no flow's failure, and is over when Dots accepts it."""
     dots.add_flow(1)
     other_dots.add_flow(3)
-    dots.faults = [refusal(status, "unauthorized")]
+    dots.fault = refusal(status, "unauthorized")
     await make_due(tools, FLOW)
     await refresh_due(tools, limit=10)
+    dots.fault = None
     await make_due(tools, flow(flow_id_of(3), app="eu"))
     meanwhile = await refresh_due(tools, limit=10)
     asked_of_the_other = len(other_dots.requests)
@@ -183,7 +184,7 @@ async def test_refused_credentials_pause_only_their_app(
 
     assert (meanwhile.claimed, asked_of_the_other) == (1, 1)
     assert paused == [{"app": "default", "paused_until": NOW + MINUTE, "pauses": 1}]
-    assert (row["attempts"], row["due_at"], row["lease_token"]) == (0, NOW, None)
+    assert (row["attempts"], row["due_at"], row["lease_token"]) == (0, NOW + MINUTE, None)
     assert afterwards.failed == 0
     assert (await sync_row(tools, FLOW))["clean_gen"] == 1
     assert resumed == [{"app": "default", "paused_until": None, "pauses": 0}]
@@ -248,7 +249,7 @@ async def test_refresh_now_raises_after_noting_when_to_try_again(
 ) -> None:
     """Who asked is told, and the worker goes on trying."""
     dots.add_flow(1)
-    dots.faults = [fault]
+    dots.fault = fault
 
     with pytest.raises(kind):
         await refresh_now(tools, FLOW)

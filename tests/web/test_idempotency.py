@@ -132,9 +132,6 @@ async def test_many_at_once_make_one_flow(client: httpx.AsyncClient, dots: Memor
     [
         (refusal(400, "invalid-input"), 422, "dots_refused", "invalid-input"),
         (refusal(422, "user-info-missing"), 422, "dots_refused", "user-info-missing"),
-        (refusal(409, "resource-busy"), 422, "dots_refused", "resource-busy"),
-        (refusal(404, "not-found"), 404, "dots_not_found", "not-found"),
-        (httpx.Response(400, content=b"<html>Ada Lovelace</html>"), 422, "dots_refused", None),
     ],
     ids=str,
 )
@@ -159,17 +156,30 @@ async def test_refusal_is_final_for_its_key(
     [
         (httpx.ConnectError("no"), 503, "dots_unreachable"),
         (httpx.ConnectTimeout("no"), 503, "dots_unreachable"),
-        (refusal(401, "unauthorized"), 502, "dots_credentials"),
-        (refusal(403, "forbidden"), 502, "dots_credentials"),
+        (refusal(400, "service-unavailable"), 503, "dots_busy"),
+        (refusal(409, "resource-busy"), 503, "dots_busy"),
+        (httpx.Response(400, json={"success": False, "message": "no"}), 422, "dots_refused"),
+        (refusal(413, "too-large"), 422, "dots_refused"),
+        (refusal(403, "forbidden"), 422, "dots_forbidden"),
+        (httpx.Response(401), 422, "dots_forbidden"),
+        (refusal(404, "not-found"), 404, "dots_not_found"),
+        (httpx.Response(404, content=b"<html>Ada Lovelace</html>"), 502, "dots_misrouted"),
+        (httpx.Response(400, content=b"<html>Ada Lovelace</html>"), 502, "dots_misrouted"),
     ],
     ids=str,
 )
-async def test_failure_before_anything_happened_may_be_tried_again(
+async def test_what_dots_did_not_carry_out_may_be_tried_again(
     client: httpx.AsyncClient, dots: MemoryDots, engine: AsyncEngine, *, fault: Fault, status: int, code: str
 ) -> None:
     """Dots made no flow, so the same key asks again; it is one flow of ours all along."""
-    dots.faults = [fault, fault]
+    posts = 0
 
+    async def fail_twice() -> None:
+        nonlocal posts
+        posts += dots.requests[-1].method == "POST"
+        dots.faults = [fault] if dots.requests[-1].method == "POST" and posts <= 2 else []
+
+    dots.on_request = fail_twice
     first, second = await create(client), await create(client)
     third, repeat = await create(client), await create(client)
 
@@ -241,6 +251,32 @@ async def test_refused_flow_is_listed_as_failed(client: httpx.AsyncClient, dots:
     (flow,) = (await client.get("/v1/flows?status=failed")).json()["flows"]
 
     assert (flow["id"], flow["status"]) == (None, "failed")
+    assert flow["error"] == {"code": "dots_refused", "dots_status": 400}
+
+
+async def test_unreachable_dots_can_be_told_from_one_that_refuses(client: httpx.AsyncClient, dots: MemoryDots) -> None:
+    """A flow says why there is none: what Dots answered, or that nothing did; a flow that is there says nothing."""
+    for key, fault in {"1": refusal(422, "app-info-missing"), "2": httpx.ConnectError("no"), "3": None}.items():
+        dots.faults = [fault] if fault else []
+        await create(client, key, reference=key)
+
+    flows = (await client.get("/v1/flows")).json()["flows"]
+
+    assert {flow["reference"]: flow["error"] for flow in flows} == {
+        "1": {"code": "dots_refused", "dots_status": 422},
+        "2": {"code": "dots_unreachable", "dots_status": None},
+        "3": None,
+    }
+
+
+async def test_failure_is_forgotten_when_another_try_succeeds(client: httpx.AsyncClient, dots: MemoryDots) -> None:
+    """A flow that was made at last has no error."""
+    dots.faults = [httpx.ConnectError("no")]
+    await create(client)
+
+    made = await create(client)
+
+    assert (made.status_code, made.json()["error"]) == (201, None)
 
 
 async def test_request_is_kept_only_while_creating(
