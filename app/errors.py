@@ -220,7 +220,7 @@ class DotsGibberishError(DotsError):
 
 
 class DotsMisroutedError(DotsError):
-    """Something refused the request, and not as Dots does: a proxy on the way, or a wrong API URL."""
+    """The request was refused, but not by Dots: check the API URL and the proxies in between."""
 
 
 class DotsBusyError(DotsError):
@@ -236,7 +236,7 @@ class DotsCredentialsError(DotsError):
 
 
 class DotsForbiddenError(DotsError):
-    """Dots accepts the gateway's credentials, but not for this: it may be another app's, or not exist."""
+    """Dots forbids this to the gateway: the flow or user may belong to another app, or not exist."""
 
 
 class DotsNotFoundError(DotsError):
@@ -248,7 +248,7 @@ class DotsRefusedError(DotsError):
 
     @property
     def is_final(self) -> bool:
-        """Of the statuses that say so, and with a code of Dots'; one that may pass is a DotsBusyError."""
+        """A 400 or 422 with an error code of Dots. Codes for temporary failures raise DotsBusyError instead."""
         return self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY) and self.error_code is not None
 
 

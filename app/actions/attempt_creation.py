@@ -1,4 +1,4 @@
-"""Ask Dots for the flow of an intent row, and make of the row what came of it."""
+"""Send the POST for an intent row to Dots, and record the outcome on the row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,14 +21,14 @@ from app.storage.flow_rows import FlowRecord
 log = structlog.get_logger()
 
 Describe = Callable[[FlowRecord], dict[str, Any]]
-"""Makes the answer to a caller out of a flow, as JSON data."""
+"""Builds the JSON answer to the caller from a flow."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
     """One POST to be made: for which row, and what of. `is_repeat` when an earlier one got no answer.
 
-    `describe` makes the answer that is kept for a repeat of the caller's; without a caller there is none.
+    `describe` builds the answer to keep for a repeat with the same key; None: keep none.
     """
 
     ref: UUID
@@ -42,9 +42,9 @@ class Attempt:
 async def attempt_creation(tools: Tools, attempt: Attempt, permit: Permit) -> FlowRecord:
     """Create the flow at Dots and store it.
 
-    Raises a DotsError: Dots has made no flow, and the row has failed, for good if the error is final. Raises
-    CreationOutcomeUnknownError if Dots may have made one, whatever has gone wrong since: the row stays for
-    `settle_creations`. "Try again" would make a second one for a caller without an Idempotency-Key.
+    Raises a DotsError if Dots has made no flow; the row has failed, for good if the error is final. Raises
+    CreationOutcomeUnknownError if Dots may have made one, also when the database fails afterwards. The row then waits
+    for `settle_creations`. Any error that says "try again" would lead a caller without a key to a second flow.
     """
     try:
         snapshot = await tools.client(attempt.app).create_flow(permit, _body(attempt))
@@ -57,7 +57,7 @@ async def attempt_creation(tools: Tools, attempt: Attempt, permit: Permit) -> Fl
         return await _settle(tools, attempt, snapshot)
     except DatabaseUnavailableError as error:
         raise CreationOutcomeUnknownError from error
-    except Exception as error:  # A bug of ours does not change that Dots has made the flow.
+    except Exception as error:  # Even after a bug of ours the flow exists at Dots.
         log.exception("flow created and not stored", app=attempt.app, caller=attempt.caller)
         raise CreationOutcomeUnknownError from error
 
@@ -75,7 +75,7 @@ def _body(attempt: Attempt) -> dict[str, Any]:
 
 
 async def _note_failure(tools: Tools, attempt: Attempt, error: DotsError) -> None:
-    """Note why there is no flow. Without the database the row stays, and is settled like an unknown outcome."""
+    """Record why there is no flow. If the database fails, the row is settled later like an unknown outcome."""
     tools.telemetry.creations.labels(attempt.app, error.code).inc()
     log.warning("flow not created", app=attempt.app, caller=attempt.caller, error=error.code, status=error.status)
     if error.may_have_acted or (attempt.is_repeat and not error.is_final):

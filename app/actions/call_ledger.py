@@ -1,4 +1,4 @@
-"""The ledger of calls to Dots in the database, where all processes see it.
+"""The ledger of calls to Dots, kept in the database for all processes.
 
 Each step is a transaction of its own, because an app's row is locked last.
 """
@@ -13,7 +13,7 @@ from app.storage import app_rows, budget_rows, database
 
 
 class CallLedger:
-    """The buckets and pauses of all apps; a `Ledger`, whose methods are described there."""
+    """Implements `app.dots.gate.Ledger`; see there."""
 
     def __init__(self, engine: AsyncEngine, *, budget: Budget, now: Callable[[], datetime]) -> None:
         """Every bucket has the same budget."""
@@ -36,16 +36,16 @@ class CallLedger:
             )
 
     async def hold_off(self, app: str, *, until: datetime) -> None:
-        """Note the pause that Dots has asked for."""
+        """Record the pause that Dots asked for."""
         async with database.transaction(self._engine) as connection:
             await app_rows.hold_off(connection, app, until=until)
 
     async def pause(self, app: str, *, until: datetime, earlier: int) -> None:
-        """Note that Dots refuses the credentials."""
+        """Record that Dots refuses the credentials."""
         async with database.transaction(self._engine) as connection:
             await app_rows.pause(connection, app, until=until, earlier=earlier)
 
     async def resume(self, app: str) -> None:
-        """Note that it accepts them again."""
+        """Record that Dots accepts the credentials again."""
         async with database.transaction(self._engine) as connection:
             await app_rows.resume(connection, app)

@@ -17,7 +17,7 @@ from app.storage.sync_rows import Claim
 
 @dataclass(frozen=True, kw_only=True)
 class PermittedClaim:
-    """A claim and the permit for the call it takes."""
+    """A claim and the permit for its call to Dots."""
 
     claim: Claim
     permit: Permit

@@ -36,12 +36,12 @@ log = structlog.get_logger()
 
 # How long a caller who waits for a refresh is kept waiting for the database.
 _CALLERS_PATIENCE = timedelta(seconds=5)
-# When a pause of the app has ended before it could be told how long it is.
+# If the pause has ended by the time the failure is recorded.
 _SHORTEST_PAUSE = timedelta(seconds=1)
 
 # What a day of trying again has not helped, nothing will.
 _HOPELESS = (DotsNotFoundError, DotsRefusedError, DotsForbiddenError, DotsMisroutedError, DotsGibberishError)
-# These are about the app, and nothing that a flow or user could be blamed for.
+# Errors about the whole app. They do not count as failures of the flow or user.
 _PAUSES = (DotsCredentialsError, DotsThrottledError)
 
 
@@ -186,9 +186,9 @@ def _tell(tools: Tools, claim: Claim, applied: Applied, outcome: str) -> None:
 
 
 async def _note_failure(tools: Tools, claim: Claim, error: DotsError) -> None:
-    """Note the failure and when to try again, and give the claim back.
+    """Record the failure and when to try again, and give the claim back.
 
-    Whatever failed is due later than it was, so that it does not stand before the others for ever.
+    Every failure moves the row's due time, so that a failing row never blocks the rows behind it.
     """
     now = tools.clock()
     subject = claim.subject

@@ -1,4 +1,4 @@
-"""Try the credentials of the apps that are paused because Dots refused them."""
+"""Check the credentials of apps that are paused because Dots refused them."""
 
 import structlog
 
@@ -10,7 +10,7 @@ log = structlog.get_logger()
 
 
 async def try_credentials(tools: Tools) -> None:
-    """Try them at once, whatever the pause; for a process that starts, because it may have been given other ones."""
+    """Check them now, despite the pause. A process does this at its start: it may have new credentials."""
     try:
         async with database.transaction(tools.engine) as connection:
             paused = await app_rows.paused(connection, tools.clock())

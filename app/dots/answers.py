@@ -28,7 +28,7 @@ LONGEST_WAIT = timedelta(hours=1)
 """The most that a `Retry-After` is believed."""
 
 _ERROR_CODE = re.compile(r"[a-z0-9-]{1,64}")
-# Codes that say nothing about the request: it may be sent again. Seen with status 400.
+# Codes for temporary failures, seen with status 400.
 _PASSING_CODES = frozenset({"service-unavailable", "resource-busy"})
 
 
@@ -83,7 +83,7 @@ _DEFINED = frozenset(HTTPStatus)
 
 @dataclass(frozen=True, kw_only=True)
 class _Refusal:
-    """An error of Dots' kind; `error_code` is None when it has none, or one unlike Dots'."""
+    """An error body of Dots' kind. `error_code` is None if it is absent or malformed."""
 
     error_code: str | None
 
@@ -114,7 +114,7 @@ def _read_json(answer: Answer) -> object:
 
 
 def _read_refusal(body: bytes | None) -> _Refusal | None:
-    """Dots' error, told by any of its three fields, all of them optional; its prose is not looked at."""
+    """Dots' error, recognised by any of its three optional fields. Its message is not kept."""
     try:
         content = json.loads(body or b"")
     except (ValueError, RecursionError):

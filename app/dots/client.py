@@ -31,7 +31,7 @@ from app.flows.snapshots import FlowPage, FlowSnapshot, UserSnapshot
 
 _DEFAULT_NETWORK = Network()
 _TEN_SECONDS = timedelta(seconds=10)
-# Credentials that Dots has accepted in a trial are not tried again for so long, however many calls it refuses.
+# After a trial in which Dots accepted the credentials, there is no other one for this long.
 _BELIEVE_TRIAL = timedelta(seconds=10)
 _FLOWS_PATH = "/v2/flows"
 _USERS_PATH = "/v2/users"
@@ -137,9 +137,9 @@ class DotsClient:
         return wire.read_user(await self._ask(permit, "GET", _path_of(_USERS_PATH, user_id)))
 
     async def try_credentials(self) -> None:
-        """Try the credentials with a call that depends on no flow or user, which ends or begins a pause.
+        """Check the credentials with a call that depends on no flow or user. Begins or ends the app's pause.
 
-        Raises DotsCredentialsError if not, another DotsError if that could not be told, DatabaseUnavailableError.
+        Raises DotsCredentialsError if Dots refuses them, another DotsError if it is unclear, DatabaseUnavailableError.
         """
         permit = await self.gate.take_one(is_trial=True)
         try:
@@ -159,7 +159,7 @@ class DotsClient:
         body: dict[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> object:
-        """The JSON of Dots' answer. A 401 or 403 may be about what was asked for only: it has the credentials tried."""
+        """The JSON of Dots' answer. After a 401 or 403 it checks whether the credentials are refused as a whole."""
         try:
             return await self._ask_once(permit, method, path, query=query, body=body, headers=headers)
         except DotsForbiddenError as error:
@@ -179,8 +179,8 @@ class DotsClient:
         return content
 
     async def _are_credentials_refused(self) -> bool:
-        """Try the credentials, unless they were accepted a moment ago; in doubt the answer is no."""
-        async with self._trial:  # One trial for all calls that were refused at once.
+        """Check the credentials unless Dots accepted them a moment ago. Returns False if it stays unclear."""
+        async with self._trial:  # Calls that are refused at the same time share one trial.
             if self.gate.is_paused() and not self.gate.is_paused(is_trial=True):
                 return True
             if self._accepted_at is not None and self._now() - self._accepted_at < _BELIEVE_TRIAL:

@@ -72,7 +72,7 @@ def read_flow(payload: object) -> FlowSnapshot:
 def read_flow_page(payload: object) -> FlowPage:
     """A page of flows; raises DotsGibberishError when it is none.
 
-    Of each flow as little is read as a list is for, so that an odd one does not hide the others.
+    Reads only what discovery needs of each flow, so that one malformed flow does not hide the others.
     """
     page = _require_object(payload, "page of flows")
     flows = page.get("data")

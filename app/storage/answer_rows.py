@@ -1,4 +1,4 @@
-"""What callers were told when they created a flow, kept for a repeat with the same Idempotency-Key."""
+"""Answers to flow creations, kept for repeats with the same Idempotency-Key."""
 
 from datetime import datetime
 from typing import Any
@@ -9,17 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.storage.tables import answers
 
-# Raise it when older answers can no longer be given as they are: the key then answers with the flow as it is.
+# Increase it when answers of earlier versions can no longer be sent. Their keys then get the flow as it is now.
 VERSION = 1
 
 
 async def add(connection: AsyncConnection, ref: UUID, answer: dict[str, Any], *, now: datetime) -> None:
-    """Keep the answer to the creation of a flow, which has none yet."""
+    """Store the answer to the creation of a flow."""
     await connection.execute(insert(answers).values(flow_ref=ref, version=VERSION, answered_at=now, answer=answer))
 
 
 async def find(connection: AsyncConnection, ref: UUID, *, since: datetime) -> dict[str, Any] | None:
-    """The answer given since then; None without one, or when it is of another version."""
+    """The answer, if it was given after `since` by the current version."""
     query = select(answers.c.answer).where(
         answers.c.flow_ref == ref, answers.c.version == VERSION, answers.c.answered_at > since
     )

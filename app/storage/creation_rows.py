@@ -31,7 +31,7 @@ class Intent:
 
 @dataclass(frozen=True, kw_only=True)
 class CreationError:
-    """Why Dots has made no flow: our code and what Dots said. If final, it would refuse the same request again."""
+    """Why Dots made no flow. `is_final`: Dots said that the request is wrong, so the same key never tries again."""
 
     code: str
     dots_status: int | None = None

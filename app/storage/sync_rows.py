@@ -95,7 +95,7 @@ async def bury(connection: AsyncConnection, claim: Claim, *, now: datetime, erro
 
 
 async def defer(connection: AsyncConnection, claim: Claim, *, due_at: datetime) -> None:
-    """Give the claim back unused, to be due again at `due_at`: behind what became due before, so as not to block it."""
+    """Give the claim back and make it due at `due_at`, behind the rows that are due earlier. Counts as no attempt."""
     await connection.execute(_DEFER, {**_key(claim.subject), "token": claim.token, "due_at": due_at})
 
 

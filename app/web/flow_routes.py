@@ -51,7 +51,7 @@ async def create(request: Request, body: NewFlow, key: Writer, idempotency_key: 
         idempotency_key=idempotency_key,
         describe=lambda flow: FlowShape.of(flow, with_link=True).model_dump(mode="json"),
     )
-    # As it was kept, whatever fields later versions have: a repeat gets the bytes of the first answer.
+    # Not validated again: a repeat gets the stored answer, even one of a version with other fields.
     headers = {"Idempotent-Replayed": "true"} if created.is_replay else None
     return JSONResponse(created.answer, 201, headers)
 

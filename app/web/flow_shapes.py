@@ -73,7 +73,7 @@ class StepShape(BaseModel):
 
 
 class CreationFailure(BaseModel):
-    """Why a creation failed: the code its caller was told, and the status that Dots answered with, if it answered."""
+    """Why a creation failed: the error code the caller got, and Dots' HTTP status, null if Dots did not answer."""
 
     code: str
     dots_status: int | None = None
