@@ -43,8 +43,8 @@ CREATION_POINTS = (
     "after/app.dots.client:DotsClient.create_flow/1",
     "after/app.actions.apply_snapshot:apply_flow/1",
     "after/app.storage.sync_rows:schedule/1",
-    "before/app.storage.creation_rows:remember_answer/1",
-    "after/app.storage.creation_rows:remember_answer/1",
+    "before/app.storage.answer_rows:add/1",
+    "after/app.storage.answer_rows:add/1",
     "after/app.actions.attempt_creation:_settle/1",
 )
 WORKER_POINTS = (

@@ -208,15 +208,33 @@ PLANTED_BUGS = (
         breaks=("I9",),
         patches=(
             Patch(
-                file="app/actions/attempt_creation.py",
-                old="_PASSING = (DotsUnreachableError, DotsThrottledError, DotsCredentialsError)\n",
-                new="_PASSING = (DotsUnreachableError, DotsThrottledError, DotsCredentialsError)\n"
-                "_PASSING += (DotsUnansweredError,)\n",
+                file="app/errors.py",
+                old='request that was sent; it may have been carried out."""\n\n    may_have_acted = True\n',
+                new='request that was sent; it may have been carried out."""\n',
             ),
+        ),
+    ),
+    PlantedBug(
+        name="any 4xx is final",
+        campaign="creates",
+        breaks=("I9",),
+        patches=(
             Patch(
-                file="app/actions/attempt_creation.py",
-                old="    DotsThrottledError,\n    DotsUnreachableError,\n)\n",
-                new="    DotsThrottledError,\n    DotsUnansweredError,\n    DotsUnreachableError,\n)\n",
+                file="app/errors.py",
+                old="        return False\n",
+                new="        return 400 <= (self.status or 0) < 500\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        name="any 403 pauses the app",
+        campaign="storm",
+        breaks=("I0", "I3", "I4"),
+        patches=(
+            Patch(
+                file="app/dots/client.py",
+                old="            if await self._are_credentials_refused():\n",
+                new="            await self.gate.pause()\n            if self.gate.is_paused():\n",
             ),
         ),
     ),
