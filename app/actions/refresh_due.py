@@ -36,8 +36,8 @@ log = structlog.get_logger()
 
 # How long a caller who waits for a refresh is kept waiting for the database.
 _CALLERS_PATIENCE = timedelta(seconds=5)
-# If the pause has ended by the time the failure is recorded.
-_SHORTEST_PAUSE = timedelta(seconds=1)
+# Puts a row behind all that are due now. The pause itself is the app's, not the row's.
+_BEHIND_THE_OTHERS = timedelta(seconds=1)
 
 # What a day of trying again has not helped, nothing will.
 _HOPELESS = (DotsNotFoundError, DotsRefusedError, DotsForbiddenError, DotsMisroutedError, DotsGibberishError)
@@ -198,8 +198,7 @@ async def _note_failure(tools: Tools, claim: Claim, error: DotsError) -> None:
         if is_beyond_hope:
             await sync_rows.bury(connection, claim, now=now, error=code)
         elif isinstance(error, _PAUSES):
-            pause = tools.client(subject.app).gate.refusal().retry_after or _SHORTEST_PAUSE
-            await sync_rows.defer(connection, claim, due_at=now + pause)
+            await sync_rows.defer(connection, claim, due_at=now + _BEHIND_THE_OTHERS)
         else:
             wait = schedule.retry_after(claim.attempts + 1, chance=tools.chance(), asked_for=error.retry_after)
             await sync_rows.postpone(connection, claim, due_at=now + wait, now=now, error=code)

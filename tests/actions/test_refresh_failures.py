@@ -144,7 +144,7 @@ async def test_throttled_app_is_left_alone_as_long_as_dots_asks(
 
     assert meanwhile == Tally(claimed=1, failed=0)
     assert len(other_dots.requests) == 1
-    assert (row["attempts"], row["lease_token"], row["due_at"]) == (0, None, NOW + timedelta(seconds=30))
+    assert (row["attempts"], row["lease_token"], row["due_at"]) == (0, None, NOW + timedelta(seconds=1))
     assert afterwards == Tally(claimed=2, failed=0)
 
 
@@ -184,7 +184,7 @@ async def test_refused_credentials_pause_only_their_app(
 
     assert (meanwhile.claimed, asked_of_the_other) == (1, 1)
     assert paused == [{"app": "default", "paused_until": NOW + MINUTE, "pauses": 1}]
-    assert (row["attempts"], row["due_at"], row["lease_token"]) == (0, NOW + MINUTE, None)
+    assert (row["attempts"], row["due_at"], row["lease_token"]) == (0, NOW + timedelta(seconds=1), None)
     assert afterwards.failed == 0
     assert (await sync_row(tools, FLOW))["clean_gen"] == 1
     assert resumed == [{"app": "default", "paused_until": None, "pauses": 0}]
