@@ -66,7 +66,7 @@ def read_answer(answer: Answer, *, now: datetime) -> object:
     refusal = _read_refusal(answer.body)
     raise _kind_of_error(answer.status, refusal)(
         status=answer.status,
-        error_code=refusal and refusal.error_code,
+        error_code=refusal.error_code if refusal else None,
         retry_after=retry_after.read(answer.retry_after, now=now, longest=LONGEST_WAIT),
     )
 

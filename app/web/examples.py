@@ -46,6 +46,7 @@ FLOW: JsonDict = {
         {"name": "compliance", "state": "completed", "completed_at": COMPLETED_AT, "discovered_by": "webhook"},
         {"name": "manage-payouts", "state": "pending", "completed_at": None, "discovered_by": None},
     ],
+    "error": None,
     "created_at": CREATED_AT,
     "completed_at": None,
     "refreshed_at": COMPLETED_AT,

@@ -70,7 +70,8 @@ async def test_apps_take_turns_when_there_are_more_than_a_pass_takes(tools: Tool
 async def test_only_what_is_refreshed_is_written(tools: Tools, due_by: str) -> None:
     """With three calls left in the budget, three of a thousand due rows are touched."""
     poor = another_process(tools, budget=Budget(per_second=1, burst=200))
-    reserve = poor.budget.reserve_of_sweeps if due_by == "sweep" else poor.budget.reserve_of_refreshes
+    budget = poor.client("default").gate.budget
+    reserve = budget.reserve_of_sweeps if due_by == "sweep" else budget.reserve_of_refreshes
     await stored.execute(
         tools.engine,
         "INSERT INTO apps (app, tokens, tokens_at) VALUES ('default', :tokens, :now)",

@@ -13,7 +13,7 @@ from tests.actions.stand_in_tools import HandClock
 from tests.dots.fake_dots import NOW
 
 DAY = timedelta(days=1)
-KEEP = Keep(bodies=30 * DAY, webhooks=120 * DAY, refreshes=30 * DAY, events=90 * DAY)
+KEEP = Keep(bodies=30 * DAY, webhooks=120 * DAY, refreshes=30 * DAY, answers=DAY, events=90 * DAY)
 
 
 async def add_webhook(tools: Tools, message_id: str, *, age: timedelta, last: timedelta | None = None) -> None:

@@ -18,7 +18,7 @@ from tests.actions.feeding import step_events
 from tests.dots.fake_dots import NOW
 
 DAY = timedelta(days=1)
-KEEP = Keep(bodies=30 * DAY, webhooks=120 * DAY, refreshes=30 * DAY, events=90 * DAY)
+KEEP = Keep(bodies=30 * DAY, webhooks=120 * DAY, refreshes=30 * DAY, answers=DAY, events=90 * DAY)
 
 BREAK = """
     CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$;
@@ -28,12 +28,14 @@ BROKEN = {
     "bodies": "CREATE TRIGGER break BEFORE UPDATE ON webhooks EXECUTE FUNCTION break()",
     "webhooks": "CREATE TRIGGER break BEFORE DELETE ON webhooks EXECUTE FUNCTION break()",
     "refreshes": "CREATE TRIGGER break BEFORE DELETE ON refreshes EXECUTE FUNCTION break()",
+    "answers": "CREATE TRIGGER break BEFORE DELETE ON answers EXECUTE FUNCTION break()",
     "events": "CREATE TRIGGER break BEFORE DELETE ON events EXECUTE FUNCTION break()",
 }
 LEFT = {
     "bodies": "SELECT count(*) AS number FROM webhooks WHERE body IS NOT NULL",
     "webhooks": "SELECT count(*) AS number FROM webhooks WHERE message_id = 'ancient'",
     "refreshes": "SELECT count(*) AS number FROM refreshes",
+    "answers": "SELECT count(*) AS number FROM answers",
     "events": "SELECT count(*) AS number FROM events",
 }
 
@@ -46,6 +48,10 @@ async def add_one_of_each(tools: Tools) -> None:
         "VALUES ('default', 'old', :old, :old, 1, 'body'), ('default', 'ancient', :ancient, :ancient, 1, NULL)",
         "INSERT INTO refreshes (app, kind, subject_id, ended_at, due_by, outcome) "
         "VALUES ('default', 'flow', 'flow-1', :old, 'sweep', 'unchanged')",
+        "INSERT INTO flows (ref, app, status, created_at) "
+        "VALUES ('00000000-0000-4000-8000-000000000001', 'default', 'creating', :old)",
+        "INSERT INTO answers (flow_ref, version, answered_at, answer) "
+        "VALUES ('00000000-0000-4000-8000-000000000001', 1, :old, '{}')",
         old=NOW - 31 * DAY,
         ancient=NOW - 121 * DAY,
     )

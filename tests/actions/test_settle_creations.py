@@ -11,7 +11,7 @@ from app.actions.discover_flows import discover_flows
 from app.actions.refresh_due import refresh_due
 from app.actions.settle_creations import settle_creations
 from app.actions.tools import Tools
-from app.errors import CreationOutcomeUnknownError, CreationRunningError, DotsThrottledError
+from app.errors import CreationOutcomeUnknownError, CreationRunningError, DotsError, DotsThrottledError
 from app.flows.flow_request import FlowRequest
 from tests.actions import creating, stored
 from tests.actions.memory_dots import MemoryDots, refusal
@@ -19,7 +19,7 @@ from tests.actions.stand_in_tools import HandClock
 from tests.storage.locks import until_waiting
 
 REQUEST = FlowRequest(app="default", steps=["compliance"], reference="payee-17")
-CREATION = "SELECT status, searches, id IS NOT NULL AS is_made, answer IS NOT NULL AS is_answered FROM flows"
+CREATION = "SELECT status, searches, id IS NOT NULL AS is_made, error FROM flows"
 
 
 class LostAnswerDots(MemoryDots):
@@ -90,7 +90,7 @@ async def test_a_creation_that_dots_never_got_is_made_again(tools: Tools, dots: 
         "status": "open",
         "searches": 0,
         "is_made": True,
-        "is_answered": True,
+        "error": None,
     }
     assert await create(tools) == next(iter(dots.flows))
 
@@ -150,8 +150,9 @@ async def test_without_a_key_nothing_is_sent_again(tools: Tools, dots: MemoryDot
 
     await passes(tools, clock, seconds=30, number=8)
 
+    failed = await stored.row(tools.engine, CREATION)
     assert len(dots.posts) == 1
-    assert (await stored.row(tools.engine, CREATION))["status"] == "failed"
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "creation_outcome_unknown")
 
 
 async def test_a_crash_before_the_post_is_made_good(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
@@ -222,3 +223,28 @@ async def test_a_flow_that_turns_up_late_is_not_made_twice(tools: Tools, dots: M
 
     assert len(dots.posts) == 1
     assert await create(tools) == next(iter(dots.flows))
+
+
+@pytest.mark.parametrize(
+    "fault", [refusal(429, "slow-down", headers={"Retry-After": "3600"}), refusal(401, "unauthorized")], ids=str
+)
+async def test_nothing_is_sent_again_during_a_pause(
+    tools: Tools, dots: MemoryDots, clock: HandClock, fault: httpx.Response
+) -> None:
+    """Dots wants no calls, or refuses the credentials: a creation without an outcome waits like all else."""
+    dots.faults = [httpx.ReadTimeout("never arrived")]
+    with pytest.raises(CreationOutcomeUnknownError):
+        await create(tools)
+    await passes(tools, clock, seconds=30, number=4)
+    dots.is_cutting = False  # type: ignore[attr-defined]  # of LostAnswerDots
+    dots.fault = fault
+    with pytest.raises(DotsError):
+        await create(tools, "key-2")
+    dots.fault = None
+    before = len(dots.requests)
+
+    for _ in range(10):
+        clock.advance(timedelta(seconds=5))
+        await settle_creations(tools)
+
+    assert len(dots.requests) == before

@@ -172,7 +172,8 @@ async def test_webhooks_and_a_handed_in_check_do_not_deadlock(tools: Tools, dots
     """A batch about the flow and its user meets the refresh that makes the user due: one waits for the other."""
     dots.add_flow(1, steps=["background-check"], completed_steps=["background-check"], user_id=USER)
     await make_due(tools, FLOW)
-    snapshot = await tools.client("default").get_flow(FLOW.id)
+    client = tools.client("default")
+    snapshot = await client.get_flow(await client.gate.take_one(), FLOW.id)
     async with database.transaction(tools.engine) as connection:
         (claim,) = await syncing.claim_in(connection, limit=1)
 

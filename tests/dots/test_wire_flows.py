@@ -169,7 +169,6 @@ UNREADABLE_PAGES: list[object] = [
     {"data": [], "has_more": None},
     {"data": [], "has_more": "false"},
     {"data": {}, "has_more": False},
-    {"data": [flow(), {}], "has_more": False},  # a hole would look like "this flow does not exist"
 ]
 
 

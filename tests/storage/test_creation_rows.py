@@ -10,13 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.flows.progress import Progress
 from app.storage import creation_rows, database, flow_rows
-from app.storage.creation_rows import Creation, Intent
+from app.storage.creation_rows import Creation, CreationError, Intent
 from tests.actions import stored
 from tests.dots.fake_dots import NOW
 from tests.storage.intents import intent, later, snapshot
 from tests.storage.locks import until_waiting
 
-ANSWER = {"status": 422, "code": "dots_refused"}
+FINAL = CreationError(code="dots_refused", dots_status=422, dots_error_code="invalid-input", is_final=True)
+PASSING = CreationError(code="dots_unreachable")
 
 
 async def begin(engine: AsyncEngine, wanted: Intent) -> bool:
@@ -31,16 +32,10 @@ async def begin_again(engine: AsyncEngine, ref: UUID, *, minutes: int = 1) -> bo
         return await creation_rows.begin_again(connection, ref, {"again": True}, now=later(minutes))
 
 
-async def fail(engine: AsyncEngine, ref: UUID, *, answer: dict[str, Any] | None) -> None:
+async def fail(engine: AsyncEngine, ref: UUID, error: CreationError) -> None:
     """Note that Dots made no flow."""
     async with database.transaction(engine) as connection:
-        await creation_rows.fail(connection, ref, answer=answer)
-
-
-async def remember(engine: AsyncEngine, ref: UUID, answer: dict[str, Any]) -> None:
-    """Keep what the caller is told."""
-    async with database.transaction(engine) as connection:
-        await creation_rows.remember_answer(connection, ref, answer)
+        await creation_rows.fail(connection, ref, error)
 
 
 async def find(engine: AsyncEngine, *, caller: str = "shop", key: str = "key-1") -> Creation:
@@ -74,12 +69,12 @@ async def test_intent_is_written_before_dots_is_asked(engine: AsyncEngine) -> No
         "link": None,
         "request": {"steps": ["compliance", "payout"]},
     }
-    assert await row(engine, "created_at", "attempted_at", "idempotency_key", "fingerprint", "answer") == {
+    assert await row(engine, "created_at", "attempted_at", "idempotency_key", "fingerprint", "error") == {
         "created_at": NOW,
         "attempted_at": NOW,
         "idempotency_key": "key-1",
         "fingerprint": b"f" * 32,
-        "answer": None,
+        "error": None,
     }
     assert await stored.rows(engine, "SELECT name, position, completed_at FROM flow_steps ORDER BY position") == [
         {"name": "compliance", "position": 0, "completed_at": None},
@@ -95,7 +90,7 @@ async def test_key_is_used_once(engine: AsyncEngine) -> None:
 
     assert not is_begun
     assert await stored.rows(engine, "SELECT DISTINCT flow_ref FROM flow_steps") == [{"flow_ref": intent(1).ref}]
-    assert await find(engine) == Creation(ref=intent(1).ref, status="creating", fingerprint=b"f" * 32, answer=None)
+    assert await find(engine) == Creation(ref=intent(1).ref, status="creating", fingerprint=b"f" * 32, error=None)
 
 
 async def test_keys_belong_to_their_caller(engine: AsyncEngine) -> None:
@@ -141,13 +136,13 @@ async def test_same_key_at_the_same_moment(engine: AsyncEngine, *, is_committed:
     assert (await find(engine)).ref == intent(1 if is_committed else 2).ref
 
 
-async def test_refusal_for_good_keeps_its_answer(engine: AsyncEngine) -> None:
-    """The same key gets the same answer, and Dots is not asked again."""
+async def test_refusal_for_good_keeps_its_reason(engine: AsyncEngine) -> None:
+    """The same key gets the same error, and Dots is not asked again."""
     await begin(engine, intent(idempotency_key="key-1"))
 
-    await fail(engine, intent().ref, answer=ANSWER)
+    await fail(engine, intent().ref, FINAL)
 
-    assert await find(engine) == Creation(ref=intent().ref, status="failed", fingerprint=b"f" * 32, answer=ANSWER)
+    assert await find(engine) == Creation(ref=intent().ref, status="failed", fingerprint=b"f" * 32, error=FINAL)
     assert await row(engine, "request") == {"request": None}
     assert not await begin_again(engine, intent().ref)
 
@@ -155,15 +150,16 @@ async def test_refusal_for_good_keeps_its_answer(engine: AsyncEngine) -> None:
 async def test_failure_that_may_pass_is_taken_up_again(engine: AsyncEngine) -> None:
     """By the same key, with the request of that time; the creation is as old as it was."""
     await begin(engine, intent(idempotency_key="key-1"))
-    await fail(engine, intent().ref, answer=None)
+    await fail(engine, intent().ref, PASSING)
 
     is_taken_up = await begin_again(engine, intent().ref, minutes=3)
 
     assert is_taken_up
-    assert await row(engine, "status", "attempted_at", "created_at", "request") == {
+    assert await row(engine, "status", "attempted_at", "created_at", "error", "request") == {
         "status": "creating",
         "attempted_at": later(3),
         "created_at": NOW,
+        "error": None,
         "request": {"again": True},
     }
 
@@ -171,7 +167,7 @@ async def test_failure_that_may_pass_is_taken_up_again(engine: AsyncEngine) -> N
 async def test_creation_is_taken_up_by_one(engine: AsyncEngine) -> None:
     """Of many repeats at the same moment, one asks Dots."""
     await begin(engine, intent(idempotency_key="key-1"))
-    await fail(engine, intent().ref, answer=None)
+    await fail(engine, intent().ref, PASSING)
 
     answers = await asyncio.gather(*(begin_again(engine, intent().ref) for _ in range(6)))
 
@@ -201,16 +197,6 @@ async def test_flow_that_exists_does_not_fail(engine: AsyncEngine) -> None:
             events_added=1,
         )
 
-    await fail(engine, intent().ref, answer=ANSWER)
+    await fail(engine, intent().ref, FINAL)
 
-    assert await row(engine, "status", "answer") == {"status": "open", "answer": None}
-
-
-@pytest.mark.parametrize(("key", "kept"), [("key-1", ANSWER), (None, None)])
-async def test_answer_is_kept_for_a_repeat(engine: AsyncEngine, key: str | None, kept: object) -> None:
-    """Without a key nothing can be repeated, and nothing is kept."""
-    await begin(engine, intent(idempotency_key=key))
-
-    await remember(engine, intent().ref, ANSWER)
-
-    assert await row(engine, "answer") == {"answer": kept}
+    assert await row(engine, "status", "error") == {"status": "open", "error": None}

@@ -96,6 +96,7 @@ async def test_flow_is_read_as_it_was_saved(engine: AsyncEngine) -> None:
         created_at=NOW,
         completed_at=None,
         refreshed_at=later(1),
+        error=None,
         last_sequence=2,
         steps=(pending("compliance"), pending("payout")),
     )

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.storage import creation_rows, database, flow_rows, flow_search
+from app.storage.creation_rows import CreationError
 from app.storage.flow_rows import FlowRecord
 from app.storage.flow_search import FlowFilter
 from tests.dots.fake_dots import NOW
@@ -45,7 +46,7 @@ async def listed(engine: AsyncEngine) -> AsyncEngine:
     await begin(engine, 5, minutes=5, reference="payee-1", app="eu")
     await begin(engine, 6, minutes=6, reference="payee-2")
     async with database.transaction(engine) as connection:
-        await creation_rows.fail(connection, intent(6).ref, answer=None)
+        await creation_rows.fail(connection, intent(6).ref, CreationError(code="dots_unreachable"))
     await begin(engine, 7, minutes=7, reference="payee-3")
     await answer(engine, 7, completed_steps=("compliance",))
     # Dots has not known one of them for so long that it is given up.

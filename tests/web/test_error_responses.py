@@ -44,7 +44,10 @@ CONTRACT = {
     "dots_unanswered": 504,
     "dots_failed": 502,
     "dots_gibberish": 502,
+    "dots_misrouted": 502,
+    "dots_busy": 503,
     "dots_credentials": 502,
+    "dots_forbidden": 422,
     "dots_refused": 422,
     "dots_not_found": 404,
 }

@@ -75,6 +75,7 @@ async def test_created_flow_is_answered_whole(client: httpx.AsyncClient) -> None
         "payout_link_id": None,
         "metadata": {"team": "eu"},
         "steps": [{"name": "compliance", **pending}, {"name": "manage-payouts", **pending}],
+        "error": None,
         "created_at": "2026-11-23T12:00:00Z",
         "completed_at": None,
         "refreshed_at": "2026-11-23T12:00:00Z",

@@ -256,8 +256,8 @@ async def test_refused_flow_is_listed_as_failed(client: httpx.AsyncClient, dots:
 
 async def test_unreachable_dots_can_be_told_from_one_that_refuses(client: httpx.AsyncClient, dots: MemoryDots) -> None:
     """A flow says why there is none: what Dots answered, or that nothing did; a flow that is there says nothing."""
-    for key, fault in {"1": refusal(422, "app-info-missing"), "2": httpx.ConnectError("no"), "3": None}.items():
-        dots.faults = [fault] if fault else []
+    faults: dict[str, list[Fault]] = {"1": [refusal(422, "app-info-missing")], "2": [httpx.ConnectError("no")], "3": []}
+    for key, dots.faults in faults.items():
         await create(client, key, reference=key)
 
     flows = (await client.get("/v1/flows")).json()["flows"]

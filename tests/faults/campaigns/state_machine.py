@@ -128,7 +128,8 @@ class Machine(RuleBasedStateMachine):
         begun = self._begun(index)
         self.world.dots.next_fault = fault
         try:
-            begun.snapshot = self._do(refresh_due._fetch(self.world.tools, begun.claim.subject))
+            permit = self._do(self.world.tools.client("default").gate.take_one())
+            begun.snapshot = self._do(refresh_due._fetch(self.world.tools, begun.claim.subject, permit))
         except DotsError as error:
             self.world.begun.remove(begun)
             self._do(refresh_due._note_failure(self.world.tools, begun.claim, error))
