@@ -70,6 +70,7 @@ RETRIED = {
     "overloaded": 5,
     "dots_unreachable": 5,
     "dots_throttled": 5,
+    "dots_busy": 5,
 }
 
 

@@ -143,7 +143,12 @@ async def test_no_transaction_is_open_while_dots_is_asked(
 ) -> None:
     """Between the intent row and the answer nobody holds anything of a flow, and the row is there to be seen."""
     # The application's other loops have short transactions of their own at any moment; they never touch flows.
-    held = "SELECT mode FROM pg_locks WHERE relation = 'flows'::regclass AND pid <> pg_backend_pid()"
+    held = """
+        SELECT mode FROM pg_locks
+        WHERE relation = 'flows'::regclass AND pid <> pg_backend_pid()
+          -- The databases of other tests are copies, in which the table has the same number.
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
     seen: list[dict[str, Any]] = []
 
     async def look() -> None:

@@ -28,13 +28,14 @@ from dots_gateway_client.events import (
     SubscriptionTest,
     UnknownEvent,
 )
-from dots_gateway_client.flows import Flow, Step
+from dots_gateway_client.flows import CreationFailure, Flow, Step
 from dots_gateway_client.gateway import Gateway
 from dots_gateway_client.webhooks import verify
 
 __all__ = [
     "CheckCleared",
     "CheckFlagged",
+    "CreationFailure",
     "CreationUnsettledError",
     "CursorExpiredError",
     "CursorOfOtherEpochError",

@@ -19,6 +19,14 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CreationFailure:
+    """Why Dots made no flow: the error code of the creation, and Dots' HTTP status if it answered."""
+
+    code: str
+    dots_status: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Flow:
     """A flow; `id` is None while it is `creating` or when it `failed`, `link` is None for keys without flows:write."""
 
@@ -33,6 +41,7 @@ class Flow:
     payout_link_id: str | None
     metadata: Mapping[str, Any] | str | None
     steps: tuple[Step, ...]
+    error: CreationFailure | None
     created_at: datetime
     completed_at: datetime | None
     refreshed_at: datetime | None
@@ -42,15 +51,21 @@ class Flow:
         """The flow in the gateway's JSON; fields unknown here are passed over. Raises MalformedAnswerError."""
         try:
             known = _known(cls, answer)
-            return cls(**known | {"steps": tuple(Step(**_known(Step, step)) for step in known["steps"])})
+            steps = tuple(Step(**_known(Step, step)) for step in known["steps"])
+            error = known["error"] and CreationFailure(**_known(CreationFailure, known["error"]))
+            return cls(**known | {"steps": steps, "error": error})
         except (KeyError, TypeError, ValueError) as error:
             raise MalformedAnswerError("The answer is not a flow; is the URL that of dots-gateway?") from error
 
 
-def _known(kind: type[Flow | Step], answer: object) -> dict[str, Any]:
+def _known(kind: type[Flow | Step | CreationFailure], answer: object) -> dict[str, Any]:
     """The fields of this kind, times read. Raises KeyError, TypeError, ValueError."""
     given = cast("Mapping[str, Any]", answer)
-    return {each.name: _value(each.name, given[each.name]) for each in fields(kind)}
+    # A gateway of before 2026-12 has no `error`.
+    return {
+        each.name: _value(each.name, given.get("error") if each.name == "error" else given[each.name])
+        for each in fields(kind)
+    }
 
 
 def _value(name: str, value: Any) -> Any:
