@@ -1,11 +1,16 @@
-"""Creations whose answer is lost, late or wrong: no key ever gets a second flow, and every key gets one in the end."""
+"""Creations whose answer is lost, late or wrong.
+
+No key ever gets a second flow. In the end every key has one, except those whose request Dots refused as wrong.
+"""
 
 import asyncio
 import time
 from dataclasses import replace
+from http import HTTPStatus
+from random import Random
 from typing import Any
 
-from tests.faults.campaigns import payees, scene
+from tests.faults.campaigns import history, payees, scene
 from tests.faults.campaigns.fast_clock import FastClock
 from tests.faults.campaigns.order import Campaign, Order, Outcome
 from tests.faults.campaigns.scene import Scene
@@ -13,7 +18,7 @@ from tests.stack import database
 from tests.stack.waiting import eventually
 
 AT_ONCE = 16
-IMPATIENT_ROUNDS, PATIENT_ROUNDS = 4, 3
+IMPATIENT_ROUNDS, PATIENT_ROUNDS = 4, 4
 # Two minutes, after which a POST may be sent again, pass in twelve seconds.
 RATE = 10.0
 SETTLED_WITHIN_SECONDS = 90.0
@@ -29,15 +34,24 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "rate_limited", "retry_after_seconds": 1},
     {"kind": "none"},
 )
+STATUSES = range(300, 600)
+# With these Dots may have made the flow: see the table at `app.dots.answers`.
+OPEN_STATUSES = frozenset(
+    status for status in STATUSES if status // 100 != 4 or status not in frozenset(HTTPStatus) or status == 408
+)
+FINAL_CODE = "invalid-input"
 
 
 async def run_creates(order: Order) -> Outcome:
-    """Most POSTs go wrong one way or the other, an api is killed meanwhile; callers come back with their keys."""
-    count = order.count(200, small=40)
+    """Most POSTs go wrong one way or the other, an api is killed meanwhile; callers come back with their keys.
+
+    Every status from 300 to 599 is among the answers.
+    """
+    count = order.count(400, small=80)
     clock = FastClock(rate=RATE, base=time.time())
     async with scene.staged(order, PATIENCE, clock=clock) as stage:
         dice = order.random("faults")
-        faults = [{**dice.choice(FAULTS), "method": "POST"} for _ in range(2 * count)]
+        faults = _faults(dice, count)
         await stage.fleet.dots.turn(faults={"next_responses": faults})
         waiting = {f"key-{number}": _body(number) for number in range(count)}
         for number in range(IMPATIENT_ROUNDS):
@@ -54,8 +68,29 @@ async def run_creates(order: Order) -> Outcome:
         calls = (await stage.fleet.dots.ask("api-calls"))["api_calls"]
         befallen = sum(call["method"] == "POST" and call["fault"] not in (None, "none") for call in calls)
         outcome = await stage.outcome(events=count, faults=befallen + 1)
-    unanswered = [f"I9: {key} was never given a flow" for key in waiting]
-    return replace(outcome, violations=outcome.violations + unanswered)
+        refused = {asked.key for asked in history.read(order.directory).asked if asked.error_code == FINAL_CODE}
+    unanswered = [f"I9: {key} was never given a flow" for key in waiting.keys() - refused]
+    given = [f"I9: {key} was given a flow that Dots had refused" for key in refused - waiting.keys()]
+    return replace(outcome, violations=outcome.violations + unanswered + given)
+
+
+def _faults(dice: Random, count: int) -> list[dict[str, Any]]:
+    """One answer for each key to begin with: each status, or as many as there are keys, and then all else."""
+    statuses = dice.sample(STATUSES, min(len(STATUSES), count // 2))
+    faults = [_answer(dice, status) for status in statuses]
+    faults += [dice.choice(FAULTS) for _ in range(count - len(faults))]
+    dice.shuffle(faults)
+    return [{**fault, "method": "POST"} for fault in faults]
+
+
+def _answer(dice: Random, status: int) -> dict[str, Any]:
+    """An answer with this status: a proxy's page or an error of Dots, before or after Dots has made the flow."""
+    if status in OPEN_STATUSES:
+        return {"kind": dice.choice(("proxy_page", "create_then_proxy_page", "error")), "status": status}
+    if status in (400, 422) and dice.random() < 0.5:
+        return {"kind": "error", "status": status, "error_code": FINAL_CODE}
+    kind = dice.choice(("proxy_page", "error"))
+    return {"kind": kind, "status": status, "error_code": "resource-busy"}
 
 
 def _body(number: int) -> dict[str, Any]:

@@ -22,12 +22,13 @@ class Sent:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One POST of a flow; `flow_id` as the answer had it."""
+    """One POST of a flow; `flow_id` and Dots' `error_code` as the answer had them."""
 
     key: str
     status: int | None
     flow_id: str | None
     has_user: bool
+    error_code: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

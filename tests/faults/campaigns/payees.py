@@ -134,13 +134,20 @@ async def try_flow(fleet: Fleet, url: str, key: str, body: dict[str, Any]) -> di
     """Ask once for a flow; None when it has to be asked for again. What was answered is in the history."""
     headers = {"Authorization": f"Bearer {fleet.key}", "Idempotency-Key": key}
     has_user = body.get("user_id") is not None
-    status, flow = None, None
+    status, content, flow = None, {}, None
     try:
         answer = await fleet.client.post(f"{url}/v1/flows", json=body, headers=headers)
-        status = answer.status_code
-        flow = dict(answer.json()) if answer.is_success else None
+        status, content = answer.status_code, dict(answer.json())
+        flow = content if answer.is_success else None
     except httpx.TransportError:
         pass
-    flow_id = flow["id"] if flow else None
-    fleet.history.note(Asked(key=key, status=status, flow_id=flow_id, has_user=has_user))
+    fleet.history.note(
+        Asked(
+            key=key,
+            status=status,
+            flow_id=flow["id"] if flow else None,
+            has_user=has_user,
+            error_code=content.get("dots_error_code"),
+        )
+    )
     return flow
