@@ -1,16 +1,20 @@
 """The storm as it is, with processes killed, on a bad network, and with no webhook coming through at all."""
 
 import asyncio
+import json
 from contextlib import suppress
+from http import HTTPStatus
+from uuid import UUID
 
 from tests.faults.campaigns import scene, storm
 from tests.faults.campaigns.commit_proxies import CommitCutter
+from tests.faults.campaigns.history import Poisoned
 from tests.faults.campaigns.order import Campaign, Order, Outcome
 from tests.faults.campaigns.proxy import FAIR, Proxy, Weather
 from tests.faults.campaigns.scene import Scene
 from tests.faults.campaigns.storm import Fault, Storm
 from tests.faults.campaigns.subscribers import HEALTHY, SPARING
-from tests.faults.campaigns.svix import Fate, Svix
+from tests.faults.campaigns.svix import Fate, Message, Svix
 
 FLOWS, SOME_FLOWS, FEW_FLOWS = 200, 80, 30
 JUST_ACKNOWLEDGED, LULL_SECONDS = 20, 3.0
@@ -19,9 +23,12 @@ IMPATIENT = {"DOTS_TIMEOUT_SECONDS": "3", "LEASE_SECONDS": "5"}
 
 
 async def run_storm(order: Order) -> Outcome:
-    """Webhooks doubled, shuffled, dropped, sent twice at once, forged beside; the service itself is left alone."""
+    """Webhooks doubled, shuffled, dropped, sent twice at once, forged beside; the service itself is left alone.
+
+    One of them is about a flow that Dots forbids the gateway to see. The others must not notice.
+    """
     async with scene.staged(order, scene.frequent(order), wishes=(HEALTHY, SPARING)) as stage:
-        blown = await storm.blow(stage, _storm(order, FLOWS))
+        blown = await storm.blow(stage, _storm(order, FLOWS), [_forbid(stage)])
         return await stage.outcome(events=blown.sent, faults=blown.faults)
 
 
@@ -97,6 +104,18 @@ async def run_ambiguous_commits(order: Order) -> Outcome:
 def _storm(order: Order, flows: int) -> Storm:
     """The usual one. In a small one messages overtake fewer others, or all would come at its end."""
     return Storm(flows=order.count(flows, small=FEW_FLOWS), fate=Fate(window=50 if order.is_small else 500))
+
+
+def _forbid(stage: Scene) -> Fault:
+    async def forbid(svix: Svix) -> None:
+        await stage.fleet.dots.turn(unknowns={"foreign_subject_status": 403})
+        flow_id = str(UUID(int=403, version=4))
+        stage.fleet.history.note(Poisoned(subject_id=flow_id))
+        body = json.dumps({"event": "flow.updated", "flow_id": flow_id})
+        while await svix.deliver(Message(id="msg_forbidden", body=body)) != HTTPStatus.NO_CONTENT:
+            pass
+
+    return forbid
 
 
 def _killing(stage: Scene, name: str) -> Fault:
