@@ -3,11 +3,19 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from simulator.errors import not_found
+from simulator.errors import hidden
 from simulator.knobs import Unknowns
 from simulator.world.flow import Flow
 from simulator.world.user import BackgroundCheck, User
 from simulator.world.world import World
+
+_FLAGS = {
+    "name_mismatch": False,
+    "ofac": False,
+    "ofac_status": "clear",
+    "payout_method": False,
+    "payout_method_cycle": False,
+}
 
 
 def flow_object(flow: Flow, *, public_url: str, unknowns: Unknowns) -> dict[str, Any]:
@@ -22,8 +30,6 @@ def flow_object(flow: Flow, *, public_url: str, unknowns: Unknowns) -> dict[str,
         "steps": _steps(flow, unknowns),
         "user_id": flow.user_id,
     }
-    if unknowns.flow_has_updated:
-        answer["updated"] = _time(flow.updated_at, unknowns)
     return dict(sorted(answer.items()))
 
 
@@ -49,37 +55,47 @@ def user_object(user: User, unknowns: Unknowns) -> dict[str, Any]:
         answer["wallet"] = {"credit_balance": 0, "withdrawable_amount": 0}
         if unknowns.flag_place in ("top_level", "both"):
             answer |= _flag(user.background_check, unknowns)
+        old_check = unknowns.sex_offender_check_status
+        if old_check != "absent":
+            answer["sex_offender_check_status"] = None if old_check == "null" else old_check
     return dict(sorted(answer.items()))
 
 
-def user_object_by_id(world: World, user_id: str, unknowns: Unknowns) -> dict[str, Any]:
+def flow_of_app(world: World, flow_id: str, api_app_id: str, unknowns: Unknowns) -> Flow:
+    """The flow of that id, if it is this app's.
+
+    Raises:
+        RefusalError: there is none, or it is another app's: the answer does not tell which.
+    """
+    flow = world.flows.get(flow_id)
+    if flow is None or flow.api_app_id != api_app_id:
+        raise hidden(unknowns.foreign_subject_status, "Flow not found")
+    return flow
+
+
+def user_object_by_id(world: World, user_id: str, api_app_id: str, unknowns: Unknowns) -> dict[str, Any]:
     """The user object under an id that may be the old one of a merged user.
 
     Raises:
-        RefusalError: there is no such user, or Dots no longer answers for the old id.
+        RefusalError: the app has no such user, or Dots no longer answers for the old id.
     """
-    new_id = world.merged.get(user_id)
-    if new_id is None:
-        return user_object(world.user(user_id), unknowns)
-    if unknowns.merged_user == "not_found":
-        raise not_found("User not found")
-    answer = user_object(world.user(_final_id(world, new_id)), unknowns)
-    if unknowns.merged_user == "disabled":
+    is_merged = user_id in world.merged
+    user = world.users.get(world.final_user_id(user_id))
+    is_gone = is_merged and unknowns.merged_user == "not_found"
+    if user is None or is_gone or user.api_app_id != api_app_id:
+        raise hidden(unknowns.foreign_subject_status, "User not found")
+    answer = user_object(user, unknowns)
+    if is_merged and unknowns.merged_user == "disabled":
         return answer | {"id": user_id, "status": "disabled"}
     return answer
 
 
-def _final_id(world: World, user_id: str) -> str:
-    """Follow merges of merges to the user that stayed."""
-    while user_id in world.merged:
-        user_id = world.merged[user_id]
-    return user_id
-
-
 def _completed_steps(flow: Flow, unknowns: Unknowns) -> list[str]:
     onboarding = unknowns.onboarding_in_completed_steps if flow.was_onboarded else ()
-    done = [name for name in flow.done if name != "redirect" or unknowns.redirect_enters_completed_steps]
-    return [*onboarding, *done]
+    left_out: set[str] = set() if unknowns.redirect_enters_completed_steps else {"redirect"}
+    if not unknowns.skipped_in_completed_steps:
+        left_out |= flow.skipped
+    return [*onboarding, *(name for name in flow.done if name not in left_out)]
 
 
 def _steps(flow: Flow, unknowns: Unknowns) -> list[str]:
@@ -90,9 +106,9 @@ def _steps(flow: Flow, unknowns: Unknowns) -> list[str]:
 
 def _compliance(user: User, unknowns: Unknowns) -> dict[str, Any]:
     compliance: dict[str, Any] = {
-        "flags": {"ofac": False, "tax_id_mismatch": False},
+        "flags": _FLAGS,
         "id_verified": user.id_verified,
-        "tax_id_verification": {"status": "not_started"},
+        "tax_id_verification": "not_started",
     }
     check = user.background_check
     if check is not None:

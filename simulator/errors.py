@@ -24,6 +24,13 @@ def not_found(message: str) -> RefusalError:
     return RefusalError(status=HTTPStatus.NOT_FOUND, error_code="not-found", message=message)
 
 
+def hidden(status: int, message: str) -> RefusalError:
+    """A refusal that does not tell what does not exist from what is another app's: 403 or 404."""
+    if status == HTTPStatus.FORBIDDEN:
+        return RefusalError(status=status, error_code="forbidden", message="Forbidden")
+    return not_found(message)
+
+
 def conflict(message: str) -> RefusalError:
     """A refusal because the thing is not in a state that allows it."""
     return RefusalError(status=HTTPStatus.CONFLICT, error_code="resource-busy", message=message)

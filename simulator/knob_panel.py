@@ -46,6 +46,9 @@ class KnobPanel:
                 rest = faults.next_responses[:position] + faults.next_responses[position + 1 :]
                 self._set_queue(rest)
                 return None if fault.kind == "none" else fault
+        for fault in faults.lasting:
+            if fault.befalls(method, path):
+                return None if fault.kind == "none" else fault
         fault = faults.random_fault
         if fault.befalls(method, path) and self.fault_dice.random() < faults.random_fault_probability:
             return fault

@@ -35,12 +35,15 @@ FaultKind = Literal[
     "rate_limited",
     "server_error",
     "unauthorized",
+    "error",
+    "proxy_page",
     "junk_body",
     "hang",
     "stall",
     "cut",
     "create_then_cut",
     "create_then_fail",
+    "create_then_proxy_page",
 ]
 
 
@@ -48,14 +51,17 @@ class Fault(_Knobs):
     """What happens to one API call instead of a good answer.
 
     `none` lets one call through (to place a later fault in the queue); `rate_limited` answers 429 and
-    `unauthorized` 401 or 403; `server_error` answers `status` and does nothing; `create_then_fail` does the
-    work and then answers `status`; `junk_body` does the work and answers 200 with text that is not JSON;
-    `hang` does the work and holds the answer back for `seconds`; `stall` does nothing for `seconds`, then
-    answers `status`; `cut` closes the connection at once, `create_then_cut` does the work and then closes it.
+    `unauthorized` as to wrong credentials; `error` and `server_error` do nothing and answer `status` with an error
+    of Dots' kind that has `error_code`; `proxy_page` does nothing and answers `status` with an HTML page, as a proxy
+    in front of Dots would; `create_then_fail` and `create_then_proxy_page` do the work first; `junk_body` does the
+    work and answers 200 with text that is not JSON; `hang` does the work and holds the answer back for `seconds`;
+    `stall` does nothing for `seconds`, then answers as `error`; `cut` closes the connection at once,
+    `create_then_cut` does the work and then closes it.
     """
 
     kind: FaultKind
-    status: int = Field(503, ge=400, le=599)
+    status: int = Field(503, ge=300, le=599)
+    error_code: str = Field("service-unavailable", description="In the body of an error of Dots' kind.")
     retry_after_seconds: int | None = Field(1, ge=0, description="`Retry-After` of a 429; null: none is sent.")
     seconds: Seconds = 30.0
     method: Literal["GET", "POST"] | None = Field(None, description="Only calls of this method; null: any.")
@@ -75,15 +81,19 @@ _NamedFault = Annotated[Fault, BeforeValidator(_fault_from_kind)]
 
 
 class FaultKnobs(_Knobs):
-    """How the API misbehaves. The queue is used up first, one entry a matching call; then chance decides."""
+    """How the API misbehaves. The queue is used up first, one entry a matching call; then `lasting`, then chance."""
 
     next_responses: tuple[_NamedFault, ...] = Field((), description="A fault for each of the next calls.")
+    lasting: tuple[_NamedFault, ...] = Field((), description="Faults of every call they match, until taken out.")
     random_fault: _NamedFault = Field(Fault(kind="server_error"), description="What goes wrong by chance.")
     random_fault_probability: Probability = Field(0.0, description="Chance of `random_fault`, each call.")
 
 
 class Unknowns(_Knobs):
-    """One knob for everything the documentation does not say; the defaults are the gateway's assumptions."""
+    """One knob for everything the documentation does not say; the defaults are the gateway's assumptions.
+
+    A knob that no behaviour of the gateway can depend on has no place here.
+    """
 
     redirect_enters_completed_steps: bool = Field(False, description="`redirect` is echoed when it was done.")
     onboarding_in_completed_steps: tuple[str, ...] = Field(
@@ -93,21 +103,26 @@ class Unknowns(_Knobs):
     added_compliance: Literal["never", "listed", "unlisted"] = Field(
         "never", description="Dots adds `compliance` by itself, with or without listing it in `steps`."
     )
-    flow_has_updated: bool = Field(False, description="Flow objects carry `updated`, as in older samples.")
+    skipped_in_completed_steps: bool = Field(False, description="A skipped step is echoed in completed_steps.")
+    skip_sends_webhook: bool = Field(False, description="A skipped step sends `flow.updated`.")
     times: Literal["naive", "utc"] = Field("naive", description="Times without a zone, or ending in `Z`.")
     create_status: Literal[200, 201] = Field(200, description="Status of a created flow.")
-    unknown_steps: Literal["accepted", "refused"] = Field("accepted", description="Steps Dots does not document.")
+    unknown_steps: Literal["accepted", "refused"] = Field(
+        "accepted", description="Steps that the API reference does not list, `onboard` among them."
+    )
+    redirect_url_pattern: Literal["enforced", "ignored"] = Field(
+        "enforced", description="Whether the published pattern of `redirect_url` is more than documentation."
+    )
     unknown_user: Literal["refused", "accepted"] = Field(
         "refused", description="POST /v2/flows with a `user_id` that no user has; accepted: invents the user."
+    )
+    foreign_subject_status: Literal[404, 403] = Field(
+        404, description="Status of GET for a flow or user that does not exist or is another app's."
     )
     metadata_limits: bool = Field(
         False, description="Refuse more than 50 keys, 40-character keys, 500-character values."
     )
     list_order: Literal["newest_first", "oldest_first"] = Field("newest_first", description="Order of GET /v2/flows.")
-    list_default_limit: int = Field(10, ge=1, le=100, description="Flows on a page when no `limit` is given.")
-    trailing_slash: Literal["both", "only_with", "only_without"] = Field(
-        "both", description="Which paths are found; the others answer 404."
-    )
     bad_credentials_status: Literal[401, 403] = Field(401, description="Status of an answer to wrong credentials.")
     error_shape: Literal["full", "message_only", "empty", "text"] = Field(
         "full", description="How much of `success`, `message`, `error_code` an error has; text: not JSON."
@@ -121,6 +136,9 @@ class Unknowns(_Knobs):
         "null", description="How the flag looks while a check is not decided."
     )
     consider_flag: bool | None = Field(None, description="What the check status `consider` does to the flag.")
+    sex_offender_check_status: Literal["absent", "null", "passed", "failed", "pending", "information_mismatch"] = Field(
+        "absent", description="What verified users still carry of the check that older accounts had."
+    )
     submitted_check_status: CheckStatus = Field("pending", description="Status right after the step, before a result.")
     merged_user: Literal["not_found", "disabled", "new_user"] = Field(
         "not_found", description="How a user answers under its old id after a merge."
@@ -128,7 +146,9 @@ class Unknowns(_Knobs):
     flow_webhooks_carry_metadata: bool = Field(False, description="`flow.*` bodies echo the flow's metadata.")
     user_webhooks_carry_metadata: bool = Field(False, description="`user.*` bodies echo the user's metadata.")
     webhooks_carry_api_app_id: bool = Field(False, description="`flow.*` bodies carry `api_app_id`.")
-    webhooks_omit_event: bool = Field(False, description="Bodies come without `event`, as in some samples.")
+    webhooks_omit_event: bool = Field(
+        False, description="Bodies come without `event`; that of a merge names its two ids and nothing else."
+    )
     id_verified_event: Literal["user.updated.id_verified", "user.updated.ide_verified"] = Field(
         "user.updated.id_verified", description="The event's name, or its published typo."
     )

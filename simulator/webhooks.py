@@ -10,12 +10,12 @@ from simulator.knobs import Unknowns
 from simulator.world.happening import Happening
 from simulator.world.world import World
 
-SIMULATED_APP_ID = "00000000-0000-4000-8000-000000000001"
-"""The `api_app_id` of flows that were made without an `Api-App-Id` header."""
-
 
 def body(happening: Happening, world: World, unknowns: Unknowns) -> bytes:
     """The JSON body that tells of a happening."""
+    if unknowns.webhooks_omit_event and happening.old_user_id is not None:
+        merged = {"old_user_id": happening.old_user_id, "new_user_id": happening.user_id}
+        return json.dumps(merged).encode()
     said: dict[str, Any] = {} if unknowns.webhooks_omit_event else {"event": happening.event}
     if happening.flow_id is not None:
         said |= _flow_fields(happening.flow_id, world, unknowns)
@@ -30,7 +30,7 @@ def _flow_fields(flow_id: str, world: World, unknowns: Unknowns) -> dict[str, An
     if unknowns.flow_webhooks_carry_metadata:
         fields["metadata"] = flow.metadata
     if unknowns.webhooks_carry_api_app_id:
-        fields["api_app_id"] = flow.api_app_id or SIMULATED_APP_ID
+        fields["api_app_id"] = flow.api_app_id
     return fields
 
 

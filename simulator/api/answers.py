@@ -2,9 +2,9 @@
 
 from http import HTTPStatus
 
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from simulator.knobs import Unknowns
+from simulator.knobs import Fault, Unknowns
 
 
 def error(
@@ -44,14 +44,22 @@ def rate_limited(unknowns: Unknowns, *, retry_after_seconds: int | None) -> Resp
     )
 
 
-def unavailable(unknowns: Unknowns, *, status: int) -> Response:
-    """The answer of a Dots that is not well."""
+def failed(unknowns: Unknowns, fault: Fault) -> Response:
+    """An error of Dots' kind, as the fault words it."""
     return error(
         unknowns,
-        status=status,
-        error_code="service-unavailable",
-        message="The service is temporarily unavailable",
+        status=fault.status,
+        error_code=fault.error_code,
+        message="The request could not be carried out",
     )
+
+
+def proxy_page(status: int) -> Response:
+    """The answer of a proxy in front of Dots: an HTML page, or an empty answer where HTTP allows no body."""
+    if status == HTTPStatus.NOT_MODIFIED:
+        return Response(status_code=status)
+    headers = {"location": "https://elsewhere.example/"} if status < HTTPStatus.BAD_REQUEST else {}
+    return HTMLResponse(f"<html><head><title>{status}</title></head><body>proxy</body></html>", status, headers)
 
 
 def junk() -> Response:

@@ -54,10 +54,6 @@ class ApiDoor:
             return answers.rate_limited(unknowns, retry_after_seconds=seconds)
         if not access.is_allowed(Headers(scope=scope).get("authorization"), self._simulation.settings):
             return answers.bad_credentials(unknowns)
-        allowed_slash = unknowns.trailing_slash
-        has_slash = scope["path"].endswith("/")
-        if allowed_slash != "both" and has_slash != (allowed_slash == "only_with"):
-            return answers.error(unknowns, status=404, error_code="not-found", message="Not found")
         return None
 
     def _is_over_rate(self) -> bool:
@@ -71,12 +67,14 @@ class ApiDoor:
     async def _suffer(self, fault: Fault, good: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a fault happen to a call that `good` would have answered."""
         kind, unknowns = fault.kind, self._simulation.unknowns
-        if kind in ("create_then_cut", "create_then_fail", "junk_body"):
+        if kind.startswith("create_then_") or kind == "junk_body":
             await good(scope, receive, _swallow)
         if kind in ("cut", "create_then_cut"):
             await _cut(scope, receive)
         elif kind == "hang":
             await good(scope, receive, self._late(fault.seconds, send))
+        elif kind in ("proxy_page", "create_then_proxy_page"):
+            await answers.proxy_page(fault.status)(scope, receive, send)
         elif kind == "junk_body":
             await answers.junk()(scope, receive, send)
         elif kind == "rate_limited":
@@ -87,7 +85,7 @@ class ApiDoor:
         else:
             if kind == "stall":
                 await self._simulation.hold(fault.seconds)
-            await answers.unavailable(unknowns, status=fault.status)(scope, receive, send)
+            await answers.failed(unknowns, fault)(scope, receive, send)
 
     def _late(self, seconds: float, send: Send) -> Send:
         """A `send` that holds the answer back."""

@@ -7,7 +7,7 @@ import json
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, Request
+from fastapi import Depends, FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
@@ -15,11 +15,22 @@ from simulator import dots_json
 from simulator.api import answers
 from simulator.errors import RefusalError, invalid_input
 from simulator.simulation import Simulation
-from simulator.world import flow_creation, flow_listing, flow_request
+from simulator.world import apps, flow_creation, flow_listing, flow_request
 from simulator.world.flow import Flow
 
 _LIMIT_MAXIMUM = 100
+_DEFAULT_LIMIT = 10
+"""Flows on a page when no `limit` is given: made up, Dots does not say."""
+
 _CREATE_PATHS = ("/v2/flows", "/v2/flow/create")
+
+
+def _acts_for(api_app_id: Annotated[str | None, Header()] = None) -> str:
+    """The app that a call acts for."""
+    return apps.of_header(api_app_id)
+
+
+_App = Annotated[str, Depends(_acts_for)]
 
 
 def create_api(simulation: Simulation) -> FastAPI:
@@ -28,8 +39,8 @@ def create_api(simulation: Simulation) -> FastAPI:
     _add_errors(api, simulation)
     _add_flows(api, simulation)
 
-    async def get_user(user_id: str) -> dict[str, Any]:
-        return dots_json.user_object_by_id(simulation.world, user_id.lower(), simulation.unknowns)
+    async def get_user(user_id: str, app: _App) -> dict[str, Any]:
+        return dots_json.user_object_by_id(simulation.world, user_id.lower(), app, simulation.unknowns)
 
     for path in _both("/v2/users/{user_id}"):
         api.get(path)(get_user)
@@ -41,29 +52,29 @@ def _add_flows(api: FastAPI, simulation: Simulation) -> None:
         public_url = simulation.settings.public_url
         return dots_json.flow_object(flow, public_url=public_url, unknowns=simulation.unknowns)
 
-    async def create_flow(request: Request, api_app_id: Annotated[str | None, Header()] = None) -> Response:
+    async def create_flow(request: Request, app: _App) -> Response:
         asked = flow_request.read(_decoded(await request.body()), simulation.unknowns)
         flow = flow_creation.create(
             simulation.world,
             asked,
             unknowns=simulation.unknowns,
             now=simulation.clock(),
-            api_app_id=api_app_id,
+            api_app_id=app,
         )
         return JSONResponse(written(flow), simulation.unknowns.create_status)
 
-    async def get_flow(flow_id: str) -> dict[str, Any]:
-        return written(simulation.world.flow(flow_id.lower()))
+    async def get_flow(flow_id: str, app: _App) -> dict[str, Any]:
+        return written(dots_json.flow_of_app(simulation.world, flow_id.lower(), app, simulation.unknowns))
 
     async def list_flows(
-        limit: str | None = None, starting_after: str | None = None, ending_before: str | None = None
+        app: _App, limit: str | None = None, starting_after: str | None = None, ending_before: str | None = None
     ) -> dict[str, Any]:
-        flows = list(simulation.world.flows.values())
+        flows = [flow for flow in simulation.world.flows.values() if flow.api_app_id == app]
         if simulation.unknowns.list_order == "newest_first":
             flows.reverse()
         page, has_more = flow_listing.page(
             flows,
-            limit=_limit(limit, simulation.unknowns.list_default_limit),
+            limit=_limit(limit),
             starting_after=starting_after,
             ending_before=ending_before,
         )
@@ -108,9 +119,9 @@ def _decoded(body: bytes) -> Any:
         raise invalid_input("The request body must be JSON") from None
 
 
-def _limit(value: str | None, default: int) -> int:
+def _limit(value: str | None) -> int:
     if value is None:
-        return default
+        return _DEFAULT_LIMIT
     if not value.isdecimal() or not 1 <= int(value) <= _LIMIT_MAXIMUM:
         raise invalid_input(f"limit: must be between 1 and {_LIMIT_MAXIMUM}")
     return int(value)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from simulator.control import answers
 from simulator.simulation import Simulation
-from simulator.world import flow_creation, flow_request, payee
+from simulator.world import apps, flow_creation, flow_request, payee
 
 # What a claim is called where steps are named.
 ONBOARDING = "onboarding"
@@ -38,6 +38,12 @@ class Act(NamedCompletion):
     flow_id: str
 
 
+class Skip(_Request):
+    """Which step Dots passes over."""
+
+    step: str
+
+
 class Claim(_Request):
     """Who claims the flow; without an id a new user."""
 
@@ -52,7 +58,7 @@ def flow_router(simulation: Simulation) -> APIRouter:
     async def create_flow(body: dict[str, Any]) -> dict[str, Any]:
         """Make a flow that the gateway did not ask for, such as a payout link.
 
-        Takes the body of `POST /v2/flows`, and `payout_link_id`.
+        Takes the body of `POST /v2/flows`, `payout_link_id`, and `api_app_id` for a flow of another app.
         """
         request = flow_request.read(body, simulation.unknowns)
         flow = flow_creation.create(
@@ -60,6 +66,7 @@ def flow_router(simulation: Simulation) -> APIRouter:
             request,
             unknowns=simulation.unknowns,
             now=simulation.clock(),
+            api_app_id=apps.of_header(body.get("api_app_id")),
             payout_link_id=body.get("payout_link_id"),
         )
         return answers.flow_answer(simulation, flow.id)
@@ -69,7 +76,7 @@ def flow_router(simulation: Simulation) -> APIRouter:
         """Let many payees act, one after the other, up to the first who cannot; each flow's user after it."""
         user_ids: list[str | None] = []
         for act in acts:
-            if act.step == ONBOARDING:
+            if act.step == ONBOARDING and simulation.world.flow(act.flow_id).step_named(ONBOARDING) is None:
                 _claim(simulation, act.flow_id, None)
             else:
                 _complete(simulation, act.flow_id, act.step, act)
@@ -92,19 +99,34 @@ def flow_router(simulation: Simulation) -> APIRouter:
             _complete(simulation, flow_id, done, how or Completion())
         return {"flow": answers.flow_answer(simulation, flow_id), "step": done}
 
+    _add_acts(router, simulation)
+    return router
+
+
+def _add_acts(router: APIRouter, simulation: Simulation) -> None:
+    """The routes of single acts: complete a step, skip one, claim."""
+
     @router.post("/{flow_id}/complete")
     async def complete_step(flow_id: str, how: NamedCompletion) -> dict[str, Any]:
         """Finish the step named, in whatever order; 409 when the flow has no user yet or the step is done."""
         _complete(simulation, flow_id, how.step, how)
         return {"flow": answers.flow_answer(simulation, flow_id), "step": how.step}
 
+    @router.post("/{flow_id}/skip")
+    async def skip_step(flow_id: str, which: Skip) -> dict[str, Any]:
+        """Pass over the step named, as Dots may; knobs say whether that shows in `completed_steps` or is told."""
+        flow = simulation.world.flow(flow_id)
+        happenings = payee.skip(
+            simulation.world, flow, which.step, unknowns=simulation.unknowns, now=simulation.clock()
+        )
+        simulation.announce(happenings)
+        return {"flow": answers.flow_answer(simulation, flow_id), "step": which.step}
+
     @router.post("/{flow_id}/claim")
     async def claim_flow(flow_id: str, who: Annotated[Claim | None, Body()] = None) -> dict[str, Any]:
         """Authenticate and onboard: sets the flow's user while `completed_steps` stays empty; 409 when it has one."""
         _claim(simulation, flow_id, who.user_id if who else None)
         return {"flow": answers.flow_answer(simulation, flow_id), "step": ONBOARDING}
-
-    return router
 
 
 def _complete(simulation: Simulation, flow_id: str, step: str, how: Completion) -> None:

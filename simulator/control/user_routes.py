@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from simulator.control import answers
 from simulator.simulation import Simulation
-from simulator.world import user_changes, verdict
+from simulator.world import apps, user_changes, verdict
 from simulator.world.user import UserStatus
 
 
@@ -23,6 +23,7 @@ class NewUser(_Request):
     id_verified: bool = False
     verdict: str | None = None
     metadata: Any = None
+    api_app_id: str | None = Field(None, description="The app whose user it is; absent: the simulator's own.")
 
 
 class NewVerdict(_Request):
@@ -55,7 +56,8 @@ def user_router(simulation: Simulation) -> APIRouter:
     async def create_user(new: Annotated[NewUser | None, Body()] = None) -> dict[str, Any]:
         """Invent a user, `verified` unless told otherwise. Sends nothing."""
         wanted = new or NewUser()
-        user = world.invent_user(status=wanted.status, now=simulation.clock())
+        app_id = apps.of_header(wanted.api_app_id)
+        user = world.invent_user(status=wanted.status, now=simulation.clock(), api_app_id=app_id)
         check = None
         if wanted.verdict is not None:
             check = verdict.background_check(wanted.verdict, unknowns=simulation.unknowns, now=simulation.clock())

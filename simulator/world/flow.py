@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from simulator.world.apps import SIMULATED_APP_ID
+
 PRE_AUTHENTICATED_FOR = timedelta(minutes=15)
 """How long the link of a flow made for a known user works without a one-time code.
 
@@ -28,20 +30,21 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """One flow. `done` holds the names of finished steps in the order they were finished."""
+    """One flow. `done` holds the names of steps that are over, in that order; some of them were `skipped`."""
 
     id: str
     created_at: datetime
     updated_at: datetime
     steps: tuple[Step, ...]
     done: tuple[str, ...] = ()
+    skipped: frozenset[str] = frozenset()
     user_id: str | None = None
     was_onboarded: bool = False
     require_auth: bool = False
     hides_dashboard: bool = False
     metadata: Any = None
     payout_link_id: str | None = None
-    api_app_id: str | None = None
+    api_app_id: str = SIMULATED_APP_ID
 
     @property
     def next_step(self) -> Step | None:

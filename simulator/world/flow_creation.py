@@ -4,6 +4,7 @@ from datetime import datetime
 
 from simulator.errors import invalid_input
 from simulator.knobs import Unknowns
+from simulator.world.apps import SIMULATED_APP_ID
 from simulator.world.flow import Flow, Step
 from simulator.world.flow_request import FlowRequest
 from simulator.world.world import World
@@ -15,18 +16,21 @@ def create(
     *,
     unknowns: Unknowns,
     now: datetime,
-    api_app_id: str | None = None,
+    api_app_id: str = SIMULATED_APP_ID,
     payout_link_id: str | None = None,
 ) -> Flow:
     """Add a flow. The same request again makes a second one: Dots knows no idempotency key here.
 
     Raises:
-        RefusalError: the request names a user who does not exist.
+        RefusalError: the request names a user who does not exist, or is another app's.
     """
-    if request.user_id is not None and request.user_id not in world.users:
-        if unknowns.unknown_user == "refused":
+    if request.user_id is not None:
+        user = world.users.get(request.user_id)
+        is_foreign = user is not None and user.api_app_id != api_app_id
+        if is_foreign or (user is None and unknowns.unknown_user == "refused"):
             raise invalid_input("user_id: no such user")
-        world.invent_user(status="unverified", now=now, user_id=request.user_id)
+        if user is None:
+            world.invent_user(status="unverified", now=now, user_id=request.user_id, api_app_id=api_app_id)
     flow = Flow(
         id=world.new_id(),
         created_at=now,

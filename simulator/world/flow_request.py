@@ -50,10 +50,9 @@ def _steps(value: Any, unknowns: Unknowns) -> tuple[Step, ...]:
     if len({step.name for step in steps}) < len(steps):
         raise invalid_input("steps: must be unique")
     for step in steps:
-        is_acceptable = step_options.is_known(step.name) or unknowns.unknown_steps == "accepted"
-        if step.name in step_options.ADDED_BY_DOTS or not is_acceptable:
+        if not step_options.is_listed(step.name) and unknowns.unknown_steps == "refused":
             raise invalid_input(f"steps: {step.name[:60]} is not a valid step")
-        step_options.check(step.name, step.options)
+        step_options.check(step.name, step.options, unknowns)
     return steps
 
 

@@ -26,7 +26,10 @@ def claim(world: World, flow: Flow, *, user_id: str | None = None, now: datetime
     """
     if flow.user_id is not None:
         raise conflict("The flow has a user already")
-    user = world.user(user_id) if user_id else world.invent_user(status="unverified", now=now)
+    if user_id:
+        user = world.user(user_id)
+    else:
+        user = world.invent_user(status="unverified", now=now, api_app_id=flow.api_app_id)
     world.save_flow(replace(flow, user_id=user.id, was_onboarded=True), now=now)
     return [flow_happening("flow.updated", flow.id), *_verify(world, user.id)]
 
@@ -42,19 +45,37 @@ def complete(
     Raises:
         RefusalError: nobody claimed the flow, it has no such step, the step is done, or the outcome is no word we know.
     """
+    user_id = _require_step(flow, step_name)
+    # The effects come first: they are what can be refused, and then nothing may have changed.
+    effects = _after_effects(world, user_id, step_name, outcome, unknowns=unknowns, now=now)
+    happenings = [*_verify(world, user_id), *effects]
+    if step_name == "manage-payments":
+        happenings.append(flow_happening("flow.transaction_updated", flow.id))
+    world.save_flow(replace(flow, done=(*flow.done, step_name)), now=now)
+    return [flow_happening("flow.updated", flow.id), *happenings]
+
+
+def skip(world: World, flow: Flow, step_name: str, *, unknowns: Unknowns, now: datetime) -> list[Happening]:
+    """Pass over one step, as Dots may: it is over, and nothing was done.
+
+    Raises:
+        RefusalError: nobody claimed the flow, it has no such step, or the step is over.
+    """
+    _require_step(flow, step_name)
+    skipped = flow.skipped | {step_name}
+    world.save_flow(replace(flow, done=(*flow.done, step_name), skipped=skipped), now=now)
+    return [flow_happening("flow.updated", flow.id)] if unknowns.skip_sends_webhook else []
+
+
+def _require_step(flow: Flow, step_name: str) -> str:
+    """The user of a flow whose step can be done now."""
     if flow.user_id is None:
         raise conflict("The flow has no user yet")
     if flow.step_named(step_name) is None:
         raise invalid_input("The flow has no such step")
     if step_name in flow.done:
         raise conflict("The step is done already")
-    # The effects come first: they are what can be refused, and then nothing may have changed.
-    effects = _after_effects(world, flow.user_id, step_name, outcome, unknowns=unknowns, now=now)
-    happenings = [*_verify(world, flow.user_id), *effects]
-    if step_name == "manage-payments":
-        happenings.append(flow_happening("flow.transaction_updated", flow.id))
-    world.save_flow(replace(flow, done=(*flow.done, step_name)), now=now)
-    return [flow_happening("flow.updated", flow.id), *happenings]
+    return flow.user_id
 
 
 def _verify(world: World, user_id: str) -> list[Happening]:

@@ -3,14 +3,17 @@
 Source: https://docs.dots.dev (API reference, Create Flow), read 2026-11-23 through dots-api.md §2.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from simulator import loopback
 from simulator.errors import invalid_input
+from simulator.knobs import Unknowns
 
-ADDED_BY_DOTS = frozenset({"onboard", "onboarding", "authentication", "authorization"})
-"""Steps that Dots puts in front by itself and nobody may ask for."""
+_PUBLISHED_URL = re.compile(r"https?://[-a-zA-Z0-9@:%._+~#=]{1,256}\.[a-zA-Z0-9]{1,6}\b")
+"""Unanchored and case-sensitive, as published: a scheme, a host with a dot, and a last label of 1 to 6 characters."""
 
 _Check = Callable[[Any], bool]
 
@@ -27,18 +30,13 @@ def _is_fee_party(value: Any) -> bool:
     return value in ("platform", "user")
 
 
-def _is_redirect_url(value: Any) -> bool:
-    """Whether this is http(s) with a host that has a dot and ends in letters (a top-level domain)."""
-    if not isinstance(value, str):
-        return False
+def _is_url(value: Any) -> bool:
+    """Whether a browser could go there: http(s) with a host."""
     try:
-        parts = urlsplit(value)
-        host = parts.hostname or ""
+        parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
     except ValueError:
         return False
-    name, dot, top_level_domain = host.rpartition(".")
-    has_domain = bool(name and dot) and len(top_level_domain) > 1 and top_level_domain.isalpha()
-    return parts.scheme in ("http", "https") and has_domain
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 _HIDES = {"hide_continue_button": _is_bool}
@@ -55,20 +53,26 @@ _CHECKS_BY_STEP: Mapping[str, Mapping[str, _Check]] = {
         "require_auto_payout_method": _is_bool,
     },
     "payout": {"auto_payout_enabled": _is_bool, "payout_fee_party": _is_fee_party},
-    "redirect": {**_HIDES, "redirect_url": _is_redirect_url},
+    "redirect": {**_HIDES, "redirect_url": _is_url},
     "pdf-form-fill": {"template_id": _is_text},
+    "onboard": _HIDES,
+    "authorization": _HIDES,
 }
 
-_REQUIRED = {"redirect": ("redirect_url",)}
+_ONLY_IN_GUIDES = frozenset({"onboard", "authorization"})
+
+_REQUIRED = {"redirect": ("redirect_url",), "pdf-form-fill": ("template_id",)}
 
 
-def is_known(step: str) -> bool:
-    """Whether Dots documents a step of this name."""
-    return step in _CHECKS_BY_STEP
+def is_listed(step: str) -> bool:
+    """Whether the API reference lists a step of this name; the guide also names `onboard`, once `authorization`."""
+    return step in _CHECKS_BY_STEP and step not in _ONLY_IN_GUIDES
 
 
-def check(step: str, options: Mapping[str, Any]) -> None:
+def check(step: str, options: Mapping[str, Any], unknowns: Unknowns) -> None:
     """Check the options of a step; unknown ones pass.
+
+    A `redirect_url` on this machine passes whatever Dots' pattern says: only a simulator can be used with one.
 
     Raises:
         RefusalError: a documented option is missing or has a wrong value.
@@ -80,3 +84,7 @@ def check(step: str, options: Mapping[str, Any]) -> None:
     for option, value in options.items():
         if option in checks and not checks[option](value):
             raise invalid_input(f"steps: {step} has an invalid {option}")
+    if step == "redirect" and unknowns.redirect_url_pattern == "enforced":
+        url = options["redirect_url"]
+        if not loopback.is_loopback_url(url) and not _PUBLISHED_URL.search(url):
+            raise invalid_input("steps: redirect has an invalid redirect_url")

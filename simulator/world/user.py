@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
+from simulator.world.apps import SIMULATED_APP_ID
+
 UserStatus = Literal["verified", "unverified", "disabled", "in_review"]
 
 CheckStatus = Literal[
@@ -32,7 +34,10 @@ class BackgroundCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """One payee. Name, e-mail and phone number are always invented, never what somebody typed."""
+    """One payee. Name, e-mail and phone number are always invented, never what somebody typed.
+
+    `payout_choice` is the number of the payout method that was saved last.
+    """
 
     id: str
     created_at: datetime
@@ -43,4 +48,6 @@ class User:
     status: UserStatus
     id_verified: bool = False
     background_check: BackgroundCheck | None = None
+    payout_choice: str | None = None
+    api_app_id: str = SIMULATED_APP_ID
     metadata: Any = None

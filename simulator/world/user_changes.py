@@ -22,6 +22,12 @@ def set_id_verified(world: World, user: User, *, is_verified: bool, unknowns: Un
     return [user_happening(unknowns.id_verified_event, user.id)]
 
 
+def choose_payout(world: World, user: User, choice: str) -> bool:
+    """Save the payout method of this number; False if it was saved before."""
+    world.save_user(replace(user, payout_choice=choice))
+    return choice != user.payout_choice
+
+
 def merge(world: World, user: User, *, into: User, now: datetime) -> list[Happening]:
     """One user becomes another: flows move over, and the one that stays keeps the better knowledge of both.
 

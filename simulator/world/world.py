@@ -7,6 +7,7 @@ from random import Random
 
 from simulator.errors import not_found
 from simulator.world import invented_people
+from simulator.world.apps import SIMULATED_APP_ID
 from simulator.world.flow import Flow
 from simulator.world.user import User, UserStatus
 
@@ -62,7 +63,15 @@ class World:
         self.users[user.id] = user
         return user
 
-    def invent_user(self, *, status: UserStatus, now: datetime, user_id: str | None = None) -> User:
+    def final_user_id(self, user_id: str) -> str:
+        """The id of the user that stayed, where this one was merged, perhaps several times."""
+        while user_id in self.merged:
+            user_id = self.merged[user_id]
+        return user_id
+
+    def invent_user(
+        self, *, status: UserStatus, now: datetime, user_id: str | None = None, api_app_id: str = SIMULATED_APP_ID
+    ) -> User:
         """Add a user who has invented personal data and nothing else yet."""
         person = invented_people.invent(self._random)
         return self.save_user(
@@ -74,5 +83,6 @@ class World:
                 email=person.email,
                 phone_number=person.phone_number,
                 status=status,
+                api_app_id=api_app_id,
             )
         )

@@ -7,7 +7,8 @@ from tests.stack.processes import running_stack
 async def test_a_step_done_while_dots_is_being_asked_is_not_overlooked(database_url: str) -> None:
     """The answer under way is older than the step, whose webhook comes before it: Dots is asked once more."""
     async with running_stack(database_url) as stack:
-        flow = await stack.gateway.create("payout", "pdf-form-fill", user_id=await stack.dots.add_user())
+        form = {"name": "pdf-form-fill", "template_id": "contract"}
+        flow = await stack.gateway.create("payout", form, user_id=await stack.dots.add_user())
         slow = {"kind": "hang", "seconds": 2, "path_contains": flow["id"]}
         await stack.dots.turn(faults={"next_responses": [slow]})
         await stack.dots.do(flow["id"], "payout")

@@ -5,6 +5,7 @@ import asyncio
 from tests.stack.gateway import Feed, story
 from tests.stack.processes import Stack, running_stack
 
+FORM = {"name": "pdf-form-fill", "template_id": "contract"}
 REDIRECT = {"name": "redirect", "redirect_url": "https://example.com/thanks"}
 
 
@@ -15,7 +16,7 @@ async def test_each_flow_tells_its_own_story_and_nothing_else(database_url: str)
         ids = await asyncio.gather(
             walk(stack, "compliance", {"name": "manage-payouts", "hide_continue_button": True}),
             walk(stack, "id-verification", "background-check", user_id=users[0], verdict="flagged"),
-            walk(stack, "background-check", "payout", "pdf-form-fill", user_id=users[1], verdict="cleared"),
+            walk(stack, "background-check", "payout", FORM, user_id=users[1], verdict="cleared"),
             walk(stack, "manage-payments", REDIRECT, user_id=users[2]),
             walk(stack, "compliance", "id-verification", "payout", user_id=users[3], steps_done=1),
         )

@@ -19,7 +19,7 @@ STEPS = (
     "manage-payments",
     "manage-payouts",
     "payout",
-    "pdf-form-fill",
+    {"name": "pdf-form-fill", "template_id": "contract"},
     "a-step-of-next-year",
     {"name": "redirect", "redirect_url": "https://example.com/thanks"},
 )

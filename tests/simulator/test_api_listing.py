@@ -40,7 +40,7 @@ async def test_ending_before_gives_the_page_right_before_the_cursor(stage: Stage
 
 
 async def test_without_a_limit_a_page_holds_ten(stage: Stage) -> None:
-    """Our assumption; the knob `list_default_limit` changes it."""
+    """Made up: Dots does not say."""
     for _ in range(11):
         await stage.create("payout")
 

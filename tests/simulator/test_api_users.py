@@ -14,10 +14,16 @@ async def test_a_verified_user_has_the_documented_fields(stage: Stage) -> None:
     assert answer["wallet"] == {"credit_balance": 0, "withdrawable_amount": 0}
     assert answer["compliance"] == {
         "background_check": {"status": "failed", "updated": "2026-11-23T12:00:00.000000"},
-        "flags": {"ofac": False, "tax_id_mismatch": False},
+        "flags": {
+            "name_mismatch": False,
+            "ofac": False,
+            "ofac_status": "clear",
+            "payout_method": False,
+            "payout_method_cycle": False,
+        },
         "has_criminal_activity": True,
         "id_verified": True,
-        "tax_id_verification": {"status": "not_started"},
+        "tax_id_verification": "not_started",
     }
 
 

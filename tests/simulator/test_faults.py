@@ -34,6 +34,9 @@ async def flows_made(stage: Stage) -> int:
         ({"kind": "server_error", "status": 500}, 500, None, "service-unavailable"),
         ("unauthorized", 401, None, "unauthorized"),
         ({"kind": "stall", "seconds": 5}, 503, None, "service-unavailable"),
+        ({"kind": "error", "status": 400, "error_code": "resource-busy"}, 400, None, "resource-busy"),
+        ({"kind": "error", "status": 409, "error_code": "conflict"}, 409, None, "conflict"),
+        ({"kind": "error", "status": 410}, 410, None, "service-unavailable"),
     ],
 )
 async def test_a_queued_fault_answers_one_call_and_does_nothing(
@@ -80,6 +83,31 @@ async def test_a_create_can_fail_after_its_work(stage: Stage) -> None:
     response = await post(stage)
 
     assert (response.status_code, await flows_made(stage)) == (502, 1)
+
+
+@pytest.mark.parametrize(("kind", "made"), [("proxy_page", 0), ("create_then_proxy_page", 1)])
+@pytest.mark.parametrize("status", [300, 302, 304, 404, 407, 499, 502, 599])
+async def test_a_proxy_may_answer_with_a_page_of_its_own(stage: Stage, kind: str, status: int, made: int) -> None:
+    """With any status from 300 on, before or after Dots has done the work; a redirect leads elsewhere."""
+    await queue(stage, {"kind": kind, "status": status})
+
+    response = await post(stage)
+
+    assert (response.status_code, "<html>" in response.text) == (status, status != 304)
+    assert ("location" in response.headers) is (status in (300, 302))
+    assert await flows_made(stage) == made
+
+
+async def test_a_lasting_fault_befalls_every_call_it_matches(stage: Stage) -> None:
+    """Such as one forbidden flow, while all others are answered."""
+    forbidden, other = [(await post(stage)).json()["id"] for _ in range(2)]
+    fault = {"kind": "error", "status": 403, "error_code": "forbidden", "path_contains": forbidden}
+    await stage.turn(faults={"lasting": [fault]})
+
+    asked = [forbidden, other, forbidden, other]
+    statuses = [(await stage.client.get(f"/api/v2/flows/{each}")).status_code for each in asked]
+
+    assert statuses == [403, 200, 403, 200]
 
 
 async def test_a_hang_does_the_work_and_answers_late(stage: Stage) -> None:

@@ -37,7 +37,7 @@ async def test_put_sets_all_knobs(stage: Stage) -> None:
         {"webhooks": {"speed": 0}},
         {"webhooks": 1},
         {"faults": {"next_responses": ["explode"]}},
-        {"unknowns": {"list_default_limit": 101}},
+        {"unknowns": {"create_status": 204}},
     ],
 )
 async def test_a_knob_that_is_none_is_refused(stage: Stage, changes: dict[str, Any]) -> None:
