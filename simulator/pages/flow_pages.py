@@ -5,20 +5,28 @@ and the page's own action (such as "Submit tax details") completes the step and 
 form, so with Continue hidden it redirects as soon as it is reached. Assumption; Dots documents only the name.
 """
 
+import secrets
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
+from simulator import loopback
 from simulator.errors import RefusalError
-from simulator.pages import step_pages
+from simulator.pages import step_pages, theme
 from simulator.simulation import Simulation
-from simulator.world import payee
+from simulator.world import payee, user_changes
 from simulator.world.flow import Flow, Step
 
 _HEADERS = {"referrer-policy": "no-referrer", "cache-control": "no-store"}
+_STATUSES = ("completed", "completed-saved")
+# What a page hands on to the next one in its address: the theme, and that a code was given. In a frame of another
+# site a browser keeps the cookie to itself.
+_CARRIED = ("styles", "session")
+_SESSION_BYTES = 16
 
 
 class FlowPages:
@@ -27,6 +35,7 @@ class FlowPages:
     def __init__(self, simulation: Simulation, templates: Jinja2Templates) -> None:
         self._simulation = simulation
         self._templates = templates
+        self._sessions: set[tuple[str, str]] = set()
 
     def show_flow(self, request: Request, flow: Flow) -> Response:
         """The page the payee has to see now."""
@@ -38,29 +47,43 @@ class FlowPages:
         if step is None:
             return self.show(request, "finish.html", flow)
         if step.name == "redirect" and step.hides_continue:
-            return self.finish_step(flow, step, outcome=None)
-        return self.show(request, "step.html", flow, step=step, page=step_pages.page_of(step))
+            return self.finish_step(request, flow, step, outcome=None, choice=None)
+        saved = self._simulation.world.user(flow.user_id).payout_choice
+        chosen = (saved if step.name == "manage-payouts" else None) or "1"
+        return self.show(request, "step.html", flow, step=step, page=step_pages.page_of(step), chosen=chosen)
 
     def show(self, request: Request, template: str, flow: Flow, **further: object) -> Response:
-        """Render a page of a flow."""
-        context = {"flow": flow, **further}
+        """Render a page of a flow, in the theme asked for, which tells the page around it what was completed."""
+        carried = _carried(request)
+        context = {
+            "flow": flow,
+            "theme": theme.read(carried.get("styles")),
+            "carried": f"?{urlencode(carried)}" if carried else "",
+            "told": _told(request, flow),
+            **further,
+        }
         return self._templates.TemplateResponse(request, template, context, headers=_HEADERS)
 
     def is_authenticated(self, request: Request, flow: Flow) -> bool:
         """Whether no one-time code is needed: a fresh pre-authenticated link, or a browser that gave a code."""
         is_fresh = flow.is_pre_authenticated(self._simulation.clock())
-        return is_fresh or request.cookies.get(_cookie(flow)) == "yes"
+        has_code = (flow.id, request.query_params.get("session")) in self._sessions
+        return is_fresh or has_code or request.cookies.get(_cookie(flow)) == "yes"
 
-    def authenticate(self, flow: Flow) -> Response:
+    def authenticate(self, request: Request, flow: Flow) -> Response:
         """Take a one-time code for right; a flow without a user gets one."""
         simulation = self._simulation
         if flow.user_id is None:
             simulation.announce(payee.claim(simulation.world, flow, now=simulation.clock()))
-        response = _go_to_flow(flow)
+        session = secrets.token_urlsafe(_SESSION_BYTES)
+        self._sessions.add((flow.id, session))
+        response = go_to(request, flow, session=session)
         response.set_cookie(_cookie(flow), "yes", path=f"/flow/{flow.id}", httponly=True, samesite="lax")
         return response
 
-    def finish_step(self, flow: Flow, step: Step, *, outcome: str | None) -> Response:
+    def finish_step(
+        self, request: Request, flow: Flow, step: Step, *, outcome: str | None, choice: str | None
+    ) -> Response:
         """Complete a step and send the browser on: to the flow again, or where a `redirect` leads."""
         simulation = self._simulation
         happenings = payee.complete(
@@ -73,17 +96,37 @@ class FlowPages:
         )
         simulation.announce(happenings)
         if step.name == "redirect":
-            return RedirectResponse(step_pages.redirect_url(step), HTTPStatus.SEE_OTHER, headers=_HEADERS)
-        return _go_to_flow(flow)
+            return _redirect(request, flow, step)
+        return go_to(request, flow, over=step.name, status=self._status(flow, step, choice))
+
+    def skip_step(self, request: Request, flow: Flow, step: Step) -> Response:
+        """Pass over a step."""
+        simulation = self._simulation
+        simulation.announce(
+            payee.skip(simulation.world, flow, step.name, unknowns=simulation.unknowns, now=simulation.clock())
+        )
+        return go_to(request, flow)
+
+    def _status(self, flow: Flow, step: Step, choice: str | None) -> str:
+        """What the page around is told of a finished step; saving payout methods unchanged has a word of its own."""
+        if step.name != "manage-payouts" or flow.user_id is None or not (choice or "").isdecimal():
+            return "completed"
+        world = self._simulation.world
+        is_changed = user_changes.choose_payout(world, world.user(flow.user_id), str(choice)[:3])
+        return "completed" if is_changed else "completed-saved"
 
 
 def page_router(simulation: Simulation, templates: Jinja2Templates) -> APIRouter:
     """The routes of the hosted pages."""
-    router = APIRouter(prefix="/flow", include_in_schema=False)
+    router = APIRouter(include_in_schema=False)
     pages = FlowPages(simulation, templates)
     world = simulation.world
 
-    @router.get("/{flow_id}")
+    @router.get("/dashboard")
+    async def dashboard(request: Request) -> Response:
+        return templates.TemplateResponse(request, "dashboard.html")
+
+    @router.get("/flow/{flow_id}")
     async def open_flow(request: Request, flow_id: str) -> Response:
         try:
             flow = world.flow(flow_id)
@@ -91,38 +134,87 @@ def page_router(simulation: Simulation, templates: Jinja2Templates) -> APIRouter
             return templates.TemplateResponse(request, "missing.html", status_code=HTTPStatus.NOT_FOUND)
         return pages.show_flow(request, flow)
 
-    @router.post("/{flow_id}/phone")
-    async def send_code(flow_id: str) -> Response:
+    @router.post("/flow/{flow_id}/phone")
+    async def send_code(request: Request, flow_id: str) -> Response:
         # The phone number is not even in the form: nobody is called.
-        return RedirectResponse(f"/flow/{world.flow(flow_id).id}/code", HTTPStatus.SEE_OTHER)
+        return go_to(request, world.flow(flow_id), "/code")
 
-    @router.get("/{flow_id}/code")
+    @router.get("/flow/{flow_id}/code")
     async def ask_for_code(request: Request, flow_id: str) -> Response:
         return pages.show(request, "code.html", world.flow(flow_id))
 
-    @router.post("/{flow_id}/code")
-    async def accept_code(flow_id: str) -> Response:
-        return pages.authenticate(world.flow(flow_id))
+    @router.post("/flow/{flow_id}/code")
+    async def accept_code(request: Request, flow_id: str) -> Response:
+        return pages.authenticate(request, world.flow(flow_id))
 
-    @router.post("/{flow_id}/complete")
+    @router.get("/flow/{flow_id}/thanks")
+    async def thank(request: Request, flow_id: str) -> Response:
+        flow = world.flow(flow_id)
+        step = flow.step_named("redirect")
+        if step is None or step.name not in flow.done or not loopback.is_loopback_url(step_pages.redirect_url(step)):
+            return go_to(request, flow)
+        return pages.show(request, "thanks.html", flow, redirect_url=step_pages.redirect_url(step))
+
+    _add_steps(router, simulation, pages)
+    return router
+
+
+def _add_steps(router: APIRouter, simulation: Simulation, pages: FlowPages) -> None:
+    """The routes that end the step a page shows.
+
+    A second click, or a page left open, finds another step than the one it shows: it changes nothing.
+    """
+    world = simulation.world
+
+    def current(request: Request, flow: Flow, step: str) -> Step | None:
+        is_current = flow.next_step is not None and flow.next_step.name == step
+        return flow.next_step if is_current and pages.is_authenticated(request, flow) else None
+
+    @router.post("/flow/{flow_id}/complete")
     async def complete_step(
         request: Request,
         flow_id: str,
         step: Annotated[str, Form()],
         outcome: Annotated[str | None, Form()] = None,
+        choice: Annotated[str | None, Form()] = None,
     ) -> Response:
         flow = world.flow(flow_id)
-        current = flow.next_step
-        # A second click, or a page left open, finds another step than the one it shows: it changes nothing.
-        if current is None or current.name != step or not pages.is_authenticated(request, flow):
-            return _go_to_flow(flow)
-        return pages.finish_step(flow, current, outcome=outcome)
+        found = current(request, flow, step)
+        if found is None:
+            return go_to(request, flow)
+        return pages.finish_step(request, flow, found, outcome=outcome, choice=choice)
 
-    return router
+    @router.post("/flow/{flow_id}/skip")
+    async def skip_step(request: Request, flow_id: str, step: Annotated[str, Form()]) -> Response:
+        flow = world.flow(flow_id)
+        found = current(request, flow, step)
+        return go_to(request, flow) if found is None else pages.skip_step(request, flow, found)
 
 
-def _go_to_flow(flow: Flow) -> RedirectResponse:
-    return RedirectResponse(f"/flow/{flow.id}", HTTPStatus.SEE_OTHER, headers=_HEADERS)
+def go_to(request: Request, flow: Flow, path: str = "", **said: str) -> RedirectResponse:
+    """Send the browser to a page of the flow, which keeps its theme and may say what was completed."""
+    query = urlencode(_carried(request) | said)
+    target = f"/flow/{flow.id}{path}"
+    return RedirectResponse(f"{target}?{query}" if query else target, HTTPStatus.SEE_OTHER, headers=_HEADERS)
+
+
+def _redirect(request: Request, flow: Flow, step: Step) -> RedirectResponse:
+    """Go where a `redirect` leads, or, where that is this machine, to a page that says so."""
+    url = step_pages.redirect_url(step)
+    if loopback.is_loopback_url(url):
+        return go_to(request, flow, "/thanks", over=step.name, status="completed")
+    return RedirectResponse(url, HTTPStatus.SEE_OTHER, headers=_HEADERS)
+
+
+def _told(request: Request, flow: Flow) -> dict[str, str] | None:
+    """What a page tells the page around it, if it is true: that a step of the flow was completed."""
+    step, status = request.query_params.get("over", ""), request.query_params.get("status", "")
+    is_true = step in flow.done and step not in flow.skipped and status in _STATUSES
+    return {"step": step, "status": status} if is_true else None
+
+
+def _carried(request: Request) -> dict[str, str]:
+    return {name: value for name in _CARRIED if (value := request.query_params.get(name))}
 
 
 def _cookie(flow: Flow) -> str:

@@ -25,10 +25,6 @@ def index_router(simulation: Simulation, templates: Jinja2Templates) -> APIRoute
     async def overview(request: Request) -> Response:
         return templates.TemplateResponse(request, "overview.html", _overview(simulation))
 
-    @router.get("/dashboard")
-    async def dashboard(request: Request) -> Response:
-        return templates.TemplateResponse(request, "dashboard.html")
-
     @router.post("/overview/complete-next")
     async def complete_next(flow_id: Annotated[str, Form()]) -> Response:
         flow, now = world.flow(flow_id), simulation.clock()

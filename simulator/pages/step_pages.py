@@ -42,7 +42,15 @@ _DATE_OF_BIRTH = Field(label="Date of birth", kind="date")
 _SSN = Field(label="Social Security number", placeholder="000-00-0000")
 _ADDRESS = Field(label="Address", placeholder="1 Invented Street, Springfield")
 
+_SIGN_UP = StepPage(
+    title="Sign up",
+    lead="Dots would make an account for the payee here.",
+    action="Sign up",
+)
+
 _PAGES = {
+    "onboard": _SIGN_UP,
+    "authorization": _SIGN_UP,
     "compliance": StepPage(
         title="Tax details",
         lead="Payers in the US must know who they pay. Dots asks for tax data here.",

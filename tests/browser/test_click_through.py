@@ -1,11 +1,8 @@
 """A person opens the link of a flow in a real browser, and the other services of the company learn of each step."""
 
-import os
-import shutil
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 
-import pytest
-from playwright.async_api import Page, Route, async_playwright, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.stack import database
 from tests.stack.gateway import Feed
@@ -20,21 +17,6 @@ TYPED = {
     "Social Security number": "078-05-1120",
     "Address": "77 Nowhere Crescent, Gloamwick",
 }
-
-
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    """A page in a fresh browser: Debian's Chromium, or the one Playwright has brought."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            # Chromium refuses to sandbox what root runs.
-            args=["--no-sandbox"] if os.geteuid() == 0 else [],
-        )
-        page = await browser.new_page()
-        page.set_default_timeout(20_000)
-        yield page
-        await browser.close()
 
 
 async def test_clicks_become_events_and_what_was_typed_stays_in_the_browser(page: Page, database_url: str) -> None:
