@@ -12,6 +12,7 @@ from simulator.api.door import ApiDoor
 from simulator.api.routes import create_api
 from simulator.control.flow_routes import flow_router
 from simulator.control.knob_routes import knob_router
+from simulator.control.published_routes import published_router
 from simulator.control.state_routes import state_router
 from simulator.control.user_routes import user_router
 from simulator.control.webhook_routes import webhook_router
@@ -33,7 +34,7 @@ def create_app(simulation: Simulation) -> FastAPI:
     app.router.routes.append(Mount("/api", ApiDoor(create_api(simulation), simulation)))
     app.mount("/static", StaticFiles(directory=STATIC_DIRECTORY))
     control = APIRouter(prefix="/_control")
-    for router in (flow_router, user_router, webhook_router, knob_router, state_router):
+    for router in (flow_router, user_router, webhook_router, published_router, knob_router, state_router):
         control.include_router(router(simulation))
     app.include_router(control)
     templates = page_templates()
