@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from simulator import guards
 from simulator.api.door import ApiDoor
 from simulator.api.routes import create_api
 from simulator.control.flow_routes import flow_router
@@ -33,13 +34,15 @@ def create_app(simulation: Simulation) -> FastAPI:
     app = FastAPI(title="dots-simulator", lifespan=lifespan, docs_url="/docs", redoc_url=None)
     app.router.routes.append(Mount("/api", ApiDoor(create_api(simulation), simulation)))
     app.mount("/static", StaticFiles(directory=STATIC_DIRECTORY))
-    control = APIRouter(prefix="/_control")
+    app.add_middleware(guards.HostCheck, allowed=guards.allowed_hosts(simulation.settings))
+    guarded = [Depends(guards.control_guard(simulation.settings))]
+    control = APIRouter(prefix="/_control", dependencies=guarded)
     for router in (flow_router, user_router, webhook_router, published_router, knob_router, state_router):
         control.include_router(router(simulation))
     app.include_router(control)
     templates = page_templates()
     app.include_router(flow_pages.page_router(simulation, templates))
-    app.include_router(index_page.index_router(simulation, templates))
+    app.include_router(index_page.index_router(simulation, templates), dependencies=guarded)
     app.exception_handler(RefusalError)(_refused)
     return app
 

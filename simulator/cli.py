@@ -1,6 +1,8 @@
 """The command `dots-simulator`: reads its options, builds everything, serves."""
 
 import asyncio
+import re
+import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from random import SystemRandom
@@ -17,6 +19,10 @@ from simulator.settings import DEFAULT_API_KEY, DEFAULT_CLIENT_ID, Settings
 from simulator.simulation import build
 
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not bound to
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+_TOKEN = re.compile(r"[!-~]{16,200}")
+_TOKEN_BYTES = 24
 
 
 def _web_address(value: str | None) -> str | None:
@@ -45,6 +51,22 @@ def _credential(value: str) -> str:
     if not value or ":" in value or not value.isascii():
         raise typer.BadParameter("must be ASCII, not empty, and without a colon")
     return value
+
+
+def _host_names(value: str | None) -> str | None:
+    if value is not None and not all(_HOST_NAME.fullmatch(name) for name in _listed(value)):
+        raise typer.BadParameter("must be host names or addresses without ports, separated by commas")
+    return value
+
+
+def _token(value: str | None) -> str | None:
+    if value is not None and not _TOKEN.fullmatch(value):
+        raise typer.BadParameter("must be 16 or more ASCII characters without white space")
+    return value
+
+
+def _listed(value: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (value or "").split(",") if name.strip())
 
 
 def _speed(value: float) -> float:
@@ -85,6 +107,23 @@ def _serve(
         str | None,
         typer.Option(envvar="SIMULATOR_PUBLIC_URL", callback=_web_address, help="Address of the pages in flow links."),
     ] = None,
+    allowed_hosts: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SIMULATOR_ALLOWED_HOSTS",
+            callback=_host_names,
+            help="Further names it may be reached by, separated by commas; loopback and --public-url always may.",
+        ),
+    ] = None,
+    control_token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SIMULATOR_CONTROL_TOKEN",
+            callback=_token,
+            help="What /_control and the overview ask for, as a bearer token or password; beyond loopback one is made "
+            "up and printed on standard error if it is not given.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(envvar="SIMULATOR_SEED", help="Makes ids and dice repeatable.")] = None,
 ) -> None:
     """Stand in for Dots: its API under /api, hosted pages at each flow's link, signed webhooks, /_control for tests."""
@@ -94,12 +133,17 @@ def _serve(
         typer.echo(f"dots-simulator: cannot listen on {host}:{port} (--host, --port): {failure}", err=True)
         raise typer.Exit(1) from failure
     address = server.url_of(listener)
+    if control_token is None and not server.is_on_loopback(listener):
+        control_token = secrets.token_urlsafe(_TOKEN_BYTES)
+        typer.echo(f"dots-simulator: control token {control_token}", err=True)
     settings = Settings(
         public_url=public_url or _reachable(address),
         webhook_url=webhook_url,
         webhook_secret=webhook_secret or signing.new_secret(SystemRandom()),
         client_id=client_id,
         api_key=api_key,
+        allowed_hosts=_listed(allowed_hosts),
+        control_token=control_token,
         seed=seed,
         knobs=Knobs(seed=seed, webhooks=WebhookKnobs(speed=speed)),
     )

@@ -9,6 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from simulator import loopback
 from simulator.api.door import CUT_EXTENSION
 
 _KEEP_ALIVE_SECONDS = 75
@@ -32,6 +33,11 @@ def url_of(listener: socket.socket) -> str:
     """The address of a listening socket as a URL."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_on_loopback(listener: socket.socket) -> bool:
+    """Whether only this machine can connect to a listening socket."""
+    return loopback.is_loopback(listener.getsockname()[0])
 
 
 def serve(app: ASGIApp, listener: socket.socket, *, announce: Callable[[], None], stop: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 COMMAND = str(Path(sys.executable).with_name("dots-simulator"))
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - a host like any other here
 CREDENTIALS = ("pk_dev_simulator", "sk_dev_simulator")
 
 
@@ -99,6 +100,40 @@ def test_a_cut_connection_is_really_cut_and_a_hang_does_not_delay_the_end(
     assert "Traceback" not in errors
 
 
+def test_beyond_loopback_a_control_token_is_made_up_and_asked_for(tmp_path: Path) -> None:
+    """It is printed on standard error, like the webhook secret; on loopback there is none."""
+    process = start("--host", EVERYWHERE, directory=tmp_path)
+    assert process.stdout is not None
+    port = process.stdout.readline().strip().rpartition(":")[2]
+    url = f"http://127.0.0.1:{port}/_control/state"
+
+    refused = httpx.get(url)
+    _, errors = stop(process)
+
+    token = errors.split("control token ")[1].split()[0]
+    assert (refused.status_code, len(token)) == (401, 32)
+
+
+def test_a_control_token_that_is_given_opens_beyond_loopback(tmp_path: Path) -> None:
+    """And is not printed; a name that was allowed is answered, another is not."""
+    token = "0123456789abcdef"
+    options = ("--host", EVERYWHERE, "--control-token", token, "--allowed-hosts", "dots, pages.test")
+    process = start(*options, directory=tmp_path)
+    assert process.stdout is not None
+    port = process.stdout.readline().strip().rpartition(":")[2]
+
+    statuses = [
+        httpx.get(
+            f"http://127.0.0.1:{port}/_control/state", headers={"authorization": f"Bearer {token}", "host": host}
+        ).status_code
+        for host in ("dots:8900", "pages.test", "evil.test")
+    ]
+    _, errors = stop(process)
+
+    assert statuses == [200, 200, 421]
+    assert token not in errors
+
+
 def test_links_lead_to_the_public_url(tmp_path: Path) -> None:
     """Which may be another than the address it listens on."""
     process = start("--public-url", "https://pages.example/", "--client-id", "a", "--api-key", "b", directory=tmp_path)
@@ -120,6 +155,9 @@ def test_links_lead_to_the_public_url(tmp_path: Path) -> None:
         ("--client-id", "a:b"),
         ("--api-key", "ключ"),
         ("--speed", "0"),
+        ("--allowed-hosts", "http://dots"),
+        ("--control-token", "short"),
+        ("--control-token", "with a space in its middle"),
         ("--port", "70000"),
     ],
 )
