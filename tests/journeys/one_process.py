@@ -1,0 +1,155 @@
+"""The gateway, its worker's passes and the simulator in this process: real HTTP, real Postgres, a clock set by hand."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from app import api, assembly, settings, worker
+from app.actions import manage_keys, read_feed
+from app.actions.tools import Tools
+from app.flows import events
+from app.outbound import cloudevents
+from app.settings import Settings
+from app.web.application import create_app
+from simulator import server as simulator_server
+from simulator import simulation
+from simulator.application import create_app as create_simulator
+from simulator.settings import Settings as SimulatorSettings
+from simulator.simulation import Simulation
+from tests.actions.stand_in_tools import HandClock
+from tests.contracts import emitted
+from tests.stack import dots, gateway
+from tests.stack.dots import Dots
+from tests.stack.gateway import Gateway
+from tests.web import sending
+
+# A worker that still finds work after so many rounds never comes to rest.
+_ROUNDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneProcess:
+    """Everything that runs, and the one clock that all of it goes by."""
+
+    clock: HandClock
+    simulation: Simulation
+    dots: Dots
+    gateway: Gateway
+    tools: Tools
+    settings: Settings
+
+    async def work(self, *, after: timedelta = timedelta()) -> None:
+        """Let webhooks arrive, time pass, and a worker do what is due, until nothing is."""
+        await self.simulation.sender.settle()
+        self.clock.advance(after)
+        async with asyncio.TaskGroup() as tasks:
+            loops = [each for each in worker.loops(self.tools, self.settings, tasks, None) if each.name != "purge"]
+            idle_rounds = 0
+            for _ in range(_ROUNDS):
+                found = sum([await each.run_pass() for each in loops])
+                # What one loop has made due, another one finds in the next round.
+                idle_rounds = 0 if found else idle_rounds + 1
+                if idle_rounds > 1:
+                    return
+        raise AssertionError(f"a worker still finds work after {_ROUNDS} rounds")
+
+    async def told(self, subject: str) -> list[str]:
+        """What the feed tells of one subject; every event has to be as published."""
+        page = await read_feed.read_feed(
+            self.tools.engine, after=await read_feed.earliest(self.tools.engine), types=events.TYPES, limit=500
+        )
+        envelopes = [cloudevents.envelope(event) for event in page.events]
+        for envelope in envelopes:
+            emitted.check(envelope)
+        return gateway.story(envelopes, subject)
+
+    @property
+    def calls(self) -> int:
+        """How often Dots was asked anything."""
+        return len(self.simulation.api_calls)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, more_settings: Mapping[str, str]
+) -> AsyncIterator[OneProcess]:
+    """All of it, until the end of the block; webhooks go to the gateway."""
+    clock = HandClock(now=datetime.now(UTC))
+    # What the processes are assembled with is the machine's clock; the settings cannot say otherwise.
+    monkeypatch.setattr(assembly, "utc_now", clock)
+    async with contextlib.AsyncExitStack() as stack:
+        simulated, simulator_url = await _simulate(stack, clock)
+        found = settings.read(_environment(database_url, simulator_url, more_settings))
+        tools = await stack.enter_async_context(assembly.open_tools(found))
+        port = await stack.enter_async_context(sending.serving(create_app(api.build_gateway(tools, found))))
+        key = await manage_keys.create_key(
+            tools.engine, name="shop", scopes=manage_keys.SCOPES, now=clock(), random_bytes=secrets.token_bytes
+        )
+        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=30))
+        steered = Dots(simulator_url, client)
+        url = f"http://127.0.0.1:{port}"
+        await steered.send_webhooks_to(url)
+        yield OneProcess(
+            clock=clock,
+            simulation=simulated,
+            dots=steered,
+            gateway=Gateway(url, client, key.key),
+            tools=tools,
+            settings=found,
+        )
+
+
+def _environment(database_url: str, simulator_url: str, more: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "DATABASE_URL": database_url,
+        "DATABASE_POOL_SIZE": "5",
+        "DOTS_API_URL": f"{simulator_url}/api",
+        "DOTS_CLIENT_ID": dots.CLIENT_ID,
+        "DOTS_API_KEY": dots.API_KEY,
+        "DOTS_WEBHOOK_SECRETS": dots.WEBHOOK_SECRET,
+        "REFRESH_LANES": "1",
+        **more,
+    }
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to pytest."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def _simulate(stack: contextlib.AsyncExitStack, clock: HandClock) -> tuple[Simulation, str]:
+    """A simulator on a free port of this machine, and its address."""
+    listener = simulator_server.listen("127.0.0.1", 0)
+    url = simulator_server.url_of(listener)
+    wanted = SimulatorSettings(public_url=url, webhook_secret=dots.WEBHOOK_SECRET)
+    simulated = simulation.build(wanted, clock=clock, sleep=asyncio.sleep)
+    server = _Server(
+        uvicorn.Config(
+            create_simulator(simulated),
+            http=simulator_server.CuttableProtocol,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    serving: asyncio.Task[Any] = asyncio.create_task(server.serve(sockets=[listener]))
+
+    async def end() -> None:
+        simulated.stopping.set()
+        server.should_exit = True
+        await serving
+
+    stack.push_async_callback(end)
+    return simulated, url
