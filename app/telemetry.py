@@ -117,6 +117,11 @@ class Telemetry:
         self.overdue_verdicts = Gauge(
             "dots_gateway_overdue_checks", "Background checks pending for too long.", registry=self.registry
         )
+        self.checks_to_review = Gauge(
+            "dots_gateway_checks_to_review",
+            "Background checks that have ended or halted without a finding.",
+            registry=self.registry,
+        )
         self.unsettled = Gauge(
             "dots_gateway_unsettled_creations",
             "Creations whose outcome has been unknown for over a minute.",

@@ -10,17 +10,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.actions.tools import Tools
 from app.dots import wire
 from app.flows import events, progress, schedule, verdict
-from app.flows.events import Event, FlowFacts
+from app.flows.events import Event, FlowFacts, UserFacts
 from app.flows.progress import Growth
 from app.flows.snapshots import FlowSnapshot, UserSnapshot
 from app.flows.steps import BACKGROUND_CHECK, ID_VERIFICATION
 from app.flows.subjects import Subject
-from app.storage import event_rows, flow_rows, user_rows, webhook_rows
+from app.flows.verdict import Verdict
+from app.storage import event_rows, flow_rows, flow_search, user_rows, webhook_rows
 from app.storage.flow_rows import FlowRecord
 from app.storage.sync_rows import DueBy
 from app.storage.user_rows import UserRecord
 
 log = structlog.get_logger()
+
+# How many flows an event of a user names at most; its schema says so too.
+FLOWS_NAMED = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +84,7 @@ async def apply_user(connection: AsyncConnection, tools: Tools, subject: Subject
             await user_rows.move(connection, subject.app, old_id, subject.id, now=now)
     known = await user_rows.lock(connection, subject.app, subject.id, now=now)
     change = verdict.merge(known.standing, snapshot)
-    fresh = _user_events(known, change, now)
+    fresh = await _user_events(connection, known, change, now)
     await user_rows.save(connection, known, change.standing, now=now, events_added=len(fresh))
     await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
     tools.telemetry.appended.labels(subject.app).inc(len(fresh))
@@ -122,22 +126,28 @@ def _flow_events(known: FlowRecord, snapshot: FlowSnapshot, growth: Growth, now:
     return fresh
 
 
-def _user_events(known: UserRecord, change: verdict.Change, now: datetime) -> list[Event]:
+async def _user_events(
+    connection: AsyncConnection, known: UserRecord, change: verdict.Change, now: datetime
+) -> list[Event]:
     fresh = []
     if change.is_newly_id_verified:
-        fresh.append(events.id_verified(known.app, known.id, now))
+        fresh.append(events.id_verified(await _facts(connection, known, step=ID_VERIFICATION), now))
+    if change.reported is None and change.to_review is None:
+        return fresh
+    facts = await _facts(connection, known, step=BACKGROUND_CHECK)
     if change.reported is not None:
+        settlement = change.standing.settlements
         fresh.append(
-            events.verdict_settled(
-                known.app,
-                known.id,
-                now,
-                verdict=change.reported,
-                previous=change.previous,
-                settlement=change.standing.settlements,
-            )
+            events.verdict_settled(facts, now, verdict=change.reported, previous=change.previous, settlement=settlement)
         )
+    if change.to_review is not None:
+        fresh.append(events.review_needed(facts, now, check_status=change.to_review, previous=change.previous))
     return fresh
+
+
+async def _facts(connection: AsyncConnection, user: UserRecord, *, step: str) -> UserFacts:
+    flows = await flow_search.of_user(connection, user.app, user.id, step=step, limit=FLOWS_NAMED)
+    return UserFacts(app=user.app, user_id=user.id, flows=flows)
 
 
 async def _note_submission(connection: AsyncConnection, app: str, growth: Growth, *, now: datetime) -> Subject | None:
@@ -154,16 +164,17 @@ async def _note_submission(connection: AsyncConnection, app: str, growth: Growth
 
 
 def _next_look_at(tools: Tools, known: UserRecord, change: verdict.Change, now: datetime) -> datetime | None:
-    """While something is awaited, often; a verdict that has settled is swept, because Dots may reverse it."""
+    """While something is awaited, often; what is settled is swept, because Dots may reverse it.
+
+    So is what needs review, once the polls have ended: people may take longer than a check does.
+    """
     standing = change.standing
-    if standing.verdict is verdict.Verdict.PENDING:
-        return schedule.next_look(tools.verdict_polls, since=known.check_submitted_at or now, now=now)
-    if change.is_under_way:  # Another check, after one that has settled.
-        soon = schedule.next_look(tools.verdict_polls, since=known.check_submitted_at or now, now=now)
-        if soon is not None:
-            return soon
+    since = known.check_submitted_at or now
+    looks = []
+    if standing.verdict.is_awaited or change.is_under_way:  # Under way may be another check, after a settled one.
+        looks.append(schedule.next_look(tools.verdict_polls, since=since, now=now))
     if known.id_submitted_at is not None and not standing.was_id_verified:
-        return schedule.next_look(tools.verdict_polls, since=known.id_submitted_at, now=now)
-    if standing.verdict.is_settled:
-        return schedule.next_look(tools.sweeps, since=known.check_submitted_at or now, now=now)
-    return None
+        looks.append(schedule.next_look(tools.verdict_polls, since=known.id_submitted_at, now=now))
+    if standing.verdict.is_settled or standing.verdict is Verdict.NEEDS_REVIEW:
+        looks.append(schedule.next_look(tools.sweeps, since=since, now=now))
+    return min((look for look in looks if look is not None), default=None)

@@ -4,7 +4,7 @@ The shapes: https://docs.dots.dev/api-reference, as gathered in the project's no
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +18,8 @@ USER_MERGED = "user.updated.user_merged"
 
 _NAME_LIMIT = 100
 _LINK_LIMIT = 4096
+# What users from before 2026 may still carry beside their check, which it was a part of; other words say neither.
+_OLDER_CHECK: Mapping[str | None, bool] = {"failed": True, "passed": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,7 @@ def _read_listed(flow: dict[str, Any]) -> ListedFlow:
 
 
 def read_user(payload: object) -> UserSnapshot:
-    """The five things we keep of a user; raises DotsGibberishError without an id."""
+    """The six things we keep of a user; raises DotsGibberishError without an id."""
     user = _require_object(payload, "user")
     compliance = _object_or_empty(user.get("compliance"))
     background_check = _object_or_empty(compliance.get("background_check"))
@@ -103,6 +105,7 @@ def read_user(payload: object) -> UserSnapshot:
         id_verified=fields.read_flag(compliance.get("id_verified")),
         check_status=fields.read_text(background_check.get("status"), limit=_NAME_LIMIT),
         has_criminal_activity=has_criminal_activity,
+        older_check_failed=_OLDER_CHECK.get(fields.read_text(user.get("sex_offender_check_status"), limit=_NAME_LIMIT)),
     )
 
 

@@ -1,7 +1,7 @@
 """Our events: the only constructors there are, the names, and who may see them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ FLOW_COMPLETED = "dots.flow.completed"
 ID_VERIFIED = "dots.user.id_verified"
 CHECK_CLEARED = "dots.background_check.cleared"
 CHECK_FLAGGED = "dots.background_check.flagged"
+CHECK_NEEDS_REVIEW = "dots.background_check.needs_review"
 
 TYPES = (
     FLOW_CREATED,
@@ -25,10 +26,11 @@ TYPES = (
     ID_VERIFIED,
     CHECK_CLEARED,
     CHECK_FLAGGED,
+    CHECK_NEEDS_REVIEW,
 )
 
 # Their very names say something about a person, so they reach only readers with compliance:read.
-COMPLIANCE_TYPES = frozenset({CHECK_CLEARED, CHECK_FLAGGED})
+COMPLIANCE_TYPES = frozenset({CHECK_CLEARED, CHECK_FLAGGED, CHECK_NEEDS_REVIEW})
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:dots-gateway:events")
 
@@ -69,6 +71,23 @@ class FlowFacts:
     user_id: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class FlowName:
+    """A flow as its caller knows it; `reference` is None for flows made elsewhere."""
+
+    flow_id: str
+    reference: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserFacts:
+    """What every event of a user carries: whose it is, and the flows it concerns, newest first."""
+
+    app: str
+    user_id: str
+    flows: Sequence[FlowName] = ()
+
+
 def flow_created(flow: FlowFacts, at: datetime) -> Event:
     """The flow exists at Dots and is known here."""
     return _flow_event(flow, FLOW_CREATED, at)
@@ -89,18 +108,29 @@ def flow_completed(flow: FlowFacts, at: datetime) -> Event:
     return _flow_event(flow, FLOW_COMPLETED, at)
 
 
-def id_verified(app: str, user_id: str, at: datetime) -> Event:
+def id_verified(user: UserFacts, at: datetime) -> Event:
     """Dots has verified the user's identity for the first time."""
-    return _event(app, ID_VERIFIED, f"user/{user_id}", at, data={"user_id": user_id})
+    return _user_event(user, ID_VERIFIED, at)
 
 
 def verdict_settled(
-    app: str, user_id: str, at: datetime, *, verdict: Verdict, previous: Verdict | None, settlement: int
+    user: UserFacts, at: datetime, *, verdict: Verdict, previous: Verdict | None, settlement: int
 ) -> Event:
     """A background check has ended; `settlement` counts from 1, and a reversal is a further event."""
     kind = CHECK_FLAGGED if verdict is Verdict.FLAGGED else CHECK_CLEARED
-    data = {"user_id": user_id, "previous": previous and previous.value}
-    return _event(app, kind, f"user/{user_id}", at, discriminator=str(settlement), data=data)
+    return _user_event(user, kind, at, discriminator=str(settlement), previous=previous and previous.value)
+
+
+def review_needed(user: UserFacts, at: datetime, *, check_status: str, previous: Verdict | None) -> Event:
+    """A background check has ended or halted without a finding; one event for each of Dots' statuses."""
+    return _user_event(
+        user,
+        CHECK_NEEDS_REVIEW,
+        at,
+        discriminator=check_status,
+        check_status=check_status,
+        previous=previous and previous.value,
+    )
 
 
 def matching(patterns: Iterable[str]) -> frozenset[str]:
@@ -113,9 +143,15 @@ def matching(patterns: Iterable[str]) -> frozenset[str]:
     )
 
 
-def _flow_event(flow: FlowFacts, kind: str, at: datetime, *, discriminator: str = "", **more: str) -> Event:
+def _flow_event(flow: FlowFacts, kind: str, at: datetime, *, discriminator: str = "", **more: Any) -> Event:
     data = {"flow_id": flow.flow_id, "reference": flow.reference, "user_id": flow.user_id, **more}
     return _event(flow.app, kind, f"flow/{flow.flow_id}", at, discriminator=discriminator, data=data)
+
+
+def _user_event(user: UserFacts, kind: str, at: datetime, *, discriminator: str = "", **more: Any) -> Event:
+    flows = [{"flow_id": flow.flow_id, "reference": flow.reference} for flow in user.flows]
+    data = {"user_id": user.user_id, **more, "flows": flows}
+    return _event(user.app, kind, f"user/{user.user_id}", at, discriminator=discriminator, data=data)
 
 
 def _event(app: str, kind: str, subject: str, at: datetime, *, data: dict[str, Any], discriminator: str = "") -> Event:

@@ -22,13 +22,14 @@ class FlowSnapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class UserSnapshot:
-    """The five things kept of a user; None means Dots did not say, which is not false."""
+    """The six things kept of a user; None means Dots did not say, which is not false."""
 
     id: str
     status: str | None
     id_verified: bool | None
     check_status: str | None
     has_criminal_activity: bool | None
+    older_check_failed: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,10 +109,11 @@ async def _listen(gateway: httpx.AsyncClient, cursor: str, expected: int) -> dic
 
 
 async def _reference(gateway: httpx.AsyncClient, event: dict[str, Any], known: dict[str, str]) -> str:
-    """Whose event it is: a user's events carry no reference, their flows do."""
+    """Whose event it is; a user may be verified before it is known which flow they have claimed."""
     data = event["data"]
-    if "reference" in data:
-        return str(data["reference"])
+    for named in (data, *data.get("flows", ())):
+        if "reference" in named:
+            return str(named["reference"])
     user_id = data["user_id"]
     if user_id not in known:
         known[user_id] = await reference_of_user(gateway, user_id)

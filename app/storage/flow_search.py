@@ -8,10 +8,14 @@ from uuid import UUID
 from sqlalchemy import Select, and_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.flows.events import FlowName
 from app.flows.subjects import Subject
 from app.storage import flow_rows, planning
 from app.storage.flow_rows import FlowRecord
 from app.storage.tables import flow_steps, flows, sync_rows
+
+# A payee who is paid several times a day for years has no more; each costs one look into an index.
+FLOWS_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +64,23 @@ async def subjects(
         subjects=[Subject(app=row.app, kind="flow", id=row.id) for row in rows],
         before=(rows[-1].created_at, rows[-1].ref) if len(rows) == limit else None,
     )
+
+
+async def of_user(connection: AsyncConnection, app: str, user_id: str, *, step: str, limit: int) -> list[FlowName]:
+    """The user's newest flows that have this step, at most `limit`; when none has it, their newest flows.
+
+    Only the user's `FLOWS_LOOKED_AT` newest flows are searched for the step.
+    """
+    of_them = select(flows.c.ref, flows.c.id, flows.c.reference, flows.c.created_at).where(
+        flows.c.app == app, flows.c.user_id == user_id, flows.c.id.is_not(None)
+    )
+    newest = of_them.order_by(flows.c.created_at.desc(), flows.c.ref.desc())
+    recent = newest.limit(FLOWS_LOOKED_AT).subquery()
+    has_step = select(flow_steps.c.name).where(flow_steps.c.flow_ref == recent.c.ref, flow_steps.c.name == step)
+    concerned = select(recent).where(has_step.exists()).order_by(recent.c.created_at.desc(), recent.c.ref.desc())
+    rows = (await connection.execute(concerned.limit(limit))).all()
+    rows = rows or (await connection.execute(newest.limit(limit))).all()
+    return [FlowName(flow_id=row.id, reference=row.reference) for row in rows]
 
 
 def _newest(query: Select[Any], wanted: FlowFilter, before: tuple[datetime, UUID] | None) -> Select[Any]:

@@ -141,9 +141,18 @@ users = Table(
     Column("last_sequence", Integer, nullable=False, server_default=text("0"), comment="of its events"),
     Column("first_seen_at", MOMENT, nullable=False),
     Column("refreshed_at", MOMENT),
+    Column("older_check_failed", Boolean, comment="what Dots' check before 2026 came to; null: Dots did not say"),
+    Column(
+        "reviews_told",
+        ARRAY(Text),
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="Dots' statuses for which a review was asked for",
+    ),
     PrimaryKeyConstraint("id", "app"),
-    CheckConstraint("verdict IN ('none', 'pending', 'cleared', 'flagged')", name="verdict"),
+    CheckConstraint("verdict IN ('none', 'pending', 'needs_review', 'cleared', 'flagged')", name="verdict"),
     Index("users_pending_idx", "app", "check_submitted_at", postgresql_where=text("verdict = 'pending'")),
+    Index("users_review_idx", "app", postgresql_where=text("verdict = 'needs_review'")),
 )
 
 webhooks = Table(

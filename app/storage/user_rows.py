@@ -90,7 +90,6 @@ async def save(
     connection: AsyncConnection, known: UserRecord, standing: Standing, *, now: datetime, events_added: int
 ) -> None:
     """Save what a snapshot made of a locked user."""
-    is_pending = standing.verdict is Verdict.PENDING
     await connection.execute(
         update(users)
         .where(users.c.app == known.app, users.c.id == known.id)
@@ -100,9 +99,11 @@ async def save(
             was_id_verified=standing.was_id_verified,
             check_status=standing.check_status,
             has_criminal_activity=standing.has_criminal_activity,
+            older_check_failed=standing.older_check_failed,
             verdict=standing.verdict,
             settlements=standing.settlements,
-            check_submitted_at=known.check_submitted_at or (now if is_pending else None),
+            reviews_told=list(standing.reviews_told),
+            check_submitted_at=known.check_submitted_at or (now if standing.verdict.is_awaited else None),
             refreshed_at=now,
             last_sequence=known.last_sequence + events_added,
         )
@@ -123,10 +124,12 @@ def _record(row: object) -> UserRecord:
             id_verified=found["id_verified"],
             check_status=found["check_status"],
             has_criminal_activity=found["has_criminal_activity"],
+            older_check_failed=found["older_check_failed"],
             verdict=Verdict(found["verdict"]),
             is_check_submitted=found["check_submitted_at"] is not None,
             was_id_verified=found["was_id_verified"],
             settlements=found["settlements"],
+            reviews_told=tuple(found["reviews_told"]),
         ),
         check_submitted_at=found["check_submitted_at"],
         id_submitted_at=found["id_submitted_at"],

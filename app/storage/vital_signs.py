@@ -25,6 +25,7 @@ class VitalSigns:
     unsettled_creations: int
     dead: int
     overdue_verdicts: int
+    checks_to_review: int
 
 
 async def take(
@@ -105,7 +106,10 @@ _TAKE = text(f"""
             SELECT FROM users u
             WHERE u.app = apps.app AND u.verdict = 'pending' AND u.check_submitted_at < :overdue_before
             LIMIT {COUNT_LIMIT}
-        ) AS counted) AS overdue_verdicts
+        ) AS counted) AS overdue_verdicts,
+        (SELECT count(*) FROM apps CROSS JOIN LATERAL (
+            SELECT FROM users u WHERE u.app = apps.app AND u.verdict = 'needs_review' LIMIT {COUNT_LIMIT}
+        ) AS counted) AS checks_to_review
     FROM due
 """)  # noqa: S608  # no input in it
 

@@ -87,7 +87,7 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
 
     app = Api(
         title="dots-gateway",
-        version="1",
+        version="1.1",
         description=_DESCRIPTION,
         lifespan=lifespan,
         max_body_size=BODY_LIMIT_BYTES,

@@ -21,7 +21,7 @@ class SchemaResponse(JSONResponse):
 _ASYNCAPI: dict[str, Any] = {
     "application/json": {
         "schema": {"type": "object", "required": ["asyncapi", "info"]},
-        "example": {"asyncapi": "3.0.0", "info": {"title": "dots-gateway", "version": "1"}},
+        "example": {"asyncapi": "3.0.0", "info": {"title": "dots-gateway", "version": "1.1"}},
     }
 }
 _SCHEMA: dict[str, Any] = {

@@ -92,7 +92,12 @@ USER: JsonDict = {
     "app": "default",
     "status": "verified",
     "id_verified": True,
-    "background_check": {"verdict": "cleared", "status": "pass", "has_criminal_activity": False},
+    "background_check": {
+        "verdict": "cleared",
+        "status": "pass",
+        "has_criminal_activity": False,
+        "older_check_failed": None,
+    },
     "refreshed_at": COMPLETED_AT,
 }
 

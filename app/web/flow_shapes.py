@@ -25,7 +25,10 @@ _STEP_SCHEMA: JsonDict = {
 
 
 class NewFlow(BaseModel):
-    """A flow to create. `reference` is your own id for it: not sent to Dots, searchable, on every event."""
+    """A flow to create. `reference` is your own id for it: not sent to Dots, searchable.
+
+    It is on every event of the flow, and in `flows` on the events of its user.
+    """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [examples.NEW_FLOW]})
 
@@ -127,9 +130,20 @@ class FlowPage(BaseModel):
 class BackgroundCheck(BaseModel):
     """What is known of a background check; `status` and `has_criminal_activity` as Dots gives them."""
 
-    verdict: Literal["none", "pending", "cleared", "flagged"]
+    verdict: Annotated[
+        Literal["none", "pending", "needs_review", "cleared", "flagged"],
+        Field(
+            description="`needs_review`: the check has ended or halted without a finding (`status` is `consider`, "
+            "`information_mismatch`, `canceled`, `expired` or `failed`), or it is a `pass` beside an older check that "
+            "failed; a person must look at it at Dots. More verdicts may come."
+        ),
+    ]
     status: str | None
     has_criminal_activity: bool | None
+    older_check_failed: Annotated[
+        bool | None,
+        Field(description="Of users from before 2026, whose check had two parts: whether the other part failed."),
+    ]
 
 
 class UserShape(BaseModel):
@@ -152,6 +166,7 @@ class UserShape(BaseModel):
             verdict=standing.verdict.value,
             status=standing.check_status,
             has_criminal_activity=standing.has_criminal_activity,
+            older_check_failed=standing.older_check_failed,
         )
         return cls(
             id=user.id,

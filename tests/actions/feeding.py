@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.flows import events
-from app.flows.events import Event, FlowFacts
+from app.flows.events import Event, FlowFacts, UserFacts
 from app.flows.verdict import Verdict
 from app.storage import database, event_rows
 from app.storage.event_rows import FeedState
@@ -21,10 +21,17 @@ def step_events(number: int, *, flow_id: str = "flow-1", at: datetime = NOW) -> 
 
 def verdict_events(*verdicts: Verdict, user_id: str = USER, at: datetime = NOW) -> list[Event]:
     """Verdicts of one user, each a reversal of the one before."""
+    user = UserFacts(app="default", user_id=user_id)
     return [
-        events.verdict_settled("default", user_id, at, verdict=verdict, previous=None, settlement=index + 1)
+        events.verdict_settled(user, at, verdict=verdict, previous=None, settlement=index + 1)
         for index, verdict in enumerate(verdicts)
     ]
+
+
+def review_event(check_status: str = "consider", *, user_id: str = USER, at: datetime = NOW) -> Event:
+    """A check of this user needs review."""
+    user = UserFacts(app="default", user_id=user_id)
+    return events.review_needed(user, at, check_status=check_status, previous=None)
 
 
 async def append(engine: AsyncEngine, fresh: Sequence[Event], *, after_sequence: int = 0) -> None:

@@ -132,13 +132,13 @@ async def test_flag_is_told_once_and_its_reversal_too(tools: Tools, dots: Memory
             "type": "dots.background_check.flagged",
             "subject": f"user/{USER}",
             "sequence": 1,
-            "data": {"user_id": USER, "previous": None},
+            "data": {"user_id": USER, "previous": None, "flows": []},
         },
         {
             "type": "dots.background_check.cleared",
             "subject": f"user/{USER}",
             "sequence": 2,
-            "data": {"user_id": USER, "previous": "flagged"},
+            "data": {"user_id": USER, "previous": "flagged", "flows": []},
         },
     ]
 

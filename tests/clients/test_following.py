@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.flows import events
-from app.flows.events import FlowFacts
+from app.flows.events import FlowFacts, UserFacts
 from app.flows.verdict import Verdict
 from dots_gateway_client import CheckFlagged, FlowCompleted, IdVerified, MemoryCursor, StepCompleted
 from dots_gateway_client import gateway as client
@@ -91,7 +91,7 @@ async def test_cursor_moves_past_what_is_filtered_out(
     async with serving.client_of(engine, dots) as gateway:
         waiting = asyncio.create_task(take(gateway, 1, cursors, types=("dots.user.id_verified",)))
         await eventually(cursors.load)
-        await feeding.feed(engine, [events.id_verified("default", USER, NOW)])
+        await feeding.feed(engine, [events.id_verified(UserFacts(app="default", user_id=USER), NOW)])
         await waiting
         behind_the_others = await take(gateway, 1, MemoryCursor(cursors.cursor))
 

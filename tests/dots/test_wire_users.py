@@ -22,6 +22,7 @@ def user(
     id_verified: bool | None = None,
     check_status: str | None = None,
     has_criminal_activity: bool | None = None,
+    older_check_failed: bool | None = None,
 ) -> UserSnapshot:
     """A snapshot in which Dots said only this."""
     return UserSnapshot(
@@ -30,6 +31,7 @@ def user(
         id_verified=id_verified,
         check_status=check_status,
         has_criminal_activity=has_criminal_activity,
+        older_check_failed=older_check_failed,
     )
 
 
@@ -67,6 +69,17 @@ USERS: list[tuple[dict[str, object], UserSnapshot]] = [
     ({"compliance": {"has_criminal_activity": 0, "id_verified": "false"}}, user()),
     # Unknown statuses are kept.
     ({"compliance": {"background_check": {"status": "under_the_moon"}}}, user(check_status="under_the_moon")),
+    # The other part of a check from before 2026; only a word that says how it ended says anything.
+    ({"sex_offender_check_status": "failed"}, user(older_check_failed=True)),
+    ({"sex_offender_check_status": "passed"}, user(older_check_failed=False)),
+    ({"sex_offender_check_status": "pending"}, user()),
+    ({"sex_offender_check_status": "information_mismatch"}, user()),
+    ({"sex_offender_check_status": None}, user()),
+    ({"sex_offender_check_status": ["failed"]}, user()),
+    (
+        {"sex_offender_check_status": "failed", "compliance": {"background_check": {"status": "pass"}}},
+        user(check_status="pass", older_check_failed=True),
+    ),
     # Shapes nobody documented.
     ({"status": 17, "compliance": [], "has_criminal_activity": []}, user()),
     ({"status": "a\u0000", "compliance": {"background_check": "pass"}}, user()),
@@ -74,7 +87,7 @@ USERS: list[tuple[dict[str, object], UserSnapshot]] = [
 
 
 @pytest.mark.parametrize(("fields", "expected"), USERS)
-def test_user_is_read_down_to_five_things(fields: dict[str, object], expected: UserSnapshot) -> None:
+def test_user_is_read_down_to_six_things(fields: dict[str, object], expected: UserSnapshot) -> None:
     """What Dots said, and None for what it did not; nobody's person."""
     assert wire.read_user({"id": USER, **PERSONAL, **fields}) == expected
 

@@ -5,16 +5,23 @@ from uuid import NAMESPACE_URL, uuid5
 import pytest
 
 from app.flows import events
-from app.flows.events import Event, FlowFacts
+from app.flows.events import Event, FlowFacts, FlowName, UserFacts
 from app.flows.verdict import Verdict
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FLOW = FlowFacts(app="default", flow_id="flow-1", reference="payee-17", user_id="user-1")
+USER = UserFacts(app="default", user_id="user-1", flows=[FlowName(flow_id="flow-1", reference="payee-17")])
+FLOWS = [{"flow_id": "flow-1", "reference": "payee-17"}]
 
 
 def settled(verdict: Verdict, settlement: int) -> Event:
     """A verdict of one user."""
-    return events.verdict_settled("default", "user-1", NOON, verdict=verdict, previous=None, settlement=settlement)
+    return events.verdict_settled(USER, NOON, verdict=verdict, previous=None, settlement=settlement)
+
+
+def review(check_status: str) -> Event:
+    """A check of one user needs review."""
+    return events.review_needed(USER, NOON, check_status=check_status, previous=None)
 
 
 # Consumers know events by these ids, and a rebuilt feed has to have the same ones: they may never change.
@@ -23,9 +30,10 @@ IDS = [
     (events.flow_claimed(FLOW, NOON), "cf998e6b-2947-567a-a5a1-a1d833ac3d49"),
     (events.step_completed(FLOW, NOON, step="compliance"), "eb7ede18-7615-5832-93e5-f6f21b5a7ed4"),
     (events.flow_completed(FLOW, NOON), "6d93ace1-6c51-5abb-983c-dff611ef8165"),
-    (events.id_verified("default", "user-1", NOON), "c36673ca-65de-588e-8fa2-a4350d461a7d"),
+    (events.id_verified(USER, NOON), "c36673ca-65de-588e-8fa2-a4350d461a7d"),
     (settled(Verdict.CLEARED, 1), "56dfefcd-0cee-53a0-88d3-4329f33b495c"),
     (settled(Verdict.FLAGGED, 2), "ec1e7cfe-4b51-5f93-a6cc-3bea310cdb47"),
+    (review("consider"), "1911c531-041e-5c59-9d1f-5cbf7f0cd14a"),
 ]
 
 
@@ -51,6 +59,7 @@ def test_ids_differ_where_facts_do() -> None:
         events.flow_created(FlowFacts(app="eu", flow_id="flow-1", reference=None, user_id=None), NOON),
         events.flow_created(FlowFacts(app="default", flow_id="flow-2", reference=None, user_id=None), NOON),
         settled(Verdict.CLEARED, 3),
+        review("expired"),
     ]
     later = events.flow_created(FLOW, NOON.replace(hour=13))
 
@@ -68,19 +77,23 @@ def test_payloads_are_thin() -> None:
         "dots.flow.claimed": flow,
         "dots.flow.step_completed": {**flow, "step": "compliance"},
         "dots.flow.completed": flow,
-        "dots.user.id_verified": {"user_id": "user-1"},
-        "dots.background_check.cleared": {"user_id": "user-1", "previous": None},
-        "dots.background_check.flagged": {"user_id": "user-1", "previous": None},
+        "dots.user.id_verified": {"user_id": "user-1", "flows": FLOWS},
+        "dots.background_check.cleared": {"user_id": "user-1", "previous": None, "flows": FLOWS},
+        "dots.background_check.flagged": {"user_id": "user-1", "previous": None, "flows": FLOWS},
+        "dots.background_check.needs_review": {
+            "user_id": "user-1",
+            "check_status": "consider",
+            "previous": None,
+            "flows": FLOWS,
+        },
     }
 
 
 def test_reversal_says_what_was_told_before() -> None:
     """A consumer that has acted on the first verdict has to know."""
-    event = events.verdict_settled(
-        "default", "user-1", NOON, verdict=Verdict.CLEARED, previous=Verdict.FLAGGED, settlement=2
-    )
+    event = events.verdict_settled(USER, NOON, verdict=Verdict.CLEARED, previous=Verdict.FLAGGED, settlement=2)
 
-    assert event.data == {"user_id": "user-1", "previous": "flagged"}
+    assert event.data == {"user_id": "user-1", "previous": "flagged", "flows": FLOWS}
 
 
 def test_every_type_has_its_constructor() -> None:

@@ -27,7 +27,7 @@ SUBSCRIPTION = Subscription(
     closed_at=None,
 )
 FLOW_TYPES = {events.FLOW_CREATED, events.FLOW_CLAIMED, events.STEP_COMPLETED, events.FLOW_COMPLETED}
-CHECKS = {events.CHECK_CLEARED, events.CHECK_FLAGGED}
+CHECKS = {events.CHECK_CLEARED, events.CHECK_FLAGGED, events.CHECK_NEEDS_REVIEW}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from app.flows import verdict
 from app.flows.snapshots import UserSnapshot
 from app.flows.verdict import Standing, Verdict
 
-NONE, PENDING, CLEARED, FLAGGED = Verdict.NONE, Verdict.PENDING, Verdict.CLEARED, Verdict.FLAGGED
+NONE, PENDING, REVIEW = Verdict.NONE, Verdict.PENDING, Verdict.NEEDS_REVIEW
+CLEARED, FLAGGED = Verdict.CLEARED, Verdict.FLAGGED
 
 
 def snapshot(
@@ -19,6 +20,7 @@ def snapshot(
     id_verified: bool | None = None,
     check_status: str | None = None,
     has_criminal_activity: bool | None = None,
+    older_check_failed: bool | None = None,
 ) -> UserSnapshot:
     """What Dots says about a user."""
     return UserSnapshot(
@@ -27,12 +29,13 @@ def snapshot(
         id_verified=id_verified,
         check_status=check_status,
         has_criminal_activity=has_criminal_activity,
+        older_check_failed=older_check_failed,
     )
 
 
-def says(check_status: str | None, flag: bool | None) -> UserSnapshot:  # noqa: FBT001  # a row of the table below
+def says(check_status: str | None, flag: bool | None, older: bool | None = None) -> UserSnapshot:  # noqa: FBT001  # a row of the tables below
     """What Dots says about a background check."""
-    return snapshot(check_status=check_status, has_criminal_activity=flag)
+    return snapshot(check_status=check_status, has_criminal_activity=flag, older_check_failed=older)
 
 
 # Dots' status, Dots' flag, whether a check was handed in.
@@ -59,16 +62,30 @@ READINGS: list[tuple[str | None, bool | None, bool, Verdict]] = [
     ("consider", True, True, FLAGGED),
     (None, True, False, FLAGGED),
     ("not_started", True, False, FLAGGED),
-    # Bad words without the flag are no verdict.
-    ("failed", None, True, PENDING),
-    ("failed", False, True, PENDING),
-    ("consider", None, True, PENDING),
-    ("canceled", False, True, PENDING),
-    ("expired", False, True, PENDING),
-    ("information_mismatch", False, True, PENDING),
+    # Ended or halted without a finding: neither a verdict nor pending for ever.
+    ("failed", None, True, REVIEW),
+    ("failed", False, True, REVIEW),
+    ("consider", None, True, REVIEW),
+    ("consider", None, False, REVIEW),
+    ("canceled", False, True, REVIEW),
+    ("expired", False, True, REVIEW),
+    ("information_mismatch", False, True, REVIEW),
     # A word that Dots may use one day is not guessed at.
     ("passed", False, True, PENDING),
     ("PASS", False, True, PENDING),
+]
+
+# Whether an older check failed, Dots' status, Dots' flag.
+READINGS_BESIDE_AN_OLDER_CHECK: list[tuple[bool | None, str | None, bool | None, Verdict]] = [
+    (None, "pass", False, CLEARED),
+    (False, "pass", False, CLEARED),
+    (True, "pass", False, REVIEW),
+    (True, "pass", None, REVIEW),
+    (True, "pass", True, FLAGGED),
+    (True, "pending", None, PENDING),
+    (True, "consider", None, REVIEW),
+    # By itself it is no check that has begun.
+    (True, None, None, NONE),
 ]
 
 # What comes after what: known verdict and flag, what Dots says now, verdict then, verdict told to others.
@@ -78,11 +95,17 @@ CHANGES: list[tuple[Verdict, bool | None, UserSnapshot, Verdict, Verdict | None]
     (NONE, None, says("pass", False), CLEARED, CLEARED),
     (PENDING, None, says("pass", None), CLEARED, CLEARED),
     (PENDING, None, says("failed", True), FLAGGED, FLAGGED),
-    (PENDING, None, says("failed", None), PENDING, None),
+    (PENDING, None, says("failed", None), REVIEW, None),
+    # What needs review may become anything.
+    (REVIEW, None, says("pending", None), PENDING, None),
+    (REVIEW, None, says("pass", False), CLEARED, CLEARED),
+    (REVIEW, None, says("consider", True), FLAGGED, FLAGGED),
     # A settled verdict is told once, and stands while Dots says less.
     (CLEARED, False, says("pass", False), CLEARED, None),
     (CLEARED, False, says("pending", None), CLEARED, None),
     (CLEARED, False, says("expired", False), CLEARED, None),
+    (FLAGGED, True, says("consider", None), FLAGGED, None),
+    (FLAGGED, True, says("pass", False, True), FLAGGED, None),
     (FLAGGED, True, says("failed", True), FLAGGED, None),
     (FLAGGED, True, says(None, None), FLAGGED, None),
     (FLAGGED, True, says("pass", None), FLAGGED, None),
@@ -93,7 +116,9 @@ CHANGES: list[tuple[Verdict, bool | None, UserSnapshot, Verdict, Verdict | None]
     (FLAGGED, True, says("pass", False), CLEARED, CLEARED),
 ]
 
-STATUSES = st.none() | st.sampled_from(["not_started", "started", "pending", "pass", "consider", "failed", "new_word"])
+STATUSES = st.none() | st.sampled_from(
+    ["not_started", "started", "pending", "pass", "consider", "expired", "failed", "new_word"]
+)
 FLAGS = st.none() | st.booleans()
 
 
@@ -106,6 +131,16 @@ def test_only_two_verdicts_are_settled() -> None:
 def test_reading(status: str | None, flag: bool | None, is_submitted: bool, expected: Verdict) -> None:  # noqa: FBT001  # columns of the table
     """Absent is not false, and nothing is guessed."""
     assert verdict.read(status, has_criminal_activity=flag, is_submitted=is_submitted) is expected
+
+
+@pytest.mark.parametrize(("older", "status", "flag", "expected"), READINGS_BESIDE_AN_OLDER_CHECK)
+def test_a_pass_beside_an_older_check_that_failed_clears_nobody(
+    *, older: bool | None, status: str | None, flag: bool | None, expected: Verdict
+) -> None:
+    """Both were parts of one check; that Dots does not speak of the older one is no failure."""
+    found = verdict.read(status, has_criminal_activity=flag, older_check_failed=older, is_submitted=False)
+
+    assert found is expected
 
 
 @pytest.mark.parametrize(("known", "known_flag", "said", "after", "reported"), CHANGES, ids=range(len(CHANGES)))
@@ -122,6 +157,57 @@ def test_change(
     assert change.standing.settlements == standing.settlements + (reported is not None)
 
 
+def told(*answers: UserSnapshot) -> list[tuple[Verdict, str | None, Verdict | None, Verdict | None]]:
+    """After each answer the verdict, the status to review, the verdict reported and the one that falls."""
+    standing = Standing(is_check_submitted=True)
+    found = []
+    for answer in answers:
+        change = verdict.merge(standing, answer)
+        standing = change.standing
+        found.append((standing.verdict, change.to_review, change.reported, change.previous))
+    return found
+
+
+def test_a_review_is_asked_for_once_for_each_status() -> None:
+    """However often Dots says it, and whatever comes between."""
+    said = ("consider", "consider", "pending", "consider", "expired", None, "consider")
+
+    found = told(*(says(status, None) for status in said))
+
+    assert [(each, to_review) for each, to_review, _, _ in found] == [
+        (REVIEW, "consider"),
+        (REVIEW, None),
+        (PENDING, None),
+        (REVIEW, None),
+        (REVIEW, "expired"),
+        (REVIEW, None),
+        (REVIEW, None),
+    ]
+
+
+def test_an_older_check_that_failed_is_remembered_until_dots_says_that_it_passed() -> None:
+    """Absent is not false: a snapshot without it clears nobody."""
+    found = told(says("pending", None, True), says("pass", False), says("pass", False), says("pass", False, False))
+
+    assert found == [
+        (PENDING, None, None, None),
+        (REVIEW, "pass", None, None),
+        (REVIEW, None, None, None),
+        (CLEARED, None, CLEARED, None),
+    ]
+
+
+def test_a_clearance_falls_when_an_older_check_turns_out_to_have_failed() -> None:
+    """It should never have been given; whoever was told of it has to know."""
+    found = told(says("pass", False), says("pass", False, True), says("pass", False, False))
+
+    assert found == [
+        (CLEARED, None, CLEARED, None),
+        (REVIEW, "pass", None, CLEARED),
+        (CLEARED, None, CLEARED, None),
+    ]
+
+
 def test_what_dots_leaves_out_is_kept() -> None:
     """Null is not false, and not nothing either."""
     known = Standing(
@@ -129,10 +215,12 @@ def test_what_dots_leaves_out_is_kept() -> None:
         id_verified=True,
         check_status="pass",
         has_criminal_activity=False,
+        older_check_failed=False,
         verdict=CLEARED,
         is_check_submitted=True,
         was_id_verified=True,
         settlements=1,
+        reviews_told=("consider",),
     )
 
     change = verdict.merge(known, snapshot())
@@ -154,26 +242,36 @@ def test_identity_is_told_the_first_time_only() -> None:
     assert told == [False, False, True, False, False, False]
 
 
-@given(answers=st.lists(st.builds(says, STATUSES, FLAGS), max_size=10))
+@given(answers=st.lists(st.builds(says, STATUSES, FLAGS, FLAGS), max_size=10))
 @settings(deadline=None, derandomize=True)  # a busy machine is no failure
 def test_verdicts_are_never_guessed(answers: list[UserSnapshot]) -> None:
     """Under any sequence of answers: flagged only after a true flag, and what is settled only ever turns."""
     standing = Standing()
     verdicts = [standing.verdict]
     reported: list[Verdict] = []
+    reviewed: list[str] = []
     for number, each in enumerate(answers, start=1):
         change = verdict.merge(standing, each)
         standing = change.standing
         verdicts.append(standing.verdict)
         if change.reported:
             reported.append(change.reported)
+        if change.to_review:
+            reviewed.append(change.to_review)
         flags = [earlier.has_criminal_activity for earlier in answers[:number]]
         statuses = [earlier.check_status for earlier in answers[:number]]
         assert standing.verdict is not FLAGGED or True in flags
         assert standing.verdict is not CLEARED or "pass" in statuses
         assert not (standing.verdict is CLEARED and each.has_criminal_activity is True)
+        assert not (change.reported is CLEARED and standing.older_check_failed)
+        assert not (change.reported and change.to_review)
 
-    assert all(after.is_settled for before, after in itertools.pairwise(verdicts) if before.is_settled)
-    assert all(before is not after for before, after in itertools.pairwise(reported))
+    assert all(
+        after.is_settled or (before is CLEARED and after is REVIEW)
+        for before, after in itertools.pairwise(verdicts)
+        if before.is_settled
+    )
+    assert len(set(reviewed)) == len(reviewed)
+    assert standing.reviews_told == tuple(reviewed)
     assert standing.settlements == len(reported)
-    assert (reported[-1] if reported else standing.verdict) is standing.verdict
+    assert not standing.verdict.is_settled or reported[-1] is standing.verdict

@@ -6,7 +6,7 @@ from tests.stack.processes import Stack, running_stack
 
 
 async def test_verdict_comes_later_than_its_step_and_may_be_reversed(database_url: str) -> None:
-    """Completed means handed in; flagged follows days later; a reversal is a new event that names what it replaces."""
+    """Completed means handed in; a check may need review first; a reversal names what it replaces."""
     async with running_stack(database_url) as stack:
         user_id = await stack.dots.add_user()
         flow = await stack.gateway.create("background-check", user_id=user_id)
@@ -14,19 +14,26 @@ async def test_verdict_comes_later_than_its_step_and_may_be_reversed(database_ur
         await stack.dots.walk(flow, verdict="pending")
         told = await feed.until_told(f"flow/{flow['id']}", 3)
         waiting = await verdict_of(stack, user_id)
-        await stack.dots.tell(f"users/{user_id}/verdict", {"status": "flagged"})
+        await stack.dots.tell(f"users/{user_id}/verdict", {"status": "consider"})
         await feed.until_told(f"user/{user_id}", 1)
+        reviewed = await verdict_of(stack, user_id)
+        await stack.dots.tell(f"users/{user_id}/verdict", {"status": "flagged"})
+        await feed.until_told(f"user/{user_id}", 2)
         flagged = await verdict_of(stack, user_id)
         await stack.dots.tell(f"users/{user_id}/verdict", {"status": "cleared"})
 
-        reversed_story = await feed.until_told(f"user/{user_id}", 2)
+        await feed.until_told(f"user/{user_id}", 3)
 
+        verdicts = (waiting, reviewed, flagged, await verdict_of(stack, user_id))
         assert told == ["flow.created", "flow.step_completed background-check", "flow.completed"]
-        assert (waiting, flagged, await verdict_of(stack, user_id)) == ("pending", "flagged", "cleared")
-        assert reversed_story == ["background_check.flagged", "background_check.cleared"]
-        first, second = (event for event in feed.events if event["subject"] == f"user/{user_id}")
-        assert (first["sequence"], first["data"]) == ("1", {"user_id": user_id, "previous": None})
-        assert (second["sequence"], second["data"]) == ("2", {"user_id": user_id, "previous": "flagged"})
+        assert verdicts == ("pending", "needs_review", "flagged", "cleared")
+        always = {"user_id": user_id, "flows": [{"flow_id": flow["id"], "reference": flow["reference"]}]}
+        events = [event for event in feed.events if event["subject"] == f"user/{user_id}"]
+        assert [(event["sequence"], event["type"], event["data"]) for event in events] == [
+            ("1", "dots.background_check.needs_review", {**always, "check_status": "consider", "previous": None}),
+            ("2", "dots.background_check.flagged", {**always, "previous": None}),
+            ("3", "dots.background_check.cleared", {**always, "previous": "flagged"}),
+        ]
 
 
 async def test_verdict_is_found_by_asking_when_nobody_tells(database_url: str) -> None:

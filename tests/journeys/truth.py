@@ -3,6 +3,7 @@
 from typing import Any
 
 VERDICTS = {"pass": "cleared", "failed": "flagged"}
+WITHOUT_A_FINDING = ("consider", "information_mismatch", "canceled", "expired")
 
 
 def stories(state: dict[str, Any], *, claimed: set[str]) -> dict[str, list[str]]:
@@ -20,6 +21,8 @@ def is_complete(flow: dict[str, Any]) -> bool:
 def verdict(user: dict[str, Any]) -> str:
     """The verdict on a user, in the gateway's words."""
     check = user.get("compliance", {}).get("background_check")
+    if check and check["status"] in WITHOUT_A_FINDING:
+        return "needs_review"
     return VERDICTS.get(check["status"], "pending") if check else "none"
 
 
@@ -38,6 +41,6 @@ def _user_story(user: dict[str, Any]) -> list[str]:
     return sorted(
         [
             *(["user.id_verified"] if user.get("compliance", {}).get("id_verified") else []),
-            *([f"background_check.{settled}"] if settled in VERDICTS.values() else []),
+            *([f"background_check.{settled}"] if settled in (*VERDICTS.values(), "needs_review") else []),
         ]
     )

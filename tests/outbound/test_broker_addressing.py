@@ -17,6 +17,7 @@ ADDRESSES = [
     (events.ID_VERIFIED, "dots.user.id_verified"),
     (events.CHECK_CLEARED, "compliance.dots.background_check.cleared"),
     (events.CHECK_FLAGGED, "compliance.dots.background_check.flagged"),
+    (events.CHECK_NEEDS_REVIEW, "compliance.dots.background_check.needs_review"),
 ]
 
 

@@ -9,21 +9,24 @@ from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft202012Validator
 
 from app.flows import events
-from app.flows.events import Event, EventRecord, FlowFacts
+from app.flows.events import Event, EventRecord, FlowFacts, FlowName, UserFacts
 from app.flows.verdict import Verdict
 from app.outbound import cloudevents
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "events"
 NOON = datetime(2026, 11, 22, 12, 0, 0, 5000, tzinfo=UTC)
 FLOW = FlowFacts(app="default", flow_id="f1", reference="payee-17", user_id=None)
+USER = UserFacts(app="default", user_id="u1", flows=[FlowName(flow_id="f1", reference=None)])
 EVERY_EVENT = [
     events.flow_created(FLOW, NOON),
     events.flow_claimed(FLOW, NOON),
     events.step_completed(FLOW, NOON, step="compliance"),
     events.flow_completed(FLOW, NOON),
-    events.id_verified("default", "u1", NOON),
-    events.verdict_settled("default", "u1", NOON, verdict=Verdict.CLEARED, previous=None, settlement=1),
-    events.verdict_settled("default", "u1", NOON, verdict=Verdict.FLAGGED, previous=Verdict.CLEARED, settlement=2),
+    events.id_verified(USER, NOON),
+    events.verdict_settled(USER, NOON, verdict=Verdict.CLEARED, previous=None, settlement=1),
+    events.verdict_settled(USER, NOON, verdict=Verdict.FLAGGED, previous=Verdict.CLEARED, settlement=2),
+    events.review_needed(USER, NOON, check_status="consider", previous=None),
+    events.review_needed(USER, NOON, check_status="pass", previous=Verdict.CLEARED),
 ]
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from app.flows import events
-from app.flows.events import Event, EventRecord, FlowFacts
+from app.flows.events import Event, EventRecord, FlowFacts, UserFacts
 from app.flows.verdict import Verdict
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 5000, tzinfo=UTC)
@@ -17,7 +17,8 @@ def flow_event(position: int = 1, *, flow_id: str = "f1") -> EventRecord:
 
 def compliance_event(position: int = 1) -> EventRecord:
     """A background check that has found something."""
-    event = events.verdict_settled("default", "u1", NOON, verdict=Verdict.FLAGGED, previous=None, settlement=position)
+    user = UserFacts(app="default", user_id="u1")
+    event = events.verdict_settled(user, NOON, verdict=Verdict.FLAGGED, previous=None, settlement=position)
     return _stored(event, position)
 
 

@@ -69,6 +69,12 @@ _LOOK_UPS: dict[str, Run] = {
     "flow by id": lambda connection: flow_rows.find(connection, FLOW.id),
     "flow to merge into": lambda connection: flow_rows.lock(connection, "default", FLOW.id),
     "user by id": lambda connection: user_rows.find(connection, "user-77"),
+    "flows that an event of a user names": lambda connection: flow_search.of_user(
+        connection, "default", "user-77", step="payout", limit=100
+    ),
+    "flows of a user without the step": lambda connection: flow_search.of_user(
+        connection, "default", "user-77", step="unknown", limit=100
+    ),
     "flows of a merged user": lambda connection: user_rows.move(connection, "default", "user-77", "user-78", now=NOW),
     "webhook by id": lambda connection: webhook_search.find(connection, "default", "msg_1"),
     "webhooks of a timeline": lambda connection: webhook_rows.about(connection, FLOW, limit=200),

@@ -29,7 +29,8 @@ _ROWS = (
     """,
     """
     INSERT INTO users (app, id, verdict, check_submitted_at, first_seen_at)
-    SELECT 'default', 'user-' || n, CASE WHEN n % 1000 = 0 THEN 'pending' ELSE 'cleared' END, now(), now()
+    SELECT 'default', 'user-' || n,
+        CASE WHEN n % 1000 = 0 THEN 'pending' WHEN n % 1000 = 1 THEN 'needs_review' ELSE 'cleared' END, now(), now()
     FROM generate_series(1, 10000) AS n
     """,
     """

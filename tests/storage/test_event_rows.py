@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.flows import events
-from app.flows.events import EventRecord, FlowFacts
+from app.flows.events import EventRecord, FlowFacts, UserFacts
 from app.flows.verdict import Verdict
 from app.storage import database, event_rows
 from tests.actions import feeding, stored
@@ -241,7 +241,7 @@ async def test_subject_has_its_own_events_only(engine: AsyncEngine) -> None:
     elsewhere = FlowFacts(app="eu", flow_id="flow-1", reference=None, user_id=None)
     await feeding.append(engine, feeding.step_events(2))
     await feeding.append(engine, [events.flow_completed(elsewhere, at)])
-    await feeding.append(engine, [events.id_verified("default", "flow-1", at)])
+    await feeding.append(engine, [events.id_verified(UserFacts(app="default", user_id="flow-1"), at)])
 
     found = await about(engine, "flow/flow-1")
 

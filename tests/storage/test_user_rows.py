@@ -86,10 +86,12 @@ async def test_user_is_read_as_it_was_saved(engine: AsyncEngine) -> None:
         id_verified=False,
         check_status="pass",
         has_criminal_activity=False,
+        older_check_failed=False,
         verdict=Verdict.CLEARED,
         is_check_submitted=False,
         was_id_verified=True,
         settlements=3,
+        reviews_told=("expired", "consider"),
     )
 
     await save(engine, standing, minutes=1, events_added=2)
@@ -146,6 +148,17 @@ async def test_check_seen_at_dots_first_is_pending_since_then(engine: AsyncEngin
     """A check begun outside of our flows is awaited from the first time it was seen, not from the last."""
     for minutes in (1, 2):
         await save(engine, Standing(check_status="pending", verdict=Verdict.PENDING), minutes=minutes)
+
+    found = await find(engine)
+
+    assert found
+    assert found.check_submitted_at == later(1)
+
+
+async def test_check_that_needs_review_at_first_sight_is_awaited_since_then(engine: AsyncEngine) -> None:
+    """A verdict may follow, so that it is looked at by its age like a pending one."""
+    for minutes in (1, 2):
+        await save(engine, Standing(check_status="consider", verdict=Verdict.NEEDS_REVIEW), minutes=minutes)
 
     found = await find(engine)
 

@@ -24,7 +24,10 @@ async def take(engine: AsyncEngine, *apps: str) -> VitalSigns:
 
 @pytest.fixture
 async def two_apps(engine: AsyncEngine) -> AsyncEngine:
-    """Each app has two flows due, the older one failing, one swept tomorrow, one dead, one creation and a verdict."""
+    """Each app has two flows due, the older one failing, one swept tomorrow, one dead, one creation and a verdict.
+
+    A check needs review, however old it is.
+    """
     for number, app in enumerate(("default", "eu")):
         await syncing.mark_due(engine, subject(4, app=app))
         await syncing.mark_due(engine, subject(1, app=app))
@@ -39,7 +42,7 @@ async def two_apps(engine: AsyncEngine) -> AsyncEngine:
         await stored.execute(
             engine,
             "INSERT INTO users (app, id, first_seen_at, verdict, check_submitted_at) "
-            "VALUES (:app, 'user-1', :at, 'pending', :at)",
+            "VALUES (:app, 'user-1', :at, 'pending', :at), (:app, 'user-2', :at, 'needs_review', :at)",
             app=app,
             at=NOW - timedelta(days=4),
         )
@@ -59,6 +62,7 @@ async def test_apps_in_the_settings_are_counted(two_apps: AsyncEngine) -> None:
         unsettled_creations=2,
         dead=2,
         overdue_verdicts=2,
+        checks_to_review=2,
     )
     assert one == VitalSigns(
         due=2,
@@ -69,6 +73,7 @@ async def test_apps_in_the_settings_are_counted(two_apps: AsyncEngine) -> None:
         unsettled_creations=1,
         dead=1,
         overdue_verdicts=1,
+        checks_to_review=1,
     )
     assert (none.due, none.oldest_due_seconds, none.failing, none.dead) == (0, 0, 0, 0)
 

@@ -4,15 +4,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.flows.verdict import Verdict
 from tests.actions import feeding, stored
-from tests.actions.feeding import step_events, verdict_events
+from tests.actions.feeding import review_event, step_events, verdict_events
 from tests.web.conftest import KeyWith
 
-VERDICTS = verdict_events(Verdict.CLEARED, Verdict.FLAGGED)
+VERDICTS = [*verdict_events(Verdict.CLEARED, Verdict.FLAGGED), review_event()]
 
 
 @pytest.fixture
 async def fed(engine: AsyncEngine) -> None:
-    """A feed of a step, two verdicts, and another step."""
+    """A feed of a step, two verdicts, a check that needs review, and another step."""
     await feeding.feed(engine, step_events(1))
     await feeding.feed(engine, VERDICTS)
     await feeding.feed(engine, step_events(2)[1:], after_sequence=1)
@@ -50,6 +50,7 @@ async def test_entitled_reader_sees_verdicts_and_leaves_a_trail(
         "dots.flow.step_completed",
         "dots.background_check.cleared",
         "dots.background_check.flagged",
+        "dots.background_check.needs_review",
         "dots.flow.step_completed",
     ]
     trail = await stored.row(engine, "SELECT caller, what FROM compliance_reads")
@@ -74,6 +75,7 @@ async def test_page_without_verdicts_leaves_no_trail(
     [
         "dots.background_check.flagged",
         "dots.background_check.cleared",
+        "dots.background_check.needs_review",
         "dots.background_check.*",
         "dots.flow.created,dots.background_check.flagged",
     ],

@@ -46,12 +46,14 @@ async def test_an_ordinary_day_leaves_nothing_secret_in_the_logs(
     assert [word for word in (*PERSONAL, *SECRET, key) if word in told] == []
 
 
-@pytest.mark.parametrize("verdict", ["flagged", "cleared"])
+@pytest.mark.parametrize(
+    ("verdict", "check_status"), [("flagged", "pass"), ("cleared", "pass"), ("needs_review", "consider")]
+)
 async def test_logs_do_not_say_how_a_check_ended(
-    client: httpx.AsyncClient, dots: MemoryDots, tools: Tools, logs: Logs, verdict: str
+    client: httpx.AsyncClient, dots: MemoryDots, tools: Tools, logs: Logs, *, verdict: str, check_status: str
 ) -> None:
     """The very name of a verdict is sensitive, beside the id of a user all the more."""
-    dots.add_user(has_criminal_activity=verdict == "flagged", background_check={"status": "pass"})
+    dots.add_user(has_criminal_activity=verdict == "flagged", background_check={"status": check_status})
     webhook = b'{"event":"user.updated","user_id":"%s"}' % USER.encode()
     await client.post(PATH, headers=signed("msg_1", webhook), content=webhook)
     await refresh_due(tools, limit=10)

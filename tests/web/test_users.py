@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.actions.refresh_due import refresh_due
 from app.actions.tools import Tools
 from tests.actions import stored
+from tests.actions.due import make_due, user
 from tests.actions.memory_dots import MemoryDots
 from tests.dots.fake_dots import NOW, USER
 from tests.web.conftest import KeyWith
@@ -37,12 +38,35 @@ async def test_user_with_compliance_read(stranger: httpx.AsyncClient, key_with: 
         "app": "default",
         "status": "verified",
         "id_verified": True,
-        "background_check": {"verdict": "flagged", "status": "consider", "has_criminal_activity": True},
+        "background_check": {
+            "verdict": "flagged",
+            "status": "consider",
+            "has_criminal_activity": True,
+            "older_check_failed": None,
+        },
         "refreshed_at": "2026-11-23T12:00:00Z",
     }
     trail = await stored.row(engine, "SELECT read_at, key_id, caller, what FROM compliance_reads")
     key_id = entitled["Authorization"].split("_")[1]
     assert trail == {"read_at": NOW, "key_id": key_id, "caller": "officer", "what": f"user/{USER}"}
+
+
+async def test_user_whose_check_needs_review(
+    stranger: httpx.AsyncClient, key_with: KeyWith, dots: MemoryDots, tools: Tools
+) -> None:
+    """With Dots' status, and with what an older check came to."""
+    dots.add_user(background_check={"status": "pass"})["sex_offender_check_status"] = "failed"
+    await make_due(tools, user())
+    await refresh_due(tools, limit=1)
+
+    answer = await stranger.get(f"/v1/users/{USER}", headers=await key_with("flows:read", "compliance:read"))
+
+    assert answer.json()["background_check"] == {
+        "verdict": "needs_review",
+        "status": "pass",
+        "has_criminal_activity": None,
+        "older_check_failed": True,
+    }
 
 
 @pytest.mark.usefixtures("flagged")
@@ -73,13 +97,13 @@ async def test_trail_that_cannot_be_left_means_nothing_is_shown(
 
 @pytest.mark.usefixtures("flagged")
 async def test_nothing_personal_is_stored(engine: AsyncEngine) -> None:
-    """Of all that Dots tells of a user, five things are kept."""
+    """Of all that Dots tells of a user, six things are kept."""
     columns = set(await stored.row(engine, "SELECT * FROM users"))
     everything = str(await stored.rows(engine, "SELECT * FROM users")) + str(
         await stored.rows(engine, "SELECT * FROM events")
     )
 
-    assert columns >= {"id", "status", "id_verified", "check_status", "has_criminal_activity"}
+    assert columns >= {"id", "status", "id_verified", "check_status", "has_criminal_activity", "older_check_failed"}
     assert [word for word in ("Ada", "Lovelace", "ada@example.com", "4155550123") if word in everything] == []
 
 

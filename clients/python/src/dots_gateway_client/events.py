@@ -5,7 +5,7 @@ Source: the JSON Schemas of dots-gateway in docs/events, which a test holds thes
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +28,29 @@ class Event:
     def app(self) -> str:
         """The Dots app it is about."""
         return self.source.rpartition("/")[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowName:
+    """A flow that an event about a user concerns; `reference` is the caller's own id, None for flows made elsewhere."""
+
+    flow_id: str
+    reference: str | None
+
+
+def _flow_names(value: Any) -> tuple[FlowName, ...]:
+    """Raises TypeError."""
+    return tuple(FlowName(**_facts(FlowName, flow)) for flow in _listed(value, dict))
+
+
+def _listed(value: Any, kind: type) -> list[Any]:
+    if not isinstance(value, list) or not all(isinstance(each, kind) for each in value):
+        raise TypeError
+    return value
+
+
+# How the value of a field is read that is not a text; a field with a default may be missing.
+_READ = "read"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +85,22 @@ class FlowCompleted(_FlowEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IdVerified(Event):
-    """Dots has verified the user's identity."""
+class _UserEvent(Event):
+    """`flows` are those of the user that it concerns, newest first, at most 100."""
 
     user_id: str
+    flows: tuple[FlowName, ...] = field(default=(), metadata={_READ: _flow_names})
 
 
 @dataclass(frozen=True, kw_only=True)
-class _CheckEvent(Event):
+class IdVerified(_UserEvent):
+    """Dots has verified the user's identity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CheckEvent(_UserEvent):
     """`previous` is the verdict told before, when this one reverses it."""
 
-    user_id: str
     previous: str | None
 
 
@@ -84,6 +112,13 @@ class CheckCleared(_CheckEvent):
 @dataclass(frozen=True, kw_only=True)
 class CheckFlagged(_CheckEvent):
     """A background check has flagged criminal activity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckNeedsReview(_CheckEvent):
+    """A background check has ended or halted without a finding: a person must look at it. `check_status` is Dots'."""
+
+    check_status: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +144,11 @@ KINDS: Mapping[str, type[Event]] = {
     "urn:dots-gateway:schemas/user.id_verified/v1.json": IdVerified,
     "urn:dots-gateway:schemas/background_check.cleared/v1.json": CheckCleared,
     "urn:dots-gateway:schemas/background_check.flagged/v1.json": CheckFlagged,
+    "urn:dots-gateway:schemas/background_check.needs_review/v1.json": CheckNeedsReview,
     "urn:dots-gateway:schemas/subscription.test/v1.json": SubscriptionTest,
 }
 
-ENVELOPE = frozenset(field.name for field in fields(Event))
+ENVELOPE = frozenset(each.name for each in fields(Event))
 
 
 def parse_json(body: bytes) -> Event:
@@ -147,15 +183,26 @@ def parse(envelope: Any) -> Event:
     return kind(**said, **_facts(kind, data))
 
 
-def _facts(kind: type[Event], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The data that this kind of event has fields for; those are all texts, some may be None."""
+def _facts(kind: type[Event] | type[FlowName], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data that this kind has fields for. Raises MalformedEventError."""
     facts: dict[str, Any] = {}
-    for field in fields(kind):
-        if field.name not in ENVELOPE:
-            if field.name not in data or not isinstance(data[field.name], field.type):  # type: ignore[arg-type]  # types, not their names: annotations are not postponed here
-                raise MalformedEventError(f"The {field.name} of a {kind.__name__} is missing or of another type.")
-            facts[field.name] = data[field.name]
+    for each in fields(kind):
+        if each.name in ENVELOPE or (each.name not in data and each.default is not MISSING):
+            continue
+        try:
+            facts[each.name] = _fact(each, data[each.name])
+        except (KeyError, TypeError) as error:
+            raise MalformedEventError(f"The {each.name} of a {kind.__name__} is missing or of another type.") from error
     return facts
+
+
+def _fact(wanted: Field[Any], value: object) -> object:
+    """The value; a text, or None where that may be, unless the field says how it is read. Raises TypeError."""
+    if _READ in wanted.metadata:
+        return wanted.metadata[_READ](value)
+    if not isinstance(value, wanted.type):  # type: ignore[arg-type]  # types, not their names: annotations are not postponed here
+        raise TypeError
+    return value
 
 
 def _sequence(text: str) -> int:
