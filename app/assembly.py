@@ -86,6 +86,7 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
             verdict_polls=_ladder(settings.verdict_poll_seconds, VERDICT_POLLS),
             discover_every=timedelta(seconds=settings.discover_seconds),
             follow_foreign_flows=settings.follow_foreign_flows,
+            complete_passed_over=settings.dots_complete_passed_over,
             dead_after=timedelta(hours=settings.dead_after_hours),
             verdict_overdue_after=timedelta(hours=settings.verdict_overdue_hours),
             answers_kept=timedelta(hours=settings.idempotency_hours),

@@ -23,6 +23,7 @@ from app.errors import (
 )
 from app.settings import DEFAULT_APP, Settings
 from app.storage import cursor_rows, database, delivery_signs, vital_signs
+from app.storage.vital_signs import VitalSigns
 
 LATE_SECONDS = 120
 ANSWER_SECONDS = 15
@@ -65,6 +66,7 @@ def _checks(tools: Tools, found: Settings, url: str) -> list[tuple[str, Callable
         ("settings", lambda: _settings(found)),
         *doctor_database.checks(tools, found),
         ("worker", lambda: _worker(tools)),
+        ("payees", lambda: _payees(tools, found)),
         ("deliveries", lambda: _deliveries(tools)),
     ]
     if found.event_broker_url is not None:
@@ -91,20 +93,36 @@ async def _settings(found: Settings) -> str:
 
 
 async def _worker(tools: Tools) -> str:
-    now = tools.clock()
-    async with database.transaction(tools.engine) as connection:
-        overdue_before = now - tools.verdict_overdue_after
-        signs = await vital_signs.take(connection, apps=tools.clients, now=now, overdue_before=overdue_before)
-        given_up = await vital_signs.given_up(connection, apps=tools.clients, limit=NAMED)
+    signs = await _vital_signs(tools)
     if signs.oldest_due_seconds > LATE_SECONDS:
         late = f"{signs.due} due, the oldest for {signs.oldest_due_seconds:.0f} s"
         raise FindingError(f"{late}: is a worker running, and is Dots well?")
     if signs.overdue_verdicts:
         raise FindingError(f"{signs.overdue_verdicts} background check(s) are pending for too long; ask Dots.")
     if signs.dead:
-        named = ", ".join(given_up)
+        async with database.transaction(tools.engine) as connection:
+            named = ", ".join(await vital_signs.given_up(connection, apps=tools.clients, limit=NAMED))
         raise FindingError(f"{signs.dead} given up: {named}; `webhooks replay --state dead`, `flows refresh --dead`.")
     return f"{signs.due} due, {signs.failing} failing, {signs.unsequenced} unsequenced, feed at {signs.feed_position}."
+
+
+async def _payees(tools: Tools, found: Settings) -> str:
+    """What waits for a person's decision; the service itself is well."""
+    signs = await _vital_signs(tools)
+    reviews = f"{signs.checks_to_review} background check(s) need review"
+    waiting = f"{signs.flows_passed_over} flow(s) wait only for steps that were passed over"
+    if not signs.flows_passed_over:
+        return f"{reviews}; {waiting}."
+    if found.dots_complete_passed_over:
+        return f"{reviews}; {waiting}, and are completed at the next look: `flows refresh --status open --yes`."
+    return f"{reviews}; {waiting}: DOTS_COMPLETE_PASSED_OVER=true lets such flows complete."
+
+
+async def _vital_signs(tools: Tools) -> VitalSigns:
+    now = tools.clock()
+    overdue_before = now - tools.verdict_overdue_after
+    async with database.transaction(tools.engine) as connection:
+        return await vital_signs.take(connection, apps=tools.clients, now=now, overdue_before=overdue_before)
 
 
 async def _deliveries(tools: Tools) -> str:

@@ -24,7 +24,7 @@ App = Annotated[str | None, typer.Option(help="Of this Dots app.")]
 Reference = Annotated[str | None, typer.Option(help="With this reference of yours.")]
 User = Annotated[str | None, typer.Option(help="Of the user with this id.")]
 Status = Annotated[str | None, typer.Option(help="creating, open, completed or failed.")]
-Step = Annotated[str | None, typer.Option(help="Open, and stuck before this step.")]
+Step = Annotated[str | None, typer.Option(help="Open, and this step is not done: pending or passed over.")]
 Dead = Annotated[bool, typer.Option("--dead", help="Given up: Dots could not be asked about them for too long.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -51,13 +51,13 @@ def list_flows(
         typer.echo(json.dumps([shape.model_dump(mode="json") for shape in shapes]))
         return
     table = Table("created", "flow", "reference", "status", "user", "next step", "done")
-    for shape in shapes:
-        pending = [step.name for step in shape.steps if step.state == "pending"]
-        next_step = pending[0] if pending and shape.status == "open" else ""
-        done = f"{len(shape.steps) - len(pending)} of {len(shape.steps)}"
+    for flow, shape in zip(found, shapes, strict=True):
+        next_step = (flow.status == "open" and flow.progress.next_step) or ""
+        next_step += " (passed over)" if flow.progress.waits_for_passed_over else ""
+        done, needed = flow.progress.tally
         created = shape.created_at.isoformat(timespec="seconds")
         cells = (shape.id or "", shape.reference or "", shape.status, shape.user_id or "")
-        table.add_row(created, *cells, next_step, done)
+        table.add_row(created, *cells, next_step, f"{done} of {needed}")
     Console().print(table)
 
 

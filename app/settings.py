@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     sweep_seconds: Seconds = [60, 300, 1800, 7200]
     verdict_poll_seconds: Seconds = [60, 300, 1800, 7200]
 
+    dots_complete_passed_over: bool = False
     dots_calls_per_second: Annotated[float, Field(gt=0, le=10_000)] = 100
     dots_calls_burst: Annotated[float, Field(ge=10, le=100_000)] = 200
     discover_seconds: Annotated[int, Field(ge=1)] = 300

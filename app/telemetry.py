@@ -122,6 +122,11 @@ class Telemetry:
             "Background checks that have ended or halted without a finding.",
             registry=self.registry,
         )
+        self.flows_passed_over = Gauge(
+            "dots_gateway_passed_over_flows",
+            "Open flows that wait only for steps that were passed over.",
+            registry=self.registry,
+        )
         self.unsettled = Gauge(
             "dots_gateway_unsettled_creations",
             "Creations whose outcome has been unknown for over a minute.",

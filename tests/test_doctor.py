@@ -144,3 +144,26 @@ async def test_apps_that_are_not_in_the_settings_are_counted(engine: AsyncEngine
 
     assert found.is_well
     assert "rest until they are back: 1 of eu" in found.detail
+
+
+async def test_what_payees_wait_for_is_counted(engine: AsyncEngine, database_url: str) -> None:
+    """Checks to review, and flows that wait only for steps passed over, with the setting that lets them complete."""
+    before = only(await examine(database_url), "payees")
+    await stored.execute(
+        engine,
+        "INSERT INTO flows (ref, app, id, status, created_at, waits_for_passed_over) "
+        "SELECT gen_random_uuid(), 'default', 'flow-' || n, 'open', now(), n < 3 FROM generate_series(1, 5) AS n",
+        "INSERT INTO users (app, id, verdict, check_submitted_at, first_seen_at) "
+        "VALUES ('default', 'user-1', 'needs_review', now() - interval '9 days', now())",
+    )
+
+    waiting = only(await examine(database_url), "payees")
+    told_to = only(await examine(database_url, DOTS_COMPLETE_PASSED_OVER="true"), "payees")
+
+    assert before.detail == ("0 background check(s) need review; 0 flow(s) wait only for steps that were passed over.")
+    assert waiting.is_well
+    assert waiting.detail == (
+        "1 background check(s) need review; 2 flow(s) wait only for steps that were passed over: "
+        "DOTS_COMPLETE_PASSED_OVER=true lets such flows complete."
+    )
+    assert "flows refresh --status open" in told_to.detail

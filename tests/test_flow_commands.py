@@ -17,6 +17,24 @@ from tests.test_webhook_commands import ENVIRONMENT, sync_rows
 
 
 @pytest.fixture
+def database_url_with_steps(database_url: str) -> str:
+    """A database with a completed flow that ends with a redirect, and one that waits for a step passed over."""
+    run_apart(_fill_steps(database_url))
+    return database_url
+
+
+async def _fill_steps(database_url: str) -> None:
+    engine = database.create_engine(database_url)
+    steps = ("compliance", "payout", "redirect")
+    try:
+        for number, completed_steps in ((1, ("compliance", "payout")), (2, ("payout",))):
+            await begin(engine, number, minutes=number, reference=f"payee-{number}", step_names=steps)
+            await answer(engine, number, steps=steps, completed_steps=completed_steps)
+    finally:
+        await engine.dispose()
+
+
+@pytest.fixture
 def database_url_with_two(database_url: str) -> str:
     """A database with two flows: one whose user was flagged, and one that is given up."""
     run_apart(_fill(database_url))
@@ -54,6 +72,17 @@ def test_flows_are_listed_for_people_and_programs(database_url_with_two: str) ->
     assert [cell.strip() for cell in row.split("│")[2:-1]] == ["flow-1", "payee-1", "open", USER, "payout", "1 of 2"]
     assert [(flow["id"], flow["link"]) for flow in listed] == [("flow-2", None), ("flow-1", None)]
     assert "my-sandbox" not in table
+
+
+def test_steps_that_are_not_awaited_are_not_counted(database_url_with_steps: str) -> None:
+    """A completed flow counts "2 of 2", whether Dots reports its redirect or not; a step passed over is named."""
+    table = run(database_url_with_steps, "list").output
+
+    rows = [[cell.strip() for cell in line.split("│")[3:-1]] for line in table.splitlines() if "payee-" in line]
+    assert rows == [
+        ["payee-2", "open", "", "compliance (passed over)", "1 of 2"],
+        ["payee-1", "completed", "", "", "2 of 2"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_table_covers_every_kind() -> None:
     """The generated table is as large as the settings are many, and holds lists and switches."""
     assert len(NAMES) > 35
     assert len(LISTS) >= 5
-    assert SWITCHES == ["follow_foreign_flows"]
+    assert SWITCHES == ["dots_complete_passed_over", "follow_foreign_flows"]
 
 
 @pytest.mark.parametrize("name", NAMES)

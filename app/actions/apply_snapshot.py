@@ -48,7 +48,7 @@ async def apply_flow(
     known = await _lock_or_adopt(connection, tools, app, snapshot)
     if known is None:
         return Applied(events_added=0, next_look_at=None)
-    growth = progress.merge(known.progress, snapshot)
+    growth = progress.merge(known.progress, snapshot, may_pass_over=tools.complete_passed_over)
     fresh = _flow_events(known, snapshot, growth, now)
     await flow_rows.save(
         connection,
@@ -122,7 +122,7 @@ def _flow_events(known: FlowRecord, snapshot: FlowSnapshot, growth: Growth, now:
         fresh.append(events.flow_claimed(facts, now))
     fresh += [events.step_completed(facts, now, step=step) for step in growth.newly_completed]
     if growth.is_newly_complete:
-        fresh.append(events.flow_completed(facts, now))
+        fresh.append(events.flow_completed(facts, now, passed_over=growth.progress.passed_over))
     return fresh
 
 

@@ -39,6 +39,7 @@ async def measure(tools: Tools) -> None:
     gauges.dead.set(signs.dead)
     gauges.overdue_verdicts.set(signs.overdue_verdicts)
     gauges.checks_to_review.set(signs.checks_to_review)
+    gauges.flows_passed_over.set(signs.flows_passed_over)
     gauges.unsettled.set(signs.unsettled_creations)
     gauges.resting.clear()  # An app that has come back does not rest any more.
     for app, count in resting.items():

@@ -42,6 +42,7 @@ class Tools:
     verdict_polls: Ladder
     discover_every: timedelta
     follow_foreign_flows: bool
+    complete_passed_over: bool
     dead_after: timedelta
     verdict_overdue_after: timedelta
     answers_kept: timedelta

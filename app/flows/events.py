@@ -103,9 +103,10 @@ def step_completed(flow: FlowFacts, at: datetime, *, step: str) -> Event:
     return _flow_event(flow, STEP_COMPLETED, at, discriminator=step, step=step)
 
 
-def flow_completed(flow: FlowFacts, at: datetime) -> Event:
-    """Every step of the flow is done."""
-    return _flow_event(flow, FLOW_COMPLETED, at)
+def flow_completed(flow: FlowFacts, at: datetime, *, passed_over: Sequence[str] = ()) -> Event:
+    """Every step of the flow is done but those that were passed over, which are only named if there are any."""
+    more: dict[str, Any] = {"passed_over": list(passed_over)} if passed_over else {}
+    return _flow_event(flow, FLOW_COMPLETED, at, **more)
 
 
 def id_verified(user: UserFacts, at: datetime) -> Event:

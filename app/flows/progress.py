@@ -2,9 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from app.flows.snapshots import FlowSnapshot
 from app.flows.steps import REDIRECT
+
+# `passed_over`: a later step is done, so that Dots may have skipped this one, which it does not say. `not_awaited`:
+# the flow is complete without it; a redirect, or a step that Dots no longer lists.
+StepState = Literal["pending", "passed_over", "completed", "not_awaited"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +20,42 @@ class Progress:
     completed: tuple[str, ...] = ()
     user_id: str | None = None
     is_complete: bool = False
+
+    @property
+    def states(self) -> tuple[StepState, ...]:
+        """The state of each of `steps`."""
+        over = steps_passed_over(self.steps, self.completed)
+        rest: StepState = "not_awaited" if self.is_complete else "pending"
+        return tuple(
+            "completed" if step in self.completed else "passed_over" if step in over else rest for step in self.steps
+        )
+
+    @property
+    def tally(self) -> tuple[int, int]:
+        """How many steps are done, of how many; a redirect counts only alone, and the rest not once complete."""
+        needed = needed_steps(self.steps)
+        done = sum(step in self.completed for step in needed)
+        return done, done if self.is_complete else len(needed)
+
+    @property
+    def next_step(self) -> str | None:
+        """What the flow waits for: its first pending step, else its first one that was passed over."""
+        if self.is_complete:
+            return None
+        needed = needed_steps(self.steps)
+        waiting = [(state, step) for step, state in zip(self.steps, self.states, strict=True) if step in needed]
+        return next((step for wanted in ("pending", "passed_over") for state, step in waiting if state == wanted), None)
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """The steps that were passed over and that a flow needs, in their order."""
+        over = steps_passed_over(self.steps, self.completed)
+        return tuple(step for step in needed_steps(self.steps) if step in over)
+
+    @property
+    def waits_for_passed_over(self) -> bool:
+        """Whether passed-over steps are all that an open flow waits for."""
+        return not self.is_complete and is_complete(self.steps, self.completed, may_pass_over=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,19 +69,31 @@ class Growth:
     missing_again: tuple[str, ...]
 
 
-def is_complete(steps: Sequence[str], completed: Collection[str]) -> bool:
-    """Whether every step is done; whether Dots ever reports a `redirect` is unknown, so it counts only alone."""
-    needed = [step for step in steps if step != REDIRECT] or list(steps)
-    return bool(needed) and all(step in completed for step in needed)
+def needed_steps(steps: Sequence[str]) -> list[str]:
+    """The steps that complete a flow; whether Dots ever reports a `redirect` is unknown, so it counts only alone."""
+    return [step for step in steps if step != REDIRECT] or list(steps)
 
 
-def merge(known: Progress, snapshot: FlowSnapshot) -> Growth:
+def steps_passed_over(steps: Sequence[str], completed: Collection[str]) -> frozenset[str]:
+    """The steps that are not done although a later one is."""
+    last = max((place for place, step in enumerate(steps) if step in completed), default=0)
+    return frozenset(step for step in steps[:last] if step not in completed)
+
+
+def is_complete(steps: Sequence[str], completed: Collection[str], *, may_pass_over: bool = False) -> bool:
+    """Whether every step that is needed is done; or passed over, if that may be, and at least one of them done."""
+    needed = needed_steps(steps)
+    over = steps_passed_over(steps, completed) if may_pass_over else ()
+    return all(step in completed or step in over for step in needed) and any(step in completed for step in needed)
+
+
+def merge(known: Progress, snapshot: FlowSnapshot, *, may_pass_over: bool = False) -> Growth:
     """Merge a snapshot into what is known. Nothing known is ever taken back, whatever the snapshot lacks."""
     reported = tuple(dict.fromkeys(snapshot.completed_steps))
     newly_completed = tuple(step for step in reported if step not in known.completed)
     steps = snapshot.steps or known.steps
     completed = known.completed + newly_completed
-    complete = known.is_complete or is_complete(steps, completed)
+    complete = known.is_complete or is_complete(steps, completed, may_pass_over=may_pass_over)
     return Growth(
         progress=Progress(
             steps=steps,

@@ -142,9 +142,12 @@ async def save(
             last_sequence=known.last_sequence + events_added,
             request=None,
             error=None,
+            waits_for_passed_over=progress.waits_for_passed_over,
         )
     )
-    names = list(dict.fromkeys(progress.steps + progress.completed))
+    # What Dots never listed it has put in front by itself; behind, it would seem to pass over the steps before it.
+    unlisted = tuple(name for name in progress.completed if name not in progress.steps)
+    names = list(unlisted + progress.steps)
     await connection.execute(
         _SAVE_STEPS,
         {

@@ -20,7 +20,7 @@ FLOWS_LOOKED_AT = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class FlowFilter:
-    """What to look for; every field that is not None narrows. `step` names a step that is still pending.
+    """What to look for; every field that is not None narrows. `step` names a step that an open flow lacks.
 
     `is_dead`: whether Dots is not asked about it any more, because it could not answer for too long.
     """

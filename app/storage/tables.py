@@ -83,6 +83,13 @@ flows = Table(
     Column("attempted_at", MOMENT, comment="when the POST to Dots was last begun"),
     Column("searches", Integer, nullable=False, server_default=text("0"), comment="complete listings without it"),
     Column("error", JSONB(none_as_null=True), comment="why Dots has made none; nothing of Dots' prose"),
+    Column(
+        "waits_for_passed_over",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="only for steps that were passed over",
+    ),
     UniqueConstraint("id", "app"),
     UniqueConstraint("caller", "idempotency_key"),
     CheckConstraint("status IN ('creating', 'open', 'completed', 'failed')", name="status"),
@@ -95,6 +102,7 @@ flows = Table(
     Index("flows_reference_idx", "reference", "created_at", "ref", postgresql_where=text("reference IS NOT NULL")),
     Index("flows_user_id_idx", "user_id", "created_at", "ref", postgresql_where=text("user_id IS NOT NULL")),
     Index("flows_creating_idx", "app", "attempted_at", postgresql_where=text("status = 'creating'")),
+    Index("flows_passed_over_idx", "app", postgresql_where=text("waits_for_passed_over")),
 )
 
 answers = Table(
@@ -113,7 +121,7 @@ flow_steps = Table(
     metadata,
     Column("flow_ref", Uuid, nullable=False),
     Column("name", Text, nullable=False),
-    Column("position", Integer, nullable=False, comment="as listed by Dots; steps it never listed come last"),
+    Column("position", Integer, nullable=False, comment="as listed by Dots; steps it never listed come first"),
     Column("completed_at", MOMENT, comment="when we found it done; Dots gives no time"),
     Column("discovered_by", Text),
     PrimaryKeyConstraint("flow_ref", "name"),

@@ -15,7 +15,10 @@ COUNT_LIMIT = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class VitalSigns:
-    """Counts of rows, and the age of the oldest due one in seconds (0 when nothing is due)."""
+    """Counts of rows, and the age of the oldest due one in seconds (0 when nothing is due).
+
+    `flows_passed_over`: open flows that wait only for steps that were passed over.
+    """
 
     due: int
     oldest_due_seconds: float
@@ -26,6 +29,7 @@ class VitalSigns:
     dead: int
     overdue_verdicts: int
     checks_to_review: int
+    flows_passed_over: int
 
 
 async def take(
@@ -109,7 +113,10 @@ _TAKE = text(f"""
         ) AS counted) AS overdue_verdicts,
         (SELECT count(*) FROM apps CROSS JOIN LATERAL (
             SELECT FROM users u WHERE u.app = apps.app AND u.verdict = 'needs_review' LIMIT {COUNT_LIMIT}
-        ) AS counted) AS checks_to_review
+        ) AS counted) AS checks_to_review,
+        (SELECT count(*) FROM apps CROSS JOIN LATERAL (
+            SELECT FROM flows f WHERE f.app = apps.app AND f.waits_for_passed_over LIMIT {COUNT_LIMIT}
+        ) AS counted) AS flows_passed_over
     FROM due
 """)  # noqa: S608  # no input in it
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from pydantic.config import JsonDict
 
 from app.flows.flow_request import FlowRequest
+from app.flows.progress import StepState
 from app.settings import DEFAULT_APP
 from app.storage.flow_rows import FlowRecord, StepRecord
 from app.storage.user_rows import UserRecord
@@ -60,16 +61,23 @@ class StepShape(BaseModel):
     """A step; `completed_at` is when it was found done, `discovered_by` what made the gateway look."""
 
     name: str
-    state: Literal["pending", "completed"]
+    state: Annotated[
+        StepState,
+        Field(
+            description="`passed_over`: a later step is done, so that Dots may have skipped this one, which Dots does "
+            "not say. `not_awaited`: the flow is complete without it; a redirect, which Dots may never report, or a "
+            "step that Dots no longer lists. More states may come."
+        ),
+    ]
     completed_at: datetime | None
     discovered_by: DiscoveredBy | None
 
     @classmethod
-    def of(cls, step: StepRecord) -> Self:
-        """The shape of a stored step."""
+    def of(cls, step: StepRecord, state: StepState) -> Self:
+        """The shape of a stored step in this state."""
         return cls(
             name=step.name,
-            state="completed" if step.completed_at else "pending",
+            state=state,
             completed_at=step.completed_at,
             discovered_by=step.discovered_by,
         )
@@ -112,7 +120,7 @@ class FlowShape(BaseModel):
             {
                 **{name: getattr(flow, name) for name in cls.model_fields if name not in ("steps", "link")},
                 "link": flow.link if with_link else None,
-                "steps": [StepShape.of(step) for step in flow.steps],
+                "steps": [StepShape.of(*each) for each in zip(flow.steps, flow.progress.states, strict=True)],
             }
         )
 

@@ -1,4 +1,4 @@
-"""Background checks that need review."""
+"""Background checks that need review, and flows that wait only for steps that were passed over."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,11 +9,13 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
+FORMER_POSITION = "as listed by Dots; steps it never listed come last"
+POSITION = "as listed by Dots; steps it never listed come first"
 WITHOUT_A_FINDING = "('consider', 'information_mismatch', 'canceled', 'expired', 'failed')"
 
 
 def upgrade() -> None:
-    """Upgrade to this revision. The check and the indexes take about a second for each million users."""
+    """Upgrade to this revision. The check and the indexes take about a second for each million users and flows."""
     op.add_column(
         "users",
         sa.Column(
@@ -37,6 +39,18 @@ def upgrade() -> None:
         op.f("users_verdict_check"), "users", "verdict IN ('none', 'pending', 'needs_review', 'cleared', 'flagged')"
     )
     op.create_index("users_review_idx", "users", ["app"], postgresql_where=sa.text("verdict = 'needs_review'"))
+    op.add_column(
+        "flows",
+        sa.Column(
+            "waits_for_passed_over",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="only for steps that were passed over",
+        ),
+    )
+    op.create_index("flows_passed_over_idx", "flows", ["app"], postgresql_where=sa.text("waits_for_passed_over"))
+    op.alter_column("flow_steps", "position", comment=POSITION, existing_comment=FORMER_POSITION)
     # Polls of these users may have ended long ago: Dots is asked once more, which says that they need review.
     op.execute(
         f"""
@@ -57,6 +71,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Go back to the revision before; what needs review is pending again."""
+    op.alter_column("flow_steps", "position", comment=FORMER_POSITION, existing_comment=POSITION)
+    op.drop_index("flows_passed_over_idx", table_name="flows")
+    op.drop_column("flows", "waits_for_passed_over")
     op.drop_index("users_review_idx", table_name="users")
     op.execute("UPDATE users SET verdict = 'pending' WHERE verdict = 'needs_review'")
     op.drop_constraint(op.f("users_verdict_check"), "users")

@@ -87,6 +87,7 @@ def tools_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, MemoryD
         verdict_polls=VERDICT_POLLS,
         discover_every=timedelta(minutes=5),
         follow_foreign_flows=True,
+        complete_passed_over=False,
         dead_after=timedelta(days=1),
         verdict_overdue_after=timedelta(days=3),
         answers_kept=timedelta(hours=24),

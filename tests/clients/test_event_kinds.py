@@ -45,6 +45,7 @@ EVERY_EVENT = [
     (events.flow_claimed(FACTS, NOW), FlowClaimed),
     (events.step_completed(FACTS, NOW, step="compliance"), StepCompleted),
     (events.flow_completed(FACTS, NOW), FlowCompleted),
+    (events.flow_completed(FACTS, NOW, passed_over=["compliance", "payout"]), FlowCompleted),
     (events.id_verified(USER_FACTS, NOW), IdVerified),
     (events.verdict_settled(USER_FACTS, NOW, verdict=Verdict.CLEARED, previous=None, settlement=1), CheckCleared),
     (
@@ -179,6 +180,8 @@ def test_what_is_newer_is_an_unknown_event(name: str, changed: dict[str, str]) -
         data={"amount": 5},
     )
 
+
+def test_new_fields_are_passed_over() -> None:
     """A service that says more than this client knows is as good as before."""
     given = envelope(1)
     more = given | {"traceparent": "00-1", "data": given["data"] | {"amount": 5}}
@@ -203,6 +206,7 @@ MALFORMED: list[tuple[str, Any]] = [
     ("flows that are no list", told(events.id_verified(USER_FACTS, NOW)) | {"data": {"user_id": USER, "flows": "x"}}),
     ("a flow that is none", told(events.id_verified(USER_FACTS, NOW)) | {"data": {"user_id": USER, "flows": ["x"]}}),
     ("a flow without id", told(events.id_verified(USER_FACTS, NOW)) | {"data": {"user_id": USER, "flows": [{}]}}),
+    ("steps that are no texts", told(events.flow_completed(FACTS, NOW)) | {"data": vars(FACTS) | {"passed_over": [1]}}),
     ("a field left out", envelope(1, data={name: value for name, value in DATA.items() if name != "user_id"})),
 ]
 

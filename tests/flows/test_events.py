@@ -96,6 +96,14 @@ def test_reversal_says_what_was_told_before() -> None:
     assert event.data == {"user_id": "user-1", "previous": "flagged", "flows": FLOWS}
 
 
+def test_flow_completed_names_the_steps_that_were_passed_over() -> None:
+    """Only if there are any; it is the same event then as without."""
+    event = events.flow_completed(FLOW, NOON, passed_over=["compliance"])
+
+    assert event.data["passed_over"] == ["compliance"]
+    assert event.id == events.flow_completed(FLOW, NOON).id
+
+
 def test_every_type_has_its_constructor() -> None:
     """The list of types is the list of what can happen."""
     assert [event.type for event, _ in IDS] == list(events.TYPES)

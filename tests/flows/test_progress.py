@@ -128,6 +128,69 @@ GROWTHS: list[tuple[Progress, FlowSnapshot, Growth]] = [
     ),
 ]
 
+# Steps, completed steps, whether the flow is complete with passed-over steps, and which steps are passed over.
+PASSED_OVER: list[tuple[list[str], list[str], bool, set[str]]] = [
+    ([], [], False, set()),
+    (["compliance"], [], False, set()),
+    (["compliance"], ["compliance"], True, set()),
+    (["compliance", "payout"], ["payout"], True, {"compliance"}),
+    # The last step is not done, and nothing later says that it was skipped.
+    (["compliance", "payout"], ["compliance"], False, set()),
+    (["compliance", "manage-payouts", "payout"], ["manage-payouts"], False, {"compliance"}),
+    # A redirect that Dots reports says that the payee has come to the end, but not that anything was done.
+    (["compliance", "payout", "redirect"], ["compliance", "redirect"], True, {"payout"}),
+    (["compliance", "redirect"], ["redirect"], False, {"compliance"}),
+    # A redirect is not needed, wherever it is.
+    (["redirect", "payout"], ["payout"], True, {"redirect"}),
+    # What Dots never listed says nothing about what it did.
+    (["compliance"], ["onboarding"], False, set()),
+]
+
+# What is known; the states of its steps, how many are done of how many, and the next one.
+SHOWN: list[tuple[Progress, list[str], tuple[int, int], str | None]] = [
+    (Progress(steps=("compliance", "redirect")), ["pending", "pending"], (0, 1), "compliance"),
+    (
+        Progress(steps=("compliance", "payout", "redirect"), completed=("compliance",)),
+        ["completed", "pending", "pending"],
+        (1, 2),
+        "payout",
+    ),
+    (
+        Progress(steps=("compliance", "payout", "redirect"), completed=("compliance", "payout"), is_complete=True),
+        ["completed", "completed", "not_awaited"],
+        (2, 2),
+        None,
+    ),
+    # Dots has dropped a step: it is still stored, and the flow is complete without it.
+    (
+        Progress(steps=("compliance", "payout"), completed=("compliance",), is_complete=True),
+        ["completed", "not_awaited"],
+        (1, 1),
+        None,
+    ),
+    (
+        Progress(steps=("compliance", "manage-payouts", "payout"), completed=("manage-payouts",)),
+        ["passed_over", "completed", "pending"],
+        (1, 3),
+        "payout",
+    ),
+    (
+        Progress(steps=("compliance", "payout", "redirect"), completed=("payout",)),
+        ["passed_over", "completed", "pending"],
+        (1, 2),
+        "compliance",
+    ),
+    (
+        Progress(steps=("compliance", "payout", "redirect"), completed=("payout",), is_complete=True),
+        ["passed_over", "completed", "not_awaited"],
+        (1, 1),
+        None,
+    ),
+    (Progress(steps=("redirect",)), ["pending"], (0, 1), "redirect"),
+    (Progress(steps=("redirect",), completed=("redirect",), is_complete=True), ["completed"], (1, 1), None),
+    (Progress(steps=()), [], (0, 0), None),
+]
+
 NAMES = st.sampled_from(["compliance", "payout", "redirect", "background-check", "palm-reading"])
 SNAPSHOTS = st.lists(
     st.builds(
@@ -144,6 +207,32 @@ SNAPSHOTS = st.lists(
 def test_completeness(steps: list[str], completed: list[str], is_complete: bool) -> None:  # noqa: FBT001  # a column
     """A flow is complete when every step is, redirects left aside."""
     assert progress.is_complete(steps, completed) is is_complete
+
+
+@pytest.mark.parametrize(("steps", "completed", "is_complete", "over"), PASSED_OVER, ids=range(len(PASSED_OVER)))
+def test_flow_may_complete_with_passed_over_steps_if_it_is_told_to(
+    *, steps: list[str], completed: list[str], is_complete: bool, over: set[str]
+) -> None:
+    """A step is passed over when a later one is done; at least one step has to be done."""
+    may_be = progress.merge(
+        Progress(steps=tuple(steps)), snapshot(steps=steps, completed_steps=completed), may_pass_over=True
+    )
+    may_not_be = progress.merge(Progress(steps=tuple(steps)), snapshot(steps=steps, completed_steps=completed))
+
+    assert progress.steps_passed_over(steps, completed) == over
+    assert may_be.is_newly_complete is is_complete
+    assert may_not_be.progress.waits_for_passed_over is (is_complete and not may_not_be.is_newly_complete)
+    assert not may_be.progress.waits_for_passed_over
+
+
+@pytest.mark.parametrize(("known", "states", "tally", "next_step"), SHOWN, ids=range(len(SHOWN)))
+def test_steps_are_shown_by_their_states(
+    known: Progress, states: list[str], tally: tuple[int, int], next_step: str | None
+) -> None:
+    """A complete flow waits for no redirect, and does not count it."""
+    assert list(known.states) == states
+    assert known.tally == tally
+    assert known.next_step == next_step
 
 
 @pytest.mark.parametrize(("known", "said", "expected"), GROWTHS, ids=range(len(GROWTHS)))

@@ -10,7 +10,7 @@ from app.storage import database
 from tests.stack.processes import Stack, running_stack
 
 DATABASE_CHECKS = ["database", "durability", "pooler", "writing", "schema", "apps"]
-CHECKS = ["settings", *DATABASE_CHECKS, "worker", "deliveries", "dots default", "webhook default"]
+CHECKS = ["settings", *DATABASE_CHECKS, "worker", "payees", "deliveries", "dots default", "webhook default"]
 
 
 async def examine(stack: Stack, *options: str) -> tuple[int | None, dict[str, str]]:

@@ -22,6 +22,7 @@ EVERY_EVENT = [
     events.flow_claimed(FLOW, NOON),
     events.step_completed(FLOW, NOON, step="compliance"),
     events.flow_completed(FLOW, NOON),
+    events.flow_completed(FLOW, NOON, passed_over=["compliance"]),
     events.id_verified(USER, NOON),
     events.verdict_settled(USER, NOON, verdict=Verdict.CLEARED, previous=None, settlement=1),
     events.verdict_settled(USER, NOON, verdict=Verdict.FLAGGED, previous=Verdict.CLEARED, settlement=2),

@@ -178,18 +178,37 @@ async def test_save_never_unsets_a_step(engine: AsyncEngine) -> None:
 
 
 async def test_steps_are_in_dots_order(engine: AsyncEngine) -> None:
-    """Steps that Dots adds take their places, and those it does not list come last."""
+    """Steps that Dots adds take their places, and those it does not list come first: it adds them in front."""
     await begin(engine, intent())
     await save(
         engine, snapshot(steps=("onboarding", "payout", "compliance"), completed_steps=("palm-reading", "onboarding"))
     )
 
     assert [step.name for step in (await find(engine)).steps] == [
+        "palm-reading",
         "onboarding",
         "payout",
         "compliance",
-        "palm-reading",
     ]
+
+
+async def test_unlisted_step_passes_no_step_over(engine: AsyncEngine) -> None:
+    """What Dots has done by itself, such as signing up, says nothing about the steps that it lists."""
+    await begin(engine, intent())
+    await save(engine, snapshot(completed_steps=("onboarding",)))
+
+    assert (await find(engine)).progress.states == ("completed", "pending", "pending")
+
+
+async def test_flow_is_marked_while_it_waits_only_for_steps_passed_over(engine: AsyncEngine) -> None:
+    """From when its last step is done to when the one before is."""
+    await begin(engine, intent())
+    marks = []
+    for completed_steps in ((), ("payout",), ("payout", "compliance")):
+        await save(engine, snapshot(completed_steps=completed_steps))
+        marks.append((await stored.row(engine, "SELECT waits_for_passed_over FROM flows"))["waits_for_passed_over"])
+
+    assert marks == [False, True, False]
 
 
 async def test_record_speaks_the_words_of_the_rules(engine: AsyncEngine) -> None:

@@ -26,7 +26,7 @@ async def take(engine: AsyncEngine, *apps: str) -> VitalSigns:
 async def two_apps(engine: AsyncEngine) -> AsyncEngine:
     """Each app has two flows due, the older one failing, one swept tomorrow, one dead, one creation and a verdict.
 
-    A check needs review, however old it is.
+    A check needs review, however old it is, and a flow waits for a step that was passed over.
     """
     for number, app in enumerate(("default", "eu")):
         await syncing.mark_due(engine, subject(4, app=app))
@@ -46,6 +46,13 @@ async def two_apps(engine: AsyncEngine) -> AsyncEngine:
             app=app,
             at=NOW - timedelta(days=4),
         )
+        await stored.execute(
+            engine,
+            "INSERT INTO flows (ref, app, id, status, created_at, waits_for_passed_over) "
+            "VALUES (gen_random_uuid(), :app, 'flow-9', 'open', :at, true)",
+            app=app,
+            at=NOW,
+        )
     return engine
 
 
@@ -63,6 +70,7 @@ async def test_apps_in_the_settings_are_counted(two_apps: AsyncEngine) -> None:
         dead=2,
         overdue_verdicts=2,
         checks_to_review=2,
+        flows_passed_over=2,
     )
     assert one == VitalSigns(
         due=2,
@@ -74,6 +82,7 @@ async def test_apps_in_the_settings_are_counted(two_apps: AsyncEngine) -> None:
         dead=1,
         overdue_verdicts=1,
         checks_to_review=1,
+        flows_passed_over=1,
     )
     assert (none.due, none.oldest_due_seconds, none.failing, none.dead) == (0, 0, 0, 0)
 

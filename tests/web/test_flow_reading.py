@@ -46,6 +46,32 @@ async def test_unknown_flow_is_404(client: httpx.AsyncClient, method: str, suffi
     assert (answer.status_code, answer.json()["code"]) == (404, "flow_not_found")
 
 
+async def states(client: httpx.AsyncClient, dots: MemoryDots, *completed_steps: str) -> dict[str, str]:
+    """The states of a flow's steps once Dots says that these are done."""
+    redirect = {"name": "redirect", "redirect_url": "https://shop.example.com/thanks"}
+    flow = await create(client, steps=["compliance", "payout", redirect])
+    dots.flows[flow["id"]]["completed_steps"] = list(completed_steps)
+    await client.post(f"/v1/flows/{flow['id']}/refresh")
+    answer = (await client.get(f"/v1/flows/{flow['id']}")).json()
+    return {"flow": answer["status"], **{step["name"]: step["state"] for step in answer["steps"]}}
+
+
+async def test_a_completed_flow_waits_for_no_redirect(client: httpx.AsyncClient, dots: MemoryDots) -> None:
+    """Dots may never report it, so that it would be pending for ever; that it is done would be a lie."""
+    before = await states(client, dots, "compliance")
+    after = await states(client, dots, "compliance", "payout")
+
+    assert before == {"flow": "open", "compliance": "completed", "payout": "pending", "redirect": "pending"}
+    assert after == {"flow": "completed", "compliance": "completed", "payout": "completed", "redirect": "not_awaited"}
+
+
+async def test_a_step_before_one_that_is_done_is_passed_over(client: httpx.AsyncClient, dots: MemoryDots) -> None:
+    """Dots does not say that it has skipped it; the flow says that it looks so, and stays open."""
+    found = await states(client, dots, "payout")
+
+    assert found == {"flow": "open", "compliance": "passed_over", "payout": "completed", "redirect": "pending"}
+
+
 @pytest.fixture
 async def three(client: httpx.AsyncClient, clock: HandClock, dots: MemoryDots) -> None:
     """Flows a, b and c, a minute apart; a is completed, b has compliance behind it, c is of another app."""
@@ -68,7 +94,7 @@ FILTERS: list[tuple[dict[str, str], list[str]]] = [
     ({"status": "completed"}, ["a"]),
     ({"status": "open"}, ["c", "b"]),
     ({"status": "failed"}, []),
-    # A step that is still pending, in a flow that is still open.
+    # A step that is not done, in a flow that is still open.
     ({"step": "compliance"}, []),
     ({"step": "payout"}, ["c", "b"]),
     ({"app": "eu"}, ["c"]),

@@ -39,8 +39,12 @@ class FlowName:
 
 
 def _flow_names(value: Any) -> tuple[FlowName, ...]:
-    """Raises TypeError."""
+    """Raises TypeError, as the next one."""
     return tuple(FlowName(**_facts(FlowName, flow)) for flow in _listed(value, dict))
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_listed(value, str))
 
 
 def _listed(value: Any, kind: type) -> list[Any]:
@@ -81,7 +85,9 @@ class StepCompleted(_FlowEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class FlowCompleted(_FlowEvent):
-    """Every step of the flow is done."""
+    """Every step of the flow is done, but for `passed_over` if the gateway may complete flows with such steps."""
+
+    passed_over: tuple[str, ...] = field(default=(), metadata={_READ: _texts})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,14 @@ from dots_gateway_client.errors import MalformedAnswerError
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A step; `completed_at` is when it was found done, `discovered_by` what made the gateway look."""
+    """A step; `completed_at` is when it was found done, `discovered_by` what made the gateway look.
+
+    `passed_over`: a later step is done, so that Dots may have skipped this one. `not_awaited`: the flow is complete
+    without it, as without a redirect. A newer gateway may say other states.
+    """
 
     name: str
-    state: Literal["pending", "completed"]
+    state: Literal["pending", "passed_over", "completed", "not_awaited"]
     completed_at: datetime | None
     discovered_by: str | None
 
