@@ -68,7 +68,7 @@ async def lock(connection: AsyncConnection, app: str, user_id: str, *, now: date
 
 
 async def move(connection: AsyncConnection, app: str, old_id: str, new_id: str, *, now: datetime) -> None:
-    """Give the flows of a user to the one it was merged into, and what was handed in with them."""
+    """Give the flows of a user to the one it was merged into, what was handed in, and an older check that failed."""
     await connection.execute(update(flows).where(flows.c.app == app, flows.c.user_id == old_id).values(user_id=new_id))
     old = (await connection.execute(_of(app, old_id).with_for_update())).one_or_none()
     if old is None:
@@ -84,6 +84,10 @@ async def move(connection: AsyncConnection, app: str, old_id: str, new_id: str, 
         is_check=old.check_submitted_at is not None,
         is_id=old.id_submitted_at is not None,
     )
+    if old.older_check_failed:
+        await connection.execute(
+            update(users).where(users.c.app == app, users.c.id == new_id).values(older_check_failed=True)
+        )
 
 
 async def save(

@@ -1,3 +1,5 @@
+import json
+
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -67,6 +69,24 @@ async def test_user_whose_check_needs_review(
         "has_criminal_activity": None,
         "older_check_failed": True,
     }
+
+
+async def test_an_older_check_that_failed_is_not_lost_when_dots_merges_users(
+    stranger: httpx.AsyncClient, key_with: KeyWith, dots: MemoryDots, tools: Tools
+) -> None:
+    """Dots speaks of it on the old user alone; the new one is cleared by nobody's leaving it out."""
+    old_id = "00000000-0000-4000-8000-00000000000a"
+    dots.add_user(old_id)["sex_offender_check_status"] = "failed"
+    dots.add_user(background_check={"status": "pass"}, has_criminal_activity=False)
+    merge = {"event": "user.updated.user_merged", "old_user_id": old_id, "new_user_id": USER}
+    for number, told in enumerate(({"event": "user.updated", "user_id": old_id}, merge)):
+        body = json.dumps(told).encode()
+        await stranger.post(PATH, headers=signed(f"msg_{number}", body), content=body)
+        await refresh_due(tools, limit=10)
+
+    answer = await stranger.get(f"/v1/users/{USER}", headers=await key_with("flows:read", "compliance:read"))
+
+    assert answer.json()["background_check"]["verdict"] == "needs_review"
 
 
 @pytest.mark.usefixtures("flagged")
