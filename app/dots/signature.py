@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from app.errors import SettingsError, SignatureRefusedError
 
-SIGNATURE_LIMIT = 8
-"""How many signatures one webhook may carry; a rotation needs two."""
+SIGNATURE_LIMIT = 16
+"""How many signatures one webhook may carry. Svix signs with the newest secret and up to ten older ones."""
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix of every secret, not one of them
 _SECRET_SHAPE = re.compile(r"[A-Za-z0-9+/]+={0,2}")
@@ -27,6 +27,7 @@ _SECRET_LENGTHS = range(16, 65)
 _MESSAGE_ID = re.compile(rb"[!-+/-~-]{1,255}")
 _TIMESTAMP = re.compile(rb"[0-9]{1,12}")
 _VERSION = b"v1,"
+_WHITE_SPACE = b" \t"  # RFC 9110 §5.5: around a value it is no part of it; not every proxy takes it away
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIVE_MINUTES = timedelta(minutes=5)
@@ -114,9 +115,10 @@ class Verifier:
 
         Text is compared with text: what is not exactly our base64 is no match, and nothing is decoded.
         """
-        if signatures.count(b" ") >= SIGNATURE_LIMIT:
+        entries = [entry for entry in signatures.split(b" ") if entry]
+        if len(entries) > SIGNATURE_LIMIT:
             raise SignatureRefusedError(Refusal.TOO_MANY_SIGNATURES)
-        candidates = [entry for entry in signatures.split(b" ") if entry.startswith(_VERSION)]
+        candidates = [entry for entry in entries if entry.startswith(_VERSION)]
         is_match = False
         for key in self._keys:
             expected = _expected_signature(key, content)
@@ -148,7 +150,7 @@ def _read_claim(headers: Iterable[tuple[bytes, bytes]]) -> _Claim:
         if name in _HEADER_NAMES:
             if name in found:
                 raise SignatureRefusedError(Refusal.HEADER_REPEATED)
-            found[name] = value
+            found[name] = value.strip(_WHITE_SPACE)
     present = [family for family in _FAMILIES if not found.keys().isdisjoint(family)]
     if len(present) > 1:
         raise SignatureRefusedError(Refusal.FAMILIES_MIXED)

@@ -48,6 +48,7 @@ def cases(key: bytes, now: datetime) -> list[HostileWebhook]:
         *_with_timestamps_far_off(key, now),
         *_with_too_many_signatures(key, now),
         *_with_wrong_signatures(key, now),
+        *_with_white_space_signed(key, now),
     ]
 
 
@@ -99,7 +100,6 @@ def _with_malformed_ids(key: bytes, now: datetime) -> Iterator[HostileWebhook]:
     ids = {
         "empty": b"",
         "a space": b"msg 1",
-        "a leading space": b" msg_1",
         "a comma": b"msg,1",
         "a full stop, the delimiter": b"msg.1",
         "a full stop and a timestamp": b"msg_1." + seconds_of(now),
@@ -129,8 +129,7 @@ def _with_malformed_timestamps(key: bytes, now: datetime) -> Iterator[HostileWeb
         "with an exponent": b"%de0" % int(seconds),
         "hexadecimal": hex(int(seconds)).encode(),
         "with underscores": seconds[:1] + b"_" + seconds[1:],
-        "with a leading space": b" " + seconds,
-        "with a trailing space": seconds + b" ",
+        "with a space inside": seconds[:5] + b" " + seconds[5:],
         "with a line feed": seconds + b"\n",
         "with a NUL": seconds + b"\x00",
         "twice, with a comma": seconds + b", " + seconds,
@@ -167,11 +166,11 @@ def _with_too_many_signatures(key: bytes, now: datetime) -> Iterator[HostileWebh
     seconds = seconds_of(now)
     right = signature_of(key, MESSAGE_ID, seconds, BODY)
     lists = {
-        "nine, all right": b" ".join([right] * 9),
-        "eight wrong ones before the right one": b" ".join([b"v1,AAAA"] * 8 + [right]),
-        "eight of another version before the right one": b" ".join([b"v2,AAAA"] * 8 + [right]),
+        "seventeen, all right": b" ".join([right] * 17),
+        "sixteen wrong ones before the right one": b" ".join([b"v1,AAAA"] * 16 + [right]),
+        "sixteen of another version before the right one": b" ".join([b"v2,AAAA"] * 16 + [right]),
         "a thousand": b" ".join([b"v1,AAAA"] * 1_000),
-        "the right one with spaces between": right + b" " * 8 + right,
+        "seventeen with many spaces between": (b" " * 8).join([right] * 17),
     }
     for name, signatures in lists.items():
         headers = headers_of(MESSAGE_ID, seconds, signatures)
@@ -183,6 +182,19 @@ def _with_wrong_signatures(key: bytes, now: datetime) -> Iterator[HostileWebhook
     for name, signatures in hostile_signatures.values(key, seconds).items():
         headers = headers_of(MESSAGE_ID, seconds, signatures)
         yield _case(f"signature {name}", Refusal.NO_SIGNATURE_MATCHES, headers)
+
+
+def _with_white_space_signed(key: bytes, now: datetime) -> Iterator[HostileWebhook]:
+    """White space around a value is no part of it, so what was signed together with it was something else."""
+    seconds = seconds_of(now)
+    for space in (b" ", b"\t"):
+        for message_id in (space + MESSAGE_ID, MESSAGE_ID + space):
+            headers = signed_headers(key, now, message_id=message_id)
+            yield _case(f"signed with white space: {message_id!r}", Refusal.NO_SIGNATURE_MATCHES, headers)
+        for timestamp in (space + seconds, seconds + space):
+            headers = signed_headers(key, now, timestamp=timestamp)
+            where = f"signed with white space: {space!r} at {timestamp.find(space)} of the timestamp"
+            yield _case(where, Refusal.NO_SIGNATURE_MATCHES, headers)
 
 
 def odd_but_signed_bodies() -> dict[str, bytes]:

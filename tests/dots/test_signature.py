@@ -108,7 +108,9 @@ UNUSUAL_BUT_GOOD = [
     b"v1a,AAAA " + RIGHT,  # other versions are skipped
     b"v2 , v1 v1, nonsense \xff " + RIGHT,  # so is what is no signature at all
     b"v1,AAAA  " + RIGHT,  # two spaces
-    b" ".join([b"v1,AAAA"] * 7 + [RIGHT]),  # eight are allowed
+    b"   v1,AAAA" + b" " * 40 + RIGHT + b"  ",  # any number of spaces, anywhere
+    b" ".join([b"v1,AAAA"] * 10 + [RIGHT]),  # Svix signs with ten older secrets
+    b" ".join([b"v1,AAAA"] * 15 + [RIGHT]),  # sixteen are allowed
     RIGHT + b" " + RIGHT,
 ]
 
@@ -119,6 +121,17 @@ def test_one_good_signature_is_enough(signatures: bytes) -> None:
     attestation = verify(headers_of(MESSAGE_ID, seconds_of(NOW), signatures))
 
     assert attestation.message_id == MESSAGE_ID.decode()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("around", [(b" ", b""), (b"", b" "), (b"\t", b"\t"), (b" \t ", b"\t \t")])
+def test_white_space_around_a_value_is_no_part_of_it(family: bytes, around: tuple[bytes, bytes]) -> None:
+    """A proxy may pad any of the three headers; the id, the time and the signature are what is between."""
+    before, after = around
+    whole = signed_headers(KEY, NOW, family=family)
+    padded = tuple((name, before + value + after) for name, value in whole)
+
+    assert verify(padded) == verify(whole)
 
 
 UNUSUAL_IDS = [b"m", b"m" * 255, b"!~_-/+=:;<>@[]{}|", b"0"]
