@@ -55,6 +55,6 @@ def build_gateway(tools: Tools, settings: Settings) -> Gateway:
     return Gateway(
         tools=tools,
         verifiers=assembly.verifiers(settings),
-        receiver=WebhookReceiver(tools.engine, tools.hints, tools.telemetry),
+        receiver=WebhookReceiver(tools.engine, tools.hints, tools.telemetry, assembly.app_ids(settings)),
         watch=FeedWatch(tools.engine, tools.hints),
     )

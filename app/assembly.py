@@ -15,6 +15,7 @@ from app.actions import background
 from app.actions.call_ledger import CallLedger
 from app.actions.tools import Tools
 from app.dots import network, signature
+from app.dots.app_ids import AppIds
 from app.dots.client import DotsAccess, DotsClient
 from app.dots.gate import Gate
 from app.dots.network import Network
@@ -206,6 +207,11 @@ async def open_broker(settings: Settings) -> AsyncIterator[Broker | None]:
 def verifiers(settings: Settings) -> Mapping[str, Verifier]:
     """Who tells true webhooks from false ones, for each app. Raises SettingsError."""
     return {name: _verifier(name, app) for name, app in settings.apps.items()}
+
+
+def app_ids(settings: Settings) -> AppIds:
+    """Which of our apps an organization's webhook is of. Raises SettingsError."""
+    return AppIds({name: app.app_id for name, app in settings.apps.items()})
 
 
 def _verifier(name: str, app: AppSettings) -> Verifier:

@@ -1,14 +1,14 @@
 """Merge what Dots said into what is stored, and append the events that follow: one transaction, the caller's."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.actions import apply_merges
 from app.actions.tools import Tools
-from app.dots import wire
 from app.flows import events, progress, schedule, verdict
 from app.flows.events import Event, FlowFacts, UserFacts
 from app.flows.progress import Growth
@@ -16,7 +16,7 @@ from app.flows.snapshots import FlowSnapshot, UserSnapshot
 from app.flows.steps import BACKGROUND_CHECK, ID_VERIFICATION
 from app.flows.subjects import Subject
 from app.flows.verdict import Verdict
-from app.storage import event_rows, flow_rows, flow_search, user_rows, webhook_rows
+from app.storage import event_rows, flow_rows, flow_search, merge_rows, user_rows
 from app.storage.flow_rows import FlowRecord
 from app.storage.sync_rows import DueBy
 from app.storage.user_rows import UserRecord
@@ -32,12 +32,14 @@ class Applied:
     """What a snapshot came to.
 
     `next_look_at` is when to ask again without being told to (None: never); `also_due` is who else to ask about now.
-    It is the caller's to mark, after its own sync row: those rows are locked in the order of their keys.
+    It is the caller's to mark, after its own sync row: those rows are locked in the order of their keys. Nobody need
+    ask any more about those `left_behind`, which is the caller's to note too.
     """
 
     events_added: int
     next_look_at: datetime | None
     also_due: Subject | None = None
+    left_behind: tuple[Subject, ...] = ()
 
 
 async def apply_flow(
@@ -48,6 +50,7 @@ async def apply_flow(
     known = await _lock_or_adopt(connection, tools, app, snapshot)
     if known is None:
         return Applied(events_added=0, next_look_at=None)
+    snapshot = await _with_user_of_today(connection, known, snapshot)
     growth = progress.merge(known.progress, snapshot, may_pass_over=tools.complete_passed_over)
     fresh = _flow_events(known, snapshot, growth, now)
     await flow_rows.save(
@@ -77,18 +80,26 @@ async def apply_flow(
 
 
 async def apply_user(connection: AsyncConnection, tools: Tools, subject: Subject, snapshot: UserSnapshot) -> Applied:
-    """Merge a user's snapshot under its row lock; a user never seen is added, and one merged into it left behind."""
+    """Merge a user's snapshot under its row lock; a user never seen is added.
+
+    What belonged to users that Dots has merged into this one is theirs now. One that was itself merged into another
+    stays as it was: whatever Dots says about it is said of the other one too.
+    """
     now = tools.clock()
-    for body in await webhook_rows.unhandled(connection, subject, event=wire.USER_MERGED):
-        if old_id := wire.read_merged_user(body):
-            await user_rows.move(connection, subject.app, old_id, subject.id, now=now)
+    merged = await apply_merges.apply_merges(connection, subject, now=now)
     known = await user_rows.lock(connection, subject.app, subject.id, now=now)
+    if known.merged_into is not None:
+        return Applied(events_added=0, next_look_at=None)
     change = verdict.merge(known.standing, snapshot)
     fresh = await _user_events(connection, known, change, now)
     await user_rows.save(connection, known, change.standing, now=now, events_added=len(fresh))
     await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
     tools.telemetry.appended.labels(subject.app).inc(len(fresh))
-    return Applied(events_added=len(fresh), next_look_at=_next_look_at(tools, known, change, now))
+    return Applied(
+        events_added=len(fresh),
+        next_look_at=now if merged.has_more else _next_look_at(tools, known, change, now),
+        left_behind=merged.left_behind,
+    )
 
 
 async def _lock_or_adopt(
@@ -104,6 +115,14 @@ async def _lock_or_adopt(
         await flow_rows.add_foreign(connection, app, snapshot, ref=tools.new_uuid(), now=tools.clock())
         known = await flow_rows.lock(connection, app, snapshot.id)
     return known
+
+
+async def _with_user_of_today(connection: AsyncConnection, known: FlowRecord, snapshot: FlowSnapshot) -> FlowSnapshot:
+    """The snapshot with whoever its user is by now: it may be older than a merge, or name the old user for ever."""
+    if snapshot.user_id is None or (snapshot.user_id == known.user_id and known.refreshed_at is not None):
+        return snapshot
+    user = Subject(app=known.app, kind="user", id=snapshot.user_id)
+    return replace(snapshot, user_id=(await merge_rows.survivors(connection, [user]))[user])
 
 
 def _parse_ref(client_ref: str | None) -> UUID | None:

@@ -3,13 +3,15 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.dots import wire
+from app.dots import webhook_meaning
+from app.dots.app_ids import AppIds
 from app.dots.signature import Attestation
+from app.dots.webhook_meaning import WebhookMeaning
 from app.errors import DatabaseUnavailableError, GatewayError, OverloadedError
 from app.flows.subjects import Subject
 from app.storage import database, hints, webhook_rows
@@ -23,6 +25,15 @@ WAITING_LIMIT = 2000
 WAITING_LIMIT_BYTES = 64 * 1024 * 1024
 BATCH_LIMIT = 256
 BATCH_LIMIT_BYTES = 16 * 1024 * 1024
+# Of so many apps that we do not have, each is named in the log once.
+FOREIGN_APPS_LOGGED = 100
+
+
+class Receipt(NamedTuple):
+    """Under which app a webhook is stored; `is_foreign` when it is of an app that we do not have, and left alone."""
+
+    app: str
+    is_foreign: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,31 +49,36 @@ class WebhookReceiver:
     waits for company: without load a webhook is a batch of one.
     """
 
-    def __init__(self, engine: AsyncEngine, hints_: Hints, telemetry: Telemetry) -> None:
+    def __init__(self, engine: AsyncEngine, hints_: Hints, telemetry: Telemetry, app_ids: AppIds) -> None:
         """Take what is needed; nothing is written before `run`."""
         self._engine = engine
+        self._app_ids = app_ids
+        self._foreign_apps: set[str] = set()
         self._hints = hints_
         self._telemetry = telemetry
         self._line: list[_Waiting] = []
         self._line_bytes = 0
         self._is_waiting = asyncio.Event()
 
-    async def receive(self, app: str, attestation: Attestation, body: bytes, *, received_at: datetime) -> None:
-        """Return once the webhook is stored for good; a caller that gives up waiting may cancel.
+    async def receive(self, app: str, attestation: Attestation, body: bytes, *, received_at: datetime) -> Receipt:
+        """Return once a webhook that came to the endpoint of `app` is stored for good; the caller may give up waiting.
 
         Raises OverloadedError (nothing was stored) or DatabaseUnavailableError (it may have been; a repeat does
         no harm).
         """
         if len(self._line) >= WAITING_LIMIT or self._line_bytes + len(body) > WAITING_LIMIT_BYTES:
             raise OverloadedError
+        meaning = webhook_meaning.read(body)
+        receipt = self._receipt(app, meaning.api_app_id)
         waiting = _Waiting(
-            webhook=_describe(app, attestation, body, received_at),
+            webhook=_describe(receipt, meaning, attestation, body, received_at),
             is_stored=asyncio.get_running_loop().create_future(),
         )
         self._line.append(waiting)
         self._line_bytes += len(body)
         self._is_waiting.set()
         await waiting.is_stored
+        return receipt
 
     async def run(self) -> NoReturn:
         """Write batch after batch, for ever."""
@@ -79,6 +95,15 @@ class WebhookReceiver:
                 _answer(batch, DatabaseUnavailableError())
             else:
                 _answer(batch, None)
+
+    def _receipt(self, endpoint_app: str, api_app_id: str | None) -> Receipt:
+        app = self._app_ids.app_of(endpoint_app, api_app_id)
+        if app is not None:
+            return Receipt(app, is_foreign=False)
+        if api_app_id and api_app_id not in self._foreign_apps and len(self._foreign_apps) < FOREIGN_APPS_LOGGED:
+            self._foreign_apps.add(api_app_id)
+            log.warning("webhooks of an app that is not in the settings", app=endpoint_app, api_app_id=api_app_id)
+        return Receipt(endpoint_app, is_foreign=True)
 
     def _next_batch(self) -> list[_Waiting]:
         size = 0
@@ -101,16 +126,21 @@ class WebhookReceiver:
         self._hints.give(hints.DUE)
 
 
-def _describe(app: str, attestation: Attestation, body: bytes, received_at: datetime) -> Webhook:
-    hint = wire.read_webhook(body)
-    subject = Subject(app=app, kind=hint.kind, id=hint.subject_id) if hint.kind and hint.subject_id else None
+def _describe(
+    receipt: Receipt, meaning: WebhookMeaning, attestation: Attestation, body: bytes, received_at: datetime
+) -> Webhook:
+    """The webhook to store; one that is left alone is about nothing of ours."""
+    subject = None
+    if meaning.kind and meaning.subject_id and not receipt.is_foreign:
+        subject = Subject(app=receipt.app, kind=meaning.kind, id=meaning.subject_id)
     return Webhook(
-        app=app,
+        app=receipt.app,
         message_id=attestation.message_id,
         received_at=received_at,
         body=body,
-        event=hint.event,
+        event=meaning.event,
         subject=subject,
+        merged_user_id=meaning.merged_user_id if subject else None,
     )
 
 

@@ -166,6 +166,8 @@ async def _apply(tools: Tools, claim: Claim, snapshot: FlowSnapshot | UserSnapsh
             raise FencedError
         if applied.also_due:
             await sync_rows.mark_due(connection, [applied.also_due], due_at=tools.clock(), due_by=claim.due_by)
+        if applied.left_behind:
+            await sync_rows.rest(connection, applied.left_behind)
     _tell(tools, claim, applied, outcome)
 
 

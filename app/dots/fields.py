@@ -17,6 +17,11 @@ def read_id(value: object) -> str | None:
     return value if _OTHER_ID.fullmatch(value) else None
 
 
+def is_uuid(value: str | None) -> bool:
+    """Whether an id is a UUID, in any spelling."""
+    return value is not None and _UUID.fullmatch(value) is not None
+
+
 def read_text(value: object, *, limit: int) -> str | None:
     """A text of 1 to `limit` printable characters: nothing that Postgres or a log line would choke on."""
     if isinstance(value, str) and 0 < len(value) <= limit and value.isprintable():

@@ -1,12 +1,10 @@
-"""Dots' JSON and our words, both ways, without input or output; nothing personal passes through.
+"""Dots' flows and users and our words, both ways, without input or output; nothing personal passes through.
 
 The shapes: https://docs.dots.dev/api-reference, as gathered in the project's notes, read 2026-11-23.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from app.dots import fields, flow_metadata
 from app.errors import DotsGibberishError
@@ -14,43 +12,10 @@ from app.flows.snapshots import FlowPage, FlowSnapshot, ListedFlow, UserSnapshot
 
 CLIENT_REF_KEY = flow_metadata.CLIENT_REF_KEY
 
-USER_MERGED = "user.updated.user_merged"
-
 _NAME_LIMIT = 100
 _LINK_LIMIT = 4096
 # What users from before 2026 may still carry beside their check, which it was a part of; other words say neither.
 _OLDER_CHECK: Mapping[str | None, bool] = {"failed": True, "passed": False}
-
-
-@dataclass(frozen=True, kw_only=True)
-class WebhookHint:
-    """What a webhook is about: where to look again; `kind` and `subject_id` are both given or both None.
-
-    `event` is Dots' name as sent, typing errors and all; only the subject decides what is looked at.
-    """
-
-    event: str | None
-    kind: Literal["flow", "user"] | None
-    subject_id: str | None
-
-
-def read_webhook(body: bytes) -> WebhookHint:
-    """The hint in a webhook's body; total: any bytes give a hint, if only an empty one."""
-    content = _parse_object(body)
-    event = fields.read_text(content.get("event"), limit=_NAME_LIMIT)
-    user_id = fields.read_id(content.get("new_user_id")) or fields.read_id(content.get("user_id"))
-    flow_id = fields.read_id(content.get("flow_id"))
-    is_about_user = event is not None and event.startswith("user.")
-    if user_id is not None and (is_about_user or flow_id is None):
-        return WebhookHint(event=event, kind="user", subject_id=user_id)
-    if flow_id is not None:
-        return WebhookHint(event=event, kind="flow", subject_id=flow_id)
-    return WebhookHint(event=event, kind=None, subject_id=None)
-
-
-def read_merged_user(body: bytes) -> str | None:
-    """The user that another was merged into, in the body of a `USER_MERGED` webhook; total, as `read_webhook`."""
-    return fields.read_id(_parse_object(body).get("old_user_id"))
 
 
 def read_flow(payload: object) -> FlowSnapshot:
@@ -127,21 +92,6 @@ def write_flow(
     if hide_go_to_dashboard_on_complete:
         body["hide_go_to_dashboard_on_complete"] = True
     return body
-
-
-def _parse_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body` without its numbers, or an empty one.
-
-    No number is read here, and one of 5,000 digits, which Python refuses, must not hide a flow's id.
-    """
-    try:
-        return _object_or_empty(json.loads(body, parse_int=_drop, parse_float=_drop))
-    except (ValueError, RecursionError):  # not UTF-8, not JSON, or too deep
-        return {}
-
-
-def _drop(_number: str) -> None:
-    return None
 
 
 def _object_or_empty(value: object) -> dict[str, Any]:

@@ -99,6 +99,19 @@ async def defer(connection: AsyncConnection, claim: Claim, *, due_at: datetime) 
     await connection.execute(_DEFER, {**_key(claim.subject), "token": claim.token, "due_at": due_at})
 
 
+async def rest(connection: AsyncConnection, subjects: Collection[Subject]) -> None:
+    """Look no more at subjects that have become others, until they are made due again; what they waited for is handled.
+
+    A row that somebody else is at stays as it is: to wait for it here could deadlock.
+    """
+    values = {
+        "apps": [subject.app for subject in subjects],
+        "kinds": [subject.kind for subject in subjects],
+        "ids": [subject.id for subject in subjects],
+    }
+    await connection.execute(_REST, values)
+
+
 def _key(subject: Subject) -> dict[str, str]:
     return {"app": subject.app, "kind": subject.kind, "subject_id": subject.id}
 
@@ -165,4 +178,17 @@ _DEFER = text("""
     UPDATE sync_rows
     SET lease_token = NULL, lease_until = NULL, due_at = :due_at
     WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
+""")
+
+_REST = text("""
+    UPDATE sync_rows s
+    SET due_at = NULL, clean_gen = s.dirty_gen, attempts = 0, failing_since = NULL, last_error = NULL, dead_at = NULL
+    FROM (
+        SELECT r.app, r.kind, r.subject_id
+        FROM unnest(CAST(:apps AS text[]), CAST(:kinds AS text[]), CAST(:ids AS text[])) AS i (app, kind, subject_id)
+        JOIN sync_rows r USING (app, kind, subject_id)
+        WHERE r.lease_token IS NULL
+        FOR UPDATE OF r SKIP LOCKED
+    ) AS free
+    WHERE s.app = free.app AND s.kind = free.kind AND s.subject_id = free.subject_id
 """)

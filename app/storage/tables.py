@@ -182,9 +182,20 @@ webhooks = Table(
     Index("webhooks_subject_idx", "subject_id", "received_at", postgresql_where=text("subject_id IS NOT NULL")),
     Index("webhooks_event_idx", "event", "received_at", postgresql_where=text("event IS NOT NULL")),
     Index("webhooks_received_at_idx", "received_at"),
-    # Each refresh of a user looks for merges that are not handled; the event is `dots.wire.USER_MERGED`.
-    Index("webhooks_merged_idx", "subject_id", postgresql_where=text("event = 'user.updated.user_merged'")),
     Index("webhooks_body_idx", "received_at", postgresql_where=text("body IS NOT NULL")),
+)
+
+user_merges = Table(
+    "user_merges",
+    metadata,
+    Column("app", Text, nullable=False),
+    Column("old_user_id", Text, nullable=False),
+    Column("new_user_id", Text, nullable=False),
+    Column("survivor_id", Text, nullable=False, comment="whose refresh applies it: the end of the chain"),
+    Column("received_at", MOMENT, nullable=False),
+    Column("applied_at", MOMENT, comment="null: the flows and checks of the old user have still to move"),
+    PrimaryKeyConstraint("app", "old_user_id"),
+    Index("user_merges_waiting_idx", "app", "survivor_id", postgresql_where=text("applied_at IS NULL")),
 )
 
 sync_rows = Table(

@@ -1,5 +1,6 @@
 """The little that is kept of a user: id, status, id_verified, and what is known of the background check."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,10 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.flows.verdict import Standing, Verdict
 from app.storage.tables import flows, users
 
+# A user that is left behind awaits nothing any more.
+_AWAITED = [verdict.value for verdict in Verdict if verdict.is_awaited]
+
 
 @dataclass(frozen=True, kw_only=True)
 class UserRecord:
-    """A user as stored."""
+    """A user as stored; `merged_into` is who they are by now, None while they are themselves."""
 
     app: str
     id: str
@@ -23,6 +27,7 @@ class UserRecord:
     id_submitted_at: datetime | None
     refreshed_at: datetime | None
     last_sequence: int
+    merged_into: str | None = None
 
 
 async def find(connection: AsyncConnection, user_id: str) -> UserRecord | None:
@@ -67,27 +72,49 @@ async def lock(connection: AsyncConnection, app: str, user_id: str, *, now: date
     return _record((await connection.execute(_of(app, user_id).with_for_update())).one())
 
 
-async def move(connection: AsyncConnection, app: str, old_id: str, new_id: str, *, now: datetime) -> None:
-    """Give the flows of a user to the one it was merged into, what was handed in, and an older check that failed."""
-    await connection.execute(update(flows).where(flows.c.app == app, flows.c.user_id == old_id).values(user_id=new_id))
-    old = (await connection.execute(_of(app, old_id).with_for_update())).one_or_none()
-    if old is None:
-        return
+async def move_flows(connection: AsyncConnection, app: str, old_id: str, new_id: str, *, limit: int) -> int:
+    """Give flows of a user to the one it was merged into, the first ones first; returns how many, at most `limit`."""
+    first = (
+        select(flows.c.ref)
+        .where(flows.c.app == app, flows.c.user_id == old_id)
+        .order_by(flows.c.created_at, flows.c.ref)
+        .limit(limit)
+        .with_for_update()
+    )
+    moved = await connection.execute(update(flows).where(flows.c.ref.in_(first)).values(user_id=new_id))
+    return moved.rowcount
+
+
+async def take_over(
+    connection: AsyncConnection, app: str, old_ids: Collection[str], new_id: str, *, now: datetime
+) -> None:
+    """Leave users behind that were merged into another.
+
+    The other one awaits what they had handed in, and keeps an older check of theirs that failed. Moves no flows.
+    """
+    both = select(users).where(users.c.app == app, users.c.id.in_([*old_ids, new_id]))
+    # In order, so that two merges at once cannot deadlock.
+    found = (await connection.execute(both.order_by(users.c.id).with_for_update())).all()
+    olds = [row for row in found if row.id != new_id]
     await connection.execute(
-        update(users).where(users.c.app == app, users.c.id == old_id).values(merged_into=new_id, refreshed_at=now)
-    )
-    await note_submission(
-        connection,
-        app,
-        new_id,
-        now=now,
-        is_check=old.check_submitted_at is not None,
-        is_id=old.id_submitted_at is not None,
-    )
-    if old.older_check_failed:
-        await connection.execute(
-            update(users).where(users.c.app == app, users.c.id == new_id).values(older_check_failed=True)
+        update(users)
+        .where(users.c.app == app, users.c.id.in_([row.id for row in olds]))
+        .values(
+            merged_into=new_id,
+            verdict=case((users.c.verdict.in_(_AWAITED), Verdict.NONE.value), else_=users.c.verdict),
+            check_submitted_at=None,
+            id_submitted_at=None,
+            refreshed_at=now,
         )
+    )
+    new = (users.c.app == app) & (users.c.id == new_id)
+    await connection.execute(update(users).where(new, users.c.merged_into.is_not(None)).values(merged_into=None))
+    if any(row.older_check_failed for row in olds):
+        await connection.execute(update(users).where(new).values(older_check_failed=True))
+    is_check = any(row.check_submitted_at for row in olds)
+    is_id = any(row.id_submitted_at for row in olds)
+    if is_check or is_id:
+        await note_submission(connection, app, new_id, now=now, is_check=is_check, is_id=is_id)
 
 
 async def save(
@@ -139,4 +166,5 @@ def _record(row: object) -> UserRecord:
         id_submitted_at=found["id_submitted_at"],
         refreshed_at=found["refreshed_at"],
         last_sequence=found["last_sequence"],
+        merged_into=found["merged_into"],
     )

@@ -1,18 +1,24 @@
 """The webhooks Dots sent, each stored once whatever number of times it came."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Text, bindparam, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.flows.merges import Merge
 from app.flows.subjects import Subject
+from app.storage import merge_rows
+from app.storage.merge_rows import AnnouncedMerge
 
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook:
-    """A verified webhook as it came; `subject` is None when it is about neither a flow nor a user."""
+    """A verified webhook as it came; `subject` is None when it is about neither a flow nor a user.
+
+    `merged_user_id` is the user that it says was merged into its subject.
+    """
 
     app: str
     message_id: str
@@ -20,6 +26,19 @@ class Webhook:
     body: bytes
     event: str | None
     subject: Subject | None
+    merged_user_id: str | None = None
+
+    @property
+    def merge(self) -> Merge | None:
+        """The merge that it announces."""
+        if self.subject is None or self.merged_user_id is None:
+            return None
+        return Merge(
+            app=self.app,
+            old_user_id=self.merged_user_id,
+            new_user_id=self.subject.id,
+            received_at=self.received_at,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +54,7 @@ class WebhookRecord:
 
 
 async def store(connection: AsyncConnection, webhooks: Sequence[Webhook]) -> None:
-    """Store a batch in one statement, and make due what it is about.
+    """Store a batch in one statement, and make due what it is about; merges are noted before, if there are any.
 
     Rows are written in key order, sync rows first, so that two batches cannot deadlock. A repeat is counted and
     makes its subject due again; updating it, unlike skipping it, waits for whoever is writing the same id.
@@ -46,18 +65,20 @@ async def store(connection: AsyncConnection, webhooks: Sequence[Webhook]) -> Non
         key = (webhook.app, webhook.message_id)
         first.setdefault(key, webhook)
         counts[key] = counts.get(key, 0) + 1
-    rows = sorted(first.items())
+    rows = [webhook for _, webhook in sorted(first.items())]
+    if any(webhook.merged_user_id for webhook in rows):
+        rows = await _note_merges(connection, rows)
     await connection.execute(
         _STORE,
         {
-            "apps": [webhook.app for _, webhook in rows],
-            "ids": [webhook.message_id for _, webhook in rows],
-            "moments": [webhook.received_at for _, webhook in rows],
-            "counts": [counts[key] for key, _ in rows],
-            "bodies": [webhook.body for _, webhook in rows],
-            "events": [webhook.event for _, webhook in rows],
-            "kinds": [webhook.subject and webhook.subject.kind for _, webhook in rows],
-            "subjects": [webhook.subject and webhook.subject.id for _, webhook in rows],
+            "apps": [webhook.app for webhook in rows],
+            "ids": [webhook.message_id for webhook in rows],
+            "moments": [webhook.received_at for webhook in rows],
+            "counts": [counts[webhook.app, webhook.message_id] for webhook in rows],
+            "bodies": [webhook.body for webhook in rows],
+            "events": [webhook.event for webhook in rows],
+            "kinds": [webhook.subject and webhook.subject.kind for webhook in rows],
+            "subjects": [webhook.subject and webhook.subject.id for webhook in rows],
         },
     )
 
@@ -71,10 +92,18 @@ async def about(connection: AsyncConnection, subject: Subject, *, limit: int) ->
     return sorted(found, key=lambda webhook: (webhook.received_at, webhook.message_id))
 
 
-async def unhandled(connection: AsyncConnection, subject: Subject, *, event: str) -> list[bytes]:
-    """The bodies of the webhooks of this name about a subject that no refresh has seen yet, oldest first."""
-    values = {"app": subject.app, "kind": subject.kind, "subject_id": subject.id, "event": event}
-    return [body for body in await connection.scalars(_UNHANDLED, values) if body is not None]
+async def _note_merges(connection: AsyncConnection, webhooks: Sequence[Webhook]) -> list[Webhook]:
+    """Note the merges in a batch; a webhook that announces one is about whoever the old user is by now."""
+    announced = [
+        AnnouncedMerge(message_id=webhook.message_id, merge=merge) for webhook in webhooks if (merge := webhook.merge)
+    ]
+    survivors = await merge_rows.note(connection, announced)
+    return [
+        replace(webhook, subject=Subject(app=webhook.app, kind="user", id=survivors[merge]))
+        if (merge := webhook.merge)
+        else webhook
+        for webhook in webhooks
+    ]
 
 
 _STORE = text("""
@@ -107,16 +136,6 @@ _STORE = text("""
     SET received_count = w.received_count + excluded.received_count,
         last_received_at = GREATEST(w.last_received_at, excluded.last_received_at)
 """)
-
-# The event is written into the statement: only then does Postgres know at any time that the index of merges will do.
-_UNHANDLED = text("""
-    SELECT w.body
-    FROM webhooks w
-    JOIN sync_rows s USING (app, kind, subject_id)
-    WHERE w.app = :app AND w.kind = :kind AND w.subject_id = :subject_id
-      AND w.event = :event AND w.raised_gen > s.clean_gen
-    ORDER BY w.received_at
-""").bindparams(bindparam("event", type_=Text(), literal_execute=True))
 
 # In the very order of the index: with the id behind the time, Postgres may sort all webhooks of the subject.
 _ABOUT = text("""

@@ -1,5 +1,6 @@
 """An action's surroundings: a database of its own, a Dots in memory, a clock set by hand."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from typing import Any
 
@@ -7,8 +8,11 @@ import pytest
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.actions.receive_webhook import WebhookReceiver
 from app.actions.tools import Tools
+from app.dots.app_ids import AppIds
 from tests.actions.memory_dots import MemoryDots
+from tests.actions.merging import Announcer
 from tests.actions.stand_in_tools import HandClock, tools_over
 from tests.contracts import emitted
 
@@ -49,3 +53,13 @@ async def tools(
     await tools.pusher.aclose()
     for client in tools.clients.values():
         await client.aclose()
+
+
+@pytest.fixture
+async def announce(tools: Tools, clock: HandClock) -> AsyncIterator[Announcer]:
+    """Sends webhooks to the receiver that Dots' come to."""
+    receiver = WebhookReceiver(tools.engine, tools.hints, tools.telemetry, AppIds({}))
+    writing = asyncio.create_task(receiver.run())
+    yield Announcer(receiver, clock)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.actions import manage_keys
 from app.actions.receive_webhook import WebhookReceiver
 from app.actions.watch_feed import FeedWatch
+from app.dots.app_ids import AppIds
 from app.dots.signature import Verifier
 from app.web.application import create_app
 from app.web.gateway import Gateway
@@ -31,7 +32,7 @@ async def service(engine: AsyncEngine, dots: MemoryDots) -> AsyncIterator[int]:
     gateway = Gateway(
         tools=tools,
         verifiers={"default": Verifier([sending.KEY])},
-        receiver=WebhookReceiver(engine, tools.hints, tools.telemetry),
+        receiver=WebhookReceiver(engine, tools.hints, tools.telemetry, AppIds({})),
         watch=FeedWatch(engine, tools.hints),
     )
     async with AsyncExitStack() as ending:

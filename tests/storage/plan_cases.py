@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.dots import wire
 from app.flows.subjects import Subject
 from app.storage import (
     delivery_search,
@@ -18,8 +18,10 @@ from app.storage import (
     flow_rows,
     flow_search,
     listing_rows,
+    merge_rows,
     refresh_rows,
     subscriber_health,
+    sync_rows,
     user_rows,
     vital_signs,
     webhook_rows,
@@ -65,6 +67,12 @@ def _webhook(number: int) -> Webhook:
     )
 
 
+def _merge(number: int) -> Webhook:
+    """A user that was merged before, and one that others wait for, become a new one."""
+    subject = Subject(app="default", kind="user", id=f"new-{number}")
+    return replace(_webhook(number), subject=subject, merged_user_id=f"{'old' if number % 2 else 'user'}-{number}")
+
+
 _LOOK_UPS: dict[str, Run] = {
     "flow by id": lambda connection: flow_rows.find(connection, FLOW.id),
     "flow to merge into": lambda connection: flow_rows.lock(connection, "default", FLOW.id),
@@ -75,12 +83,15 @@ _LOOK_UPS: dict[str, Run] = {
     "flows of a user without the step": lambda connection: flow_search.of_user(
         connection, "default", "user-77", step="unknown", limit=100
     ),
-    "flows of a merged user": lambda connection: user_rows.move(connection, "default", "user-77", "user-78", now=NOW),
+    "users that were merged": lambda connection: user_rows.take_over(
+        connection, "default", ["user-77"], "user-78", now=NOW
+    ),
+    "who a user is by now": lambda connection: merge_rows.survivors(connection, [BUSY_USER]),
+    "merges that wait for a user": lambda connection: merge_rows.lock_waiting(connection, BUSY_USER, limit=20),
+    "merges that were applied": lambda connection: merge_rows.settle(connection, "default", ["old-1"], now=NOW),
+    "users that rest": lambda connection: sync_rows.rest(connection, [BUSY_USER]),
     "webhook by id": lambda connection: webhook_search.find(connection, "default", "msg_1"),
     "webhooks of a timeline": lambda connection: webhook_rows.about(connection, FLOW, limit=200),
-    "merges of a user with many webhooks": lambda connection: webhook_rows.unhandled(
-        connection, BUSY_USER, event=wire.USER_MERGED
-    ),
     "timeline of a user with many webhooks": lambda connection: webhook_rows.about(connection, BUSY_USER, limit=50),
     "refreshes of a timeline": lambda connection: refresh_rows.about(connection, FLOW, limit=200),
     "events of a timeline": lambda connection: event_rows.about(connection, "default", str(FLOW), limit=200),
@@ -129,6 +140,10 @@ _LISTS: dict[str, Run] = {
 
 _PASSES: dict[str, Run] = {
     "storing webhooks": lambda connection: webhook_rows.store(connection, [_webhook(number) for number in range(32)]),
+    "storing merges": lambda connection: webhook_rows.store(connection, [_merge(number) for number in range(32)]),
+    "flows of a merged user": lambda connection: user_rows.move_flows(
+        connection, "default", "user-77", "user-78", limit=500
+    ),
     "purge of bodies": _purge(expired_rows.forget_bodies, days=12),
     "purge of webhooks": _purge(expired_rows.delete_webhooks, days=18),
     "purge of refreshes": _purge(expired_rows.delete_refreshes, days=18),

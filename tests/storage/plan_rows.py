@@ -60,6 +60,12 @@ _ROWS = (
     SELECT 'default', 'msg_user_' || n, at, at, 1, 'user.updated', 'user', 'user-1', 1
     FROM generate_series(1, 3000) AS n, LATERAL (SELECT now() - interval '20 days' + n * interval '1 second' AS at) AS t
     """,
+    # One of a hundred merges waits still.
+    """
+    INSERT INTO user_merges (app, old_user_id, new_user_id, survivor_id, received_at, applied_at)
+    SELECT 'default', 'old-' || n, 'user-' || n / 2, 'user-' || n / 2, now(), CASE WHEN n % 100 <> 0 THEN now() END
+    FROM generate_series(1, 20000) AS n
+    """,
     """
     INSERT INTO refreshes (app, kind, subject_id, ended_at, due_by, outcome)
     SELECT 'default', 'flow', 'flow-' || 1 + n % 20000, now() - (30000 - n) * interval '1 minute', 'sweep', 'unchanged'

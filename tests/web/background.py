@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from app.actions import manage_keys
 from app.actions.receive_webhook import WebhookReceiver
 from app.actions.watch_feed import FeedWatch
+from app.dots.app_ids import AppIds
 from app.dots.signature import Verifier
 from app.storage import database
 from app.web.application import create_app
@@ -65,7 +66,7 @@ async def _serve(database_url: str, found: Future[Service], stopping: asyncio.Ev
     gateway = Gateway(
         tools=tools,
         verifiers={"default": Verifier([sending.KEY])},
-        receiver=WebhookReceiver(engine, tools.hints, tools.telemetry),
+        receiver=WebhookReceiver(engine, tools.hints, tools.telemetry, AppIds({})),
         watch=FeedWatch(engine, tools.hints),
     )
     async with sending.serving(create_app(gateway)) as port:

@@ -14,6 +14,7 @@ from app.actions import manage_keys, watch_feed
 from app.actions.receive_webhook import WebhookReceiver
 from app.actions.tools import Tools
 from app.actions.watch_feed import FeedWatch
+from app.dots.app_ids import AppIds
 from app.dots.signature import Verifier
 from app.web.application import create_app
 from app.web.gateway import Gateway
@@ -55,13 +56,19 @@ async def tools(engine: AsyncEngine, clock: HandClock, dots: MemoryDots) -> Asyn
 
 
 @pytest.fixture
-def gateway(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> Gateway:
+def app_ids() -> dict[str, str | None]:
+    """The ids of both apps at Dots: none are set, unless a test sets them."""
+    return {}
+
+
+@pytest.fixture
+def gateway(tools: Tools, monkeypatch: pytest.MonkeyPatch, app_ids: dict[str, str | None]) -> Gateway:
     """What the routes work with; without a worker to give hints, the feed is looked at more often."""
     monkeypatch.setattr(watch_feed, "POLL_SECONDS", 0.05)
     return Gateway(
         tools=tools,
         verifiers={"default": Verifier([KEY]), "eu": Verifier([OTHER_KEY])},
-        receiver=WebhookReceiver(tools.engine, tools.hints, tools.telemetry),
+        receiver=WebhookReceiver(tools.engine, tools.hints, tools.telemetry, AppIds(app_ids)),
         watch=FeedWatch(tools.engine, tools.hints),
     )
 

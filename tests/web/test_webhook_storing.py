@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.actions import receive_webhook
 from app.actions.receive_webhook import WebhookReceiver
 from app.actions.tools import Tools
+from app.dots.app_ids import AppIds
 from app.dots.signature import Attestation
 from app.errors import OverloadedError
 from app.web.gateway import Gateway
@@ -231,7 +232,7 @@ async def test_overload_is_503_at_once(
 async def test_line_is_bounded_in_bytes_too(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few but large webhooks cannot fill the memory either."""
     monkeypatch.setattr(receive_webhook, "WAITING_LIMIT_BYTES", 100)
-    receiver = WebhookReceiver(tools.engine, tools.hints, tools.telemetry)
+    receiver = WebhookReceiver(tools.engine, tools.hints, tools.telemetry, AppIds({}))
     attestation = Attestation(message_id="msg_1", attempted_at=NOW)
     waiting = asyncio.create_task(receiver.receive("default", attestation, b"x" * 60, received_at=NOW))
     await asyncio.sleep(0)

@@ -1,0 +1,34 @@
+"""Which of our apps a webhook is of: an organization's endpoint gets those of several apps at Dots."""
+
+from collections.abc import Mapping
+
+from app.dots import fields
+
+# What a public client sends instead of an id: it names another app in each organization.
+_NO_ID = "default"
+
+
+class AppIds:
+    """The ids at Dots of our apps, as far as they are set."""
+
+    def __init__(self, configured: Mapping[str, str | None]) -> None:
+        """Take each app's `APP_ID`, by the app's name."""
+        read = {app: fields.read_id(app_id) for app, app_id in configured.items()}
+        self._ids = {app: app_id for app, app_id in read.items() if app_id not in (None, _NO_ID)}
+        self._apps: dict[str | None, str] = {}
+        for app, app_id in self._ids.items():
+            self._apps.setdefault(app_id, app)
+
+    def app_of(self, endpoint_app: str, api_app_id: str | None) -> str | None:
+        """The app of a webhook that came to the endpoint of `endpoint_app`; None: an app that we do not have.
+
+        That can be told only where the endpoint's own app has an id to compare with; elsewhere an unknown
+        `api_app_id` says nothing. `api_app_id` is spelt as `fields.read_id` spells it.
+        """
+        own = self._ids.get(endpoint_app)
+        if api_app_id is None or api_app_id == own:
+            return endpoint_app
+        found = self._apps.get(api_app_id)
+        if found is None and not (fields.is_uuid(own) and fields.is_uuid(api_app_id)):
+            return endpoint_app
+        return found
