@@ -11,7 +11,8 @@ class Telemetry:
         self.registry = CollectorRegistry()
         self.webhooks = Counter(
             "dots_gateway_webhooks_total",
-            "Webhooks by what became of them: stored, refused, too_large, too_slow, overloaded, unavailable.",
+            "Webhooks by what became of them: stored, foreign_app (stored and left alone), refused, too_large, "
+            "too_slow, overloaded, unavailable; and requests with a wrong path or method: not_found, wrong_method.",
             ["app", "outcome"],
             registry=self.registry,
         )

@@ -12,6 +12,8 @@ from pydantic.config import JsonDict
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.actions.receive_webhook import Receipt
+from app.dots.signature import Verifier
 from app.errors import (
     BodyTooLargeError,
     BodyTooSlowError,
@@ -22,16 +24,19 @@ from app.errors import (
     UnknownAppError,
 )
 from app.settings import DEFAULT_APP
-from app.web import error_responses, examples
+from app.web import bounded_log, error_responses, examples
+from app.web.bounded_log import BoundedLog
 from app.web.gateway import Gateway
 
 log = structlog.get_logger()
 
-PREFIX = "/webhooks/"
+# Whatever begins like this was meant to be a webhook, and is counted here if it is not.
+PREFIX = "/webhooks"
 PATH = "/webhooks/dots"
 BODY_LIMIT_BYTES = 1024 * 1024
 # Dots (Svix) waits 15 s; an answer that comes later counts as none. The body may take this long, and so may all.
 ANSWER_SECONDS = 12.0
+_PATH_LIMIT = 100
 
 _OUTCOMES: dict[type[GatewayError], str] = {
     SignatureRefusedError: "refused",
@@ -40,6 +45,8 @@ _OUTCOMES: dict[type[GatewayError], str] = {
     OverloadedError: "overloaded",
     DatabaseUnavailableError: "unavailable",
 }
+# These say something of a sender whom nobody knows yet, who may send any number.
+_OF_STRANGERS = (SignatureRefusedError, BodyTooLargeError, BodyTooSlowError)
 _STORED = Response(status_code=204)
 _SENDER_IS_GONE = Response(status_code=400)
 _EXAMPLE: JsonDict = {"event": "flow.updated", "flow_id": examples.FLOW_ID}
@@ -56,56 +63,72 @@ class WebhookDoor:
         """Take the gateway whose webhooks these are."""
         self._gateway = gateway
         self._answer_seconds = answer_seconds
+        self._log = BoundedLog(gateway.tools.clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         app = _app_in(scope["path"])
-        if app is None:
-            response: Response = error_responses.problem(404, "not_found", "Not Found")
+        verifier = None if app is None else self._gateway.verifiers.get(app)
+        if app is None or verifier is None:
+            response = self._refuse_path(scope["path"], names_app=app is not None)
         elif scope["method"] != "POST":
-            response = error_responses.problem(405, "method_not_allowed", "Use POST.", headers={"Allow": "POST"})
+            response = self._refuse_method(app)
         else:
-            response = await self._answer(app, scope, receive)
+            response = await self._answer(app, verifier, scope, receive)
         await response(scope, receive, send)
 
-    async def _answer(self, app: str, scope: Scope, receive: Receive) -> Response:
+    async def _answer(self, app: str, verifier: Verifier, scope: Scope, receive: Receive) -> Response:
         try:
-            await self._take(app, scope, receive)
+            receipt = await self._take(app, verifier, scope, receive)
         except SenderGoneError:
             return _SENDER_IS_GONE
-        except UnknownAppError as error:
-            log.warning("webhook not taken", error=error.code)
-            return error_responses.respond(error)
-        except GatewayError as error:
-            self._count(app, _OUTCOMES.get(type(error), "unavailable"))
-            log.warning("webhook not taken", app=app, error=error.code, reason=error.detail)
+        except _OF_STRANGERS as error:
+            outcome = _OUTCOMES[type(error)]
+            self._count(app, outcome)
+            self._log.warning("webhook not taken", kind=outcome, app=app, error=error.code, reason=error.detail)
             # Why a signature was refused is for our log; the sender is told the same whatever it was.
             is_refused = isinstance(error, SignatureRefusedError)
             return error_responses.respond(SignatureRefusedError() if is_refused else error)
-        self._count(app, "stored")
+        except GatewayError as error:
+            self._count(app, _OUTCOMES.get(type(error), "unavailable"))
+            log.warning("webhook not taken", app=app, error=error.code, reason=error.detail)
+            return error_responses.respond(error)
+        self._count(receipt.app, "foreign_app" if receipt.is_foreign else "stored")
         return _STORED
 
-    async def _take(self, app: str, scope: Scope, receive: Receive) -> None:
+    async def _take(self, app: str, verifier: Verifier, scope: Scope, receive: Receive) -> Receipt:
         """Read, verify and store. Raises GatewayError or SenderGoneError when that could not be done in time."""
-        verifier = self._gateway.verifiers.get(app)
-        if verifier is None:
-            raise UnknownAppError
         body = None
         try:
             async with asyncio.timeout(self._answer_seconds):
                 body = await _read_body(receive)
                 now = self._gateway.tools.clock()
                 attestation = verifier.verify(scope["headers"], body, now=now)
-                await self._gateway.receiver.receive(app, attestation, body, received_at=now)
+                return await self._gateway.receiver.receive(app, attestation, body, received_at=now)
         except TimeoutError as error:
             raise (BodyTooSlowError if body is None else DatabaseUnavailableError) from error
+
+    def _refuse_path(self, path: str, *, names_app: bool) -> Response:
+        """No app has its webhooks sent there: most likely the endpoint in Dots' dashboard is wrong."""
+        self._count("", "not_found")
+        shown = bounded_log.escaped(path, limit=_PATH_LIMIT)
+        self._log.warning("webhook not taken", kind="not_found", error="not_found", path=shown)
+        if names_app:
+            return error_responses.respond(UnknownAppError())
+        return error_responses.problem(404, "not_found", "Not Found")
+
+    def _refuse_method(self, app: str) -> Response:
+        self._count(app, "wrong_method")
+        self._log.warning("webhook not taken", kind="wrong_method", app=app, error="method_not_allowed")
+        return error_responses.problem(405, "method_not_allowed", "Use POST.", headers={"Allow": "POST"})
 
     def _count(self, app: str, outcome: str) -> None:
         self._gateway.tools.telemetry.webhooks.labels(app, outcome).inc()
 
 
 def _app_in(path: str) -> str | None:
-    """The app whose webhooks come to this path; None when none do."""
+    """The app whose webhooks come to this path, with or without a slash at its end; None when none do."""
+    path = path.removesuffix("/")
     if path == PATH:
         return DEFAULT_APP
     head, _, app = path.rpartition("/")
