@@ -28,7 +28,7 @@ from app.errors import (
 from app.flows import schedule
 from app.flows.snapshots import FlowSnapshot, UserSnapshot
 from app.flows.subjects import Subject
-from app.storage import database, hints, refresh_rows, sync_rows
+from app.storage import database, hints, merge_rows, refresh_rows, sync_rows
 from app.storage.refresh_rows import RefreshRecord
 from app.storage.sync_rows import Claim
 
@@ -195,9 +195,14 @@ async def _note_failure(tools: Tools, claim: Claim, error: DotsError) -> None:
     now = tools.clock()
     subject = claim.subject
     code = error.code
-    is_beyond_hope = isinstance(error, _HOPELESS) and now - (claim.failing_since or now) >= tools.dead_after
+    is_hopeless = isinstance(error, _HOPELESS)
+    is_beyond_hope = is_hopeless and now - (claim.failing_since or now) >= tools.dead_after
     async with background.transaction(tools) as connection:
-        if is_beyond_hope:
+        if is_hopeless and await merge_rows.is_gone(connection, subject):
+            # Dots knows it no more, and we ask about the user that it has become.
+            is_beyond_hope = False
+            await sync_rows.settle(connection, claim, next_due_at=None)
+        elif is_beyond_hope:
             await sync_rows.bury(connection, claim, now=now, error=code)
         elif isinstance(error, _PAUSES):
             await sync_rows.defer(connection, claim, due_at=now + _BEHIND_THE_OTHERS)

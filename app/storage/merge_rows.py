@@ -65,6 +65,11 @@ async def survivors(connection: AsyncConnection, users: Collection[Subject]) -> 
     return {user: merges.survivor(user.app, user.id, onward) for user in users}
 
 
+async def is_gone(connection: AsyncConnection, subject: Subject) -> bool:
+    """Whether this is a user that has become another one."""
+    return subject.kind == "user" and (await survivors(connection, [subject]))[subject] != subject.id
+
+
 async def lock_waiting(connection: AsyncConnection, user: Subject, *, limit: int) -> list[str]:
     """The users that were merged into this one and still have to give it what is theirs; at most `limit`, locked."""
     values = {"app": user.app, "user_id": user.id, "limit": limit}

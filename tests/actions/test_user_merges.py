@@ -64,6 +64,27 @@ async def test_old_user_is_asked_about_no_more(
     assert (await due.sync_row(tools, due.user(OLD)))["due_at"] is None
 
 
+async def test_late_webhook_about_the_old_user_leaves_no_dead_letter(
+    tools: Tools, dots: MemoryDots, clock: HandClock, announce: Announcer
+) -> None:
+    """It was sent before the merge, or again by hand; Dots knows the old user no more."""
+    await own_flow(tools, dots, announce)
+    del dots.users[OLD]
+    dots.add_user(NEW)
+    await announce(MERGE)
+    await refresh(tools)
+
+    for _ in range(3):
+        await announce({"user_id": OLD})
+        await refresh(tools)
+        clock.advance(timedelta(days=1))
+
+    row = await due.sync_row(tools, due.user(OLD))
+    assert (row["due_at"], row["attempts"], row["last_error"]) == (None, 0, None)
+    assert row["clean_gen"] == row["dirty_gen"]
+    assert await stored.rows(tools.engine, "SELECT 1 FROM sync_rows WHERE dead_at IS NOT NULL") == []
+
+
 async def test_verdict_is_told_once_although_dots_gives_it_for_both_ids(
     tools: Tools, dots: MemoryDots, announce: Announcer
 ) -> None:
