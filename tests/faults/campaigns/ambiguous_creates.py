@@ -76,7 +76,7 @@ async def run_creates(order: Order) -> Outcome:
 
 def _faults(dice: Random, count: int) -> list[dict[str, Any]]:
     """One answer for each key to begin with: each status, or as many as there are keys, and then all else."""
-    statuses = dice.sample(STATUSES, min(len(STATUSES), count // 2))
+    statuses = dice.sample(STATUSES, min(len(STATUSES), 3 * count // 4))
     faults = [_answer(dice, status) for status in statuses]
     faults += [dice.choice(FAULTS) for _ in range(count - len(faults))]
     dice.shuffle(faults)
