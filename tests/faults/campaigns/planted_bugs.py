@@ -234,7 +234,7 @@ PLANTED_BUGS = (
             Patch(
                 file="app/dots/client.py",
                 old="            if await self._are_credentials_refused():\n",
-                new="            await self.gate.pause()\n            if self.gate.is_paused():\n",
+                new="            await self.gate.pause()\n            if error.status:\n",
             ),
         ),
     ),
