@@ -16,6 +16,8 @@ def error(
         "message_only": {"message": message},
         "empty": {},
     }
+    if status == HTTPStatus.NOT_MODIFIED:  # HTTP allows it no body.
+        return Response(status_code=status, headers=headers)
     if unknowns.error_shape == "text":
         return PlainTextResponse(message, status, headers)
     return JSONResponse(shapes[unknowns.error_shape], status, headers)

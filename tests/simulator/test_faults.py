@@ -98,6 +98,17 @@ async def test_a_proxy_may_answer_with_a_page_of_its_own(stage: Stage, kind: str
     assert await flows_made(stage) == made
 
 
+@pytest.mark.parametrize("status", [300, 304, 400, 422, 499, 500])
+async def test_dots_may_refuse_with_any_status(stage: Stage, status: int) -> None:
+    """With an error of its own kind, where HTTP allows a body."""
+    await queue(stage, {"kind": "error", "status": status, "error_code": "invalid-input"})
+
+    response = await post(stage)
+
+    assert response.status_code == status
+    assert ("invalid-input" in response.text) is (status != 304)
+
+
 async def test_a_lasting_fault_befalls_every_call_it_matches(stage: Stage) -> None:
     """Such as one forbidden flow, while all others are answered."""
     forbidden, other = [(await post(stage)).json()["id"] for _ in range(2)]
