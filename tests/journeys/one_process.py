@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,8 @@ from tests.web import sending
 
 # A worker that still finds work after so many rounds never comes to rest.
 _ROUNDS = 60
+# The machine's certificates would take longer to load than a story lasts.
+_WITHOUT_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +96,9 @@ async def running(
         key = await manage_keys.create_key(
             tools.engine, name="shop", scopes=manage_keys.SCOPES, now=clock(), random_bytes=secrets.token_bytes
         )
-        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=30))
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(trust_env=False, timeout=30, verify=_WITHOUT_CERTIFICATES)
+        )
         steered = Dots(simulator_url, client)
         url = f"http://127.0.0.1:{port}"
         await steered.send_webhooks_to(url)
@@ -121,7 +126,19 @@ def _environment(database_url: str, simulator_url: str, more: Mapping[str, str])
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to pytest."""
+    """A server that leaves signals to pytest, and ends without waiting for its next tick."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._is_ended = asyncio.Event()
+
+    def end(self) -> None:
+        """Let `serve` return."""
+        self._is_ended.set()
+
+    async def main_loop(self) -> None:
+        """Wait for the end."""
+        await self._is_ended.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -134,7 +151,8 @@ async def _simulate(stack: contextlib.AsyncExitStack, clock: HandClock) -> tuple
     listener = simulator_server.listen("127.0.0.1", 0)
     url = simulator_server.url_of(listener)
     wanted = SimulatorSettings(public_url=url, webhook_secret=dots.WEBHOOK_SECRET)
-    simulated = simulation.build(wanted, clock=clock, sleep=asyncio.sleep)
+    transport = httpx.AsyncHTTPTransport(verify=_WITHOUT_CERTIFICATES, limits=httpx.Limits(max_keepalive_connections=0))
+    simulated = simulation.build(wanted, clock=clock, sleep=asyncio.sleep, transport=transport)
     server = _Server(
         uvicorn.Config(
             create_simulator(simulated),
@@ -148,7 +166,7 @@ async def _simulate(stack: contextlib.AsyncExitStack, clock: HandClock) -> tuple
 
     async def end() -> None:
         simulated.stopping.set()
-        server.should_exit = True
+        server.end()
         await serving
 
     stack.push_async_callback(end)

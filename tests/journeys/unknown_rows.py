@@ -29,13 +29,15 @@ WALKED = End(
 )
 OF_KNOWN_USER = replace(WALKED, flow=told_of("id-verification", "background-check", "payout", is_claimed=False))
 CHECKED = End(flow=told_of("background-check", is_claimed=False), status="completed")
-CLEARED = replace(CHECKED, user=("background_check.cleared",), verdict="cleared")
+CLEARED = replace(CHECKED, user=("background_check.cleared",), verdict="cleared", meanwhile="pending")
 TO_REVIEW = ("user.id_verified", "background_check.needs_review")
 NEEDS_REVIEW = replace(WALKED, user=TO_REVIEW, verdict="needs_review")
-REVIEWED = replace(CLEARED, user=("background_check.needs_review", "background_check.cleared"))
+REVIEWED = replace(
+    CLEARED, user=("background_check.needs_review", "background_check.cleared"), meanwhile="needs_review"
+)
+REVERSED = replace(CLEARED, user=("background_check.flagged", "background_check.cleared"), meanwhile="flagged")
 FLAGGED = replace(WALKED, user=("user.id_verified", "background_check.flagged"), verdict="flagged")
 MERGED = replace(CHECKED, user=("background_check.flagged",), verdict="flagged")
-PENDING = replace(CHECKED, verdict="pending")
 ONE_SKIPPED = End(
     flow=told_of("compliance", "manage-payouts", is_complete=False), status="open", passed_over=("payout",)
 )
@@ -43,6 +45,7 @@ ONE_SKIPPED_AND_ECHOED = End(flow=told_of("compliance", "payout", "manage-payout
 LAST_SKIPPED = End(flow=told_of("compliance", is_complete=False), status="open")
 LAST_SKIPPED_AND_ECHOED = End(flow=told_of("compliance", "payout"), status="completed")
 REFUSED = End(status=422)
+OWN_FLOWS_ONLY = {"FOLLOW_FOREIGN_FLOWS": "false"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +118,8 @@ FLOWS = [
         knobs={"skipped_in_completed_steps": True, "skip_sends_webhook": True},
         end=LAST_SKIPPED_AND_ECHOED,
     ),
-    *rows_of(stories.lose_an_answer, WALKED, settings={"FOLLOW_FOREIGN_FLOWS": "false"}, times=["naive", "utc"]),
-    *rows_of(
-        stories.lose_an_answer,
-        WALKED,
-        settings={"FOLLOW_FOREIGN_FLOWS": "false"},
-        list_order=["newest_first", "oldest_first"],
-    ),
+    Row(story=stories.lose_an_answer, end=WALKED, settings=OWN_FLOWS_ONLY),
+    *rows_of(stories.lose_an_answer, WALKED, settings=OWN_FLOWS_ONLY, times=["utc"], list_order=["oldest_first"]),
 ]
 
 REQUESTS = [
@@ -166,7 +164,6 @@ USERS = [
     *rows_of(stories.walk_flagged, FLAGGED, flag_place=["compliance", "top_level", "both"]),
     *rows_of(stories.walk, WALKED, flag_place=["top_level", "both"]),
     *rows_of(stories.wait_for_verdict, CLEARED, undecided_flag=["null", "absent", "false"]),
-    *rows_of(stories.still_waits_for_verdict, PENDING, undecided_flag=["null", "absent", "false"]),
     # Only a true flag flags; a check that has ended otherwise needs somebody to look at it.
     *rows_of(stories.walk_considered, NEEDS_REVIEW, consider_flag=[None, False]),
     *rows_of(stories.walk_considered, FLAGGED, consider_flag=[True]),
@@ -181,17 +178,14 @@ USERS = [
         replace(OF_KNOWN_USER, user=TO_REVIEW, verdict="needs_review"),
         sex_offender_check_status=["failed"],
     ),
-    *rows_of(stories.wait_for_verdict, CLEARED, submitted_check_status=["not_started", "started", "pending", "pass"]),
+    *rows_of(stories.wait_for_verdict, CLEARED, submitted_check_status=["not_started", "started", "pending"]),
+    *rows_of(stories.wait_for_verdict, replace(CLEARED, meanwhile="cleared"), submitted_check_status=["pass"]),
     *rows_of(
         stories.wait_for_verdict,
         REVIEWED,
         submitted_check_status=["consider", "canceled", "expired", "information_mismatch"],
     ),
-    *rows_of(
-        stories.wait_for_verdict,
-        replace(CLEARED, user=("background_check.flagged", "background_check.cleared")),
-        submitted_check_status=["failed"],
-    ),
+    *rows_of(stories.wait_for_verdict, REVERSED, submitted_check_status=["failed"]),
     *rows_of(stories.merge, MERGED, merged_user=["not_found", "disabled", "new_user"]),
 ]
 
