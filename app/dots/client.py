@@ -137,15 +137,15 @@ class DotsClient:
         return wire.read_user(await self._ask(permit, "GET", _path_of(_USERS_PATH, user_id)))
 
     async def try_credentials(self) -> None:
-        """Check the credentials with a call that depends on no flow or user. Begins or ends the app's pause.
+        """Check the credentials with a call that depends on no flow or user. If Dots accepts them, the pause ends.
 
+        A refusal begins no pause: the caller may have other credentials than the processes that are at work.
         Raises DotsCredentialsError if Dots refuses them, another DotsError if it is unclear, DatabaseUnavailableError.
         """
         permit = await self.gate.take_one(is_trial=True)
         try:
             await self._ask_once(permit, "GET", _FLOWS_PATH, query={"limit": "1"})
         except DotsForbiddenError as error:
-            await self.gate.pause()
             raise DotsCredentialsError(status=error.status, error_code=error.error_code) from None
         self._accepted_at = self._now()
 
@@ -179,7 +179,10 @@ class DotsClient:
         return content
 
     async def _are_credentials_refused(self) -> bool:
-        """Check the credentials unless Dots accepted them a moment ago. Returns False if it stays unclear."""
+        """Check the credentials unless Dots accepted them a moment ago, and pause if it refuses them.
+
+        Returns False if it stays unclear.
+        """
         async with self._trial:  # Calls that are refused at the same time share one trial.
             if self.gate.is_paused() and not self.gate.is_paused(is_trial=True):
                 return True
@@ -188,6 +191,7 @@ class DotsClient:
             try:
                 await self.try_credentials()
             except DotsCredentialsError:
+                await self.gate.pause()
                 return True
             except (DotsError, DatabaseUnavailableError):
                 return False

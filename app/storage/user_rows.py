@@ -64,11 +64,7 @@ async def note_submission(
 
 async def lock(connection: AsyncConnection, app: str, user_id: str, *, now: datetime) -> UserRecord:
     """The user, added when unknown, locked until the transaction ends."""
-    await connection.execute(
-        insert(users)
-        .values(app=app, id=user_id, first_seen_at=now)
-        .on_conflict_do_nothing(index_elements=["app", "id"])
-    )
+    await _add(connection, app, user_id, now=now)
     return _record((await connection.execute(_of(app, user_id).with_for_update())).one())
 
 
@@ -92,6 +88,7 @@ async def take_over(
 
     The other one awaits what they had handed in, and keeps an older check of theirs that failed. Moves no flows.
     """
+    await _add(connection, app, new_id, now=now)
     both = select(users).where(users.c.app == app, users.c.id.in_([*old_ids, new_id]))
     # In order, so that two merges at once cannot deadlock.
     found = (await connection.execute(both.order_by(users.c.id).with_for_update())).all()
@@ -138,6 +135,14 @@ async def save(
             refreshed_at=now,
             last_sequence=known.last_sequence + events_added,
         )
+    )
+
+
+async def _add(connection: AsyncConnection, app: str, user_id: str, *, now: datetime) -> None:
+    await connection.execute(
+        insert(users)
+        .values(app=app, id=user_id, first_seen_at=now)
+        .on_conflict_do_nothing(index_elements=["app", "id"])
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from app.actions.refresh_due import refresh_due
 from app.actions.tools import Tools
 from app.actions.try_credentials import try_credentials
+from app.errors import DotsCredentialsError
 from tests.actions import stored
 from tests.actions.due import flow, make_due
 from tests.actions.memory_dots import Fault, MemoryDots, flow_id_of, refusal
@@ -64,3 +65,13 @@ async def test_app_that_is_not_paused_is_not_called(tools: Tools, dots: MemoryDo
     await try_credentials(tools)
 
     assert dots.requests == []
+
+
+async def test_refusal_outside_of_the_service_pauses_nothing(tools: Tools, dots: MemoryDots) -> None:
+    """`doctor` may run with other credentials than the service: only what the service itself sends may pause it."""
+    dots.fault = refusal(401, "unauthorized")
+
+    with pytest.raises(DotsCredentialsError):
+        await tools.client("default").try_credentials()
+
+    assert await stored.rows(tools.engine, PAUSES) == [{"app": "default", "pauses": 0, "paused_until": None}]

@@ -29,13 +29,13 @@ async def test_fill_agrees_with_the_sizes(empty_database_url: str) -> None:
         counts = dict(result.mappings().one())
     assert counts.pop("rare_webhooks") >= 10
     assert counts == {
-        "webhooks": 5_000,
-        "flows": 520,
+        "webhooks": 10_000,
+        "flows": 1_020,
         "failed_flows": 20,
-        "open_flows": 50,
-        "users": 333,
+        "open_flows": 100,
+        "users": 666,
         "dead": 3,
-        "failing": 20,
+        "failing": 200,
         "due": 0,
     }
 

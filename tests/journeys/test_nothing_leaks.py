@@ -11,8 +11,8 @@ from tests.stack.processes import Stack, empty_stack
 
 METADATA = "what-only-the-caller-understands"
 # Made to hold them: the link and metadata themselves, the request to send, the answer to repeat.
-MAY_HOLD_LINK = {"flows.link", "flows.answer"}
-MAY_HOLD_METADATA = {"flows.metadata", "flows.request", "flows.answer"}
+MAY_HOLD_LINK = {"flows.link", "answers.answer"}
+MAY_HOLD_METADATA = {"flows.metadata", "flows.request", "answers.answer"}
 
 
 async def test_nothing_secret_or_personal_is_logged_counted_told_or_stored(database_url: str) -> None:
