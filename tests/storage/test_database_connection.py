@@ -10,7 +10,6 @@ from urllib.parse import quote, urlsplit
 
 import asyncpg
 import pytest
-import uvloop
 
 from app.errors import SettingsError
 from app.local.ports import free_port
@@ -18,7 +17,7 @@ from app.storage import database_connection, database_url
 from tests.outbound.certificates import Authority
 from tests.stack.waiting import eventually
 from tests.storage.postgres_proxy import Proxy, running
-from tests.storage.watched_loop import WatchedLoop
+from tests.storage.watched_loop import WatchedLoop, WatchedUvloop
 
 READ_ONLY = b"default_transaction_read_only\0on\0"
 UNCHECKED = (ssl.SSLError, ConnectionError)
@@ -43,7 +42,7 @@ class User:
     """Who connects, and on which kind of event loop: commands run on asyncio, api and worker on uvloop."""
 
     credentials: str
-    new_loop: Callable[[], asyncio.AbstractEventLoop]
+    new_loop: Callable[[], WatchedLoop | WatchedUvloop]
 
     def __str__(self) -> str:
         """What stands in front of the @."""
@@ -60,18 +59,17 @@ class User:
                 await connection.close()
 
         def run() -> Any:
-            with asyncio.Runner(loop_factory=self.new_loop) as runner:
-                loop = runner.get_loop()
+            loop = self.new_loop()
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
                 try:
                     return runner.run(ask())
                 finally:
-                    if isinstance(loop, WatchedLoop):
-                        runner.run(eventually(loop.are_closed))
+                    runner.run(eventually(loop.are_closed))
 
         return await asyncio.to_thread(run)
 
 
-@pytest.fixture(params=[WatchedLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.fixture(params=[WatchedLoop, WatchedUvloop], ids=["asyncio", "uvloop"])
 def user(request: pytest.FixtureRequest, database_server_url: str) -> User:
     """The user of the tests' server."""
     return User(credentials=urlsplit(database_server_url).netloc.rpartition("@")[0], new_loop=request.param)
