@@ -39,7 +39,7 @@ class Attempt:
     describe: Describe | None = None
 
 
-async def attempt_creation(tools: Tools, attempt: Attempt, permit: Permit) -> FlowRecord:
+async def attempt_creation(tools: Tools, attempt: Attempt, permit: Permit, *, user_ip: str | None = None) -> FlowRecord:
     """Create the flow at Dots and store it.
 
     Raises a DotsError if Dots has made no flow; the row has failed, for good if the error is final. Raises
@@ -47,7 +47,7 @@ async def attempt_creation(tools: Tools, attempt: Attempt, permit: Permit) -> Fl
     for `settle_creations`. Any error that says "try again" would lead a caller without a key to a second flow.
     """
     try:
-        snapshot = await tools.client(attempt.app).create_flow(permit, _body(attempt))
+        snapshot = await tools.client(attempt.app).create_flow(permit, _body(attempt), user_ip=user_ip)
     except DotsError as error:
         await _note_failure(tools, attempt, error)
         if error.may_have_acted:

@@ -26,16 +26,25 @@ class Created:
 
 
 async def create_flow(
-    tools: Tools, request: FlowRequest, *, caller: str, idempotency_key: str | None, describe: Describe
+    tools: Tools,
+    request: FlowRequest,
+    *,
+    caller: str,
+    idempotency_key: str | None,
+    describe: Describe,
+    user_ip: str | None = None,
 ) -> Created:
     """Create the flow, or repeat the answer that was given for the same key before.
+
+    `user_ip`, the payee's address, goes to Dots with this call and is stored nowhere.
 
     Raises InvalidFieldsError, UnknownAppError, IdempotencyKeyReusedError (never helps to repeat);
     CreationRunningError, CreationOutcomeUnknownError, DatabaseUnavailableError (repeat later with the same key);
     a DotsError (the same key may try again, unless it is final).
     """
-    gate = tools.client(request.app).gate
-    if problems := flow_request.check(request):
+    client = tools.client(request.app)
+    gate = client.gate
+    if problems := flow_request.check(request, allows_localhost=client.is_on_loopback):
         raise InvalidFieldsError(problems)
     intent = _intent(tools, request, caller, idempotency_key)
     # Before any row is locked: another process may be waiting for the app's row with a row of ours locked.
@@ -52,7 +61,7 @@ async def create_flow(
             intent = earlier
         kept = describe if idempotency_key is not None else None
         attempt = Attempt(ref=intent.ref, app=intent.app, caller=caller, request=intent.request, describe=kept)
-        flow = await attempt_creation.attempt_creation(tools, attempt, permits[0])
+        flow = await attempt_creation.attempt_creation(tools, attempt, permits[0], user_ip=user_ip)
     finally:
         gate.give_back(permits)
     return Created(answer=describe(flow), is_replay=False)

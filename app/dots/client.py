@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -27,6 +27,7 @@ from app.errors import (
     DotsThrottledError,
     SettingsError,
 )
+from app.flows import redirect_url
 from app.flows.snapshots import FlowPage, FlowSnapshot, UserSnapshot
 
 _DEFAULT_NETWORK = Network()
@@ -100,6 +101,7 @@ class DotsClient:
             )
         except ValueError as error:
             raise SettingsError(f"{access.setting_prefix}API_URL {error}.") from None
+        self.is_on_loopback = redirect_url.is_local(urlsplit(access.base_url).hostname or "")
 
     async def __aenter__(self) -> Self:
         return self

@@ -41,11 +41,13 @@ def fingerprint(request: FlowRequest) -> bytes:
     return hashlib.sha256(json.dumps(as_json(request), sort_keys=True).encode()).digest()
 
 
-def check(request: FlowRequest) -> list[FieldProblem]:
-    """What is wrong with the request; empty when nothing is known to be."""
+def check(request: FlowRequest, *, allows_localhost: bool = False) -> list[FieldProblem]:
+    """What is wrong with the request; empty when nothing is known to be. `allows_localhost` as for the steps."""
     fields = {"steps": request.steps, "metadata": request.metadata, "reference": request.reference}
     unstorable = [FieldProblem(name, "is not plain JSON") for name, value in fields.items() if not is_storable(value)]
-    return unstorable or flow_steps.check(request.steps) + _check_metadata(request.metadata)
+    if unstorable:
+        return unstorable
+    return flow_steps.check(request.steps, allows_localhost=allows_localhost) + _check_metadata(request.metadata)
 
 
 def _check_metadata(metadata: object) -> list[FieldProblem]:

@@ -4,12 +4,13 @@ Source: docs.dots.dev, flows guide and API reference (read July 2026). Unknown s
 because new ones appear over the years.
 """
 
-import re
+import difflib
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from app.errors import FieldProblem
+from app.flows import redirect_url
 
 Step = str | Mapping[str, Any]
 OptionCheck = Callable[[object], str | None]
@@ -18,13 +19,10 @@ REDIRECT = "redirect"
 BACKGROUND_CHECK = "background-check"
 ID_VERIFICATION = "id-verification"
 
-# Dots puts these in front by itself; a caller who sends them would be refused, or worse, obeyed.
-AUTOMATIC_STEPS = frozenset({"onboard", "onboarding", "authentication", "authorization"})
-
 STEPS_LIMIT = 50
 NAME_LIMIT_CHARACTERS = 100
-URL_LIMIT_CHARACTERS = 2048
-_HOST_WITH_TLD = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,63}|xn--[a-z0-9-]{1,59})")
+# How alike an unknown name must be to a known one before we ask whether that was meant.
+_ALIKE = 0.75
 
 
 def _boolean(value: object) -> str | None:
@@ -37,20 +35,6 @@ def _fee_party(value: object) -> str | None:
 
 def _text(value: object) -> str | None:
     return None if isinstance(value, str) and value else "must be a text that is not empty"
-
-
-def _web_address(value: object) -> str | None:
-    problem = "must be an http or https URL whose host has a dot and a top-level domain"
-    if not isinstance(value, str) or len(value) > URL_LIMIT_CHARACTERS or re.search(r"[\s\x00-\x1f\x7f]", value):
-        return problem
-    try:
-        parts = urlsplit(value)
-        host = (parts.hostname or "").encode("idna").decode("ascii").lower()
-        _ = parts.port  # Reading it is what checks it.
-    except ValueError:
-        return problem
-    is_valid = parts.scheme in ("http", "https") and _HOST_WITH_TLD.fullmatch(host)
-    return None if is_valid else problem
 
 
 _CONTINUE = {"hide_continue_button": _boolean}
@@ -66,9 +50,23 @@ KNOWN_OPTIONS: Mapping[str, Mapping[str, OptionCheck]] = {
         "require_auto_payout_method": _boolean,
     },
     "payout": {"auto_payout_enabled": _boolean, "payout_fee_party": _fee_party},
-    REDIRECT: {**_CONTINUE, "redirect_url": _web_address},
+    REDIRECT: _CONTINUE,
     "pdf-form-fill": {"template_id": _text},
+    "onboard": _CONTINUE,
+    "authorization": _CONTINUE,
 }
+REQUIRED_OPTIONS = {REDIRECT: "redirect_url", "pdf-form-fill": "template_id"}
+# Known by name only: seen in Dots' answers and in public code.
+_SEEN = ("onboarding", "authentication", "payment", "credit-card-payment")
+
+
+def _bare(name: str) -> str:
+    """What is left of a name without its case, white space, hyphens and look-alikes of letters."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(character for character in plain if character.isalnum())
+
+
+_KNOWN_BY_BARE_NAME = {_bare(name): name for name in (*KNOWN_OPTIONS, *_SEEN)}
 
 
 def name_of(step: Step) -> str:
@@ -76,8 +74,11 @@ def name_of(step: Step) -> str:
     return step if isinstance(step, str) else str(step["name"])
 
 
-def check(steps: object) -> list[FieldProblem]:
-    """What is wrong with the steps of a new flow, first step first; empty when nothing is known to be."""
+def check(steps: object, *, allows_localhost: bool = False) -> list[FieldProblem]:
+    """What is wrong with the steps of a new flow, first step first; empty when nothing is known to be.
+
+    `allows_localhost`: Dots is a simulator on this machine, so that a redirect may lead here.
+    """
     if not isinstance(steps, Sequence) or isinstance(steps, str) or not steps:
         return [FieldProblem("steps", "must name at least one step")]
     if len(steps) > STEPS_LIMIT:
@@ -87,31 +88,59 @@ def check(steps: object) -> list[FieldProblem]:
     for index, step in enumerate(steps):
         field = f"steps.{index}"
         name = step.get("name") if isinstance(step, Mapping) else step
-        if not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT_CHARACTERS or not name.isprintable():
-            where = f"{field}.name" if isinstance(step, Mapping) else field
-            problems.append(FieldProblem(where, "must be a step's name, or an object with one as `name`"))
-            continue
-        problems += _check_name(field, name, seen)
-        problems += _check_options(field, name, {} if isinstance(step, str) else step)
-        seen.add(name)
+        if problem := _name_problem(name, seen):
+            is_odd = not isinstance(name, str) or name not in seen
+            problems.append(FieldProblem(f"{field}.name" if isinstance(step, Mapping) and is_odd else field, problem))
+        if isinstance(name, str) and (not problem or name in seen):
+            problems += _check_options(
+                field, name, {} if isinstance(step, str) else step, allows_localhost=allows_localhost
+            )
+            seen.add(name)
     return problems
 
 
-def _check_name(field: str, name: str, seen: set[str]) -> list[FieldProblem]:
-    if name in AUTOMATIC_STEPS:
-        return [FieldProblem(field, f"{name} is added by Dots itself; leave it out")]
-    if name in seen:
-        return [FieldProblem(field, f"{name} is there twice")]
-    return []
+def warnings(steps: Sequence[Step], *, allows_localhost: bool = False) -> list[str]:
+    """What may be a mistake in steps that `check` takes, first step first."""
+    found: list[str] = []
+    for index, step in enumerate(steps):
+        name = name_of(step)
+        if known := _close_to(name):
+            found.append(f"did you mean {known}?")
+        if name == REDIRECT and isinstance(step, Mapping):
+            warning = redirect_url.warning(step["redirect_url"], allows_localhost=allows_localhost)
+            found += [f"steps.{index}.redirect_url: {warning}"] if warning else []
+    return found
 
 
-def _check_options(field: str, name: str, options: Mapping[str, Any]) -> list[FieldProblem]:
-    checks = KNOWN_OPTIONS.get(name, {})
+def _name_problem(name: object, seen: set[str]) -> str | None:
+    if not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT_CHARACTERS:
+        return "must be a step's name, or an object with one as `name`"
+    known = _KNOWN_BY_BARE_NAME.get(_bare(name), name)
+    if known != name:
+        return f"must be written {known}"
+    if not name.isprintable():
+        return "must be a step's name, or an object with one as `name`"
+    return f"{name} is there twice" if name in seen else None
+
+
+def _close_to(name: str) -> str | None:
+    """The known step that an unknown name looks like."""
+    bare = _bare(name)
+    if bare in _KNOWN_BY_BARE_NAME:
+        return None
+    close = difflib.get_close_matches(bare, _KNOWN_BY_BARE_NAME, n=1, cutoff=_ALIKE)
+    return _KNOWN_BY_BARE_NAME[close[0]] if close else None
+
+
+def _check_options(field: str, name: str, options: Mapping[str, Any], *, allows_localhost: bool) -> list[FieldProblem]:
     problems = [
         FieldProblem(f"{field}.{option}", problem)
-        for option, check_option in checks.items()
+        for option, check_option in KNOWN_OPTIONS.get(name, {}).items()
         if option in options and (problem := check_option(options[option]))
     ]
-    if name == REDIRECT and "redirect_url" not in options:
-        problems.append(FieldProblem(f"{field}.redirect_url", "is required for a redirect"))
+    required = REQUIRED_OPTIONS.get(name)
+    if required is not None and required not in options:
+        problems.append(FieldProblem(f"{field}.{required}", f"is required for a {name}"))
+    elif name == REDIRECT and (url := redirect_url.check(options["redirect_url"], allows_localhost=allows_localhost)):
+        problems.append(FieldProblem(f"{field}.redirect_url", url))
     return problems

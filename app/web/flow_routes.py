@@ -11,14 +11,16 @@ from app.actions import audit_reads, read_flows, refresh_due
 from app.actions.create_flow import create_flow
 from app.dots import fields
 from app.errors import FlowNotFoundError, InvalidCursorError, UserNotFoundError
+from app.flows import steps
 from app.flows.events import COMPLIANCE_TYPES
 from app.flows.subjects import Subject
+from app.storage.flow_rows import FlowRecord
 from app.storage.flow_search import FlowFilter
 from app.storage.key_rows import KeyRecord
 from app.web import cursors, gateway, subscription_routes
 from app.web.access import COMPLIANCE, RequiredScope
 from app.web.cursors import Moment
-from app.web.flow_shapes import FlowPage, FlowShape, NewFlow, Text, UserShape
+from app.web.flow_shapes import CreatedFlow, FlowPage, FlowShape, NewFlow, Text, UserShape
 from app.web.timeline_shapes import Timeline
 
 router = APIRouter(prefix="/v1", tags=["flows"])
@@ -41,15 +43,23 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("/flows", status_code=201, response_model=FlowShape)
+@router.post("/flows", status_code=201, response_model=CreatedFlow)
 async def create(request: Request, body: NewFlow, key: Writer, idempotency_key: IdempotencyKey = None) -> JSONResponse:
     """Create a flow and get its link. Without an `Idempotency-Key` a repeat makes a second flow."""
+    tools, wanted = gateway.of(request).tools, body.as_request()
+
+    def describe(flow: FlowRecord) -> dict[str, Any]:
+        allows_localhost = tools.client(wanted.app).is_on_loopback
+        warnings = steps.warnings(wanted.steps, allows_localhost=allows_localhost)
+        return CreatedFlow.warned(flow, warnings).model_dump(mode="json")
+
     created = await create_flow(
-        gateway.of(request).tools,
-        body.as_request(),
+        tools,
+        wanted,
         caller=key.name,
         idempotency_key=idempotency_key,
-        describe=lambda flow: FlowShape.of(flow, with_link=True).model_dump(mode="json"),
+        describe=describe,
+        user_ip=body.user_ip,
     )
     # Not validated again: a repeat gets the stored answer, even one of a version with other fields.
     headers = {"Idempotent-Replayed": "true"} if created.is_replay else None

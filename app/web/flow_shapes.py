@@ -1,10 +1,11 @@
 """Flows and users as JSON."""
 
+import ipaddress
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from pydantic.config import JsonDict
 
 from app.flows.flow_request import FlowRequest
@@ -16,6 +17,20 @@ from app.web import examples
 
 DiscoveredBy = Literal["create", "webhook", "sweep", "refresh"]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+
+
+def _address(text: str) -> str:
+    """The address in its usual form. Raises ValueError, which does not quote it."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError("must be an IPv4 or IPv6 address") from None
+    if "%" in text:
+        raise ValueError("must be an IPv4 or IPv6 address without a zone")
+    return str(address)
+
+
+Address = Annotated[str, StringConstraints(max_length=45), AfterValidator(_address)]
 
 _STEP_SCHEMA: JsonDict = {
     "anyOf": [
@@ -43,6 +58,10 @@ class NewFlow(BaseModel):
     ] = None
     reference: Text | None = None
     app: Text = DEFAULT_APP
+    user_ip: Annotated[
+        Address | None,
+        Field(description="The payee's IPv4 or IPv6 address, for Dots' checks. It goes to Dots and is not stored."),
+    ] = None
 
     def as_request(self) -> FlowRequest:
         """The same in the words of the rules."""
@@ -123,6 +142,22 @@ class FlowShape(BaseModel):
                 "steps": [StepShape.of(*each) for each in zip(flow.steps, flow.progress.states, strict=True)],
             }
         )
+
+
+class CreatedFlow(FlowShape):
+    """A flow just created. `warnings` are sentences about what may be a mistake in the request; mostly there are none.
+
+    A repeat with the same `Idempotency-Key` has the same warnings.
+    """
+
+    model_config = examples.shown({**examples.FLOW, "warnings": []})
+
+    warnings: list[str] = []
+
+    @classmethod
+    def warned(cls, flow: FlowRecord, warnings: list[str]) -> Self:
+        """The shape of a flow with its link, and these warnings."""
+        return cls(**FlowShape.of(flow, with_link=True).model_dump(), warnings=warnings)
 
 
 class FlowPage(BaseModel):

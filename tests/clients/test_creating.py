@@ -6,8 +6,9 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.web.flow_shapes import CreatedFlow as CreatedShape
 from app.web.flow_shapes import FlowShape, StepShape
-from dots_gateway_client import CreationUnsettledError, Flow, FlowNotFoundError, RequestRefusedError, Step
+from dots_gateway_client import CreatedFlow, CreationUnsettledError, Flow, FlowNotFoundError, RequestRefusedError, Step
 from tests.actions.memory_dots import MemoryDots
 from tests.clients import serving
 from tests.clients.script import Script, problem
@@ -38,9 +39,9 @@ async def at_once(_seconds: float) -> None:
 
 def test_flow_has_every_field_of_the_service() -> None:
     """What the service says of flows and steps is here, and nothing else is."""
-    ours = [[field.name for field in fields(kind)] for kind in (Flow, Step)]
+    ours = [[field.name for field in fields(kind)] for kind in (Flow, CreatedFlow, Step)]
 
-    assert ours == [list(FlowShape.model_fields), list(StepShape.model_fields)]
+    assert ours == [list(FlowShape.model_fields), list(CreatedShape.model_fields), list(StepShape.model_fields)]
 
 
 async def test_flow_is_created_and_read(engine: AsyncEngine, dots: MemoryDots) -> None:
@@ -52,6 +53,7 @@ async def test_flow_is_created_and_read(engine: AsyncEngine, dots: MemoryDots) -
             metadata={"team": "eu"},
             require_auth=True,
             app="default",
+            user_ip="192.0.2.1",
         )
         read = await gateway.get_flow(flow.id or "")
 
@@ -62,8 +64,17 @@ async def test_flow_is_created_and_read(engine: AsyncEngine, dots: MemoryDots) -
         for name in ("compliance", "manage-payouts")
     )
     assert flow.created_at.utcoffset() == timedelta(0)
-    assert read == flow
+    assert vars(flow) == vars(read) | {"warnings": ()}
+    assert dots.requests[0].headers["Dots-User-IP"] == "192.0.2.1"
     assert dots.posts[0]["require_auth"] is True
+
+
+async def test_warnings_come_with_a_created_flow(engine: AsyncEngine, dots: MemoryDots) -> None:
+    """A step that looks misspelt is created, and said."""
+    async with serving.client_of(engine, dots, scopes=serving.CALLER) as gateway:
+        flow = await gateway.create_flow(["complience"])
+
+    assert flow.warnings == ("did you mean compliance?",)
 
 
 async def test_link_is_in_no_log(engine: AsyncEngine, dots: MemoryDots) -> None:

@@ -8,7 +8,10 @@ from app.flows import steps
 
 GOOD: list[Any] = [
     ["compliance"],
-    ["onboarded"],  # like an automatic step's name, but another
+    ["onboard", "compliance"],
+    [{"name": "authorization", "hide_continue_button": True}],
+    ["onboarding", "authentication", "payment", "credit-card-payment"],
+    ["onboarded"],
     [{"name": "moon-landing", "redirect_url": 17}],  # an option that is checked elsewhere only
     [{"name": "compliance", "template_id": 17}],
     ["a" * 100],
@@ -30,7 +33,7 @@ BAD = [
     (["a"] * 51, "steps", "must name at most 50 steps"),
     ([["compliance"]], "steps.0", "must be a step's name, or an object with one as `name`"),
     ([{"name": None}], "steps.0.name", "must be a step's name, or an object with one as `name`"),
-    (["onboard"], "steps.0", "onboard is added by Dots itself; leave it out"),
+    (["pdf-form-fill"], "steps.0.template_id", "is required for a pdf-form-fill"),
     (["payout", "payout"], "steps.1", "payout is there twice"),
     (["payout", {"name": "payout"}], "steps.1", "payout is there twice"),
     (["redirect"], "steps.0.redirect_url", "is required for a redirect"),
@@ -55,7 +58,7 @@ def test_what_is_wrong_is_named(wanted: Any, field: str, message: str) -> None:
 
 def test_one_bad_step_does_not_hide_the_next() -> None:
     """Every problem is told at once, first step first."""
-    wanted = [5, "onboard", {"name": "redirect", "redirect_url": "x", "hide_continue_button": 0}, "payout", "payout"]
+    wanted = [5, "Onboard", {"name": "redirect", "redirect_url": "x", "hide_continue_button": 0}, "payout", "payout"]
 
     assert [problem.field for problem in steps.check(wanted)] == [
         "steps.0",
@@ -64,6 +67,54 @@ def test_one_bad_step_does_not_hide_the_next() -> None:
         "steps.2.redirect_url",
         "steps.4",
     ]
+
+
+MISSPELT = [
+    ("Redirect", "redirect"),
+    ("redirect ", "redirect"),
+    ("\tredirect\n", "redirect"),
+    ("re\u00a0direct", "redirect"),
+    ("redirect\u200b", "redirect"),
+    ("\uff32edirect", "redirect"),
+    ("background check", "background-check"),
+    ("background_check", "background-check"),
+    ("Background\u2010Check", "background-check"),
+    ("PDF-form-fill", "pdf-form-fill"),
+    ("ONBOARD", "onboard"),
+]
+
+
+@pytest.mark.parametrize(("given", "right"), MISSPELT, ids=ascii)
+def test_name_that_is_spelt_otherwise_is_refused_with_the_right_one(given: str, right: str) -> None:
+    """Another case, white space or hyphen must not slip past the check of the step's options."""
+    wanted = [given, {"name": given, "redirect_url": "https://paypal.com@evil.example"}]
+
+    assert [(problem.field, problem.message) for problem in steps.check(wanted)] == [
+        ("steps.0", f"must be written {right}"),
+        ("steps.1.name", f"must be written {right}"),
+    ]
+
+
+WARNED = [
+    (["compliance", "payout"], []),
+    (["complience"], ["did you mean compliance?"]),
+    ([{"name": "id-verificaton"}], ["did you mean id-verification?"]),
+    (["payouts"], ["did you mean payout?"]),
+    (["moon-landing"], []),
+    (["onboarding", "credit-card-payment"], []),
+    ([{"name": "redirect", "redirect_url": "https://a.example/"}], ["steps.0.redirect_url: "]),
+    ([{"name": "redirect", "redirect_url": "https://shop.com/"}], []),
+]
+
+
+@pytest.mark.parametrize(("wanted", "beginnings"), WARNED, ids=str)
+def test_what_may_be_a_mistake_is_said(wanted: Any, beginnings: list[str]) -> None:
+    """An unknown step that looks like a known one passes, and so does a URL that only browsers know."""
+    assert steps.check(wanted) == []
+    found = steps.warnings(wanted)
+
+    assert len(found) == len(beginnings)
+    assert all(warning.startswith(beginning) for warning, beginning in zip(found, beginnings, strict=True))
 
 
 @pytest.mark.parametrize(("step", "name"), [("compliance", "compliance"), ({"name": "payout", "a": 1}, "payout")])
@@ -96,3 +147,4 @@ def test_no_redirect_url_breaks_the_check(url: str) -> None:
     problems = steps.check([{"name": "redirect", "redirect_url": url}])
 
     assert [problem.field for problem in problems] in ([], ["steps.0.redirect_url"])
+    assert problems or len(steps.warnings([{"name": "redirect", "redirect_url": url}])) <= 1

@@ -30,7 +30,7 @@ from dots_gateway_client.events import (
     SubscriptionTest,
     UnknownEvent,
 )
-from dots_gateway_client.flows import CreationFailure, Flow, Step
+from dots_gateway_client.flows import CreatedFlow, CreationFailure, Flow, Step
 from dots_gateway_client.gateway import Gateway
 from dots_gateway_client.webhooks import verify
 
@@ -38,6 +38,7 @@ __all__ = [
     "CheckCleared",
     "CheckFlagged",
     "CheckNeedsReview",
+    "CreatedFlow",
     "CreationFailure",
     "CreationUnsettledError",
     "CursorExpiredError",

@@ -62,15 +62,22 @@ class Flow:
             raise MalformedAnswerError("The answer is not a flow; is the URL that of dots-gateway?") from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class CreatedFlow(Flow):
+    """A flow just created; `warnings` are sentences about what may be a mistake in the request."""
+
+    warnings: tuple[str, ...]
+
+
 def _known(kind: type[Flow | Step | CreationFailure], answer: object) -> dict[str, Any]:
     """The fields of this kind, times read. Raises KeyError, TypeError, ValueError."""
     given = cast("Mapping[str, Any]", answer)
-    # A gateway of before 2026-12 has no `error`.
-    return {
-        each.name: _value(each.name, given.get("error") if each.name == "error" else given[each.name])
-        for each in fields(kind)
-    }
+    # A gateway of before 2026-12 has neither of these.
+    given = {"error": None, "warnings": (), **given}
+    return {each.name: _value(each.name, given[each.name]) for each in fields(kind)}
 
 
 def _value(name: str, value: Any) -> Any:
+    if name == "warnings":
+        return tuple(str(warning) for warning in value)
     return datetime.fromisoformat(value) if name.endswith("_at") and value is not None else value

@@ -16,7 +16,7 @@ from dots_gateway_client.connection import Chance, Connection, Sleep
 from dots_gateway_client.cursors import CursorStore
 from dots_gateway_client.errors import CreationUnsettledError, MalformedAnswerError, UnavailableError
 from dots_gateway_client.events import Event
-from dots_gateway_client.flows import Flow
+from dots_gateway_client.flows import CreatedFlow, Flow
 
 # The gateway holds a request for at most 30 s; many proxies let one go that is silent for longer.
 WAIT_SECONDS = 25
@@ -98,13 +98,15 @@ class Gateway:
         require_auth: bool = False,
         hide_go_to_dashboard_on_complete: bool = False,
         app: str | None = None,
+        user_ip: str | None = None,
         idempotency_key: str | None = None,
         patience: timedelta = ONE_MINUTE,
-    ) -> Flow:
+    ) -> CreatedFlow:
         """A new flow; one and the same however often it had to be asked for.
 
         Give an `idempotency_key` of your own (kept beside your payee, say) if you may have to ask again after a crash
-        of yours; without it one is made up for this call. Raises CreationUnsettledError, with the key, when pauses
+        of yours; without it one is made up for this call. `user_ip`, the payee's address, goes to Dots and is not
+        stored. Raises CreationUnsettledError, with the key, when pauses
         would take longer than `patience`; RequestRefusedErrors.
         """
         key = idempotency_key or uuid4().hex
@@ -116,10 +118,11 @@ class Gateway:
             "require_auth": require_auth,
             "hide_go_to_dashboard_on_complete": hide_go_to_dashboard_on_complete,
             **({} if app is None else {"app": app}),
+            **({} if user_ip is None else {"user_ip": user_ip}),
         }
         request = self._client.build_request("POST", "/v1/flows", json=body, headers={"Idempotency-Key": key})
         try:
-            return Flow.parse(await self._connection.ask(request, patience_seconds=patience.total_seconds()))
+            return CreatedFlow.parse(await self._connection.ask(request, patience_seconds=patience.total_seconds()))
         except UnavailableError as error:
             raise CreationUnsettledError(key, error) from error
 
