@@ -26,6 +26,7 @@ from app.web import (
 )
 from app.web.gateway import Gateway
 from app.web.request_log import RequestLog
+from app.web.request_rules import RequestRules
 from app.web.webhook_routes import WebhookDoor
 
 BODY_LIMIT_BYTES = 1024 * 1024
@@ -92,7 +93,11 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
         lifespan=lifespan,
         max_body_size=BODY_LIMIT_BYTES,
         redirect_slashes=False,
-        middleware=[Middleware(RequestLog, telemetry=gateway.tools.telemetry)],
+        strict_content_type=False,
+        middleware=[
+            Middleware(RequestLog, telemetry=gateway.tools.telemetry),
+            Middleware(RequestRules, routers=routers),
+        ],
         telemetry=_NO_TELEMETRY,
     )
     app.state.gateway, app.state.tools = gateway, gateway.tools
@@ -106,9 +111,11 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
 
 def create_metrics_app(tools: Tools) -> FastAPI:
     """A small application for a port of its own: /metrics and /livez, for a worker or behind a firewall."""
-    app = FastAPI(openapi_url=None, telemetry=_NO_TELEMETRY)
+    routers = [health_routes.metrics_router, health_routes.live_router]
+    rules = Middleware(RequestRules, routers=routers)
+    app = FastAPI(openapi_url=None, telemetry=_NO_TELEMETRY, middleware=[rules])
     app.state.tools = tools
     error_responses.install(app)
-    app.include_router(health_routes.metrics_router)
-    app.include_router(health_routes.live_router)
+    for router in routers:
+        app.include_router(router)
     return app

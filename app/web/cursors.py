@@ -3,12 +3,16 @@
 import base64
 import binascii
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from app.errors import InvalidCursorError
+
+# RFC 3339 §5.6; a number would be taken for seconds or milliseconds, whichever it looks like.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -19,7 +23,13 @@ def in_utc(moment: datetime) -> datetime:
         raise ValueError("is outside the years 1 to 9999") from None
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
+def _is_time(value: object) -> object:
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise ValueError("must be a time like 2026-11-23T12:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_is_time), AfterValidator(in_utc)]
 
 
 def write(moment: datetime, *names: str) -> str:

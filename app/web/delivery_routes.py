@@ -77,7 +77,7 @@ async def redeliver_many(request: Request, subscription_id: UUID, body: Redelive
         types=_types(body.types, key),
         since=body.since,
         until=body.until,
-        after=0 if body.after is None else _parse_place(body.after),
+        after=_parse_place(body.after) if body.after else 0,
     )
     done = await redeliver.redeliver(gateway.of(request).tools, subscription_id, order, is_dry_run=body.dry_run)
     return RedeliveryShape(

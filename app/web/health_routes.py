@@ -29,12 +29,14 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+@live_router.head("/livez", include_in_schema=False)
 @live_router.get("/livez")
 async def live() -> Health:
     """200 while the process runs."""
     return Health()
 
 
+@ready_router.head("/readyz", include_in_schema=False)
 @ready_router.get(
     "/readyz",
     response_model=Health,
@@ -52,6 +54,7 @@ async def ready(request: Request) -> Response:
     return JSONResponse(Health().model_dump())
 
 
+@metrics_router.head("/metrics", include_in_schema=False)
 @metrics_router.get("/metrics", response_class=PlainTextResponse, responses={200: {"content": _COUNTERS}})
 async def metrics(request: Request) -> Response:
     """The counters, for Prometheus."""

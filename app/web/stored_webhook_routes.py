@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StrictBool
 
 from app.actions import replay_webhooks
 from app.actions.replay_webhooks import Replay
@@ -85,7 +85,7 @@ class ReplayOrder(BaseModel):
     state: WebhookState | None = None
     received_from: Moment | None = None
     received_before: Moment | None = None
-    dry_run: bool = True
+    dry_run: StrictBool = True
 
 
 class ReplayShape(BaseModel):
