@@ -51,7 +51,7 @@ async def create(request: Request, body: NewFlow, key: Writer, idempotency_key: 
     def describe(flow: FlowRecord) -> dict[str, Any]:
         allows_localhost = tools.client(wanted.app).is_on_loopback
         warnings = steps.warnings(wanted.steps, allows_localhost=allows_localhost)
-        return CreatedFlow.warned(flow, warnings).model_dump(mode="json")
+        return CreatedFlow.answer(flow, warnings)
 
     created = await create_flow(
         tools,

@@ -145,19 +145,20 @@ class FlowShape(BaseModel):
 
 
 class CreatedFlow(FlowShape):
-    """A flow just created. `warnings` are sentences about what may be a mistake in the request; mostly there are none.
+    """A flow just created. `warnings` are sentences about what may be a mistake in the request; absent without any.
 
     A repeat with the same `Idempotency-Key` has the same warnings.
     """
 
-    model_config = examples.shown({**examples.FLOW, "warnings": []})
+    model_config = examples.shown({**examples.FLOW, "warnings": ["did you mean compliance?"]})
 
     warnings: list[str] = []
 
-    @classmethod
-    def warned(cls, flow: FlowRecord, warnings: list[str]) -> Self:
-        """The shape of a flow with its link, and these warnings."""
-        return cls(**FlowShape.of(flow, with_link=True).model_dump(), warnings=warnings)
+    @staticmethod
+    def answer(flow: FlowRecord, warnings: list[str]) -> dict[str, Any]:
+        """The JSON of a flow with its link, and these warnings."""
+        shown = FlowShape.of(flow, with_link=True).model_dump(mode="json")
+        return {**shown, "warnings": warnings} if warnings else shown
 
 
 class FlowPage(BaseModel):

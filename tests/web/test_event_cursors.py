@@ -11,7 +11,6 @@ from tests.actions.feeding import step_events
 
 OTHER_EPOCH = Cursor(epoch=UUID(int=1), position=0)
 MALFORMED = {
-    "empty": "",
     "one character": "A",
     "too short": "A" * 31,
     "too long": "A" * 33,

@@ -79,7 +79,6 @@ async def test_created_flow_is_answered_whole(client: httpx.AsyncClient) -> None
         "created_at": "2026-11-23T12:00:00Z",
         "completed_at": None,
         "refreshed_at": "2026-11-23T12:00:00Z",
-        "warnings": [],
     }
 
 
