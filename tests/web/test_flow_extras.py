@@ -61,7 +61,7 @@ async def test_users_address_goes_to_dots_and_nowhere_else(
         assert "user_ip" not in text_
 
 
-async def test_later_try_of_a_creation_goes_without_the_users_address(
+async def test_users_address_is_not_quoted_and_not_kept_for_a_later_try(
     client: httpx.AsyncClient, dots: MemoryDots, engine: AsyncEngine
 ) -> None:
     """A refused address is not quoted, and one whose creation failed is not kept for the next try."""
