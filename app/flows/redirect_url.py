@@ -38,7 +38,7 @@ def check(url: object, *, allows_localhost: bool) -> str | None:
         _require_no_line_break(url)
         host = _require_host(url)
         if not (allows_localhost and is_local(host)):
-            _require_public(host, is_published=bool(_PUBLISHED.search(url)))
+            _require_public(host, is_published=bool(_PUBLISHED.match(url)))
     except _RefusedError as refusal:
         return str(refusal)
     return None
@@ -53,7 +53,7 @@ def warning(url: str, *, allows_localhost: bool) -> str | None:
         return f"{host} is the payee's own machine"
     if not host.isascii():
         return f"browsers show the host as {_in_ascii(host)}, and Dots' published pattern does not know it"
-    if not _PUBLISHED.search(url):
+    if not _PUBLISHED.match(url):
         return "Dots' published pattern does not know this URL, so Dots may refuse it"
     return None
 
@@ -110,9 +110,9 @@ def _require_public(host: str, *, is_published: bool) -> None:
         raise _RefusedError("must have a host of letters, digits, dots and hyphens")
     elif (address := _address_of(host)) not in (None, host):
         raise _RefusedError(f"must name the address that browsers read there: {address}")
+    elif is_local(host) and address is None:
+        raise _RefusedError(_ONLY_SIMULATED)
     elif not is_published:
-        if is_local(host):
-            raise _RefusedError(_ONLY_SIMULATED)
         labels = host.removesuffix(".").split(".")
         if len(labels) == 1 or not all(_LABEL.fullmatch(label) for label in labels):
             raise _RefusedError("must have a host with a dot and a top-level domain")

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from app.actions.call_ledger import CallLedger
+from app.actions.refresh_due import refresh_now
 from app.actions.tools import Tools
 from app.dots.gate import Gate
 from app.errors import DotsThrottledError
@@ -13,6 +14,7 @@ from app.flows.budget import Budget, Grant
 from app.flows.flow_request import FlowRequest
 from tests.actions import stored
 from tests.actions.creating import create
+from tests.actions.due import flow, sync_row
 from tests.actions.memory_dots import MemoryDots
 from tests.actions.stand_in_tools import HandClock, another_process, gate_of
 from tests.actions.statements import noted
@@ -172,3 +174,15 @@ async def test_permit_given_back_is_worth_nothing(tools: Tools) -> None:
 
     with pytest.raises(ValueError, match="one call"):
         permit.spend(gate(tools))
+
+
+async def test_refresh_that_an_operator_asks_for_is_within_the_budget(tools: Tools, dots: MemoryDots) -> None:
+    """Without a call left it is refused, and a worker does it as soon as there is one."""
+    (poor,) = processes(tools, 1, Budget(per_second=0.001, burst=10))
+    await gate(poor).take(10)
+
+    with pytest.raises(DotsThrottledError):
+        await refresh_now(poor, flow("flow-1"))
+
+    assert dots.requests == []
+    assert (await sync_row(tools, flow("flow-1")))["due_at"] == tools.clock()
