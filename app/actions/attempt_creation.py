@@ -11,7 +11,15 @@ from app.actions import apply_snapshot
 from app.actions.tools import Tools
 from app.dots import wire
 from app.dots.gate import Permit
-from app.errors import CreationOutcomeUnknownError, DatabaseUnavailableError, DotsError
+from app.errors import (
+    CreationOutcomeUnknownError,
+    DatabaseUnavailableError,
+    DotsBusyError,
+    DotsCredentialsError,
+    DotsError,
+    DotsThrottledError,
+    DotsUnreachableError,
+)
 from app.flows.snapshots import FlowSnapshot
 from app.flows.subjects import Subject
 from app.storage import answer_rows, creation_rows, database, flow_rows, hints, sync_rows
@@ -20,13 +28,16 @@ from app.storage.flow_rows import FlowRecord
 
 log = structlog.get_logger()
 
+# Temporary failures. The worker goes on with a creation that it had to repeat; after any other one the row has failed.
+_TEMPORARY = (DotsUnreachableError, DotsBusyError, DotsThrottledError, DotsCredentialsError)
+
 Describe = Callable[[FlowRecord], dict[str, Any]]
 """Builds the JSON answer to the caller from a flow."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One POST to be made: for which row, and what of. `is_repeat` when an earlier one got no answer.
+    """One POST to send, and its intent row. `is_repeat`: an earlier POST for the row got no answer.
 
     `describe` builds the answer to keep for a repeat with the same key; None: keep none.
     """
@@ -78,7 +89,7 @@ async def _note_failure(tools: Tools, attempt: Attempt, error: DotsError) -> Non
     """Record why there is no flow. If the database fails, the row is settled later like an unknown outcome."""
     tools.telemetry.creations.labels(attempt.app, error.code).inc()
     log.warning("flow not created", app=attempt.app, caller=attempt.caller, error=error.code, status=error.status)
-    if error.may_have_acted or (attempt.is_repeat and not error.is_final):
+    if error.may_have_acted or (attempt.is_repeat and isinstance(error, _TEMPORARY)):
         return
     reason = CreationError(
         code=error.code, dots_status=error.status, dots_error_code=error.error_code, is_final=error.is_final

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 SEARCHES_NEEDED = 3
 SETTLE_AFTER = timedelta(minutes=2)
 AT_ONCE = 8
-# Why a creation failed that nobody will repeat: Dots gave no answer, and does not list the flow.
+# The error of a creation without a key: Dots gave no answer, and does not list the flow.
 _NOT_FOUND = CreationError(code=CreationOutcomeUnknownError.code)
 
 

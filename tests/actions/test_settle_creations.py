@@ -7,7 +7,6 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.actions.create_flow import create_flow
 from app.actions.discover_flows import discover_flows
 from app.actions.refresh_due import refresh_due
 from app.actions.settle_creations import settle_creations
@@ -249,24 +248,3 @@ async def test_nothing_is_sent_again_during_a_pause(
         await settle_creations(tools)
 
     assert len(dots.requests) == before
-
-
-async def test_repeat_of_a_creation_goes_without_the_address_of_the_payee(
-    tools: Tools, dots: MemoryDots, clock: HandClock
-) -> None:
-    """The address is stored nowhere, so only the caller's own attempt carries it."""
-    dots.faults = [httpx.ReadTimeout("never arrived")]
-    with pytest.raises(CreationOutcomeUnknownError):
-        await create_flow(
-            tools,
-            REQUEST,
-            caller="shop",
-            idempotency_key="key-1",
-            describe=creating.describe,
-            user_ip="203.0.113.9",
-        )
-
-    await passes(tools, clock, seconds=30, number=5)
-
-    posts = [request for request in dots.requests if request.method == "POST"]
-    assert [request.headers.get("dots-user-ip") for request in posts] == ["203.0.113.9", None]
