@@ -2,7 +2,7 @@
 
 The budget is a token bucket that all processes share. It is one database row, and an update for each call would pile up
 thousands of dead row versions beside a long transaction. So each process takes a chunk of tokens and spends it from
-memory. The same row holds the pause during which nobody may call Dots: after a 429, or after refused credentials.
+memory. The same row holds the end of a pause. Dots asks for a pause with a 429, or refuses the app's credentials.
 """
 
 import asyncio
@@ -169,7 +169,7 @@ class Gate:
         self._believed_until = believed_until
 
     async def _note(self, noting: Awaitable[None]) -> None:
-        """Share it with all processes if the database can be reached. This process acts on it anyway."""
+        """Share a pause with all processes if the database can be reached. This process heeds it in any case."""
         try:
             await noting
         except DatabaseUnavailableError as error:
@@ -193,7 +193,8 @@ class Gate:
 
     async def _take_chunk(self, wanted: int, *, reserve: float, is_trial: bool) -> None:
         now = self._now()
-        chunk = self.budget.chunk(wanted)
+        # Spare tokens of a trial could be spent during the pause that the trial ignores.
+        chunk = wanted if is_trial else self.budget.chunk(wanted)
         returned = self._purse.take_stale(now)
         grant = await self._ledger.take(self.app, chunk, reserve=reserve, returned=returned, is_trial=is_trial)
         if not self.is_paused():  # Otherwise an answer of Dots arrived meanwhile, and is newer than the grant.

@@ -22,6 +22,7 @@ class World:
     paused_until: datetime | None = None
     refusals: int = 0
     asked: int = 0
+    wanted: int = 0
     noted: list[str] = field(default_factory=list)
     is_down: bool = False
 
@@ -37,6 +38,7 @@ class World:
         """As many as are wanted, unless paused."""
         del app, reserve, returned
         self._be_asked()
+        self.wanted = wanted
         is_paused = self.paused_until is not None and self.now < self.paused_until
         is_held = is_paused and not (is_trial and self.refusals)
         return Grant(calls=0 if is_held else wanted, paused_until=self.paused_until, refusals=self.refusals)
@@ -181,3 +183,12 @@ async def test_paused_gate_asks_the_database_only_now_and_then() -> None:
 
     assert world.asked == 1
     assert gate.is_shut()
+
+
+async def test_trial_leaves_no_spare_tokens() -> None:
+    """It ignores a pause. Further tokens in memory would let other calls ignore it too."""
+    world = World(paused_until=NOW + MINUTE, refusals=1)
+    gate = Gate("default", budget=Budget(per_second=100, burst=200), ledger=world, first_pause=MINUTE, now=world.clock)
+    await gate.take_one(is_trial=True)
+
+    assert world.wanted == 1
