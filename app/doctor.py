@@ -17,6 +17,7 @@ from app.errors import (
     BrokerUnavailableError,
     DotsCredentialsError,
     DotsError,
+    DotsThrottledError,
     GatewayError,
     NoBrokerError,
     SettingsError,
@@ -159,6 +160,8 @@ async def _dots(tools: Tools, app: str) -> str:
         await tools.client(app).try_credentials()
     except DotsCredentialsError as error:
         raise FindingError("Dots refuses the client id and API key; see Dots' dashboard for the right ones.") from error
+    except DotsThrottledError as error:
+        raise FindingError(f"{error.detail} Run doctor again later.") from error
     except DotsError as error:
         raise FindingError(f"{error.detail} Is the API URL right? It ends in /api.") from error
     return "Dots accepts the credentials."
