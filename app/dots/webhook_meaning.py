@@ -3,7 +3,7 @@
 Bodies are flat. `event` is missing in many of the published samples, so the top-level keys say what a webhook is about,
 and `event` decides only between a flow and a user that are both named.
 
-Published (docs.dots.dev at 31a5720 and two earlier states, read 2026-11-27; samples in `tests/dots/dots-samples.json`):
+Published (docs.dots.dev at 31a5720 and two earlier states, read 2026-11-27; `simulator/published_webhooks.json`):
 
 | event | keys that we read | looked at |
 |---|---|---|

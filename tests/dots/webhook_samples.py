@@ -1,11 +1,12 @@
 """The webhooks that Dots publishes, with invented values, and what each of them names."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-_SAMPLES = json.loads(Path(__file__).with_name("dots-samples.json").read_text(encoding="utf-8"))
+from simulator import published
+from simulator.published import Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +14,7 @@ class WebhookSample:
     """One published webhook; `kind` is what our service has to look at, None for nothing."""
 
     name: str
-    body: dict[str, Any]
+    body: Mapping[str, Any]
     kind: Literal["flow", "user"] | None
 
     @property
@@ -29,11 +30,12 @@ class WebhookSample:
         return str(self.body["flow_id"]) if self.kind == "flow" else None
 
 
-def _read(number: int, sample: dict[str, Any]) -> WebhookSample:
-    subject = sample["subject"]
-    kind = None if subject is None else subject.split(":")[0].split(",")[0]
-    assert kind in {"flow", "user", None}
-    return WebhookSample(name=f"{number} {sample['published_as']}", body=sample["body"], kind=kind)
+_KINDS: dict[str | None, Literal["flow", "user"] | None] = {"flow": "flow", "user": "user", None: None}
 
 
-SAMPLES = [_read(number, sample) for number, sample in enumerate(_SAMPLES["webhooks"])]
+def _read(number: int, shape: Shape) -> WebhookSample:
+    named = None if shape.subject is None else shape.subject.split(":")[0].split(",")[0]
+    return WebhookSample(name=f"{number} {shape.published_as}", body=shape.body, kind=_KINDS[named])
+
+
+SAMPLES = [_read(number, shape) for number, shape in enumerate(published.shapes())]
