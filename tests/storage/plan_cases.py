@@ -147,6 +147,7 @@ _PASSES: dict[str, Run] = {
     "purge of bodies": _purge(expired_rows.forget_bodies, days=12),
     "purge of webhooks": _purge(expired_rows.delete_webhooks, days=18),
     "purge of refreshes": _purge(expired_rows.delete_refreshes, days=18),
+    "purge of answers": _purge(expired_rows.delete_answers, days=18),
     "purge of events": _purge(expired_rows.delete_events, days=18),
     "vital signs": lambda connection: vital_signs.take(connection, apps=["default"], now=NOW, overdue_before=NOW),
     "given up": lambda connection: vital_signs.given_up(connection, apps=["default", "eu"], limit=5),
@@ -158,6 +159,7 @@ _IDLE_PASSES: dict[str, Run] = {
     "purge of no bodies": _purge(expired_rows.forget_bodies, days=14),
     "purge of no webhooks": _purge(expired_rows.delete_webhooks, days=100),
     "purge of no refreshes": _purge(expired_rows.delete_refreshes, days=100),
+    "purge of no answers": _purge(expired_rows.delete_answers, days=100),
     "purge of no events": _purge(expired_rows.delete_events, days=100),
 }
 

@@ -27,6 +27,10 @@ _ROWS = (
     UNION ALL
     SELECT ref, 'rare-step', 2, NULL, NULL FROM flows WHERE id IN ('flow-1', 'flow-3', 'flow-5')
     """,
+    """
+    INSERT INTO answers (flow_ref, version, answered_at, answer)
+    SELECT ref, 1, created_at, '{}' FROM flows WHERE id IS NOT NULL
+    """,
     "UPDATE flows SET waits_for_passed_over = true WHERE id IN ('flow-7', 'flow-9', 'flow-11')",
     """
     INSERT INTO users (app, id, verdict, check_submitted_at, first_seen_at)
