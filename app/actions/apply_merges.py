@@ -1,4 +1,4 @@
-"""Give a user what belonged to those that Dots has merged into it: their flows, and what they had handed in."""
+"""Apply merges of users: the remaining user gets the flows and the submissions of the merged ones."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,14 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.flows.subjects import Subject
 from app.storage import merge_rows, user_rows
 
-# One refresh does no more than this; what is left is done by the next, at once.
+# The most that one refresh does. The next refresh goes on immediately.
 MERGES_AT_ONCE = 20
 FLOWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """Whom the user has replaced, who need not be looked at any more; `has_more` when the bound was reached."""
+    """The users that were merged, whose polls can end. `has_more`: a bound was reached."""
 
     left_behind: tuple[Subject, ...] = ()
     has_more: bool = False
@@ -29,7 +29,7 @@ async def apply_merges(connection: AsyncConnection, user: Subject, *, now: datet
     done = []
     room = FLOWS_AT_ONCE
     for old_id in waiting:
-        if old_id != user.id:  # In a circle of merges a user may be merged into itself in the end.
+        if old_id != user.id:  # A circle of merges can end in the user itself.
             room -= await user_rows.move_flows(connection, user.app, old_id, user.id, limit=room)
         if room == 0:
             break

@@ -31,9 +31,9 @@ FLOWS_NAMED = 100
 class Applied:
     """What a snapshot came to.
 
-    `next_look_at` is when to ask again without being told to (None: never); `also_due` is who else to ask about now.
-    It is the caller's to mark, after its own sync row: those rows are locked in the order of their keys. Nobody need
-    ask any more about those `left_behind`, which is the caller's to note too.
+    `next_look_at` is when to ask again without being told to (None: never). The caller makes `also_due` due, after its
+    own sync row: sync rows are locked in the order of their keys. It also ends the polls of `left_behind`: users that
+    were merged into this one.
     """
 
     events_added: int
@@ -82,8 +82,8 @@ async def apply_flow(
 async def apply_user(connection: AsyncConnection, tools: Tools, subject: Subject, snapshot: UserSnapshot) -> Applied:
     """Merge a user's snapshot under its row lock; a user never seen is added.
 
-    What belonged to users that Dots has merged into this one is theirs now. One that was itself merged into another
-    stays as it was: whatever Dots says about it is said of the other one too.
+    First takes over the flows of users that were merged into this one. A user that was itself merged into another stays
+    as it was: Dots reports the same about the other one.
     """
     now = tools.clock()
     merged = await apply_merges.apply_merges(connection, subject, now=now)
@@ -118,7 +118,7 @@ async def _lock_or_adopt(
 
 
 async def _with_user_of_today(connection: AsyncConnection, known: FlowRecord, snapshot: FlowSnapshot) -> FlowSnapshot:
-    """The snapshot with whoever its user is by now: it may be older than a merge, or name the old user for ever."""
+    """The snapshot with its user replaced by the one it was merged into. Dots may still name the old user."""
     if snapshot.user_id is None or (snapshot.user_id == known.user_id and known.refreshed_at is not None):
         return snapshot
     user = Subject(app=known.app, kind="user", id=snapshot.user_id)
@@ -185,7 +185,7 @@ async def _note_submission(connection: AsyncConnection, app: str, growth: Growth
 def _next_look_at(tools: Tools, known: UserRecord, change: verdict.Change, now: datetime) -> datetime | None:
     """While something is awaited, often; what is settled is swept, because Dots may reverse it.
 
-    So is what needs review, once the polls have ended: people may take longer than a check does.
+    A check that needs review is swept too after its polls have ended: a review may take longer than a check.
     """
     standing = change.standing
     since = known.check_submitted_at or now

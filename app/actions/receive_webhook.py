@@ -25,12 +25,12 @@ WAITING_LIMIT = 2000
 WAITING_LIMIT_BYTES = 64 * 1024 * 1024
 BATCH_LIMIT = 256
 BATCH_LIMIT_BYTES = 16 * 1024 * 1024
-# Of so many apps that we do not have, each is named in the log once.
+# Each unknown app is logged once, up to this many apps.
 FOREIGN_APPS_LOGGED = 100
 
 
 class Receipt(NamedTuple):
-    """Under which app a webhook is stored; `is_foreign` when it is of an app that we do not have, and left alone."""
+    """The app that a webhook is stored under. `is_foreign`: it belongs to an app that is not in the settings."""
 
     app: str
     is_foreign: bool
@@ -129,7 +129,7 @@ class WebhookReceiver:
 def _describe(
     receipt: Receipt, meaning: WebhookMeaning, attestation: Attestation, body: bytes, received_at: datetime
 ) -> Webhook:
-    """The webhook to store; one that is left alone is about nothing of ours."""
+    """The webhook to store. A foreign one has no subject."""
     subject = None
     if meaning.kind and meaning.subject_id and not receipt.is_foreign:
         subject = Subject(app=receipt.app, kind=meaning.kind, id=meaning.subject_id)

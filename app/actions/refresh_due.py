@@ -39,7 +39,7 @@ _CALLERS_PATIENCE = timedelta(seconds=5)
 # Puts a row behind all that are due now. The pause itself is the app's, not the row's.
 _BEHIND_THE_OTHERS = timedelta(seconds=1)
 
-# What a day of trying again has not helped, nothing will.
+# Errors not worth retrying after `dead_after`.
 _HOPELESS = (DotsNotFoundError, DotsRefusedError, DotsForbiddenError, DotsMisroutedError, DotsGibberishError)
 # Errors about the whole app. They do not count as failures of the flow or user.
 _PAUSES = (DotsCredentialsError, DotsThrottledError)
@@ -199,7 +199,7 @@ async def _note_failure(tools: Tools, claim: Claim, error: DotsError) -> None:
     is_beyond_hope = is_hopeless and now - (claim.failing_since or now) >= tools.dead_after
     async with background.transaction(tools) as connection:
         if is_hopeless and await merge_rows.is_gone(connection, subject):
-            # Dots knows it no more, and we ask about the user that it has become.
+            # The user was merged into another one, which has a sync row of its own.
             is_beyond_hope = False
             await sync_rows.settle(connection, claim, next_due_at=None)
         elif is_beyond_hope:

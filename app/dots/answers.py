@@ -46,20 +46,20 @@ def read_answer(answer: Answer, *, now: datetime) -> object:
 
     | status | with an error of Dots' kind | without: a proxy's page, or nothing |
     |---|---|---|
-    | 200-299 | good | Gibberish, unless it is JSON |
-    | 300-399 | Gibberish: following it could carry credentials elsewhere | the same |
+    | 200-299 | good if it is JSON | Gibberish if it is not JSON |
+    | 300-399 | Gibberish; never followed, so that credentials stay with Dots | the same |
     | 400, 422 | Refused, final if it has a code | Misrouted |
     | 401, 403 | Forbidden; `client` finds out whether it is the credentials | the same |
     | 404 | NotFound | Misrouted |
     | 407 | Unreachable: a proxy's own answer, Dots never saw the request | the same |
     | 408 | Unanswered | the same |
     | 429 | Throttled | the same |
-    | others below 500 that HTTP defines | Refused, not final | Misrouted |
-    | others below 500 (499: a proxy gave up waiting) | Gibberish | the same |
+    | other 4xx that HTTP defines | Refused, not final | Misrouted |
+    | other 4xx, such as 499 | Gibberish | the same |
     | 500-599 | Failed | the same |
 
-    Any status below 500 that is not 401, 403, 407, 408 or 429 is Busy with one of the codes that pass. Unanswered,
-    Failed and Gibberish leave open whether Dots has carried the request out. After all others it has not.
+    A 4xx with a code for a temporary failure is Busy, except 401, 403, 407, 408, 429 and the undefined ones. After
+    Unanswered, Failed and Gibberish, Dots may have carried the request out. After all other errors it has not.
     """
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         return _read_json(answer)
@@ -92,9 +92,9 @@ def _kind_of_error(status: int, refusal: _Refusal | None) -> type[DotsError]:
     """What a status other than 2xx stands for; see the table of `read_answer`."""
     if status in _WHATEVER_THE_BODY:
         return _WHATEVER_THE_BODY[status]
-    if status // 100 == 5:  # noqa: PLR2004
+    if status // 100 == 5:  # noqa: PLR2004  # 5xx
         return DotsFailedError
-    if status // 100 != 4 or status not in _DEFINED:  # noqa: PLR2004
+    if status // 100 != 4 or status not in _DEFINED:  # noqa: PLR2004  # 4xx
         return DotsGibberishError
     if refusal is None:
         return DotsMisroutedError

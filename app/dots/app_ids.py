@@ -1,15 +1,15 @@
-"""Which of our apps a webhook is of: an organization's endpoint gets those of several apps at Dots."""
+"""Finds the app of a webhook. An endpoint of an organization receives webhooks of several apps."""
 
 from collections.abc import Mapping
 
 from app.dots import fields
 
-# What a public client sends instead of an id: it names another app in each organization.
+# Public clients send this word instead of an id. It identifies no app.
 _NO_ID = "default"
 
 
 class AppIds:
-    """The ids at Dots of our apps, as far as they are set."""
+    """Dots' ids of the apps in the settings, where they are set."""
 
     def __init__(self, configured: Mapping[str, str | None]) -> None:
         """Take each app's `APP_ID`, by the app's name."""
@@ -20,10 +20,10 @@ class AppIds:
             self._apps.setdefault(app_id, app)
 
     def app_of(self, endpoint_app: str, api_app_id: str | None) -> str | None:
-        """The app of a webhook that came to the endpoint of `endpoint_app`; None: an app that we do not have.
+        """The app of a webhook that came to the endpoint of `endpoint_app`; None: an app that is not in the settings.
 
-        That can be told only where the endpoint's own app has an id to compare with; elsewhere an unknown
-        `api_app_id` says nothing. `api_app_id` is spelt as `fields.read_id` spells it.
+        If the endpoint's own app has no id to compare with, an unknown `api_app_id` is ignored. `api_app_id` is spelt
+        as `fields.read_id` spells it.
         """
         own = self._ids.get(endpoint_app)
         if api_app_id is None or api_app_id == own:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from app.flows.snapshots import UserSnapshot
 
 NOT_BEGUN = (None, "not_started")
-# The check has ended or halted, and none of these words says what it has found: a person must look at it.
+# Statuses of a check that has ended or halted without a finding. A person must look at it.
 # Source: docs.dots.dev, API reference of users, read July 2026.
 WITHOUT_A_FINDING = frozenset({"consider", "information_mismatch", "canceled", "expired", "failed"})
 
@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 
     @property
     def is_awaited(self) -> bool:
-        """Whether a check has begun that has not said the one thing or the other."""
+        """Whether a check has begun and not settled."""
         return self in (Verdict.PENDING, Verdict.NEEDS_REVIEW)
 
 
@@ -75,7 +75,7 @@ def read(
 ) -> Verdict:
     """The verdict Dots' fields amount to. Absent is not false: only a true flag flags, only a pass clears.
 
-    An older check that failed was part of the same one: beside it, a pass clears nobody.
+    A pass beside an older check that failed needs review: both were parts of one check.
     """
     if has_criminal_activity is True:
         return Verdict.FLAGGED
@@ -94,7 +94,7 @@ def merge(known: Standing, snapshot: UserSnapshot) -> Change:
     A clearance also falls when Dots turns out to know of an older check that failed.
     """
     check_status = snapshot.check_status or known.check_status
-    # What Dots leaves out is no news; what it sets or clears is.
+    # A field that Dots leaves out changes nothing.
     said = snapshot.has_criminal_activity
     flag = known.has_criminal_activity if said is None else said
     older = known.older_check_failed if snapshot.older_check_failed is None else snapshot.older_check_failed

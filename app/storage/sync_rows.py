@@ -102,7 +102,7 @@ async def defer(connection: AsyncConnection, claim: Claim, *, due_at: datetime) 
 async def rest(connection: AsyncConnection, subjects: Collection[Subject]) -> None:
     """Look no more at subjects that have become others, until they are made due again; what they waited for is handled.
 
-    A row that somebody else is at stays as it is: to wait for it here could deadlock.
+    Leaves rows that are locked as they are: waiting for them here could deadlock.
     """
     values = {
         "apps": [subject.app for subject in subjects],

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.flows.verdict import Standing, Verdict
 from app.storage.tables import flows, users
 
-# A user that is left behind awaits nothing any more.
+# Verdicts that end when a user is merged into another one.
 _AWAITED = [verdict.value for verdict in Verdict if verdict.is_awaited]
 
 

@@ -93,7 +93,7 @@ async def about(connection: AsyncConnection, subject: Subject, *, limit: int) ->
 
 
 async def _note_merges(connection: AsyncConnection, webhooks: Sequence[Webhook]) -> list[Webhook]:
-    """Note the merges in a batch; a webhook that announces one is about whoever the old user is by now."""
+    """Record the merges in a batch. The subject of such a webhook becomes the user that remains."""
     announced = [
         AnnouncedMerge(message_id=webhook.message_id, merge=merge) for webhook in webhooks if (merge := webhook.merge)
     ]
