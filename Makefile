@@ -7,7 +7,7 @@ NODE_MODULES := clients/javascript/node_modules/.package-lock.json tests/contrac
 WORKERS ?= 2
 # Whoever is idle takes over what waits behind the longest tests.
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
-COVERAGE := --cov=app --cov=simulator --cov=dots_gateway_client --cov-branch --cov-report=term:skip-covered --cov-fail-under=85
+COVERAGE := --cov=app --cov=devstack --cov=simulator --cov=dots_gateway_client --cov-branch --cov-report=term:skip-covered --cov-fail-under=85
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
 # Compiled modules are kept whatever the shell says: the tests start hundreds of processes, each of which would compile
@@ -43,7 +43,7 @@ test: browser javascript pgbouncer check ## Everything: installs what is missing
 
 # The brokers' own servers are a quarter of a gigabyte, most of it Erlang: they have a target of their own.
 check: lint types ## The quality tools, then the whole test suite with branch coverage
-	$(PYTEST) --ignore=tests/brokers $(COVERAGE) $(ARGS)
+	$(PYTEST) --ignore=tests/brokers/real $(COVERAGE) $(ARGS)
 
 lint: install ## Format, lint rules, floors, dependencies, locks, Dockerfile, compose file
 	$(BIN)/ruff format --check .
@@ -62,7 +62,7 @@ types: install ## mypy --strict
 	$(BIN)/mypy
 
 unit: install javascript pgbouncer ## Only the fast tests: no journeys, no faults, no browser
-	$(PYTEST) --ignore=tests/brokers --ignore=tests/journeys --ignore=tests/faults --ignore=tests/browser $(ARGS)
+	$(PYTEST) --ignore=tests/brokers/real --ignore=tests/journeys --ignore=tests/faults --ignore=tests/browser $(ARGS)
 
 browser: install ## Install Chromium for the browser tests where there is none
 	scripts/need_chromium.sh $(BIN)/playwright
@@ -79,7 +79,7 @@ pgbouncer: ## Install PgBouncer for the tests of poolers where there is none
 
 test-brokers: install ## The tests against real NATS, RabbitMQ and Redis servers, which it installs
 	scripts/need_servers.sh
-	$(BIN)/pytest tests/brokers $(ARGS)
+	$(BIN)/pytest tests/brokers/real $(ARGS)
 
 contracts: install ## Write docs/openapi.json, docs/asyncapi.json and docs/events as the service makes them now
 	$(BIN)/python -m tests.contracts.documents $(ARGS)

@@ -1,6 +1,6 @@
 """Every error the service knows, one tree; the docstring of a class is the message people read.
 
-HTTP statuses live in `app.web.error_responses`, not here.
+HTTP statuses live in `app.web.problems`, not here.
 """
 
 import re

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.local import embedded_postgres
-from app.local.embedded_postgres import EmbeddedPostgres
 from bench.databases import NotComparableError
+from devstack import embedded_postgres
+from devstack.embedded_postgres import EmbeddedPostgres
 
 INSTALLATIONS = Path("/usr/lib/postgresql")
 
@@ -40,7 +40,7 @@ def newest(installations: Path = INSTALLATIONS) -> Installation:
 def running(data_directory: Path) -> Iterator[EmbeddedPostgres]:
     """Run the newest server on a free port of 127.0.0.1, as durable as a real one; stop it at the end.
 
-    As root the server runs under an unprivileged account. See `app.local.embedded_postgres`.
+    As root the server runs under an unprivileged account. See `devstack.embedded_postgres`.
     """
     installation = newest()
     with embedded_postgres.running(

@@ -18,18 +18,20 @@ from pathlib import Path
 from time import perf_counter
 from uuid import UUID
 
-from app import assembly, settings
-from app.actions import manage_subscriptions
-from app.actions.tools import Tools
-from app.flows import events
-from app.flows.events import FlowFacts
-from app.flows.subscriptions import SubscriptionRequest
-from app.local import embedded_postgres
-from app.storage import database, event_rows, hints, migrations
+from app import settings
+from app.feed import event_rows
+from app.flows.rules import events
+from app.flows.rules.events import FlowFacts
+from app.processes import wiring
+from app.storage import database, hints, migrations
+from app.subscriptions import manage_subscriptions
+from app.subscriptions.rules.subscriptions import SubscriptionRequest
+from app.tools import Tools
 from bench.databases import empty_database
 from bench.receivers import free_port, gateway
-from tests.actions import subscriber
-from tests.actions.subscriber import Received
+from devstack import embedded_postgres
+from tests.subscriptions import subscriber
+from tests.subscriptions.subscriber import Received
 
 DIRECTORY = Path(__file__).parent.parent / ".dev" / "bench"
 LARGEST_SHARE = 1.2
@@ -135,7 +137,7 @@ async def run(arguments: argparse.Namespace) -> bool:
         url = await stack.enter_async_context(empty_database(postgres.url, purpose="deliveries"))
         await migrations.upgrade(url)
         environment = environment_for(url)
-        tools = await stack.enter_async_context(assembly.open_tools(settings.read(environment)))
+        tools = await stack.enter_async_context(wiring.open_tools(settings.read(environment)))
         carrying = asyncio.create_task(tools.hints.run())
         stack.callback(carrying.cancel)
         await stack.enter_async_context(worker(environment))

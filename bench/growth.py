@@ -19,7 +19,6 @@ import uvloop
 from sqlalchemy import text
 
 from app import logs
-from app.local import embedded_postgres
 from bench import (
     debian_postgres,
     dots_stand_in,
@@ -38,6 +37,7 @@ from bench.growth_open_transaction import Compared
 from bench.growth_place import Place
 from bench.growth_sizes import Sizes
 from bench.growth_table import Row
+from devstack import embedded_postgres
 
 # Inside the checkout, not in the temporary directory: that one may be memory, where fsync costs nothing.
 DIRECTORY = Path(__file__).parent.parent / ".dev" / "bench"

@@ -10,11 +10,13 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, Text, Uuid, bindparam, text
 
-from app import assembly, settings
-from app.actions import manage_subscriptions
-from app.actions.tools import Tools
-from app.flows.subscriptions import SubscriptionRequest
-from app.storage import database, event_rows, migrations
+from app import settings
+from app.feed import event_rows
+from app.processes import wiring
+from app.storage import database, migrations
+from app.subscriptions import manage_subscriptions
+from app.subscriptions.rules.subscriptions import SubscriptionRequest
+from app.tools import Tools
 from bench import (
     growth_delivery_statements,
     growth_flow_statements,
@@ -106,7 +108,7 @@ async def fill(url: str, sizes: Sizes) -> None:
 async def _fill_the_rest(url: str, sizes: Sizes) -> None:
     await _execute(url, growth_flow_statements.STATEMENTS, sizes.parameters)
     await _execute(url, (growth_flow_statements.FEED,), {})
-    async with assembly.open_tools(settings.read(growth_settings.service(url).environment)) as tools:
+    async with wiring.open_tools(settings.read(growth_settings.service(url).environment)) as tools:
         for kind, path in SUBSCRIPTIONS.items():
             subscription_id = await _subscribe(tools, kind, path)
             await _execute(

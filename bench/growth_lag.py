@@ -7,9 +7,10 @@ import time
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from app.flows import events
-from app.flows.events import FlowFacts
-from app.storage import database, event_rows, hints
+from app.feed import event_rows
+from app.flows.rules import events
+from app.flows.rules.events import FlowFacts
+from app.storage import database, hints
 from bench.deliveries import worker
 from bench.growth_place import Place
 from bench.growth_timing import Timing

@@ -8,10 +8,14 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from app import settings
-from app.actions import deliver_due, purge_expired, refresh_due, sequence_events
-from app.flows import events
-from app.flows.events import Event, FlowFacts
-from app.storage import database, event_rows
+from app.feed import event_rows, sequence_events
+from app.feed.events import Event
+from app.flows import refresh_due
+from app.flows.rules import events
+from app.flows.rules.events import FlowFacts
+from app.storage import database
+from app.subscriptions import deliver_due, delivery_rows
+from app.upkeep import purge_expired
 from bench import growth_sizes
 from bench.growth_fill import FAILING
 from bench.growth_place import Place
@@ -52,7 +56,7 @@ async def make_due(place: Place, number: int) -> None:
 
 async def sequence(place: Place, _number: int = 0) -> int:
     """Run one pass of the sequencer."""
-    return await sequence_events.sequence_events(place.tools, limit=SEQUENCE_LIMIT)
+    return await sequence_events.sequence_events(place.tools, delivery_rows, limit=SEQUENCE_LIMIT)
 
 
 async def append_some(place: Place, _number: int = 0) -> None:

@@ -12,17 +12,18 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
-from app import assembly, settings
-from app.actions import manage_keys
-from app.actions.tools import Tools
+from app import settings
+from app.access import manage_keys
+from app.processes import wiring
+from app.tools import Tools
 from bench import growth_fill, growth_settings
 from bench.databases import connected, database_url
 from bench.growth_client import Client
 from bench.growth_fill import FAILING, PAUSED, WELL
 from bench.growth_sizes import Sizes
 from bench.receivers import running
-from tests.actions import subscriber
-from tests.actions.subscriber import Received, Subscriber
+from tests.subscriptions import subscriber
+from tests.subscriptions.subscriber import Received, Subscriber
 
 PATHS = {kind: growth_fill.SUBSCRIPTIONS[kind] for kind in (WELL, FAILING, PAUSED)}
 
@@ -69,7 +70,7 @@ async def opened(
         receiver = await stack.enter_async_context(subscriber.listening(answer))
         await _send_to(url, receiver)
         service = growth_settings.service(url, dots_url=dots_url)
-        tools = await stack.enter_async_context(assembly.open_tools(settings.read(service.environment)))
+        tools = await stack.enter_async_context(wiring.open_tools(settings.read(service.environment)))
         made = await manage_keys.create_key(
             tools.engine,
             name="bench",

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.local import embedded_postgres
 from bench.databases import (
     NotComparableError,
     count_stored_once,
@@ -26,6 +25,7 @@ from bench.databases import (
 from bench.figures import Round, figures_of, ratios, table
 from bench.load import LoadResult
 from bench.receivers import Receiver, gateway, plain_receiver, running
+from devstack import embedded_postgres
 
 # Below the checkout, not in the temporary directory: that one may be memory, where fsync costs nothing.
 DIRECTORY = Path(__file__).parent.parent / ".dev" / "bench"

@@ -15,13 +15,14 @@ from time import perf_counter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.actions import manage_keys
-from app.flows import events
-from app.flows.events import FlowFacts
-from app.local import embedded_postgres
-from app.storage import database, event_rows
+from app.access import manage_keys
+from app.feed import event_rows
+from app.flows.rules import events
+from app.flows.rules.events import FlowFacts
+from app.storage import database
 from bench.databases import empty_database
 from bench.receivers import gateway, running
+from devstack import embedded_postgres
 
 DIRECTORY = Path(__file__).parent.parent / ".dev" / "bench"
 DEADLINE_SECONDS = 120.0

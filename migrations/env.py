@@ -6,8 +6,9 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from app.errors import SchemaTakenError
-from app.storage import database, delivery_tables, migrations
+from app.storage import database, migrations
 from app.storage.migrations import VERSION_TABLE
+from app.subscriptions import tables as delivery_tables
 
 # Any number will do as long as nothing else in the database uses it; the feed's lock is another.
 MIGRATION_LOCK = 7_300_001

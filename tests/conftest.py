@@ -12,6 +12,9 @@ from app.storage import database as storage_database
 from tests import databases
 from tests.databases import Server
 
+# The fixtures of all subjects.
+pytest_plugins = ["tests.surroundings"]
+
 SERVER = pytest.StashKey[Server]()
 
 

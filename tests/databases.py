@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from app.local import embedded_postgres
 from app.storage import migrations
+from devstack import embedded_postgres
 
 # Linux' directory in memory. In containers it is often too small for all clones and what is logged of them.
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 2**30  # noqa: S108  # what is made in it has a random name of its own

@@ -5,13 +5,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 LINES_LIMIT = 300
 # Names that say nothing about what is in a file, so that anything ends up in it.
-EMPTY_NAMES = {"utils", "util", "helpers", "common", "core", "base", "manager", "service", "models", "schemas", "misc"}
-ROOMS = ("app", "simulator", "migrations", "tests", "bench", "clients/python/src")
+EMPTY_NAMES = {"utils", "util", "helpers", "common", "core", "base", "manager", "service", "models", "misc"}
+ROOMS = ("app", "devstack", "simulator", "migrations", "tests", "bench", "clients/python/src")
 
 
 def sources(*rooms: str) -> Iterator[Path]:
@@ -42,7 +40,7 @@ def test_no_file_has_an_empty_name() -> None:
 
 def test_every_module_of_the_service_says_what_lives_in_it() -> None:
     """One sentence at the top of each."""
-    silent = [place_of(path) for path in sources("app", "simulator") if not ast.get_docstring(_tree(path))]
+    silent = [place_of(path) for path in sources("app", "devstack", "simulator") if not ast.get_docstring(_tree(path))]
 
     assert silent == []
 
@@ -51,7 +49,7 @@ def test_nothing_is_imported_inside_a_function() -> None:
     """What a module needs stands at its top."""
     hidden = [
         f"{place_of(path)}:{inner.lineno}"
-        for path in sources("app", "simulator")
+        for path in sources("app", "devstack", "simulator")
         for function in ast.walk(_tree(path))
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for inner in ast.walk(function)
@@ -68,28 +66,19 @@ def test_rooms_are_handed_clock_chance_and_settings() -> None:
     )
     found = {
         place_of(path)
-        for path in (ROOT / "app").glob("*/*.py")
-        if path.parent.name != "local" and readings.search(path.read_text(encoding="utf-8"))
+        for path in sources("app")
+        if path.parts[-2] not in {"processes", "commands"} and readings.search(path.read_text(encoding="utf-8"))
     }
 
     assert found == {"app/dots/client.py"}
-
-
-@pytest.mark.parametrize("room", ["actions", "flows", "storage", "outbound", "dots", "web"])
-def test_every_module_has_a_test_beside_it(room: str) -> None:
-    """Tests mirror the service: each room of it has a room of tests."""
-    tests = list((ROOT / "tests" / room).glob("test_*.py"))
-
-    assert tests != []
 
 
 def test_rules_do_no_input_or_output() -> None:
     """The rules are plain Python: nothing of the outside is even imported there."""
     allowed = {"app", "base64", "binascii", "collections", "dataclasses", "datetime", "difflib", "enum", "hashlib"}
     allowed |= {"email", "ipaddress", "json", "re", "struct", "typing", "unicodedata", "urllib", "uuid"}
-    imported = {
-        name.split(".")[0] for path in sources("app/flows") for node in ast.walk(_tree(path)) for name in _imports(node)
-    }
+    rules = sources("app/flows/rules", "app/subscriptions/rules")
+    imported = {name.split(".")[0] for path in rules for node in ast.walk(_tree(path)) for name in _imports(node)}
 
     assert imported - allowed == set()
 
@@ -99,7 +88,7 @@ def test_wire_words_of_dots_stay_in_their_room() -> None:
     words = re.compile(r"Api-App-Id|Dots-User-IP|background_check\.get|svix-id")
     found = {
         path.relative_to(ROOT / "app").parts[0]
-        for path in (ROOT / "app").glob("*/*.py")
+        for path in sources("app")
         if words.search(path.read_text(encoding="utf-8"))
     }
 

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from tests.nameless import started
-from tests.test_start_errors import GOOD
+from tests.processes.test_start_errors import GOOD
 
 COMMAND = str(Path(sys.executable).with_name("dots-gateway"))
 DEADLINE_SECONDS = 120

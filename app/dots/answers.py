@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
+from app import retry_after
 from app.errors import (
     DotsBusyError,
     DotsError,
@@ -22,7 +23,6 @@ from app.errors import (
     DotsUnansweredError,
     DotsUnreachableError,
 )
-from app.flows import retry_after
 
 LONGEST_WAIT = timedelta(hours=1)
 """The most that a `Retry-After` is believed."""

@@ -14,10 +14,11 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from app.dots import answers, wire
+from app.dots import answers, redirect_url, wire
 from app.dots.connection import Connection
 from app.dots.gate import Gate, Permit
 from app.dots.network import Network
+from app.dots.snapshots import FlowPage, FlowSnapshot, UserSnapshot
 from app.errors import (
     DatabaseUnavailableError,
     DotsCredentialsError,
@@ -27,8 +28,6 @@ from app.errors import (
     DotsThrottledError,
     SettingsError,
 )
-from app.flows import redirect_url
-from app.flows.snapshots import FlowPage, FlowSnapshot, UserSnapshot
 
 _DEFAULT_NETWORK = Network()
 _TEN_SECONDS = timedelta(seconds=10)

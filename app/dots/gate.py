@@ -12,9 +12,9 @@ from typing import Protocol
 
 import structlog
 
+from app.dots.budget import Budget, Grant
 from app.dots.purse import Purse
 from app.errors import DatabaseUnavailableError, DotsCredentialsError, DotsError, DotsThrottledError
-from app.flows.budget import Budget, Grant
 
 log = structlog.get_logger()
 

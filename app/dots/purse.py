@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.flows.budget import Budget
+from app.dots.budget import Budget
 
 # Tokens kept for longer would let a process exceed the budget after a pause.
 KEEP = timedelta(seconds=1)

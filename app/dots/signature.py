@@ -76,6 +76,15 @@ def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     return _expected_signature(key, b"%s.%d.%s" % (message_id.encode(), timestamp, body)).decode()
 
 
+def signed_headers(key: bytes, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The headers of a webhook that Svix would send; `timestamp` in whole seconds since 1970."""
+    return {
+        "svix-id": message_id,
+        "svix-timestamp": str(timestamp),
+        "svix-signature": sign(key, message_id, timestamp, body),
+    }
+
+
 class Verifier:
     """Tells webhooks of one Dots app from forgeries; with several keys (rotation) any one will do."""
 

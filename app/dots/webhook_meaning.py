@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.dots import fields
-from app.flows.subjects import Kind
+from app.storage.subjects import Kind
 
 _EVENT_LIMIT = 100
 

@@ -7,8 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.dots import fields, flow_metadata
+from app.dots.snapshots import (
+    FlowPage,
+    FlowSnapshot,
+    ListedFlow,
+    UserSnapshot,
+)
 from app.errors import DotsGibberishError
-from app.flows.snapshots import FlowPage, FlowSnapshot, ListedFlow, UserSnapshot
 
 CLIENT_REF_KEY = flow_metadata.CLIENT_REF_KEY
 

@@ -1,1 +1,1 @@
-"""The rules, in plain Python: steps, progress, verdicts, events, schedules. No input, no output."""
+"""The state of flows and users: create, refresh, merge, discover, read."""

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.telemetry import Telemetry
+from app.metrics import Telemetry
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import FieldProblem, InvalidFieldsError
-from app.web import error_responses
+from app.web import problems
 
 _VERSIONED = "/v1/"
 NAME_LIMIT_CHARACTERS = 40
@@ -35,9 +35,9 @@ class RequestRules:
                 scope["route"] = routes[0]
                 await _refuse_method(routes)(scope, receive, send)
                 return
-            if problems := _problems(route, scope):
+            if found := _problems(route, scope):
                 scope["route"] = route
-                await error_responses.respond(InvalidFieldsError(problems))(scope, receive, send)
+                await problems.respond(InvalidFieldsError(found))(scope, receive, send)
                 return
             scope["query_string"] = urlencode(parse_qsl(scope["query_string"].decode("latin-1"))).encode()
         await self._app(scope, receive, send)
@@ -48,7 +48,7 @@ class RequestRules:
 
 def _refuse_method(routes: list[APIRoute]) -> JSONResponse:
     methods = sorted({method for route in routes for method in route.methods or ()})
-    return error_responses.problem(
+    return problems.problem(
         HTTPStatus.METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "Method Not Allowed",

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from app.actions import watch_feed
-from tests.actions.memory_dots import MemoryDots
+from app.feed import watch_feed
+from tests.dots.memory_dots import MemoryDots
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import httpx
 
-from app.flows import events
-from app.flows.events import EventRecord
-from app.outbound import cloudevents
+from app.feed import cloudevents
+from app.feed.events import EventRecord
+from app.flows.rules import events
 from dots_gateway_client import Gateway
 from tests.dots.fake_dots import NOW
 

@@ -7,18 +7,19 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.actions import manage_keys
-from app.actions.receive_webhook import WebhookReceiver
-from app.actions.watch_feed import FeedWatch
+from app.access import manage_keys
 from app.dots.app_ids import AppIds
 from app.dots.signature import Verifier
-from app.web.application import create_app
-from app.web.gateway import Gateway
+from app.feed.watch_feed import FeedWatch
+from app.processes import wiring
+from app.server.application import create_app
+from app.server.gateway import Gateway
+from app.webhooks.receive_webhook import WebhookReceiver
 from dots_gateway_client import Gateway as Client
-from tests.actions.memory_dots import MemoryDots
-from tests.actions.stand_in_tools import HandClock, tools_over
 from tests.dots.fake_dots import NOW
-from tests.web import sending
+from tests.dots.memory_dots import MemoryDots
+from tests.stand_in_tools import HandClock, tools_over
+from tests.webhooks import sending
 
 READER = ("events:read",)
 CALLER = ("events:read", "flows:read", "flows:write")
@@ -34,6 +35,7 @@ async def service(engine: AsyncEngine, dots: MemoryDots) -> AsyncIterator[int]:
         verifiers={"default": Verifier([sending.KEY])},
         receiver=WebhookReceiver(engine, tools.hints, tools.telemetry, AppIds({})),
         watch=FeedWatch(engine, tools.hints),
+        neighbours=wiring.TIMELINE_NEIGHBOURS,
     )
     async with AsyncExitStack() as ending:
         for client in tools.clients.values():

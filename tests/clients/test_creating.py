@@ -6,12 +6,12 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.web.flow_shapes import CreatedFlow as CreatedShape
-from app.web.flow_shapes import FlowShape, StepShape
+from app.flows.schemas import CreatedFlow as CreatedShape
+from app.flows.schemas import FlowShape, StepShape
 from dots_gateway_client import CreatedFlow, CreationUnsettledError, Flow, FlowNotFoundError, RequestRefusedError, Step
-from tests.actions.memory_dots import MemoryDots
 from tests.clients import serving
 from tests.clients.script import Script, problem
+from tests.dots.memory_dots import MemoryDots
 
 
 class LosingTransport(httpx.AsyncHTTPTransport):

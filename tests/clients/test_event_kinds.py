@@ -8,11 +8,12 @@ from uuid import UUID
 import pytest
 
 import dots_gateway_client
-from app.flows import events
-from app.flows.events import EventRecord, FlowFacts, UserFacts
-from app.flows.events import FlowName as ServiceFlowName
-from app.flows.verdict import Verdict
-from app.outbound import cloudevents, event_schemas
+from app.feed import cloudevents, event_schemas, events
+from app.feed.events import EventRecord
+from app.flows.rules import events as flow_events
+from app.flows.rules.events import FlowFacts, UserFacts
+from app.flows.rules.events import FlowName as ServiceFlowName
+from app.flows.rules.verdict import Verdict
 from dots_gateway_client import (
     CheckCleared,
     CheckFlagged,
@@ -41,18 +42,18 @@ USER_FACTS = UserFacts(
 )
 
 EVERY_EVENT = [
-    (events.flow_created(FACTS, NOW), FlowCreated),
-    (events.flow_claimed(FACTS, NOW), FlowClaimed),
-    (events.step_completed(FACTS, NOW, step="compliance"), StepCompleted),
-    (events.flow_completed(FACTS, NOW), FlowCompleted),
-    (events.flow_completed(FACTS, NOW, passed_over=["compliance", "payout"]), FlowCompleted),
-    (events.id_verified(USER_FACTS, NOW), IdVerified),
-    (events.verdict_settled(USER_FACTS, NOW, verdict=Verdict.CLEARED, previous=None, settlement=1), CheckCleared),
+    (flow_events.flow_created(FACTS, NOW), FlowCreated),
+    (flow_events.flow_claimed(FACTS, NOW), FlowClaimed),
+    (flow_events.step_completed(FACTS, NOW, step="compliance"), StepCompleted),
+    (flow_events.flow_completed(FACTS, NOW), FlowCompleted),
+    (flow_events.flow_completed(FACTS, NOW, passed_over=["compliance", "payout"]), FlowCompleted),
+    (flow_events.id_verified(USER_FACTS, NOW), IdVerified),
+    (flow_events.verdict_settled(USER_FACTS, NOW, verdict=Verdict.CLEARED, previous=None, settlement=1), CheckCleared),
     (
-        events.verdict_settled(USER_FACTS, NOW, verdict=Verdict.FLAGGED, previous=Verdict.CLEARED, settlement=2),
+        flow_events.verdict_settled(USER_FACTS, NOW, verdict=Verdict.FLAGGED, previous=Verdict.CLEARED, settlement=2),
         CheckFlagged,
     ),
-    (events.review_needed(USER_FACTS, NOW, check_status="consider", previous=None), CheckNeedsReview),
+    (flow_events.review_needed(USER_FACTS, NOW, check_status="consider", previous=None), CheckNeedsReview),
     (
         events.Event(
             id=UUID(int=9),
@@ -139,7 +140,7 @@ def as_told(value: Any) -> Any:
 
 def test_events_from_before_a_field_are_read() -> None:
     """They are in the feed for as long as events are kept."""
-    given = told(events.id_verified(USER_FACTS, NOW))
+    given = told(flow_events.id_verified(USER_FACTS, NOW))
     old = given | {"data": {"user_id": USER}}
 
     found = client_events.parse(old)
@@ -190,6 +191,8 @@ def test_new_fields_are_passed_over() -> None:
 
 
 DATA: dict[str, Any] = envelope(1)["data"]
+VERIFIED = told(flow_events.id_verified(USER_FACTS, NOW))
+COMPLETED = told(flow_events.flow_completed(FACTS, NOW))
 MALFORMED: list[tuple[str, Any]] = [
     ("no object", []),
     ("nothing", None),
@@ -203,10 +206,19 @@ MALFORMED: list[tuple[str, Any]] = [
     ("data that is no object", envelope(1, data="x")),
     ("null where there must be a text", envelope(1, data=DATA | {"step": None})),
     ("a number for a text", envelope(1, data=DATA | {"reference": 17})),
-    ("flows that are no list", told(events.id_verified(USER_FACTS, NOW)) | {"data": {"user_id": USER, "flows": "x"}}),
-    ("a flow that is none", told(events.id_verified(USER_FACTS, NOW)) | {"data": {"user_id": USER, "flows": ["x"]}}),
-    ("a flow without id", told(events.id_verified(USER_FACTS, NOW)) | {"data": {"user_id": USER, "flows": [{}]}}),
-    ("steps that are no texts", told(events.flow_completed(FACTS, NOW)) | {"data": vars(FACTS) | {"passed_over": [1]}}),
+    (
+        "flows that are no list",
+        told(flow_events.id_verified(USER_FACTS, NOW)) | {"data": {"user_id": USER, "flows": "x"}},
+    ),
+    (
+        "a flow that is none",
+        told(flow_events.id_verified(USER_FACTS, NOW)) | {"data": {"user_id": USER, "flows": ["x"]}},
+    ),
+    ("a flow without id", VERIFIED | {"data": {"user_id": USER, "flows": [{}]}}),
+    (
+        "steps that are no texts",
+        told(flow_events.flow_completed(FACTS, NOW)) | {"data": vars(FACTS) | {"passed_over": [1]}},
+    ),
     ("a field left out", envelope(1, data={name: value for name, value in DATA.items() if name != "user_id"})),
 ]
 

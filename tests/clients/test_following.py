@@ -3,17 +3,17 @@ import asyncio
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.flows import events
-from app.flows.events import FlowFacts, UserFacts
-from app.flows.verdict import Verdict
+from app.flows.rules import events
+from app.flows.rules.events import FlowFacts, UserFacts
+from app.flows.rules.verdict import Verdict
 from dots_gateway_client import CheckFlagged, FlowCompleted, IdVerified, MemoryCursor, StepCompleted
 from dots_gateway_client import gateway as client
-from tests.actions import feeding
-from tests.actions.feeding import step_events
-from tests.actions.memory_dots import MemoryDots
 from tests.clients import serving
 from tests.clients.following import first, steps, steps_of, take
 from tests.dots.fake_dots import NOW, USER
+from tests.dots.memory_dots import MemoryDots
+from tests.feed import feeding
+from tests.feed.feeding import step_events
 from tests.stack.waiting import eventually
 
 

@@ -9,15 +9,16 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.flows import events
-from app.flows.events import FlowFacts
-from tests.actions import feeding
-from tests.actions.memory_dots import MemoryDots
+from app.feed import events
+from app.flows.rules import events as flow_events
+from app.flows.rules.events import FlowFacts
 from tests.clients import programs, serving
 from tests.clients.programs import CLIENTS
 from tests.clients.script import envelope
 from tests.clients.signing import SECRET, signed
 from tests.dots.fake_dots import NOW
+from tests.dots.memory_dots import MemoryDots
+from tests.feed import feeding
 from tests.stack.waiting import eventually
 
 ENVIRONMENT = {"PYTHONPATH": str(CLIENTS / "python/src"), "PYTHONUNBUFFERED": "1"}
@@ -48,7 +49,7 @@ async def test_flow_is_created_as_shown(engine: AsyncEngine, dots: MemoryDots, e
 
 async def test_feed_is_followed_as_shown(engine: AsyncEngine, dots: MemoryDots, examples: Path) -> None:
     """The second example tells what payees do, and started again goes on where it was."""
-    compliance = events.step_completed(FACTS, NOW, step="compliance")
+    compliance = flow_events.step_completed(FACTS, NOW, step="compliance")
     cursor = examples / "feed.cursor"
 
     async def is_saved() -> bool:
@@ -57,11 +58,11 @@ async def test_feed_is_followed_as_shown(engine: AsyncEngine, dots: MemoryDots, 
     async with serving.service(engine, dots) as port:
         access = {"GATEWAY_URL": serving.url(port), "GATEWAY_KEY": await serving.key(engine, *serving.READER)}
         follow = [sys.executable, "follow.py"]
-        await feeding.feed(engine, [events.flow_created(FACTS, NOW), compliance])
+        await feeding.feed(engine, [flow_events.flow_created(FACTS, NOW), compliance])
         async with programs.running(*follow, directory=examples, **ENVIRONMENT, **access) as program:
             await program.hear("payee-17 has done compliance")
             await eventually(is_saved)
-        await feeding.feed(engine, [events.flow_completed(FACTS, NOW)], after_sequence=2)
+        await feeding.feed(engine, [flow_events.flow_completed(FACTS, NOW)], after_sequence=2)
         async with programs.running(*follow, directory=examples, **ENVIRONMENT, **access) as program:
             await program.hear("payee-17 has done everything")
 

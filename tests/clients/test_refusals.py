@@ -15,12 +15,13 @@ from dots_gateway_client import (
     RequestRefusedError,
     ScopeMissingError,
 )
-from tests.actions import feeding, stored
-from tests.actions.feeding import step_events
-from tests.actions.memory_dots import MemoryDots
 from tests.clients import serving
 from tests.clients.following import take
 from tests.clients.script import Script, envelope
+from tests.dots.memory_dots import MemoryDots
+from tests.feed import feeding
+from tests.feed.feeding import step_events
+from tests.storage import stored
 
 
 @pytest.mark.parametrize("key", ["nonsense", f"dgw_{'0' * 12}_{'0' * 64}"])

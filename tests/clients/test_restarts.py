@@ -6,11 +6,11 @@ from contextlib import aclosing
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dots_gateway_client import CursorStore, Gateway, MemoryCursor, StepCompleted
-from tests.actions import feeding
-from tests.actions.feeding import step_events
-from tests.actions.memory_dots import MemoryDots
 from tests.clients import serving
 from tests.clients.following import DEADLINE_SECONDS, steps, steps_of, take
+from tests.dots.memory_dots import MemoryDots
+from tests.feed import feeding
+from tests.feed.feeding import step_events
 from tests.stack.relay import relaying
 
 

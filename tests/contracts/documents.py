@@ -14,10 +14,11 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app import api, assembly, settings
-from app.outbound import event_schemas
-from app.web import asyncapi
-from app.web.application import create_app
+from app import settings
+from app.feed import event_schemas
+from app.processes import api, wiring
+from app.server import asyncapi
+from app.server.application import create_app
 
 DOCS = Path(__file__).parents[2] / "docs"
 RELEASED = Path(__file__).parent / "released"
@@ -38,7 +39,7 @@ Documents = Mapping[str, Mapping[str, Any]]
 async def service() -> AsyncIterator[FastAPI]:
     """The application as the api process builds it, which serves what needs neither database nor Dots."""
     known = settings.read(_ENVIRONMENT)
-    async with assembly.open_tools(known) as tools:
+    async with wiring.open_tools(known) as tools:
         yield create_app(api.build_gateway(tools, known))
 
 

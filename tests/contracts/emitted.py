@@ -7,13 +7,13 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.outbound import event_schemas
-from app.web.event_shapes import EventShape
-from tests.actions import stored
+from app.feed import event_schemas
+from app.feed.schemas import EventShape
+from tests.storage import stored
 
 
 class UnpublishedError(AssertionError):
-    """An event is not as the contracts say; publish a schema for it in `app/outbound/schemas`."""
+    """An event is not as the contracts say; publish a schema for it in `app/feed/published`."""
 
 
 def check(envelope: Mapping[str, Any]) -> None:

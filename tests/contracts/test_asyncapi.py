@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
-from app.flows import events
-from app.flows.events import EventRecord, FlowFacts
-from app.flows.subscriptions import TEST_TYPE
-from app.outbound import cloudevents
-from app.outbound.brokers import addressing
-from app.web import asyncapi
+from app.brokers import addressing
+from app.feed import cloudevents, events
+from app.feed.events import EventRecord
+from app.flows.rules import events as flow_events
+from app.flows.rules.events import FlowFacts
+from app.server import asyncapi
+from app.subscriptions.rules.subscriptions import TEST_TYPE
 from tests.dots.fake_dots import NOW
 
 Json = Mapping[str, Any]
@@ -117,7 +118,7 @@ def test_examples_of_messages_fit(document: Json) -> None:
 def test_message_takes_what_is_sent_and_nothing_else(document: Json) -> None:
     """The envelope of a real event is valid for its own type, and not for another."""
     facts = FlowFacts(app="default", flow_id="flow-1", reference=None, user_id=None)
-    event = events.flow_completed(facts, NOW)
+    event = flow_events.flow_completed(facts, NOW)
     record = EventRecord(**vars(event), sequence=1, position=None)
 
     envelope = cloudevents.envelope(record)

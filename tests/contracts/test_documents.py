@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from app.flows import events
-from app.flows.subscriptions import TEST_TYPE
-from app.outbound import event_schemas
+from app.feed import event_schemas, events
+from app.subscriptions.rules.subscriptions import TEST_TYPE
 from tests.contracts import documents
 from tests.contracts.documents import DOCS, Documents
 
@@ -69,7 +68,7 @@ async def test_schemas_that_are_not_there_are_404(stranger: httpx.AsyncClient, p
 
 
 def test_there_is_a_schema_for_every_type_and_none_for_others() -> None:
-    """A type that is added, or taken away, must be so in `app/outbound/schemas` too."""
+    """A type that is added, or taken away, must be so in `app/feed/published` too."""
     named = {f"dots.{name.partition('/')[0]}" for name in event_schemas.published()}
 
     assert named == {*events.TYPES, TEST_TYPE}

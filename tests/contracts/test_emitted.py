@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from app.flows import events
-from app.flows.subscriptions import TEST_TYPE
-from app.web import asyncapi, examples
+from app.feed import events
+from app.server import asyncapi
+from app.subscriptions.rules.subscriptions import TEST_TYPE
+from app.web import examples
 from tests.contracts import emitted
 from tests.contracts.emitted import UnpublishedError
 
@@ -41,4 +42,4 @@ def test_unpublished_event_is_told(change: dict[str, Any], complaint: str) -> No
     with pytest.raises(UnpublishedError, match=complaint) as told:
         emitted.check({**EVENT, **change})
 
-    assert "app/outbound/schemas" in str(told.value)
+    assert "app/feed/published" in str(told.value)

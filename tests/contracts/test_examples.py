@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from app.outbound import event_schemas
+from app.feed import event_schemas
 from tests.contracts import documents
 
 Json = Mapping[str, Any]

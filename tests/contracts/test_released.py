@@ -10,7 +10,7 @@ from tests.contracts.schema_changes import Comparison
 OPENAPI = "openapi.json"
 EVENT_ADVICE = "Leave it as it was, and publish what is new as the next version beside it."
 OPENAPI_ADVICE = (
-    "Keep what callers rely on, or give the API a new version (`version` in app/web/application.py) and release it: "
+    "Keep what callers rely on, or give the API a new version (`version` in app/server/application.py) and release it: "
     "`python -m tests.contracts.documents --release`."
 )
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from app.dots.budget import Budget, Grant
 from app.dots.client import DotsClient
 from app.dots.gate import Gate, Permit
-from app.flows.budget import Budget, Grant
 
 AMPLE = Budget(per_second=10_000, burst=100_000)
 

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from app.dots.budget import Budget, Grant
 from app.dots.gate import Gate
 from app.errors import DatabaseUnavailableError, DotsCredentialsError, DotsThrottledError
-from app.flows.budget import Budget, Grant
 from tests.dots.fake_dots import NOW
 
 MINUTE = timedelta(minutes=1)

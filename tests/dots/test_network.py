@@ -16,7 +16,7 @@ from app.errors import DotsError, DotsUnreachableError, SettingsError
 from tests.dots.fake_dots import now
 from tests.dots.gates import open_gate, permit
 from tests.dots.test_connection import FLOW, GOOD, answer
-from tests.outbound.certificates import Authority
+from tests.stack.certificates import Authority
 
 WRONG_PROXIES = [
     "proxy:3128",

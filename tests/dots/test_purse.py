@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
+from app.dots.budget import Budget
 from app.dots.purse import Purse
-from app.flows.budget import Budget
 from tests.dots.fake_dots import NOW
 
 SECOND = timedelta(seconds=1)

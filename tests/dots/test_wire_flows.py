@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from app.dots import wire
+from app.dots.snapshots import FlowPage, FlowSnapshot
 from app.errors import DotsGibberishError
-from app.flows.snapshots import FlowPage, FlowSnapshot
 
 FLOW = "b3293101-35ef-451a-aad4-881da3697c2f"
 USER = "5f0c0a1e-7a52-4d0f-9d43-0a4f0c7b8e11"

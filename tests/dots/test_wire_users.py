@@ -1,8 +1,8 @@
 import pytest
 
 from app.dots import wire
+from app.dots.snapshots import UserSnapshot
 from app.errors import DotsGibberishError
-from app.flows.snapshots import UserSnapshot
 
 USER = "5f0c0a1e-7a52-4d0f-9d43-0a4f0c7b8e11"
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.local import embedded_postgres
-from app.local.embedded_postgres import EmbeddedPostgres
+from devstack import embedded_postgres
+from devstack.embedded_postgres import EmbeddedPostgres
 from tests.stack import database
 from tests.stack.gateway import Feed
 from tests.stack.processes import Stack, empty_stack

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.actions import subscriber
 from tests.faults.test_stopping import begin, signed, with_key
 from tests.stack import database
 from tests.stack.processes import Process, Stack, empty_stack
+from tests.subscriptions import subscriber
 
 DRAIN_SECONDS = 2.0
 # Well above the drain, and well below everything that hangs.
@@ -20,7 +20,8 @@ HANGS_SECONDS = 50
 _RUN = """
 import os
 import uvloop
-from app import api, logs, settings, worker
+from app import logs, settings
+from app.processes import api, worker
 found = settings.read(os.environ)
 logs.configure(log_format=found.log_format, log_level=found.log_level)
 uvloop.run({coroutine})

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.actions.subscriber import Received, Subscriber
 from tests.stack.processes import Stack
 from tests.stack.waiting import eventually
+from tests.subscriptions.subscriber import Received, Subscriber
 
 FLOWS = 3
 # Of each flow: created, claimed, two steps, completed.

@@ -13,24 +13,24 @@ import httpx
 import pytest
 import uvicorn
 
-from app import api, assembly, settings, worker
-from app.actions import manage_keys, read_feed
-from app.actions.tools import Tools
-from app.flows import events
-from app.outbound import cloudevents
+from app import settings
+from app.access import manage_keys
+from app.feed import cloudevents, events, read_feed
+from app.processes import api, wiring, worker
+from app.server.application import create_app
 from app.settings import Settings
-from app.web.application import create_app
+from app.tools import Tools
 from simulator import server as simulator_server
 from simulator import simulation
 from simulator.application import create_app as create_simulator
 from simulator.settings import Settings as SimulatorSettings
 from simulator.simulation import Simulation
-from tests.actions.stand_in_tools import HandClock
 from tests.contracts import emitted
 from tests.stack import dots, gateway
 from tests.stack.dots import Dots
 from tests.stack.gateway import Gateway
-from tests.web import sending
+from tests.stand_in_tools import HandClock
+from tests.webhooks import sending
 
 # A worker that still finds work after so many rounds never comes to rest.
 _ROUNDS = 60
@@ -87,11 +87,11 @@ async def running(
     """All of it, until the end of the block; webhooks go to the gateway."""
     clock = HandClock(now=datetime.now(UTC))
     # What the processes are assembled with is the machine's clock; the settings cannot say otherwise.
-    monkeypatch.setattr(assembly, "utc_now", clock)
+    monkeypatch.setattr(wiring, "utc_now", clock)
     async with contextlib.AsyncExitStack() as stack:
         simulated, simulator_url = await _simulate(stack, clock)
         found = settings.read(_environment(database_url, simulator_url, more_settings))
-        tools = await stack.enter_async_context(assembly.open_tools(found))
+        tools = await stack.enter_async_context(wiring.open_tools(found))
         port = await stack.enter_async_context(sending.serving(create_app(api.build_gateway(tools, found))))
         key = await manage_keys.create_key(
             tools.engine, name="shop", scopes=manage_keys.SCOPES, now=clock(), random_bytes=secrets.token_bytes

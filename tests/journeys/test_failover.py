@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.local import embedded_postgres
-from app.local.embedded_postgres import EmbeddedPostgres
 from app.storage import migrations
+from devstack import embedded_postgres
+from devstack.embedded_postgres import EmbeddedPostgres
 from tests.journeys.asking import KINDS, ask, ask_one_by_one, at_most_one_failed, use_all_connections
 from tests.stack import database, standby
 from tests.stack.gateway import Feed

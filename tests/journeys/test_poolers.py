@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from tests.actions import subscriber
-from tests.actions.subscriber import Subscriber
 from tests.journeys.arrivals import by_subject, first_arrivals, has
 from tests.journeys.test_stream import read
 from tests.stack import database
@@ -17,6 +15,8 @@ from tests.stack.gateway import Feed
 from tests.stack.pgbouncer import pooling
 from tests.stack.processes import Stack, empty_stack
 from tests.stack.waiting import eventually
+from tests.subscriptions import subscriber
+from tests.subscriptions.subscriber import Subscriber
 
 FLOWS = 30
 # Each flow: created, claimed, two steps, completed.

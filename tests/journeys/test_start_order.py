@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from app.local import embedded_postgres
-from app.local.embedded_postgres import EmbeddedPostgres
-from app.local.ports import free_port
 from app.storage import migrations
+from devstack import embedded_postgres
+from devstack.embedded_postgres import EmbeddedPostgres
+from devstack.ports import free_port
 from tests.journeys.asking import KINDS, ask, ask_one_by_one
 from tests.stack import database
 from tests.stack.gateway import Feed

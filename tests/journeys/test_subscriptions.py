@@ -3,13 +3,13 @@
 import asyncio
 
 from dots_gateway_client import verify
-from tests.actions import subscriber
 from tests.clients import programs
 from tests.clients.programs import CLIENTS
 from tests.journeys.arrivals import EVENTS, FLOWS, by_subject, first_arrivals, has, walk
 from tests.stack.gateway import Feed
 from tests.stack.processes import running_stack
 from tests.stack.waiting import eventually
+from tests.subscriptions import subscriber
 
 
 async def test_each_subscriber_gets_every_event_in_order(database_url: str, unused_tcp_port: int) -> None:

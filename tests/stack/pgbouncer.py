@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from app.local.parent_death import signalled_on_parent_death
-from app.local.ports import free_port
+from devstack.parent_death import signalled_on_parent_death
+from devstack.ports import free_port
 from tests.stack.waiting import eventually
 
 READY_SECONDS = 10.0

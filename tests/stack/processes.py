@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from app.local.child import Child, Command
+from devstack.child import Child, Command
 from tests.stack import dots
 from tests.stack.dots import Dots
 from tests.stack.gateway import Gateway

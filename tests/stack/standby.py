@@ -10,10 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from app.local import data_directory as data_directories
-from app.local import embedded_postgres
-from app.local.data_directory import SERVER_ENVIRONMENT, DataDirectory
-from app.local.embedded_postgres import EmbeddedPostgres
+from devstack import data_directory as data_directories
+from devstack import embedded_postgres
+from devstack.data_directory import SERVER_ENVIRONMENT, DataDirectory
+from devstack.embedded_postgres import EmbeddedPostgres
 from tests.stack import database
 from tests.stack.waiting import eventually
 

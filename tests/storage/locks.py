@@ -2,8 +2,8 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.actions import stored
 from tests.stack.waiting import eventually
+from tests.storage import stored
 
 WAITING = (
     "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"

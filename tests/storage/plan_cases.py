@@ -9,27 +9,23 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.flows.subjects import Subject
-from app.storage import (
-    delivery_search,
-    delivery_signs,
-    event_rows,
-    expired_rows,
+from app.feed import event_rows
+from app.flows import (
     flow_rows,
     flow_search,
     listing_rows,
     merge_rows,
     refresh_rows,
-    subscriber_health,
     sync_rows,
     user_rows,
-    vital_signs,
-    webhook_rows,
-    webhook_search,
 )
-from app.storage.flow_search import FlowFilter
-from app.storage.webhook_rows import Webhook
-from app.storage.webhook_search import WebhookFilter
+from app.flows.flow_search import FlowFilter
+from app.storage.subjects import Subject
+from app.subscriptions import delivery_search, subscriber_health
+from app.upkeep import delivery_signs, expired_rows, vital_signs
+from app.webhooks import webhook_rows, webhook_search
+from app.webhooks.webhook_rows import Webhook
+from app.webhooks.webhook_search import WebhookFilter
 from tests.storage.plans import PlanCase
 
 Run = Callable[[AsyncConnection], Awaitable[object]]
@@ -91,11 +87,11 @@ _LOOK_UPS: dict[str, Run] = {
     "merges that were applied": lambda connection: merge_rows.settle(connection, "default", ["old-1"], now=NOW),
     "users that rest": lambda connection: sync_rows.rest(connection, [BUSY_USER]),
     "webhook by id": lambda connection: webhook_search.find(connection, "default", "msg_1"),
-    "webhooks of a timeline": lambda connection: webhook_rows.about(connection, FLOW, limit=200),
-    "timeline of a user with many webhooks": lambda connection: webhook_rows.about(connection, BUSY_USER, limit=50),
+    "webhooks of a timeline": lambda connection: webhook_rows.about(connection, FLOW, 200),
+    "timeline of a user with many webhooks": lambda connection: webhook_rows.about(connection, BUSY_USER, 50),
     "refreshes of a timeline": lambda connection: refresh_rows.about(connection, FLOW, limit=200),
     "events of a timeline": lambda connection: event_rows.about(connection, "default", str(FLOW), limit=200),
-    "deliveries of a timeline": lambda connection: delivery_search.about(connection, "default", str(FLOW), limit=200),
+    "deliveries of a timeline": lambda connection: delivery_search.about(connection, FLOW, 200),
     "listed flows that are unknown": lambda connection: listing_rows.unknown(connection, "default", {"flow-1", "x"}),
     "creations without outcome": lambda connection: listing_rows.unsettled(connection, "default", before=NOW),
     "breaker of a common subscription": _latest_failed(COMMON, None),

@@ -5,7 +5,7 @@ What is rare is old: a search that walks through all rows, newest first, comes t
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.actions import stored
+from tests.storage import stored
 
 _ROWS = (
     """

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import DatabaseUnavailableError
 from app.storage import database
-from tests.actions import stored
+from tests.storage import stored
 
 INSERT_KEY = text("INSERT INTO api_keys (id, name, secret_hash, scopes, created_at) VALUES (:id, 'a', '', '{}', now())")
 

@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 
 from app.errors import SettingsError
-from app.local.ports import free_port
 from app.storage import database_connection, database_url
-from tests.outbound.certificates import Authority
+from devstack.ports import free_port
+from tests.stack.certificates import Authority
 from tests.stack.waiting import eventually
 from tests.storage.postgres_proxy import Proxy, running
 from tests.storage.watched_loop import WatchedLoop, WatchedUvloop

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import DatabaseUnavailableError
 from app.storage import database
-from tests.actions import stored
+from tests.storage import stored
 from tests.storage.locks import until_waiting
 
 LOCK = "SELECT pg_advisory_xact_lock({key})"

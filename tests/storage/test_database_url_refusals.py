@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import SettingsError
-from app.local import postgres_binaries
 from app.storage import database_url, libpq_parameters
+from devstack import postgres_binaries
 
 NOT_URLS = [
     "",

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.storage import database, hints
 from app.storage.hints import APPENDED, DELIVERABLE, DUE, FEED, Hints
-from tests.actions import stored
 from tests.stack.waiting import eventually
+from tests.storage import stored
 
 LISTENING = """
     SELECT pid FROM pg_stat_activity

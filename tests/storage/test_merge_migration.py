@@ -2,7 +2,7 @@
 
 from app.storage import migrations
 from app.storage.database import create_engine
-from tests.actions import stored
+from tests.storage import stored
 
 OLD = "4b7d0f0a-2f3e-4f57-9c1e-0d6a3c1f7a21"
 NEW = "9f1e2d3c-4b5a-4678-9abc-def012345678"

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import DatabaseUnavailableError, SchemaTakenError, SchemaVersionError, SettingsError
-from app.storage import delivery_tables, migrations
+from app.storage import migrations
 from app.storage.database import create_engine
-from tests.actions import stored
+from app.subscriptions import tables as delivery_tables
+from tests.storage import stored
 
 METADATA = delivery_tables.deliveries.metadata
 

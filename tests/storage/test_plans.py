@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.local import embedded_postgres
 from app.storage import database, migrations
+from devstack import embedded_postgres
 from tests.databases import fast_directory
 from tests.storage import plan_cases, plan_rows, plans
 

@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.errors import DatabaseReadOnlyError
 from app.storage import database, sessions
 from app.storage.database import Pooler
-from tests.actions import stored
 from tests.faults.campaigns import proxy as proxies
 from tests.faults.campaigns.proxy import Interceptor, Proxy
+from tests.storage import stored
 
 # Each is what an administrator may have set, and what our transactions are nevertheless.
 DEFAULTS = {

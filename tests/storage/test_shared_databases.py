@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import SchemaRightsError, SchemaTakenError, SchemaVersionError
 from app.storage import database, migrations
-from tests.actions import stored
+from tests.storage import stored
 
 TABLES = "SELECT schemaname || '.' || tablename AS name FROM pg_tables WHERE tablename = ANY (:names) ORDER BY 1"
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import DatabasePoolerError, DatabaseReadOnlyError, DatabaseUnavailableError, SchemaVersionError
 from app.storage import database, database_url, start
-from tests.actions import stored
+from tests.storage import stored
 
 ADDRESS = database_url.parse("postgresql://shop:s3cret@db.example:5433/gateway")
 WHERE = "db.example:5433"

@@ -4,9 +4,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.actions.tools import Tools
-from app.web.application import create_metrics_app
-from tests.web.conftest import KeyWith
+from app.server.application import create_metrics_app
+from app.tools import Tools
+from tests.surroundings import KeyWith
 
 ID = "5f0c0a1e-7a52-4d0f-9d43-0a4f0c7b8e11"
 ALL = ("flows:read", "flows:write", "events:read", "ops:admin", "subscriptions:admin", "compliance:read")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
 
-from app.local import ports
+from devstack import ports
 from tests.faults.campaigns import crash_points, nats_server, payees, scene
 from tests.faults.campaigns.fast_clock import FastClock
 from tests.faults.campaigns.history import Poisoned
@@ -31,74 +31,74 @@ CREATIONS = "SELECT count(*) FROM flows WHERE status = 'creating'"
 PATIENCE = {"DOTS_TIMEOUT_SECONDS": "1", "LEASE_SECONDS": "90"}
 
 WEBHOOK_POINTS = (
-    "before/app.storage.webhook_rows:store/1",
-    "after/app.storage.webhook_rows:store/1",
-    "after/app.actions.receive_webhook:WebhookReceiver._store/1",
+    "before/app.webhooks.webhook_rows:store/1",
+    "after/app.webhooks.webhook_rows:store/1",
+    "after/app.webhooks.receive_webhook:WebhookReceiver._store/1",
 )
 CREATION_POINTS = (
-    "before/app.storage.creation_rows:begin/1",
-    "after/app.storage.creation_rows:begin/1",
+    "before/app.flows.creation_rows:begin/1",
+    "after/app.flows.creation_rows:begin/1",
     "before/app.dots.client:DotsClient.create_flow/1",
     "before/app.dots.client:DotsClient.create_flow/2",
     "after/app.dots.client:DotsClient.create_flow/1",
-    "after/app.actions.apply_snapshot:apply_flow/1",
-    "after/app.storage.sync_rows:schedule/1",
-    "before/app.storage.answer_rows:add/1",
-    "after/app.storage.answer_rows:add/1",
-    "after/app.actions.attempt_creation:_settle/1",
+    "after/app.flows.apply_snapshot:apply_flow/1",
+    "after/app.flows.sync_rows:schedule/1",
+    "before/app.flows.answer_rows:add/1",
+    "after/app.flows.answer_rows:add/1",
+    "after/app.flows.attempt_creation:_settle/1",
 )
 WORKER_POINTS = (
-    "after/app.storage.due_rows:claim/2",
-    "after/app.storage.budget_rows:take/1",
+    "after/app.flows.due_rows:claim/2",
+    "after/app.dots.budget_rows:take/1",
     "before/app.dots.client:DotsClient.get_flow/1",
     "after/app.dots.client:DotsClient.get_flow/2",
-    "after/app.storage.flow_rows:lock/1",
-    "before/app.storage.flow_rows:save/1",
-    "after/app.storage.flow_rows:save/2",
-    "before/app.storage.event_rows:append/1",
-    "after/app.storage.event_rows:append/1",
-    "after/app.storage.event_rows:append/3",
-    "after/app.storage.user_rows:note_submission/1",
-    "before/app.storage.sync_rows:settle/1",
-    "after/app.storage.sync_rows:settle/1",
-    "after/app.storage.sync_rows:mark_due/1",
-    "after/app.actions.refresh_due:_apply/1",
+    "after/app.flows.flow_rows:lock/1",
+    "before/app.flows.flow_rows:save/1",
+    "after/app.flows.flow_rows:save/2",
+    "before/app.feed.event_rows:append/1",
+    "after/app.feed.event_rows:append/1",
+    "after/app.feed.event_rows:append/3",
+    "after/app.flows.user_rows:note_submission/1",
+    "before/app.flows.sync_rows:settle/1",
+    "after/app.flows.sync_rows:settle/1",
+    "after/app.flows.sync_rows:mark_due/1",
+    "after/app.flows.refresh_due:_apply/1",
     "after/app.dots.client:DotsClient.get_user/1",
-    "after/app.storage.user_rows:save/1",
-    "before/app.storage.event_rows:stamp/2",
-    "after/app.storage.event_rows:stamp/3",
-    "after/app.actions.sequence_events:sequence_events/3",
-    "before/app.storage.sync_rows:postpone/1",
-    "after/app.storage.sync_rows:postpone/1",
-    "after/app.storage.listing_rows:claim/1",
-    "after/app.actions.discover_flows:_make_due/1",
+    "after/app.flows.user_rows:save/1",
+    "before/app.feed.event_rows:stamp/2",
+    "after/app.feed.event_rows:stamp/3",
+    "after/app.feed.sequence_events:sequence_events/3",
+    "before/app.flows.sync_rows:postpone/1",
+    "after/app.flows.sync_rows:postpone/1",
+    "after/app.flows.listing_rows:claim/1",
+    "after/app.flows.discover_flows:_make_due/1",
 )
 DELIVERY_POINTS = (
-    "before/app.storage.delivery_rows:fail/1",
-    "before/app.storage.delivery_rows:make/1",
-    "after/app.storage.delivery_rows:make/1",
-    "before/app.actions.deliver_due:Courier._carry/1",
-    "after/app.outbound.http_push:Pusher.push/2",
-    "after/app.storage.delivery_rows:settle/1",
-    "after/app.storage.lane_rows:leave/2",
-    "after/app.actions.settle_delivery:settle_delivery/3",
-    "before/app.actions.publish_batch:publish_batch/1",
-    "after/app.outbound.brokers.broker:SessionBroker.publish/2",
-    "before/app.storage.cursor_rows:move/1",
-    "after/app.storage.cursor_rows:move/1",
+    "before/app.subscriptions.delivery_rows:fail/1",
+    "before/app.subscriptions.delivery_rows:make/1",
+    "after/app.subscriptions.delivery_rows:make/1",
+    "before/app.subscriptions.deliver_due:Courier._carry/1",
+    "after/app.subscriptions.push.http_push:Pusher.push/2",
+    "after/app.subscriptions.delivery_rows:settle/1",
+    "after/app.subscriptions.lane_rows:leave/2",
+    "after/app.subscriptions.settle_delivery:settle_delivery/3",
+    "before/app.brokers.publish_batch:publish_batch/1",
+    "after/app.brokers.broker:SessionBroker.publish/2",
+    "before/app.brokers.offset_rows:move/1",
+    "after/app.brokers.offset_rows:move/1",
 )
 # About creations that were left without an outcome, which are taken up only after several listings: one process at a
 # time, or the one would take them from the other.
 SETTLING_POINTS = (
-    "after/app.storage.listing_rows:attempt_again/1",
+    "after/app.flows.listing_rows:attempt_again/1",
     "after/app.dots.client:DotsClient.create_flow/1",
 )
 FEW_POINTS = (
     WEBHOOK_POINTS[1],
-    "after/app.storage.user_rows:note_submission/1",
-    "after/app.storage.event_rows:append/1",
-    "after/app.storage.sync_rows:settle/1",
-    "before/app.storage.delivery_rows:make/1",
+    "after/app.flows.user_rows:note_submission/1",
+    "after/app.feed.event_rows:append/1",
+    "after/app.flows.sync_rows:settle/1",
+    "before/app.subscriptions.delivery_rows:make/1",
 )
 
 # Given the address of the process that is to die; a worker has none.

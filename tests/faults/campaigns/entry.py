@@ -11,8 +11,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from app import assembly
-from app import cli as gateway
+from app.commands import main as gateway
+from app.processes import wiring
 from simulator import cli as simulator
 from tests.faults.campaigns import crash_points, fast_clock
 
@@ -28,7 +28,7 @@ def _use(clock: Callable[[], datetime]) -> None:
         return build(settings, **(how | {"clock": clock}))
 
     names["build"] = build_with_clock
-    assembly.utc_now = clock
+    wiring.utc_now = clock
 
 
 def main() -> None:

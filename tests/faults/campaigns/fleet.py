@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 
-from app.actions import manage_keys
-from app.local import ports
+from app.access import manage_keys
 from app.storage import database
+from devstack import ports
 from tests.faults.campaigns import places
 from tests.faults.campaigns.forked import Forked
 from tests.faults.campaigns.history import Broke, History

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
-from app.local.child import LAST_LINES, LINE_LIMIT_BYTES, lines_of
+from devstack.child import LAST_LINES, LINE_LIMIT_BYTES, lines_of
 
 # What is imported in the process that is forked from: the programs under test, the checker, the campaigns themselves.
 PRELOADED = (

@@ -6,10 +6,8 @@ from typing import Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.actions import read_feed
-from app.flows import cursor, events
-from app.flows.budget import Budget
-from app.outbound import cloudevents
+from app.dots.budget import Budget
+from app.feed import cloudevents, cursor, events, read_feed
 from tests.faults.campaigns import history, stored
 from tests.faults.campaigns.evidence import Evidence, Truth
 from tests.faults.campaigns.history import Page, Story

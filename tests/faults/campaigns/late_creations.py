@@ -9,17 +9,19 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from app.actions import discover_flows, refresh_due, sequence_events, settle_creations
 from app.errors import CreationOutcomeUnknownError
-from app.flows.flow_request import FlowRequest
+from app.feed import sequence_events
+from app.flows import discover_flows, refresh_due, settle_creations
+from app.flows.rules.flow_request import FlowRequest
 from app.storage import database
-from tests.actions.creating import create
-from tests.actions.stand_in_tools import HandClock, another_process, tools_over
+from app.subscriptions import delivery_rows
 from tests.faults.campaigns import in_process, invariants, server
 from tests.faults.campaigns.evidence import Truth
 from tests.faults.campaigns.history import Asked, Story
 from tests.faults.campaigns.order import Campaign, Order, Outcome
 from tests.faults.campaigns.virtual_dots import VirtualDots
+from tests.flows.creating import create
+from tests.stand_in_tools import HandClock, another_process, tools_over
 
 LONGEST_DELAY = timedelta(seconds=119)
 TICK = timedelta(seconds=5)
@@ -60,7 +62,7 @@ async def run_late_creations(order: Order) -> Outcome:
             clock.advance(TICK)
         while (await refresh_due.refresh_due(tools, limit=20)).claimed:
             pass
-        while await sequence_events.sequence_events(tools, limit=1000):
+        while await sequence_events.sequence_events(tools, delivery_rows, limit=1000):
             pass
         truth = Truth(flows=dots.flows, users=dots.users)
         evidence = await in_process.collect(postgres.direct_url, engine, story, truth, now=clock.now)

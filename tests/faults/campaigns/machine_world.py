@@ -10,18 +10,21 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.actions import discover_flows, refresh_due, sequence_events, settle_creations
-from app.actions.tools import Tools
-from app.flows.snapshots import FlowSnapshot, UserSnapshot
-from app.storage import database, webhook_rows
-from app.storage.sync_rows import Claim
-from app.storage.webhook_rows import Webhook
-from tests.actions.stand_in_tools import HandClock
+from app.dots.snapshots import FlowSnapshot, UserSnapshot
+from app.feed import sequence_events
+from app.flows import discover_flows, refresh_due, settle_creations
+from app.flows.sync_rows import Claim
+from app.storage import database
+from app.subscriptions import delivery_rows
+from app.tools import Tools
+from app.webhooks import webhook_rows
+from app.webhooks.webhook_rows import Webhook
 from tests.faults.campaigns import in_process, invariants
 from tests.faults.campaigns.evidence import Truth
 from tests.faults.campaigns.history import Story
 from tests.faults.campaigns.virtual_dots import VirtualDots
-from tests.storage import syncing
+from tests.flows import syncing
+from tests.stand_in_tools import HandClock
 
 JUDGED = ("I1", "I2", "I3", "I4", "I6", "I7", "I8", "I9")
 PAYEES = 4
@@ -99,7 +102,7 @@ async def settle_and_judge(world: World, ground: Ground) -> list[str]:
         await _work_after(world, BETWEEN_SEARCHES)
     for wait in SETTLING:
         await _work_after(world, wait)
-    while await sequence_events.sequence_events(world.tools, limit=1000):
+    while await sequence_events.sequence_events(world.tools, delivery_rows, limit=1000):
         pass
     truth = Truth(flows=world.dots.flows, users=world.dots.users)
     evidence = await in_process.collect(ground.database_url, ground.engine, world.story, truth, now=world.clock.now)

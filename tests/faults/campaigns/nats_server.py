@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error
 from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
 
-from app.local import ports
+from devstack import ports
 from tests.faults.campaigns import history
 from tests.faults.campaigns.delivery_rules import BROKER, COMPLIANCE
 from tests.faults.campaigns.history import Arrived

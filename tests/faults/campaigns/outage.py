@@ -12,24 +12,26 @@ from uuid import UUID
 import httpx
 from sqlalchemy import text
 
-from app.actions import discover_flows, refresh_due, sequence_events, settle_creations
-from app.actions.call_ledger import CallLedger
-from app.actions.tools import Tools
+from app.dots.call_ledger import CallLedger
 from app.dots.client import DotsAccess, DotsClient
-from app.flows.flow_request import FlowRequest
-from app.flows.subjects import Subject
-from app.storage import database, sync_rows
+from app.feed import sequence_events
+from app.flows import discover_flows, refresh_due, settle_creations, sync_rows
+from app.flows.rules.flow_request import FlowRequest
+from app.storage import database
+from app.storage.subjects import Subject
+from app.subscriptions import delivery_rows
+from app.tools import Tools
 from simulator import simulation
 from simulator.application import create_app
 from simulator.settings import Settings
-from tests.actions.creating import create
-from tests.actions.stand_in_tools import HandClock, gate_of, tools_over
 from tests.faults.campaigns import in_process, invariants, server
 from tests.faults.campaigns.evidence import Truth
 from tests.faults.campaigns.history import Asked, Decided, Poisoned, Story
 from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.flows.creating import create
 from tests.stack import dots
 from tests.stack.dots import Dots
+from tests.stand_in_tools import HandClock, gate_of, tools_over
 
 OUTAGE = timedelta(hours=30)
 NOBODY_WORKS = (timedelta(hours=10), timedelta(hours=20))
@@ -84,7 +86,7 @@ class World:
             pass
         await discover_flows.discover_flows(self.tools)
         await settle_creations.settle_creations(self.tools)
-        while await sequence_events.sequence_events(self.tools, limit=1000):
+        while await sequence_events.sequence_events(self.tools, delivery_rows, limit=1000):
             pass
 
     async def _decide(self, flow_id: str) -> None:

@@ -12,7 +12,7 @@ PLANTED_BUGS = (
         breaks=("I1",),
         patches=(
             Patch(
-                file="app/actions/receive_webhook.py",
+                file="app/webhooks/receive_webhook.py",
                 old="        self._is_waiting.set()\n        await waiting.is_stored\n",
                 new="        self._is_waiting.set()\n",
             ),
@@ -41,7 +41,7 @@ PLANTED_BUGS = (
         breaks=("I1",),
         patches=(
             Patch(
-                file="app/storage/webhook_rows.py",
+                file="app/webhooks/webhook_rows.py",
                 old="""    ON CONFLICT (app, message_id) DO UPDATE
     SET received_count = w.received_count + excluded.received_count,
         last_received_at = GREATEST(w.last_received_at, excluded.last_received_at)
@@ -55,9 +55,9 @@ PLANTED_BUGS = (
         campaign="storm",
         breaks=("I1",),
         patches=(
-            Patch(file="app/actions/receive_webhook.py", old="import asyncio\n", new="import asyncio\nimport json\n"),
+            Patch(file="app/webhooks/receive_webhook.py", old="import asyncio\n", new="import asyncio\nimport json\n"),
             Patch(
-                file="app/actions/receive_webhook.py",
+                file="app/webhooks/receive_webhook.py",
                 old="        body=body,\n",
                 new='        body=json.dumps(json.loads(body), separators=(",", ":")).encode(),\n',
             ),
@@ -69,7 +69,7 @@ PLANTED_BUGS = (
         breaks=("I6",),
         patches=(
             Patch(
-                file="app/actions/apply_snapshot.py",
+                file="app/flows/apply_snapshot.py",
                 old="""    await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
     also_due""",
                 new="""    await connection.exec_driver_sql("COMMIT")
@@ -85,12 +85,12 @@ PLANTED_BUGS = (
         breaks=("I4",),
         patches=(
             Patch(
-                file="app/storage/sync_rows.py",
+                file="app/flows/sync_rows.py",
                 old="    SET clean_gen = GREATEST(clean_gen, :seen_gen)",
                 new="    SET clean_gen = GREATEST(dirty_gen, :seen_gen)",
             ),
             Patch(
-                file="app/storage/sync_rows.py",
+                file="app/flows/sync_rows.py",
                 old="        due_at = CASE WHEN dirty_gen > :seen_gen THEN due_at ELSE :next_due_at END,\n",
                 new="        due_at = :next_due_at,\n",
             ),
@@ -102,7 +102,7 @@ PLANTED_BUGS = (
         breaks=("I4",),
         patches=(
             Patch(
-                file="app/flows/schedule.py",
+                file="app/flows/rules/schedule.py",
                 old="    age = now - since\n    for rung in ladder.rungs:\n",
                 new="    age = now - since\n    for rung in ladder.rungs[:0]:\n",
             ),
@@ -114,7 +114,7 @@ PLANTED_BUGS = (
         breaks=("I7",),
         patches=(
             Patch(
-                file="app/storage/event_rows.py",
+                file="app/feed/event_rows.py",
                 old="        SET position = last.position + next.nth\n",
                 new="        SET position = events.row_id\n",
             ),
@@ -126,12 +126,12 @@ PLANTED_BUGS = (
         breaks=("I0", "I7"),
         patches=(
             Patch(
-                file="app/storage/event_rows.py",
+                file="app/feed/event_rows.py",
                 old="    is_ours = await connection.scalar(_TRY_LOCK)\n    if not is_ours:\n        return None\n",
                 new="",
             ),
             Patch(
-                file="app/storage/event_rows.py",
+                file="app/feed/event_rows.py",
                 old="        WHERE position IS NULL AND row_id > :floor\n",
                 new="        WHERE position IS NULL AND row_id > :floor\n"
                 "            AND (SELECT pg_advisory_xact_lock(7300002) IS NOT NULL)\n",
@@ -144,7 +144,7 @@ PLANTED_BUGS = (
         breaks=("I0",),
         patches=(
             Patch(
-                file="app/storage/flow_rows.py",
+                file="app/flows/flow_rows.py",
                 old="    await connection.execute(select(flows.c.ref).where(is_it).with_for_update())\n",
                 new="",
             ),
@@ -156,7 +156,7 @@ PLANTED_BUGS = (
         breaks=("I0",),
         patches=(
             Patch(
-                file="app/storage/flow_rows.py",
+                file="app/flows/flow_rows.py",
                 old="    await connection.execute(select(flows.c.ref).where(is_it).with_for_update())\n"
                 "    return await _one(connection, select(*FIELDS).where(is_it))\n",
                 new="    return await _one(connection, select(*FIELDS).where(is_it).with_for_update())\n",
@@ -169,7 +169,7 @@ PLANTED_BUGS = (
         breaks=("I4", "I6"),
         patches=(
             Patch(
-                file="app/storage/sync_rows.py",
+                file="app/flows/sync_rows.py",
                 old="        due_by = CASE WHEN dirty_gen > :seen_gen THEN due_by ELSE 'sweep' END\n"
                 "    WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token\n",
                 new="        due_by = CASE WHEN dirty_gen > :seen_gen THEN due_by ELSE 'sweep' END\n"
@@ -244,7 +244,7 @@ PLANTED_BUGS = (
         breaks=("I9",),
         patches=(
             Patch(
-                file="app/actions/discover_flows.py",
+                file="app/flows/discover_flows.py",
                 old="            await listing_rows.forget_searches(connection, found)\n",
                 new="            del found\n",
             ),
@@ -256,12 +256,12 @@ PLANTED_BUGS = (
         breaks=("I0", "I3", "I4", "I5", "I6"),
         patches=(
             Patch(
-                file="app/flows/progress.py",
+                file="app/flows/rules/progress.py",
                 old="    completed = known.completed + newly_completed\n",
                 new="    completed = reported\n",
             ),
             Patch(
-                file="app/storage/flow_rows.py",
+                file="app/flows/flow_rows.py",
                 old="""        completed_at = COALESCE(s.completed_at, excluded.completed_at),
         discovered_by = COALESCE(s.discovered_by, excluded.discovered_by)
     WHERE s.position <> excluded.position OR (s.completed_at IS NULL AND excluded.completed_at IS NOT NULL)

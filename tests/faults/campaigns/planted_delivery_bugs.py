@@ -9,18 +9,18 @@ PLANTED_BUGS = (
         breaks=("I10",),
         patches=(
             Patch(
-                file="app/actions/deliver_due.py",
-                old="from app.outbound.http_push import Message\n",
-                new="from datetime import timedelta\n\nfrom app.outbound.answers import Answer\n"
-                "from app.outbound.http_push import Message\n",
+                file="app/subscriptions/deliver_due.py",
+                old="from app.subscriptions.push.http_push import Message\n",
+                new="from datetime import timedelta\n\nfrom app.subscriptions.push.answers import Answer\n"
+                "from app.subscriptions.push.http_push import Message\n",
             ),
             Patch(
-                file="app/actions/deliver_due.py",
+                file="app/subscriptions/deliver_due.py",
                 old="        answer = await tools.pusher.push(delivery.url, message)\n",
                 new="        answer = Answer(status=204, error=None, retry_after=None, took=timedelta(0))\n",
             ),
             Patch(
-                file="app/actions/deliver_due.py",
+                file="app/subscriptions/deliver_due.py",
                 old="        tools.telemetry.deliveries.labels(",
                 new="        await tools.pusher.push(delivery.url, message)\n"
                 "        tools.telemetry.deliveries.labels(",
@@ -33,7 +33,7 @@ PLANTED_BUGS = (
         breaks=("I11",),
         patches=(
             Patch(
-                file="app/storage/delivery_rows.py",
+                file="app/subscriptions/delivery_rows.py",
                 old="        ORDER BY position\n        LIMIT 1\n",
                 new="        ORDER BY attempts, position\n        LIMIT 1\n",
             ),
@@ -45,7 +45,7 @@ PLANTED_BUGS = (
         breaks=("I10",),
         patches=(
             Patch(
-                file="app/storage/delivery_rows.py",
+                file="app/subscriptions/delivery_rows.py",
                 old="            AND (s.with_compliance OR e.type <> ALL (CAST(:compliance AS text[])))\n",
                 new="            AND (TRUE OR e.type <> ALL (CAST(:compliance AS text[])))\n",
             ),
@@ -57,7 +57,7 @@ PLANTED_BUGS = (
         breaks=("I10",),
         patches=(
             Patch(
-                file="app/actions/sequence_events.py",
+                file="app/feed/sequence_events.py",
                 old="        stamped = await event_rows.stamp(connection, limit=limit, floor=floor)\n",
                 new="        stamped = await event_rows.stamp(connection, limit=limit, floor=floor)\n"
                 "    async with database.transaction(tools.engine) as connection:\n",
@@ -70,7 +70,7 @@ PLANTED_BUGS = (
         breaks=("I10",),
         patches=(
             Patch(
-                file="app/storage/lane_rows.py",
+                file="app/subscriptions/lane_rows.py",
                 old="AND subject = :subject AND lease_token = :token",
                 new="AND subject = :subject AND CAST(:token AS uuid) IS NOT NULL",
             ),
@@ -82,7 +82,7 @@ PLANTED_BUGS = (
         breaks=("I10",),
         patches=(
             Patch(
-                file="app/actions/publish_feed.py",
+                file="app/brokers/publish_feed.py",
                 old="    outcome = await publish_batch.publish_batch(",
                 new="    await _move(tools, batch, Outcome(prefix=len(batch.events), published=0, error=None))\n"
                 "    outcome = await publish_batch.publish_batch(",

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from app.local import embedded_postgres
-from app.local.embedded_postgres import EmbeddedPostgres
 from app.storage import migrations
+from devstack import embedded_postgres
+from devstack.embedded_postgres import EmbeddedPostgres
 from tests.faults.campaigns import proxy
 from tests.faults.campaigns.proxy import Proxy
 

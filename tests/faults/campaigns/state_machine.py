@@ -24,20 +24,22 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from app.actions import refresh_due, sequence_events
-from app.actions.refresh_due import FencedError
 from app.errors import DotsError, GatewayError
-from app.flows.flow_request import FlowRequest
-from app.flows.subjects import Kind, Subject
+from app.feed import sequence_events
+from app.flows import refresh_due
+from app.flows.refresh_due import FencedError
+from app.flows.rules.flow_request import FlowRequest
 from app.storage import database
-from app.storage.webhook_rows import Webhook
-from tests.actions.creating import create
-from tests.actions.stand_in_tools import HandClock, tools_over
+from app.storage.subjects import Kind, Subject
+from app.subscriptions import delivery_rows
+from app.webhooks.webhook_rows import Webhook
 from tests.faults.campaigns import in_process, machine_world, server
 from tests.faults.campaigns.history import Asked, Decided, Sent
 from tests.faults.campaigns.machine_world import Begun, Ground, World
 from tests.faults.campaigns.order import Campaign, Order, Outcome
 from tests.faults.campaigns.virtual_dots import FAULTS, VirtualDots
+from tests.flows.creating import create
+from tests.stand_in_tools import HandClock, tools_over
 
 STEPS = ("compliance", "id-verification", "background-check", "payout", "redirect")
 STEP_COUNT = 50
@@ -167,7 +169,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def sequence(self) -> None:
         """A sequencer makes a pass."""
-        self._do(sequence_events.sequence_events(self.world.tools, limit=3))
+        self._do(sequence_events.sequence_events(self.world.tools, delivery_rows, limit=3))
 
     @rule()
     def discover(self) -> None:

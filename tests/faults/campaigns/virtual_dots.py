@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tests.actions.memory_dots import MemoryDots, refusal
+from tests.dots.memory_dots import MemoryDots, refusal
 
 FAULTS = ("cut", "lost", "refused", "throttled", "failed", "junk")
 

@@ -12,17 +12,18 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.actions import apply_snapshot
-from app.actions.tools import Tools
+from app.dots.snapshots import FlowSnapshot
 from app.errors import GatewayError
-from app.flows.snapshots import FlowSnapshot
-from app.storage import database, event_rows
-from tests.actions.memory_dots import MemoryDots
-from tests.actions.stand_in_tools import HandClock, tools_over
+from app.feed import event_rows
+from app.flows import apply_snapshot
+from app.storage import database
+from app.tools import Tools
+from tests.dots.memory_dots import MemoryDots
 from tests.faults.campaigns import history, in_process, invariants, server
 from tests.faults.campaigns.evidence import Truth
 from tests.faults.campaigns.history import Broke, History
 from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.stand_in_tools import HandClock, tools_over
 
 WRITERS, SEQUENCERS, READERS = 32, 3, 2
 FLOWS = 100

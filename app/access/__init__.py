@@ -1,0 +1,1 @@
+"""Authorization: API keys, their scopes, and the audit of sensitive reads."""

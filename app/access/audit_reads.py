@@ -1,0 +1,12 @@
+"""Leave a trail of who was shown what about background checks, before it is shown."""
+
+from app.access import key_rows
+from app.access.key_rows import KeyRecord
+from app.storage import database
+from app.tools import Tools
+
+
+async def audit_read(tools: Tools, key: KeyRecord, what: str) -> None:
+    """Note that this key is about to be shown `what`: `user/<id>`, or the ids of the events."""
+    async with database.transaction(tools.engine) as connection:
+        await key_rows.add_compliance_read(connection, key_id=key.id, caller=key.name, what=what, now=tools.clock())

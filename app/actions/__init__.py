@@ -1,1 +1,0 @@
-"""One verb a file; each owns its transactions."""

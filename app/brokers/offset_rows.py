@@ -1,0 +1,125 @@
+"""Brokers' cursors: how far each has confirmed the feed, and who is publishing to it right now."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.feed.cursor import Cursor
+from app.feed.event_rows import LAST_POSITION_SQL
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerClaim:
+    """The right to publish to a broker what is behind `cursor`, until the lease ends."""
+
+    broker: str
+    token: UUID
+    cursor: Cursor
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerStanding:
+    """How a broker is doing; `lag` counts the events it has not confirmed."""
+
+    broker: str
+    lag: int
+    failing_since: datetime | None
+    last_error: str | None
+    published_at: datetime | None
+
+
+async def claim(
+    connection: AsyncConnection, broker: str, *, now: datetime, lease_until: datetime, token: UUID
+) -> BrokerClaim | None:
+    """Claim a broker that lacks events; None while another process holds it, and when it lacks none.
+
+    A broker that is new here begins before the earliest event that is kept.
+    """
+    await connection.execute(_BEGIN, {"broker": broker})
+    values = {"broker": broker, "now": now, "lease_until": lease_until, "token": token}
+    row = (await connection.execute(_CLAIM, values)).one_or_none()
+    if row is None:
+        return None
+    return BrokerClaim(broker=broker, token=token, cursor=Cursor(epoch=row.epoch, position=row.position))
+
+
+async def move(connection: AsyncConnection, claim: BrokerClaim, cursor: Cursor, *, now: datetime) -> bool:
+    """Keep how far the broker has come and give the claim back; False when somebody else has the lease."""
+    return (await connection.execute(_MOVE, _values(claim, cursor, now))).rowcount == 1
+
+
+async def move_and_fail(
+    connection: AsyncConnection, claim: BrokerClaim, cursor: Cursor, *, now: datetime, error: str
+) -> bool:
+    """The same after a failure, which is noted; `cursor` is behind what was confirmed before it."""
+    return (await connection.execute(_MOVE_AND_FAIL, {**_values(claim, cursor, now), "error": error})).rowcount == 1
+
+
+async def standings(connection: AsyncConnection) -> list[BrokerStanding]:
+    """How every broker is doing that was ever published to, by name."""
+    rows = await connection.execute(_STANDINGS)
+    return [BrokerStanding(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's documented name
+
+
+def _values(claim: BrokerClaim, cursor: Cursor, now: datetime) -> dict[str, object]:
+    return {
+        "broker": claim.broker,
+        "token": claim.token,
+        "epoch": cursor.epoch,
+        "position": cursor.position,
+        "now": now,
+    }
+
+
+_BEGIN = text("""
+    INSERT INTO broker_cursors (broker, epoch, position)
+    SELECT :broker, epoch, expired_position FROM feed
+    ON CONFLICT (broker) DO NOTHING
+""")
+
+_CLAIM = text(f"""
+    UPDATE broker_cursors AS b
+    SET lease_token = :token, lease_until = :lease_until
+    FROM feed
+    WHERE b.broker = :broker
+      AND (b.lease_until IS NULL OR b.lease_until <= :now)
+      AND (b.epoch, b.position) <> (feed.epoch, {LAST_POSITION_SQL})
+    RETURNING b.epoch, b.position
+""")  # noqa: S608  # no input in it
+
+_MOVE = text("""
+    UPDATE broker_cursors
+    SET epoch = :epoch, position = :position, published_at = :now,
+        lease_token = NULL, lease_until = NULL, failing_since = NULL, last_error = NULL
+    WHERE broker = :broker AND lease_token = :token
+""")
+
+# A failure that comes after some success is a new one.
+_MOVE_AND_FAIL = text("""
+    UPDATE broker_cursors
+    SET failing_since = CASE
+            WHEN (epoch, position) = (CAST(:epoch AS uuid), CAST(:position AS bigint))
+            THEN COALESCE(failing_since, CAST(:now AS timestamptz))
+            ELSE CAST(:now AS timestamptz)
+        END,
+        published_at = CASE
+            WHEN (epoch, position) = (CAST(:epoch AS uuid), CAST(:position AS bigint)) THEN published_at
+            ELSE CAST(:now AS timestamptz)
+        END,
+        epoch = :epoch, position = :position, last_error = :error, lease_token = NULL, lease_until = NULL
+    WHERE broker = :broker AND lease_token = :token
+""")
+
+_STANDINGS = text(f"""
+    SELECT b.broker,
+        {LAST_POSITION_SQL} - CASE
+            WHEN b.epoch = feed.epoch THEN GREATEST(b.position, feed.expired_position)
+            ELSE feed.expired_position
+        END AS lag,
+        b.failing_since, b.last_error, b.published_at
+    FROM broker_cursors AS b CROSS JOIN feed
+    ORDER BY b.broker
+""")  # noqa: S608  # likewise

@@ -1,0 +1,1 @@
+"""Terminal commands, one file per noun."""

@@ -1,0 +1,196 @@
+"""`dots-gateway doctor`: looks at everything a running gateway needs, and says what to do about what is missing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+import httpx
+from sqlalchemy import text
+
+from app import settings
+from app.brokers import offset_rows
+from app.dots import signature
+from app.errors import (
+    BrokerUnavailableError,
+    DotsCredentialsError,
+    DotsError,
+    DotsThrottledError,
+    GatewayError,
+    NoBrokerError,
+    SettingsError,
+)
+from app.processes import wiring
+from app.settings import DEFAULT_APP, Settings
+from app.storage import database
+from app.tools import Tools
+from app.upkeep import delivery_signs, doctor_database, vital_signs
+from app.upkeep.doctor_database import FindingError
+from app.upkeep.vital_signs import VitalSigns
+
+LATE_SECONDS = 120
+ANSWER_SECONDS = 15
+NAMED = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one check came to; `detail` says what was seen, or what to do."""
+
+    check: str
+    is_well: bool
+    detail: str
+
+
+async def examine(environ: Mapping[str, str], *, url: str) -> list[Finding]:
+    """Run every check; `url` is where a running api listens. Without settings there is nothing else to check."""
+    try:
+        found = settings.read(environ)
+        async with wiring.open_tools(found) as tools:
+            findings = [await _find(name, check) for name, check in _checks(tools, found, url)]
+    except SettingsError as error:
+        return [Finding(check="settings", is_well=False, detail=problem) for problem in error.detail.split("; ")]
+    return [*_unknown_settings(environ), *findings]
+
+
+def _unknown_settings(environ: Mapping[str, str]) -> list[Finding]:
+    """They change nothing, so they are no failure; most likely they are misspelt."""
+    findings = []
+    for name in settings.unknown_names(environ):
+        nearest = settings.nearest_name(name)
+        hint = f"; did you mean {nearest}?" if nearest else "."
+        detail = f"{name} is not a setting of dots-gateway, and is ignored{hint}"
+        findings.append(Finding(check="settings", is_well=True, detail=detail))
+    return findings
+
+
+def _checks(tools: Tools, found: Settings, url: str) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
+    checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
+        ("settings", lambda: _settings(found)),
+        *doctor_database.checks(tools, found),
+        ("worker", lambda: _worker(tools)),
+        ("payees", lambda: _payees(tools, found)),
+        ("deliveries", lambda: _deliveries(tools)),
+    ]
+    if found.event_broker_url is not None:
+        checks.append(("broker", lambda: _broker(tools, found)))
+    for app in tools.clients:
+        checks.append((f"dots {app}", lambda app=app: _dots(tools, app)))  # type: ignore[misc]  # a lambda's default
+        checks.append((f"webhook {app}", lambda app=app: _webhook(tools, found, app, url)))  # type: ignore[misc]
+    return checks
+
+
+async def _find(name: str, check: Callable[[], Awaitable[str]]) -> Finding:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return Finding(check=name, is_well=True, detail=await check())
+    except GatewayError as error:
+        return Finding(check=name, is_well=False, detail=error.detail)
+    except TimeoutError:
+        return Finding(check=name, is_well=False, detail=f"No answer within {ANSWER_SECONDS} s.")
+
+
+async def _settings(found: Settings) -> str:
+    secrets = sum(len(wiring.secret_keys(app)) for app in found.apps.values())
+    return f"{len(found.apps)} app(s): {', '.join(found.apps)}; {secrets} webhook secret(s)."
+
+
+async def _worker(tools: Tools) -> str:
+    signs = await _vital_signs(tools)
+    if signs.oldest_due_seconds > LATE_SECONDS:
+        late = f"{signs.due} due, the oldest for {signs.oldest_due_seconds:.0f} s"
+        raise FindingError(f"{late}: is a worker running, and is Dots well?")
+    if signs.overdue_verdicts:
+        raise FindingError(f"{signs.overdue_verdicts} background check(s) are pending for too long; ask Dots.")
+    if signs.dead:
+        async with database.transaction(tools.engine) as connection:
+            named = ", ".join(await vital_signs.given_up(connection, apps=tools.clients, limit=NAMED))
+        raise FindingError(f"{signs.dead} given up: {named}; `webhooks replay --state dead`, `flows refresh --dead`.")
+    return f"{signs.due} due, {signs.failing} failing, {signs.unsequenced} unsequenced, feed at {signs.feed_position}."
+
+
+async def _payees(tools: Tools, found: Settings) -> str:
+    """What waits for a person's decision; the service itself is well."""
+    signs = await _vital_signs(tools)
+    reviews = f"{signs.checks_to_review} background check(s) need review"
+    waiting = f"{signs.flows_passed_over} flow(s) wait only for steps that were passed over"
+    if not signs.flows_passed_over:
+        return f"{reviews}; {waiting}."
+    if found.dots_complete_passed_over:
+        return f"{reviews}; {waiting}, and are completed at the next look: `flows refresh --status open --yes`."
+    return f"{reviews}; {waiting}: DOTS_COMPLETE_PASSED_OVER=true lets such flows complete."
+
+
+async def _vital_signs(tools: Tools) -> VitalSigns:
+    now = tools.clock()
+    overdue_before = now - tools.verdict_overdue_after
+    async with database.transaction(tools.engine) as connection:
+        return await vital_signs.take(connection, apps=tools.clients, now=now, overdue_before=overdue_before)
+
+
+async def _deliveries(tools: Tools) -> str:
+    async with database.transaction(tools.engine) as connection:
+        signs = await delivery_signs.take(connection, now=tools.clock())
+    counts = signs.subscriptions
+    if still := counts["gone"] + counts["failing"]:
+        raise FindingError(f"{still} subscription(s) are paused because they failed; see `subscriptions list`.")
+    if signs.oldest_due_seconds > LATE_SECONDS:
+        raise FindingError(f"A delivery is due for {signs.oldest_due_seconds:.0f} s: is a worker running?")
+    if signs.dead:
+        raise FindingError(f"{signs.dead} given up; see `subscriptions deliveries --state dead`, then redeliver.")
+    if sum(counts.values()) and tools.vault is None:
+        raise FindingError("There are subscriptions, and ENCRYPTION_KEYS is not set: nothing can be signed.")
+    return f"{sum(counts.values())} subscription(s), {counts['broken']} with an open breaker; {signs.due} due."
+
+
+async def _broker(tools: Tools, found: Settings) -> str:
+    async with wiring.open_broker(found) as broker:
+        if broker is None:
+            raise NoBrokerError
+        try:
+            await broker.open()
+        except BrokerUnavailableError as error:
+            raise FindingError(f"{error.detail} Is {broker.name} right, and does it let us in?") from error
+        async with database.transaction(tools.engine) as connection:
+            standings = await offset_rows.standings(connection)
+        lag = next((standing.lag for standing in standings if standing.broker == broker.name), 0)
+        return f"{broker.name} takes events; {lag} to be published."
+
+
+async def _dots(tools: Tools, app: str) -> str:
+    try:
+        await tools.client(app).try_credentials()
+    except DotsCredentialsError as error:
+        raise FindingError("Dots refuses the client id and API key; see Dots' dashboard for the right ones.") from error
+    except DotsThrottledError as error:
+        raise FindingError(f"{error.detail} Run doctor again later.") from error
+    except DotsError as error:
+        raise FindingError(f"{error.detail} Is the API URL right? It ends in /api.") from error
+    return "Dots accepts the credentials."
+
+
+async def _webhook(tools: Tools, found: Settings, app: str, url: str) -> str:
+    """Send the api a webhook signed with each secret, as Dots would, and see it stored."""
+    path = "/webhooks/dots" if app == DEFAULT_APP else f"/webhooks/dots/{app}"
+    for key in wiring.secret_keys(found.apps[app]):
+        message_id = f"msg_doctor_{uuid4().hex}"
+        await _send(f"{url}{path}", key, message_id, tools.clock())
+        async with database.transaction(tools.engine) as connection:
+            query = text("SELECT count(*) FROM webhooks WHERE app = :app AND message_id = :id")
+            if not await connection.scalar(query, {"app": app, "id": message_id}):
+                raise FindingError("The api took the test webhook, but stored it elsewhere: it uses another database.")
+    return f"A signed test webhook to {path} was taken and stored."
+
+
+async def _send(url: str, key: bytes, message_id: str, now: datetime) -> None:
+    body = b'{"event":"dots_gateway.doctor"}'
+    headers = signature.signed_headers(key, message_id, int(now.timestamp()), body)
+    headers["content-type"] = "application/json"
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_SECONDS) as client:
+            response = await client.post(url, content=body, headers=headers)
+    except httpx.HTTPError as error:
+        raise FindingError(f"No api answers at {url}; give its address with --url.") from error
+    if response.status_code != httpx.codes.NO_CONTENT:
+        raise FindingError(f"The api answered {response.status_code}: does it run with the same webhook secrets?")

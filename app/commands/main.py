@@ -1,0 +1,189 @@
+"""The command `dots-gateway`. Exit status: 0 done, 1 failed with one line on what to do, 2 wrong use."""
+
+import asyncio
+import importlib
+import importlib.util
+import json
+import os
+import secrets
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import structlog
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app import logs, settings
+from app.access import manage_keys
+from app.access.key_rows import KeyRecord
+from app.commands import (
+    doctor,
+    events,
+    flows,
+    subscriptions,
+    webhooks,
+)
+from app.errors import GatewayError, InvalidFieldsError
+from app.processes import api, wiring, worker
+from app.settings import Settings
+from app.storage import migrations
+
+log = structlog.get_logger()
+
+cli = typer.Typer(
+    help="Create Dots flows over plain HTTP, and learn reliably what your payees did.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # They would print local variables, and secrets among them.
+)
+keys = typer.Typer(help="API keys: create, list, revoke.", no_args_is_help=True)
+cli.add_typer(keys, name="keys")
+cli.add_typer(flows.flows, name="flows")
+cli.add_typer(webhooks.webhooks, name="webhooks")
+cli.add_typer(events.events, name="events")
+cli.add_typer(subscriptions.subscriptions, name="subscriptions")
+# `dev` and `demo`, in a checkout only: the wheel and the image do not contain `devstack`.
+if importlib.util.find_spec("devstack") is not None:
+    importlib.import_module("devstack.commands").add_to(cli)
+
+HIGHEST_PORT = 65535
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Run a command; an error of ours is one line on standard error."""
+    try:
+        cli()
+    except InvalidFieldsError as error:
+        _fail("; ".join(f"{problem.field}: {problem.message}" for problem in error.problems))
+    except GatewayError as error:
+        _fail(error.detail)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A file or directory of this machine, such as the `.dev` that `dev` keeps its data in.
+        _fail(f"{error.filename} cannot be used: {error.strerror}.")
+
+
+def _fail(line: str) -> None:
+    print(f"dots-gateway: {line}", file=sys.stderr)  # noqa: T201  # this is a command's last word
+    sys.exit(1)
+
+
+def _settings() -> Settings:
+    found = settings.read(os.environ)
+    logs.configure(log_format=found.log_format, log_level=found.log_level)
+    for name in settings.unknown_names(os.environ):
+        log.warning("unknown setting", name=name, did_you_mean=settings.nearest_name(name))
+    return found
+
+
+@cli.command("api")
+def run_api(
+    host: Annotated[str, typer.Option(help="Name or address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=HIGHEST_PORT, help="0 takes a free one.")] = 8000,
+    *,
+    with_worker: Annotated[bool, typer.Option(help="Run the worker's loops in this process too.")] = False,
+) -> None:
+    """Serve HTTP: flows, webhooks from Dots, events."""
+    uvloop.run(api.serve(_settings(), host=host, port=port, with_worker=with_worker))
+
+
+@cli.command("worker")
+def run_worker() -> None:
+    """Ask Dots about what is due, and number the events."""
+    uvloop.run(worker.work(_settings()))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this version's schema."""
+    asyncio.run(_migrate(_settings()))
+    typer.echo(f"The database is at schema {migrations.head()}.")
+
+
+async def _migrate(found: Settings) -> None:
+    engine = wiring.create_engine(found, pool_size=1)
+    try:
+        await wiring.wait_for_database(engine, found, needs_schema=False)
+    finally:
+        await engine.dispose()
+    url = found.required_database_url
+    await migrations.upgrade(url, schema=found.database_schema, pooler=found.database_pooler)
+
+
+@cli.command("doctor")
+def run_doctor(
+    url: Annotated[str, typer.Option(help="Where the api listens.")] = "http://127.0.0.1:8000",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Check settings, database, schema, worker, Dots' credentials and a signed webhook."""
+    logs.configure(log_format="text", log_level="error")  # What is wrong is said by the findings.
+    findings = asyncio.run(doctor.examine(os.environ, url=url.rstrip("/")))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok    ' if finding.is_well else 'FAILED'}  {finding.check:<18} {finding.detail}")
+    if not all(finding.is_well for finding in findings):
+        sys.exit(1)
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Option(help="Who will call with it.")],
+    scopes: Annotated[str, typer.Option(help=f"By commas: {', '.join(manage_keys.SCOPES)}.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Create an API key and print it, this once."""
+    wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+
+    async def create(engine: AsyncEngine) -> manage_keys.NewKey:
+        return await manage_keys.create_key(
+            engine, name=name, scopes=wanted, now=wiring.utc_now(), random_bytes=secrets.token_bytes
+        )
+
+    key = wiring.run_with_engine(_settings(), create)
+    typer.echo(
+        json.dumps({"id": key.id, "key": key.key}) if as_json else f"{key.key}\n\nKept as a hash only: note it now."
+    )
+
+
+@keys.command("list")
+def list_keys(*, as_json: AsJson = False) -> None:
+    """List API keys, without what makes them keys."""
+    found = wiring.run_with_engine(_settings(), manage_keys.list_keys)
+    if as_json:
+        typer.echo(json.dumps([_describe(key) for key in found]))
+        return
+    table = Table("id", "name", "scopes", "created", "revoked")
+    for key in map(_describe, found):
+        table.add_row(*(str(value or "") for value in key.values()))
+    Console().print(table)
+
+
+@keys.command("revoke")
+def revoke_key(key_id: str) -> None:
+    """Refuse a key from now on."""
+
+    async def revoke(engine: AsyncEngine) -> bool:
+        return await manage_keys.revoke_key(engine, key_id, now=wiring.utc_now())
+
+    if not wiring.run_with_engine(_settings(), revoke):
+        _fail(f"There is no live key {key_id}; see `dots-gateway keys list`.")
+    typer.echo(f"Key {key_id} is revoked.")
+
+
+def _describe(key: KeyRecord) -> dict[str, str | None]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": ",".join(sorted(key.scopes)),
+        "created_at": key.created_at.isoformat(),
+        "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+    }

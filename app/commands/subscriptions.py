@@ -1,0 +1,257 @@
+"""`dots-gateway subscriptions`: who is sent which events, for operators at a terminal."""
+
+import json
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from app import settings
+from app.errors import InvalidFieldsError
+from app.feed import events
+from app.processes import wiring
+from app.subscriptions import (
+    keep_secrets,
+    manage_subscriptions,
+    read_deliveries,
+    redeliver,
+    send_test_event,
+)
+from app.subscriptions.delivery_search import DeliveryFilter, DeliverySummary
+from app.subscriptions.redeliver import RedeliveryOrder
+from app.subscriptions.rules import subscriptions as rules
+from app.subscriptions.rules.subscriptions import DeliveryState, Subscription, SubscriptionRequest
+from app.tools import Tools
+
+subscriptions = typer.Typer(
+    help="Who is sent which events: create, list, show, pause, resume, rotate-secret, test, deliveries, redeliver.",
+    no_args_is_help=True,
+)
+
+CALLER = "operator"
+UUID_CHARACTERS = 36
+_ONCE = "It is shown this once: note it now."
+
+Result = TypeVar("Result")
+Id = Annotated[UUID, typer.Argument(metavar="SUBSCRIPTION", help="Its id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Limit = Annotated[int, typer.Option(min=1, max=10_000)]
+Types = Annotated[list[str] | None, typer.Option("--type", help="A type or pattern; may be repeated. Absent: all.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """What a redelivery is about to do, or has done, in as many calls as it took."""
+
+    again: int
+    fresh: int
+    is_dry_run: bool
+
+
+@subscriptions.command("create")
+def create(
+    url: Annotated[str, typer.Argument(help="Where to POST events; SUBSCRIBERS_ALLOWED must list it.")],
+    *,
+    types: Types = None,
+    app: Annotated[str | None, typer.Option(help="Only events of this Dots app.")] = None,
+    description: Annotated[str | None, typer.Option(help="For people.")] = None,
+    with_compliance: Annotated[bool, typer.Option(help="With events of background checks.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send events to a URL from now on, and print the secret to verify them with."""
+    request = SubscriptionRequest(
+        url=url, types=types or ["*"], app=app, description=description, with_compliance=with_compliance
+    )
+    made = _run(lambda tools: manage_subscriptions.create_subscription(tools, request, caller=CALLER))
+    if as_json:
+        typer.echo(json.dumps({**_describe(made.subscription), "secret": made.secret}))
+    else:
+        typer.echo(f"Subscription {made.subscription.id}\n{made.secret}\n\n{_ONCE}")
+
+
+@subscriptions.command("list")
+def list_all(*, limit: Limit = 50, as_json: AsJson = False) -> None:
+    """List subscriptions, newest first, without their secrets."""
+    found = _run(lambda tools: manage_subscriptions.list_subscriptions(tools.engine, before=None, limit=limit))
+    if as_json:
+        typer.echo(json.dumps([_describe(subscription) for subscription in found]))
+        return
+    table = _table("id", "url", "types", "app", "status", "failing since")
+    for each in found:
+        failing = each.failing_since.isoformat(timespec="seconds") if each.failing_since else ""
+        table.add_row(str(each.id), each.url, " ".join(each.types), each.app or "every", _status(each), failing)
+    Console().print(table)
+
+
+@subscriptions.command("show")
+def show(subscription_id: Id, *, as_json: AsJson = False) -> None:
+    """Show one subscription as it is now."""
+    _show(_run(lambda tools: manage_subscriptions.read_subscription(tools.engine, subscription_id)), as_json=as_json)
+
+
+@subscriptions.command("pause")
+def pause(subscription_id: Id, *, as_json: AsJson = False) -> None:
+    """Send nothing until it is resumed; deliveries are made, and wait."""
+    _show(_run(lambda tools: manage_subscriptions.pause_subscription(tools, subscription_id)), as_json=as_json)
+
+
+@subscriptions.command("resume")
+def resume(subscription_id: Id, *, as_json: AsJson = False) -> None:
+    """Send what has waited, now and in order, and forget earlier failures."""
+    _show(_run(lambda tools: manage_subscriptions.resume_subscription(tools, subscription_id)), as_json=as_json)
+
+
+@subscriptions.command("rotate-secret")
+def rotate_secret(subscription_id: Id, *, as_json: AsJson = False) -> None:
+    """Sign with a new secret, and print it; for 24 hours the one before signs too."""
+    rotated = _run(lambda tools: keep_secrets.rotate_secret(tools, subscription_id))
+    if as_json:
+        typer.echo(json.dumps(asdict(rotated), default=str))
+    else:
+        until = rotated.previous_until.isoformat(timespec="seconds")
+        typer.echo(f"{rotated.secret}\n\n{_ONCE} The one before signs too until {until}.")
+
+
+@subscriptions.command("test")
+def send_test(subscription_id: Id, *, as_json: AsJson = False) -> None:
+    """Send an event of the type `dots.subscription.test` now; exit status 1 when it was not taken."""
+    answer = _run(lambda tools: send_test_event.send_test_event(tools, subscription_id))
+    took_ms = round(answer.took.total_seconds() * 1000)
+    if as_json:
+        typer.echo(json.dumps({"status": answer.status, "error": answer.error, "took_ms": took_ms}))
+    else:
+        typer.echo(f"{'Not delivered: ' + answer.error if answer.error else 'Delivered'}, after {took_ms} ms.")
+    if answer.error:
+        raise typer.Exit(1)
+
+
+@subscriptions.command("deliveries")
+def deliveries(
+    subscription_id: Id,
+    *,
+    state: Annotated[str | None, typer.Option(help="pending, delivered or dead.")] = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List deliveries, of the latest events first; those of background checks are shown by the API alone."""
+    # A reader of those leaves a trail with its key, and a terminal has none.
+    types = rules.allowed_types(with_compliance=False)
+    wanted = DeliveryFilter(subscription_id=subscription_id, types=types, state=_state(state))
+    found = _run(lambda tools: _latest(tools, wanted, limit))
+    if as_json:
+        typer.echo(json.dumps([asdict(delivery) for delivery in found], default=str))
+        return
+    table = _table("event", "type", "about", "state", "made", "failed", "error")
+    for each in found:
+        made = each.created_at.isoformat(timespec="seconds")
+        cells = (str(each.event_id), each.type, each.subject, each.state, made, str(each.failed_attempts))
+        table.add_row(*cells, each.last_error or "")
+    Console().print(table)
+
+
+@subscriptions.command("redeliver")
+def redeliver_events(
+    subscription_id: Id,
+    event_id: Annotated[UUID | None, typer.Argument(metavar="[EVENT]", help="Only this one, at once.")] = None,
+    *,
+    since: Annotated[datetime | None, typer.Option(help="All that occurred at this time (UTC) or later.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="And before this time (UTC).")] = None,
+    types: Types = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, all since a time are only counted.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send one event once more, or all since a time, those from before the subscription was made too."""
+    if (event_id is None) == (since is None):
+        raise typer.BadParameter("give either the id of one event, or --since", param_hint="EVENT")
+    if event_id is not None:
+        _run(lambda tools: redeliver.redeliver_one(tools, subscription_id, event_id))
+        typer.echo(json.dumps({"event_id": str(event_id)}) if as_json else f"Event {event_id} is due now.")
+    elif since is not None:
+        order = RedeliveryOrder(types=_types(types), since=_utc(since), until=until and _utc(until))
+        done = _run(lambda tools: _redeliver(tools, subscription_id, order, is_dry_run=not yes))
+        if as_json:
+            typer.echo(json.dumps(asdict(done)))
+            return
+        outcome = "would be due; repeat with --yes" if done.is_dry_run else "are due now"
+        typer.echo(f"{done.again + done.fresh} event(s), {done.fresh} of them for the first time, {outcome}.")
+
+
+@subscriptions.command("delete")
+def delete(subscription_id: Id) -> None:
+    """Send nothing more, and forget the subscription, its secrets and its deliveries."""
+    _run(lambda tools: manage_subscriptions.delete_subscription(tools, subscription_id))
+    typer.echo(f"Subscription {subscription_id} is deleted.")
+
+
+def _run(act: Callable[[Tools], Awaitable[Result]]) -> Result:
+    return wiring.run_with_tools(settings.read(os.environ), act)
+
+
+async def _redeliver(tools: Tools, subscription_id: UUID, order: RedeliveryOrder, *, is_dry_run: bool) -> Totals:
+    again = fresh = 0
+    after: int | None = order.after
+    while after is not None:
+        done = await redeliver.redeliver(tools, subscription_id, replace(order, after=after), is_dry_run=is_dry_run)
+        again, fresh, after = again + done.count.again, fresh + done.count.fresh, done.next_after
+    return Totals(again=again, fresh=fresh, is_dry_run=is_dry_run)
+
+
+async def _latest(tools: Tools, wanted: DeliveryFilter, limit: int) -> list[DeliverySummary]:
+    """The latest deliveries that match, in as many pages as it takes."""
+    found: list[DeliverySummary] = []
+    before: int | None = None
+    while True:
+        left = limit - len(found)
+        page = await read_deliveries.list_deliveries(tools.engine, wanted, before=before, limit=left)
+        found += page.deliveries
+        before = page.next_before
+        if before is None or len(found) == limit:
+            return found
+
+
+def _types(patterns: list[str] | None) -> frozenset[str]:
+    wanted = patterns or ["*"]
+    if problems := rules.check_types(wanted, with_compliance=True):
+        raise InvalidFieldsError(problems)
+    return events.matching(wanted)
+
+
+def _state(text: str | None) -> DeliveryState | None:
+    match text:
+        case None | "pending" | "delivered" | "dead":
+            return text
+        case _:
+            raise typer.BadParameter("must be pending, delivered or dead", param_hint="--state")
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC)
+
+
+def _table(of_ids: str, *names: str) -> Table:
+    """A table whose ids can be copied whole from any terminal; the rest makes room for them."""
+    return Table(Column(of_ids, min_width=UUID_CHARACTERS), *(Column(name, overflow="fold") for name in names))
+
+
+def _show(subscription: Subscription, *, as_json: bool) -> None:
+    described = _describe(subscription)
+    if as_json:
+        typer.echo(json.dumps(described))
+        return
+    for name, value in described.items():
+        typer.echo(f"{name:<16} {' '.join(value) if isinstance(value, list) else value or ''}")
+
+
+def _describe(subscription: Subscription) -> dict[str, object]:
+    fields: dict[str, object] = json.loads(json.dumps(asdict(subscription), default=str))
+    return {"id": fields.pop("id"), "status": _status(subscription), **fields}
+
+
+def _status(subscription: Subscription) -> str:
+    return f"paused ({subscription.paused_by})" if subscription.is_paused else "active"

@@ -1,0 +1,1 @@
+"""Events for other services: what they are, their numbering, pages and streams."""

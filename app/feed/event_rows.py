@@ -1,0 +1,149 @@
+"""Events: appended in the transaction that made them true, stamped with a place in the feed afterwards."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, insert, literal_column, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.feed.events import Event, EventRecord
+from app.storage.tables import events, feed
+
+# Where the feed ends, of a row of `feed`. It is derived, because a row that every pass updated and every reader read
+# would grow a tail of dead versions behind any transaction that stays open. One statement sees the events and the
+# expired position as they belong together: the purge changes both in one transaction.
+LAST_POSITION_SQL = "GREATEST(feed.expired_position, (SELECT max(position) FROM events))"
+
+# Any number will do as long as nothing else in the database uses it; the migrations' lock is another.
+# An advisory lock belongs to the whole database, and another schema of it may hold another gateway.
+SEQUENCER_LOCK = "7300002, hashtext(current_schema()::text)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedState:
+    """How far the feed reaches: events after `expired_position` up to `last_position` are there."""
+
+    epoch: UUID
+    last_position: int
+    expired_position: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamped:
+    """The positions that one pass gave; how many events it looked at, and the last one's `row_id` (None: of none)."""
+
+    positions: range
+    looked_at: int
+    reached: int | None
+
+
+LAST_POSITION: ColumnElement[int] = literal_column(LAST_POSITION_SQL, BigInteger).label("last_position")
+
+_FIELDS = [events.c[name] for name in EventRecord.__dataclass_fields__]
+
+
+async def append(connection: AsyncConnection, fresh: Sequence[Event], *, after_sequence: int) -> None:
+    """Append events of one subject, whose row the transaction has locked, behind its last `after_sequence`."""
+    if not fresh:
+        return
+    rows = [
+        {
+            "id": event.id,
+            "app": event.app,
+            "type": event.type,
+            "subject": event.subject,
+            "sequence": sequence,
+            "occurred_at": event.occurred_at,
+            "data": event.data,
+        }
+        for sequence, event in enumerate(fresh, start=after_sequence + 1)
+    ]
+    await connection.execute(insert(events), rows)
+
+
+async def stamp(connection: AsyncConnection, *, limit: int, floor: int = 0) -> Stamped | None:
+    """Give the oldest unsequenced events the next positions; None while another process does.
+
+    Only events above `floor`, a `row_id`, are looked at. An event waits if an earlier one of its subject has no
+    position yet and lies at or below the floor: a pass without a floor stamps both in their order.
+
+    The lock is taken in a statement of its own: only the next statement's snapshot is sure to see what the lock's
+    last holder committed.
+    """
+    is_ours = await connection.scalar(_TRY_LOCK)
+    if not is_ours:
+        return None
+    row = (await connection.execute(_STAMP, {"limit": limit, "floor": floor})).one()
+    last = row.last_position or 0
+    positions = range(last - row.stamped + 1, last + 1)
+    return Stamped(positions=positions, looked_at=row.looked_at, reached=row.reached)
+
+
+async def hold_off_sequencer(connection: AsyncConnection) -> None:
+    """Let nothing be stamped, and no delivery be made, until the transaction ends."""
+    await connection.execute(_LOCK)
+
+
+async def state(connection: AsyncConnection) -> FeedState:
+    """How far the feed reaches now."""
+    row = (await connection.execute(select(feed.c.epoch, LAST_POSITION, feed.c.expired_position))).one()
+    return FeedState(epoch=row.epoch, last_position=row.last_position, expired_position=row.expired_position)
+
+
+async def between(
+    connection: AsyncConnection, *, after: int, up_to: int, types: Collection[str] | None, limit: int
+) -> list[EventRecord]:
+    """The events at positions after `after` up to `up_to`, of these types (None: of all), in feed order."""
+    query = (
+        select(*_FIELDS)
+        .where(events.c.position > after, events.c.position <= up_to)
+        .order_by(events.c.position)
+        .limit(limit)
+    )
+    if types is not None:
+        query = query.where(events.c.type.in_(types))
+    return [EventRecord(**row._mapping) for row in await connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's documented name
+
+
+async def about(connection: AsyncConnection, app: str, subject: str, *, limit: int) -> list[EventRecord]:
+    """The latest events of a subject, in its order."""
+    query = select(*_FIELDS).where(events.c.app == app, events.c.subject == subject)
+    latest = query.order_by(events.c.sequence.desc()).limit(limit)
+    return [EventRecord(**row._mapping) for row in await connection.execute(latest)][::-1]  # noqa: SLF001  # SQLAlchemy's documented name
+
+
+_TRY_LOCK = text(f"SELECT pg_try_advisory_xact_lock({SEQUENCER_LOCK})")
+_LOCK = text(f"SELECT pg_advisory_xact_lock({SEQUENCER_LOCK})")
+
+# A subject's events are written one after the other, so those in `unsequenced` have no gap between them: the one
+# before the first of them decides for all. It is a look-up for each subject, not for each event.
+_STAMP = text(f"""
+    WITH unsequenced AS (
+        SELECT row_id, app, subject, sequence FROM events
+        WHERE position IS NULL AND row_id > :floor
+        ORDER BY row_id LIMIT :limit
+    ), held AS (
+        SELECT first.app, first.subject
+        FROM (SELECT app, subject, min(sequence) AS sequence FROM unsequenced GROUP BY app, subject) AS first
+        CROSS JOIN LATERAL (
+            SELECT row_id, position FROM events
+            WHERE app = first.app AND subject = first.subject AND sequence < first.sequence
+            ORDER BY sequence DESC LIMIT 1
+        ) AS before
+        WHERE before.position IS NULL AND before.row_id <= :floor
+    ), next AS (
+        SELECT row_id, row_number() OVER (ORDER BY row_id) AS nth
+        FROM unsequenced
+        WHERE (app, subject) NOT IN (SELECT app, subject FROM held)
+    ), stamped AS (
+        UPDATE events
+        SET position = last.position + next.nth
+        FROM next, (SELECT {LAST_POSITION_SQL} AS position FROM feed) AS last
+        WHERE events.row_id = next.row_id
+        RETURNING events.position
+    )
+    SELECT count(*) AS stamped, max(position) AS last_position,
+        (SELECT count(*) FROM unsequenced) AS looked_at, (SELECT max(row_id) FROM unsequenced) AS reached
+    FROM stamped
+""")  # noqa: S608  # no input in it

@@ -1,0 +1,106 @@
+"""Who reads what of the feed from where, as the query says it; the same for pages and streams."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Query, Request
+from pydantic import Field
+
+from app.access import audit_reads
+from app.access.key_rows import KeyRecord
+from app.access.scopes import COMPLIANCE, RequiredScope
+from app.errors import FieldProblem, InvalidFieldsError, ScopeMissingError
+from app.feed import cursor, events, read_feed
+from app.feed.cursor import Cursor
+from app.feed.feed_tail import PlacedPage
+from app.server import gateway
+from app.server.gateway import Gateway
+
+Reader = Annotated[KeyRecord, Depends(RequiredScope("events:read"))]
+After = Annotated[
+    str | None,
+    Query(description="A cursor; absent: from the earliest event kept; `latest`: only what comes from now on."),
+]
+Types = Annotated[
+    list[str],
+    Query(
+        description="Types such as `dots.flow.completed` or `dots.flow.*`, by commas or repeated; absent: all.",
+        examples=[["dots.flow.*"]],
+    ),
+    Field(max_length=50),
+]
+LastEventId = Annotated[str | None, Header(description="Of a stream that broke off; stronger than `after`.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """Who reads what from where."""
+
+    gate: Gateway
+    key: KeyRecord
+    types: frozenset[str]
+    start: Cursor
+
+    async def read_now(self, *, after: Cursor, limit: int) -> PlacedPage:
+        """The next page as the database has it at this moment."""
+        return await self._read(self.gate.watch.read_now, after, limit)
+
+    async def read_on(self, *, after: Cursor, limit: int) -> PlacedPage:
+        """The next page, without a look at the database for who is near the end."""
+        return await self._read(self.gate.watch.read_on, after, limit)
+
+    async def _read(self, read: Callable[..., Awaitable[PlacedPage]], after: Cursor, limit: int) -> PlacedPage:
+        """A page, with the trail left of what the reader needs compliance:read for."""
+        page = await read(after=after, types=self.types, limit=limit)
+        checks = [str(placed.event.id) for placed in page.events if placed.event.type in events.COMPLIANCE_TYPES]
+        if checks:
+            await audit_reads.audit_read(self.gate.tools, self.key, " ".join(checks))
+        return page
+
+
+def _wanted_types(key: Reader, types: Types = []) -> frozenset[str]:  # noqa: B006  # FastAPI copies a default
+    """The types asked for that this key may see. Raises InvalidFieldsError, ScopeMissingError."""
+    hidden = frozenset() if COMPLIANCE in key.scopes else events.COMPLIANCE_TYPES
+    patterns = [pattern.strip() for given in types for pattern in given.split(",")] or ["*"]
+    wanted: set[str] = set()
+    for pattern in patterns:
+        matched = events.matching([pattern])
+        if not matched:
+            known = ", ".join(sorted(set(events.TYPES) - hidden))
+            raise InvalidFieldsError([FieldProblem("types", f"matches no event type; there are {known}")])
+        if matched <= hidden:
+            raise ScopeMissingError(COMPLIANCE)
+        wanted |= matched - hidden
+    return frozenset(wanted)
+
+
+async def _reading(
+    request: Request,
+    key: Reader,
+    types: Annotated[frozenset[str], Depends(_wanted_types)],
+    after: After = None,
+    last_event_id: LastEventId = None,
+) -> Reading:
+    """Where to begin, as far as can be said without reading from there. Raises InvalidCursorError."""
+    gate = gateway.of(request)
+    place = last_event_id or after
+    if place is None:
+        start = await read_feed.earliest(gate.tools.engine)
+    elif place == "latest":
+        start = await read_feed.latest(gate.tools.engine)
+    else:
+        start = cursor.parse(place)
+    return Reading(gate=gate, key=key, types=types, start=start)
+
+
+PageReading = Annotated[Reading, Depends(_reading)]
+
+
+async def _stream_reading(reading: PageReading) -> Reading:
+    """The same for a stream, which can only be refused before it has begun: a place that can be read from."""
+    await read_feed.read_feed(reading.gate.tools.engine, after=reading.start, types=(), limit=1)
+    return reading
+
+
+StreamReading = Annotated[Reading, Depends(_stream_reading)]

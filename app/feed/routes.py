@@ -1,0 +1,42 @@
+"""The feed over HTTP: pages, long poll, and a stream of server-sent events."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.feed import cloudevents, event_stream
+from app.feed.event_stream import EventStream
+from app.feed.feed_reading import PageReading, StreamReading
+from app.feed.schemas import EventPage, EventShape
+
+router = APIRouter(prefix="/v1", tags=["events"])
+
+LONGEST_WAIT_SECONDS = 30
+
+
+@router.get("/events")
+async def read(
+    reading: PageReading,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS, description="Seconds to wait for a first event.")] = 0,
+) -> EventPage:
+    """Events after a cursor, at once or as soon as there are any."""
+    page = await reading.read_now(after=reading.start, limit=limit)
+    deadline = asyncio.get_running_loop().time() + wait
+    while wait and not page.events:
+        left = deadline - asyncio.get_running_loop().time()
+        if not await reading.gate.watch.wait_beyond(page.cursor, at_most_seconds=left):
+            break
+        page = await reading.read_on(after=page.cursor, limit=limit)
+    return EventPage(
+        events=[EventShape.model_validate(cloudevents.envelope(placed.event)) for placed in page.events],
+        next_cursor=str(page.cursor),
+        has_more=page.has_more,
+    )
+
+
+@router.get("/events/stream", response_class=EventStream, responses={200: {"content": event_stream.CONTENT}})
+async def stream(reading: StreamReading) -> EventStream:
+    """Events as they come. Reconnect with `Last-Event-ID`, which browsers do by themselves."""
+    return EventStream(event_stream.messages(reading))

@@ -1,0 +1,206 @@
+"""Merge what Dots said into what is stored, and append the events that follow: one transaction, the caller's."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.dots.snapshots import FlowSnapshot, UserSnapshot
+from app.feed import event_rows
+from app.feed.events import Event
+from app.flows import (
+    apply_merges,
+    flow_rows,
+    flow_search,
+    merge_rows,
+    user_rows,
+)
+from app.flows.flow_rows import FlowRecord
+from app.flows.rules import events, progress, schedule, verdict
+from app.flows.rules.events import FlowFacts, UserFacts
+from app.flows.rules.progress import Growth
+from app.flows.rules.steps import BACKGROUND_CHECK, ID_VERIFICATION
+from app.flows.rules.verdict import Verdict
+from app.flows.sync_rows import DueBy
+from app.flows.user_rows import UserRecord
+from app.storage.subjects import Subject
+from app.tools import Tools
+
+log = structlog.get_logger()
+
+# How many flows an event of a user names at most; its schema says so too.
+FLOWS_NAMED = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What a snapshot came to.
+
+    `next_look_at` is when to ask again without being told to (None: never). The caller makes `also_due` due, after its
+    own sync row: sync rows are locked in the order of their keys. It also ends the polls of `left_behind`: users that
+    were merged into this one.
+    """
+
+    events_added: int
+    next_look_at: datetime | None
+    also_due: Subject | None = None
+    left_behind: tuple[Subject, ...] = ()
+
+
+async def apply_flow(
+    connection: AsyncConnection, tools: Tools, app: str, snapshot: FlowSnapshot, *, discovered_by: DueBy
+) -> Applied:
+    """Merge a flow's snapshot under its row lock; a flow never seen is adopted, if foreign flows are followed."""
+    now = tools.clock()
+    known = await _lock_or_adopt(connection, tools, app, snapshot)
+    if known is None:
+        return Applied(events_added=0, next_look_at=None)
+    snapshot = await _with_user_of_today(connection, known, snapshot)
+    growth = progress.merge(known.progress, snapshot, may_pass_over=tools.complete_passed_over)
+    fresh = _flow_events(known, snapshot, growth, now)
+    await flow_rows.save(
+        connection,
+        known,
+        snapshot,
+        growth.progress,
+        now=now,
+        discovered_by=discovered_by,
+        events_added=len(fresh),
+    )
+    await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
+    also_due = await _note_submission(connection, app, growth, now=now)
+    if growth.missing_again:
+        tools.telemetry.anomalies.labels(app).inc()
+        log.warning("dots took completed steps back", app=app, flow_id=snapshot.id, steps=growth.missing_again)
+    if discovered_by == "sweep" and known.last_sequence:
+        tools.telemetry.found_by_sweep.labels(app).inc(len(growth.newly_completed) + growth.is_newly_claimed)
+    tools.telemetry.appended.labels(app).inc(len(fresh))
+    return Applied(
+        events_added=len(fresh),
+        next_look_at=None
+        if growth.progress.is_complete
+        else schedule.next_look(tools.sweeps, since=known.created_at, now=now),
+        also_due=also_due,
+    )
+
+
+async def apply_user(connection: AsyncConnection, tools: Tools, subject: Subject, snapshot: UserSnapshot) -> Applied:
+    """Merge a user's snapshot under its row lock; a user never seen is added.
+
+    First takes over the flows of users that were merged into this one. A user that was itself merged into another stays
+    as it was: Dots reports the same about the other one.
+    """
+    now = tools.clock()
+    merged = await apply_merges.apply_merges(connection, subject, now=now)
+    known = await user_rows.lock(connection, subject.app, subject.id, now=now)
+    if known.merged_into is not None:
+        return Applied(events_added=0, next_look_at=None)
+    change = verdict.merge(known.standing, snapshot)
+    fresh = await _user_events(connection, known, change, now)
+    await user_rows.save(connection, known, change.standing, now=now, events_added=len(fresh))
+    await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
+    tools.telemetry.appended.labels(subject.app).inc(len(fresh))
+    return Applied(
+        events_added=len(fresh),
+        next_look_at=now if merged.has_more else _next_look_at(tools, known, change, now),
+        left_behind=merged.left_behind,
+    )
+
+
+async def _lock_or_adopt(
+    connection: AsyncConnection, tools: Tools, app: str, snapshot: FlowSnapshot
+) -> FlowRecord | None:
+    """The stored flow, locked: found by Dots' id, by the reference we sent along, or added; None: not followed."""
+    known = await flow_rows.lock(connection, app, snapshot.id)
+    if known is None and (ref := _parse_ref(snapshot.client_ref)):
+        intent = await flow_rows.lock_ref(connection, app, ref)
+        # A second flow with our reference would be Dots' answer to a POST sent twice: not that creation's flow.
+        known = intent if intent and intent.id in (None, snapshot.id) else None
+    if known is None and tools.follow_foreign_flows:
+        await flow_rows.add_foreign(connection, app, snapshot, ref=tools.new_uuid(), now=tools.clock())
+        known = await flow_rows.lock(connection, app, snapshot.id)
+    return known
+
+
+async def _with_user_of_today(connection: AsyncConnection, known: FlowRecord, snapshot: FlowSnapshot) -> FlowSnapshot:
+    """The snapshot with its user replaced by the one it was merged into. Dots may still name the old user."""
+    if snapshot.user_id is None or (snapshot.user_id == known.user_id and known.refreshed_at is not None):
+        return snapshot
+    user = Subject(app=known.app, kind="user", id=snapshot.user_id)
+    return replace(snapshot, user_id=(await merge_rows.survivors(connection, [user]))[user])
+
+
+def _parse_ref(client_ref: str | None) -> UUID | None:
+    try:
+        return UUID(client_ref) if client_ref else None
+    except ValueError:
+        return None
+
+
+def _flow_events(known: FlowRecord, snapshot: FlowSnapshot, growth: Growth, now: datetime) -> list[Event]:
+    facts = FlowFacts(app=known.app, flow_id=snapshot.id, reference=known.reference, user_id=growth.progress.user_id)
+    fresh = []
+    if known.last_sequence == 0:
+        fresh.append(events.flow_created(facts, now))
+    if growth.is_newly_claimed:
+        fresh.append(events.flow_claimed(facts, now))
+    fresh += [events.step_completed(facts, now, step=step) for step in growth.newly_completed]
+    if growth.is_newly_complete:
+        fresh.append(events.flow_completed(facts, now, passed_over=growth.progress.passed_over))
+    return fresh
+
+
+async def _user_events(
+    connection: AsyncConnection, known: UserRecord, change: verdict.Change, now: datetime
+) -> list[Event]:
+    fresh = []
+    if change.is_newly_id_verified:
+        fresh.append(events.id_verified(await _facts(connection, known, step=ID_VERIFICATION), now))
+    if change.reported is None and change.to_review is None:
+        return fresh
+    facts = await _facts(connection, known, step=BACKGROUND_CHECK)
+    if change.reported is not None:
+        settlement = change.standing.settlements
+        fresh.append(
+            events.verdict_settled(facts, now, verdict=change.reported, previous=change.previous, settlement=settlement)
+        )
+    if change.to_review is not None:
+        fresh.append(events.review_needed(facts, now, check_status=change.to_review, previous=change.previous))
+    return fresh
+
+
+async def _facts(connection: AsyncConnection, user: UserRecord, *, step: str) -> UserFacts:
+    flows = await flow_search.of_user(connection, user.app, user.id, step=step, limit=FLOWS_NAMED)
+    return UserFacts(app=user.app, user_id=user.id, flows=flows)
+
+
+async def _note_submission(connection: AsyncConnection, app: str, growth: Growth, *, now: datetime) -> Subject | None:
+    """What was handed in is decided on the user, later: remember that, and return the user to look at."""
+    # What was handed in before the user was known counts from now on.
+    handed_in = growth.progress.completed if growth.is_newly_claimed else growth.newly_completed
+    is_check = BACKGROUND_CHECK in handed_in
+    is_id = ID_VERIFICATION in handed_in
+    user_id = growth.progress.user_id
+    if user_id is None or not (is_check or is_id):
+        return None
+    await user_rows.note_submission(connection, app, user_id, now=now, is_check=is_check, is_id=is_id)
+    return Subject(app=app, kind="user", id=user_id)
+
+
+def _next_look_at(tools: Tools, known: UserRecord, change: verdict.Change, now: datetime) -> datetime | None:
+    """While something is awaited, often; what is settled is swept, because Dots may reverse it.
+
+    A check that needs review is swept too after its polls have ended: a review may take longer than a check.
+    """
+    standing = change.standing
+    since = known.check_submitted_at or now
+    looks = []
+    if standing.verdict.is_awaited or change.is_under_way:  # Under way may be another check, after a settled one.
+        looks.append(schedule.next_look(tools.verdict_polls, since=since, now=now))
+    if known.id_submitted_at is not None and not standing.was_id_verified:
+        looks.append(schedule.next_look(tools.verdict_polls, since=known.id_submitted_at, now=now))
+    if standing.verdict.is_settled or standing.verdict is Verdict.NEEDS_REVIEW:
+        looks.append(schedule.next_look(tools.sweeps, since=since, now=now))
+    return min((look for look in looks if look is not None), default=None)

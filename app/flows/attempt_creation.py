@@ -1,0 +1,128 @@
+"""Send the POST for an intent row to Dots, and record the outcome on the row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from app.dots import wire
+from app.dots.gate import Permit
+from app.dots.snapshots import FlowSnapshot
+from app.errors import (
+    CreationOutcomeUnknownError,
+    DatabaseUnavailableError,
+    DotsBusyError,
+    DotsCredentialsError,
+    DotsError,
+    DotsThrottledError,
+    DotsUnreachableError,
+)
+from app.flows import (
+    answer_rows,
+    apply_snapshot,
+    creation_rows,
+    flow_rows,
+    sync_rows,
+)
+from app.flows.creation_rows import CreationError
+from app.flows.flow_rows import FlowRecord
+from app.storage import database, hints
+from app.storage.subjects import Subject
+from app.tools import Tools
+
+log = structlog.get_logger()
+
+# Temporary failures. The worker goes on with a creation that it had to repeat; after any other one the row has failed.
+_TEMPORARY = (DotsUnreachableError, DotsBusyError, DotsThrottledError, DotsCredentialsError)
+
+Describe = Callable[[FlowRecord], dict[str, Any]]
+"""Builds the JSON answer to the caller from a flow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One POST to send, and its intent row. `is_repeat`: an earlier POST for the row got no answer.
+
+    `describe` builds the answer to keep for a repeat with the same key; None: keep none.
+    """
+
+    ref: UUID
+    app: str
+    caller: str
+    request: dict[str, Any]
+    is_repeat: bool = False
+    describe: Describe | None = None
+
+
+async def attempt_creation(tools: Tools, attempt: Attempt, permit: Permit, *, user_ip: str | None = None) -> FlowRecord:
+    """Create the flow at Dots and store it.
+
+    Raises a DotsError if Dots has made no flow; the row has failed, for good if the error is final. Raises
+    CreationOutcomeUnknownError if Dots may have made one, also when the database fails afterwards. The row then waits
+    for `settle_creations`. Any error that says "try again" would lead a caller without a key to a second flow.
+    """
+    try:
+        snapshot = await tools.client(attempt.app).create_flow(permit, _body(attempt), user_ip=user_ip)
+    except DotsError as error:
+        await _note_failure(tools, attempt, error)
+        if error.may_have_acted:
+            raise CreationOutcomeUnknownError from error
+        raise
+    try:
+        return await _settle(tools, attempt, snapshot)
+    except DatabaseUnavailableError as error:
+        raise CreationOutcomeUnknownError from error
+    except Exception as error:  # Even after a bug of ours the flow exists at Dots.
+        log.exception("flow created and not stored", app=attempt.app, caller=attempt.caller)
+        raise CreationOutcomeUnknownError from error
+
+
+def _body(attempt: Attempt) -> dict[str, Any]:
+    request = attempt.request
+    return wire.write_flow(
+        steps=request["steps"],
+        user_id=request["user_id"],
+        require_auth=request["require_auth"],
+        hide_go_to_dashboard_on_complete=request["hide_go_to_dashboard_on_complete"],
+        metadata=request["metadata"],
+        client_ref=str(attempt.ref),
+    )
+
+
+async def _note_failure(tools: Tools, attempt: Attempt, error: DotsError) -> None:
+    """Record why there is no flow. If the database fails, the row is settled later like an unknown outcome."""
+    tools.telemetry.creations.labels(attempt.app, error.code).inc()
+    log.warning("flow not created", app=attempt.app, caller=attempt.caller, error=error.code, status=error.status)
+    if error.may_have_acted or (attempt.is_repeat and isinstance(error, _TEMPORARY)):
+        return
+    reason = CreationError(
+        code=error.code, dots_status=error.status, dots_error_code=error.error_code, is_final=error.is_final
+    )
+    try:
+        async with database.transaction(tools.engine) as connection:
+            await creation_rows.fail(connection, attempt.ref, reason)
+    except DatabaseUnavailableError:
+        log.warning("failure of a creation not stored", app=attempt.app, caller=attempt.caller, error=error.code)
+
+
+async def _settle(tools: Tools, attempt: Attempt, snapshot: FlowSnapshot) -> FlowRecord:
+    """Make the intent row the flow Dots has made, with its first events and its first sweep."""
+    # Whatever Dots echoes, it is this intent's flow: it came as the answer to our own request.
+    ours = replace(snapshot, client_ref=str(attempt.ref))
+    async with database.transaction(tools.engine) as connection:
+        applied = await apply_snapshot.apply_flow(connection, tools, attempt.app, ours, discovered_by="create")
+        subject = Subject(app=attempt.app, kind="flow", id=snapshot.id)
+        await sync_rows.schedule(connection, subject, due_at=applied.next_look_at, due_by="sweep")
+        if applied.also_due:
+            await sync_rows.mark_due(connection, [applied.also_due], due_at=tools.clock(), due_by="create")
+        flow = await flow_rows.lock(connection, attempt.app, snapshot.id)
+        if flow is None:  # It was saved two statements ago.
+            raise LookupError(snapshot.id)
+        if attempt.describe is not None:
+            await answer_rows.add(connection, flow.ref, attempt.describe(flow), now=tools.clock())
+    tools.telemetry.creations.labels(attempt.app, "created").inc()
+    log.info("flow created", app=attempt.app, flow_id=flow.id, caller=attempt.caller)
+    tools.hints.give(hints.APPENDED)
+    return flow

@@ -1,0 +1,144 @@
+"""One claim of a worker: which apps may be asked, how much each of them gets, and then their rows."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.dots.gate import Gate, Permit
+from app.flows import due_rows
+from app.flows.due_front import DueFront, View
+from app.flows.due_rows import (
+    KINDS,
+    ClaimedRow,
+    Due,
+    DueKind,
+    Look,
+)
+from app.flows.rules import sharing
+from app.flows.sync_rows import Claim
+from app.storage import background
+from app.tools import Tools
+
+
+@dataclass(frozen=True, kw_only=True)
+class PermittedClaim:
+    """A claim and the permit for its call to Dots."""
+
+    claim: Claim
+    permit: Permit
+
+
+async def claim_due(tools: Tools, *, limit: int, front: DueFront) -> list[PermittedClaim]:
+    """Claim up to `limit` subjects that are due: what was asked for, then sweeps, each with the longest due first.
+
+    Rows of an app that is paused, or whose budget is spent, are not claimed. Their number does not matter then. The
+    other apps share the limit, so that a busy app does not hold up a quiet one. Rows of an app that is not in the
+    settings rest. Raises DatabaseUnavailableError.
+    """
+    now = tools.clock()
+    gates = {app: client.gate for app, client in tools.clients.items()}
+    apps = [app for app, gate in gates.items() if not gate.is_shut(reserve=_reserve(gate, "asked_for"))]
+    if not apps:
+        return []
+    turn = _Turn(tools=tools, gates=gates, front=front, view=front.view(apps, share=limit, now=now), now=now)
+    claims: list[PermittedClaim] = []
+    try:
+        found = await turn.count()
+        for kind in KINDS:
+            claims += await turn.claim(found, kind, limit - len(claims))
+    finally:
+        if turn.view.is_full:
+            front.end_full_look(took=turn.took, now=tools.clock())
+    return claims
+
+
+@dataclass(kw_only=True)
+class _Turn:
+    """The steps of one claim; `took` is how long its statements have taken."""
+
+    tools: Tools
+    gates: Mapping[str, Gate]
+    front: DueFront
+    view: View
+    now: datetime
+    took: timedelta = timedelta(0)
+
+    async def count(self) -> list[Due]:
+        """Count the due rows of each app that is not paused."""
+        async with background.transaction(self.tools) as connection:
+            with self._timed():
+                found = await due_rows.count(connection, self.view.looks, now=self.now)
+        for due in found:
+            if due.is_paused:  # At the end of the pause, what was due before it is found at once.
+                self.front.forget(due.app)
+        return [due for due in found if not due.is_paused]
+
+    async def claim(self, found: list[Due], kind: DueKind, limit: int) -> list[PermittedClaim]:
+        """Claim of one kind, as much as the limit and the budgets allow."""
+        wanted = {
+            due.app: due.count(kind)
+            for due in found
+            if due.count(kind) and not self.gates[due.app].is_shut(reserve=_reserve(self.gates[due.app], kind))
+        }
+        shares = sharing.share(wanted, limit, first=int(self.tools.chance() * len(wanted)))
+        permits: dict[str, list[Permit]] = {}
+        claims: list[PermittedClaim] = []
+        try:
+            for app, number in shares.items():
+                permits[app] = await self.gates[app].take(number, reserve=_reserve(self.gates[app], kind))
+            granted = {app: len(given) for app, given in permits.items()}
+            rows = await self._claim_rows(found, kind, granted) if any(permits.values()) else []
+            claims = [PermittedClaim(claim=row.claim, permit=permits[row.claim.subject.app].pop()) for row in rows]
+        finally:
+            for app, unused in permits.items():
+                self.gates[app].give_back(unused)
+        self._advance(found, kind, granted, rows)
+        return claims
+
+    async def _claim_rows(self, found: list[Due], kind: DueKind, granted: Mapping[str, int]) -> list[ClaimedRow]:
+        # Nothing is due before what the count has found first, so that the claim does not walk there again.
+        looks = [
+            Look(
+                app=due.app,
+                share=granted[due.app],
+                asked_for_floor=due.asked_for_since,
+                sweep_floor=due.sweep_since,
+            )
+            for due in found
+            if granted.get(due.app)
+        ]
+        async with background.transaction(self.tools) as connection:
+            with self._timed():
+                return await due_rows.claim(
+                    connection,
+                    looks,
+                    kind=kind,
+                    now=self.now,
+                    lease_until=self.now + self.tools.lease,
+                    token=self.tools.new_uuid(),
+                )
+
+    def _advance(self, found: list[Due], kind: DueKind, granted: Mapping[str, int], rows: list[ClaimedRow]) -> None:
+        looks = {look.app: look for look in self.view.looks}
+        for due in found:
+            claimed = [row.due_at for row in rows if row.claim.subject.app == due.app]
+            if not granted.get(due.app):
+                seen_up_to = due.since(kind)
+            elif len(claimed) < granted[due.app]:
+                seen_up_to = None  # There was no more.
+            else:
+                seen_up_to = claimed[-1]
+            self.front.advance(looks[due.app], kind, seen_up_to=seen_up_to, now=self.now, is_full=self.view.is_full)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began_at = self.tools.clock()
+        try:
+            yield
+        finally:
+            self.took += max(self.tools.clock() - began_at, timedelta(0))
+
+
+def _reserve(gate: Gate, kind: DueKind) -> float:
+    return gate.budget.reserve_of_refreshes if kind == "asked_for" else gate.budget.reserve_of_sweeps

@@ -1,0 +1,129 @@
+"""Create a flow at Dots, once for each Idempotency-Key, with a row of ours there before Dots is asked."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import errors
+from app.dots.gate import Gate, Permit
+from app.errors import CreationRunningError, DotsError, IdempotencyKeyReusedError, InvalidFieldsError
+from app.flows import answer_rows, attempt_creation, creation_rows, flow_rows
+from app.flows.attempt_creation import Attempt, Describe
+from app.flows.creation_rows import Creation, CreationError, Intent
+from app.flows.rules import flow_request, steps
+from app.flows.rules.flow_request import FlowRequest
+from app.storage import database
+from app.tools import Tools
+
+
+@dataclass(frozen=True, kw_only=True)
+class Created:
+    """The answer about a flow, as `describe` makes it; `is_replay` when an earlier, equal request has made the flow."""
+
+    answer: dict[str, Any]
+    is_replay: bool
+
+
+async def create_flow(
+    tools: Tools,
+    request: FlowRequest,
+    *,
+    caller: str,
+    idempotency_key: str | None,
+    describe: Describe,
+    user_ip: str | None = None,
+) -> Created:
+    """Create the flow, or repeat the answer that was given for the same key before.
+
+    `user_ip`, the payee's address, goes to Dots with this call and is stored nowhere.
+
+    Raises InvalidFieldsError, UnknownAppError, IdempotencyKeyReusedError (never helps to repeat);
+    CreationRunningError, CreationOutcomeUnknownError, DatabaseUnavailableError (repeat later with the same key);
+    a DotsError (the same key may try again, unless it is final).
+    """
+    client = tools.client(request.app)
+    gate = client.gate
+    if problems := flow_request.check(request, allows_localhost=client.is_on_loopback):
+        raise InvalidFieldsError(problems)
+    intent = _intent(tools, request, caller, idempotency_key)
+    # Before any row is locked: another process may be waiting for the app's row with a row of ours locked.
+    permits = await gate.take()
+    try:
+        async with database.transaction(tools.engine) as connection:
+            is_first = await creation_rows.begin(connection, intent)
+            if is_first:
+                _require(gate, permits)
+        if not is_first:
+            earlier = await _take_up(tools, intent, gate, permits, describe)
+            if isinstance(earlier, Created):
+                return earlier
+            intent = earlier
+        kept = describe if idempotency_key is not None else None
+        attempt = Attempt(ref=intent.ref, app=intent.app, caller=caller, request=intent.request, describe=kept)
+        flow = await attempt_creation.attempt_creation(tools, attempt, permits[0], user_ip=user_ip)
+    finally:
+        gate.give_back(permits)
+    return Created(answer=describe(flow), is_replay=False)
+
+
+def _require(gate: Gate, permits: list[Permit]) -> None:
+    """Raises a DotsError, which undoes the intent, while Dots may not be called or no call is left in the budget."""
+    if not permits:
+        raise gate.refusal()
+
+
+def _intent(tools: Tools, request: FlowRequest, caller: str, idempotency_key: str | None) -> Intent:
+    return Intent(
+        ref=tools.new_uuid(),
+        app=request.app,
+        caller=caller,
+        reference=request.reference,
+        user_id=request.user_id,
+        metadata=request.metadata,
+        step_names=tuple(steps.name_of(step) for step in request.steps),
+        idempotency_key=idempotency_key,
+        fingerprint=flow_request.fingerprint(request),
+        request=flow_request.as_json(request),
+        created_at=tools.clock(),
+    )
+
+
+async def _take_up(
+    tools: Tools, intent: Intent, gate: Gate, permits: list[Permit], describe: Describe
+) -> Created | Intent:
+    """What to make of a key that was used before: its answer, its error, or another try."""
+    async with database.transaction(tools.engine) as connection:
+        earlier = await creation_rows.find(
+            connection, caller=intent.caller, idempotency_key=intent.idempotency_key or ""
+        )
+        if earlier.fingerprint != intent.fingerprint:
+            raise IdempotencyKeyReusedError
+        if earlier.status == "creating":
+            raise CreationRunningError
+        if earlier.error is not None and earlier.error.is_final:
+            raise _again(earlier.error)
+        if earlier.status == "failed":
+            if not await creation_rows.begin_again(connection, earlier.ref, intent.request, now=tools.clock()):
+                raise CreationRunningError
+            _require(gate, permits)
+            return replace(intent, ref=earlier.ref)
+        return Created(answer=await _repeat(connection, tools, intent, earlier, describe), is_replay=True)
+
+
+async def _repeat(
+    connection: AsyncConnection, tools: Tools, intent: Intent, earlier: Creation, describe: Describe
+) -> dict[str, Any]:
+    """The answer of before, while it is kept; then, or when the first caller got none, the flow as it is now."""
+    answer = await answer_rows.find(connection, earlier.ref, since=tools.clock() - tools.answers_kept)
+    if answer is not None:
+        return answer
+    flow = await flow_rows.lock_ref(connection, intent.app, earlier.ref)
+    if flow is None:
+        raise CreationRunningError
+    return describe(flow)
+
+
+def _again(error: CreationError) -> DotsError:
+    """The error that the first caller was told."""
+    return errors.DotsRefusedError(status=error.dots_status, error_code=error.dots_error_code)

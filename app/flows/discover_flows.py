@@ -1,0 +1,150 @@
+"""Page through Dots' list of flows, for those made elsewhere and those whose creation got no answer.
+
+A flow found is only made due: the refresh adopts it, by our reference if it carries one.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from app.dots.snapshots import FlowPage
+from app.errors import DatabaseUnavailableError, DotsError
+from app.flows import listing_rows, sync_rows
+from app.storage import background, hints
+from app.storage.subjects import Subject
+from app.tools import Tools
+
+log = structlog.get_logger()
+
+PAGE_SIZE = 100
+# While a creation is without an outcome, the list is looked at this often.
+SEARCH_EVERY = timedelta(seconds=30)
+# Dots may still be at a request that was given up waiting for; what is younger is not searched for.
+SEARCH_AFTER = timedelta(seconds=15)
+# How far Dots' clock may be from ours.
+CLOCK_MARGIN = timedelta(minutes=10)
+
+
+class _LostError(Exception):
+    """The lease had ended, and somebody else has begun a listing: what this one has seen may be too old."""
+
+
+@dataclass(kw_only=True)
+class _Listing:
+    """One walk through the list: until when it is ours, what it has found, and how far it must go."""
+
+    began_at: datetime
+    held_until: datetime
+    oldest_wanted: datetime | None
+    refs: set[str] = field(default_factory=set)
+    found: int = 0
+    is_enough: bool = False
+    _is_newest_first: bool = True
+    _last_created_at: datetime | None = None
+
+    def note(self, page: FlowPage, unknown: int) -> None:
+        """Take in a page.
+
+        The order of Dots' list is not documented. As long as it has been newest first, a page on which every flow
+        is known and older than what is searched for is the last one that matters.
+        """
+        self.refs.update(flow.client_ref for flow in page.flows if flow.client_ref)
+        self.found += unknown
+        for flow in page.flows:
+            is_later = flow.created_at and self._last_created_at and flow.created_at > self._last_created_at
+            self._is_newest_first = self._is_newest_first and flow.created_at is not None and not is_later
+            self._last_created_at = flow.created_at
+        is_past = (
+            self.oldest_wanted is None
+            or self._last_created_at is None
+            or self._last_created_at < self.oldest_wanted - CLOCK_MARGIN
+        )
+        self.is_enough = not page.has_more or not page.flows or (self._is_newest_first and not unknown and is_past)
+
+
+async def discover_flows(tools: Tools) -> int:
+    """One pass: list the flows of each app that is due for it; returns how many flows were not known."""
+    found = 0
+    for app in tools.clients:
+        now = tools.clock()
+        async with background.transaction(tools) as connection:
+            is_ours = await listing_rows.claim(
+                connection, app, now=now, until=now + tools.lease, unsettled_before=now - SEARCH_AFTER
+            )
+            wanted = await listing_rows.unsettled(connection, app, before=now - SEARCH_AFTER) if is_ours else []
+        if is_ours:
+            oldest = wanted[0].attempted_at if wanted else None
+            listing = _Listing(began_at=now, held_until=now + tools.lease, oldest_wanted=oldest)
+            try:
+                await _list(tools, app, listing)
+            except _LostError:
+                log.warning("listing overtaken", app=app)
+            found += listing.found
+    return found
+
+
+async def _list(tools: Tools, app: str, listing: _Listing) -> None:
+    try:
+        await _walk(tools, app, listing)
+    except (DotsError, DatabaseUnavailableError) as error:
+        log.warning("flows not listed", app=app, error=error.code)
+    # Without this the listing would stay claimed until its lease ends, and nobody would begin the next one.
+    await background.persist(
+        tools, lambda: _end(tools, app, listing), until=listing.held_until, what=f"listing of {app}"
+    )
+    if listing.found:
+        log.info("flows discovered", app=app, count=listing.found)
+        tools.hints.give(hints.DUE)
+
+
+async def _end(tools: Tools, app: str, listing: _Listing) -> None:
+    """Note what the listing has shown about creations without an outcome, and free it for the next one."""
+    async with background.transaction(tools) as connection:
+        unsettled = await listing_rows.unsettled(connection, app, before=listing.began_at - SEARCH_AFTER)
+        missing = [creation.ref for creation in unsettled if str(creation.ref) not in listing.refs]
+        if listing.is_enough and missing:
+            await listing_rows.count_search(connection, missing)
+        # Dots may have made it late, after searches in vain; until a refresh has adopted it nobody may ask again.
+        if found := [creation.ref for creation in unsettled if str(creation.ref) in listing.refs]:
+            await listing_rows.forget_searches(connection, found)
+        wait = SEARCH_EVERY if unsettled or not listing.is_enough else tools.discover_every
+        due_at = tools.clock() + wait
+        if not await listing_rows.release(connection, app, held_until=listing.held_until, due_at=due_at):
+            raise _LostError
+
+
+async def _walk(tools: Tools, app: str, listing: _Listing) -> None:
+    """Follow the pages until enough is seen, the budget ends, or Dots leads in a circle."""
+    last: str | None = None
+    seen: set[str] = set()
+    client = tools.client(app)
+    while not listing.is_enough and (permits := await client.gate.take(reserve=client.gate.budget.reserve_of_sweeps)):
+        page = await client.list_flows(permits[0], limit=PAGE_SIZE, starting_after=last)
+        make_due = partial(_make_due, tools, app, page, listing)
+        listing.note(page, await background.persist(tools, make_due, until=listing.held_until, what=f"page of {app}"))
+        ids = [flow.id for flow in page.flows if flow.id]
+        if len(ids) < len(page.flows):
+            log.warning("dots lists flows without a readable id", app=app, count=len(page.flows) - len(ids))
+        if not listing.is_enough:
+            if not ids or ids[-1] in seen:
+                log.warning("dots' list of flows leads nowhere", app=app)
+                return
+            last = ids[-1]
+            seen.add(last)
+
+
+async def _make_due(tools: Tools, app: str, page: FlowPage, listing: _Listing) -> int:
+    """Make due what is not known, as far as it is to be followed, and keep the listing ours; returns how many."""
+    followed = {flow.id for flow in page.flows if flow.id and (tools.follow_foreign_flows or flow.client_ref)}
+    async with background.transaction(tools) as connection:
+        unknown = await listing_rows.unknown(connection, app, followed)
+        if unknown:
+            subjects = [Subject(app=app, kind="flow", id=flow_id) for flow_id in unknown]
+            await sync_rows.mark_due(connection, subjects, due_at=tools.clock(), due_by="sweep")
+        until = tools.clock() + tools.lease
+        if not await listing_rows.extend(connection, app, held_until=listing.held_until, until=until):
+            raise _LostError
+    listing.held_until = until
+    return len(unknown)

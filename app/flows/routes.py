@@ -1,0 +1,173 @@
+"""Flows and users over HTTP."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from app.access import audit_reads
+from app.access.key_rows import KeyRecord
+from app.access.scopes import COMPLIANCE, SUBSCRIPTIONS_ADMIN, RequiredScope
+from app.dots import fields
+from app.errors import FlowNotFoundError, InvalidCursorError, UserNotFoundError
+from app.feed.events import COMPLIANCE_TYPES
+from app.flows import read_flows, read_timeline, refresh_due
+from app.flows.create_flow import create_flow
+from app.flows.flow_rows import FlowRecord
+from app.flows.flow_search import FlowFilter
+from app.flows.rules import steps
+from app.flows.schemas import (
+    CreatedFlow,
+    FlowPage,
+    FlowShape,
+    NewFlow,
+    Text,
+    UserShape,
+)
+from app.flows.timeline_schemas import Timeline
+from app.server import gateway
+from app.storage.subjects import Subject
+from app.web import cursors
+from app.web.cursors import Moment
+
+router = APIRouter(prefix="/v1", tags=["flows"])
+
+WRITE = "flows:write"
+Reader = Annotated[KeyRecord, Depends(RequiredScope("flows:read"))]
+Writer = Annotated[KeyRecord, Depends(RequiredScope(WRITE))]
+
+_BEING_ASKED: dict[str, Any] = {"model": FlowShape, "description": "Dots is being asked by another process."}
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Any text of yours. The same key again gives the same answer, never a second flow.",
+    ),
+]
+
+
+@router.post("/flows", status_code=201, response_model=CreatedFlow)
+async def create(request: Request, body: NewFlow, key: Writer, idempotency_key: IdempotencyKey = None) -> JSONResponse:
+    """Create a flow and get its link. Without an `Idempotency-Key` a repeat makes a second flow."""
+    tools, wanted = gateway.of(request).tools, body.as_request()
+
+    def describe(flow: FlowRecord) -> dict[str, Any]:
+        allows_localhost = tools.client(wanted.app).is_on_loopback
+        warnings = steps.warnings(wanted.steps, allows_localhost=allows_localhost)
+        return CreatedFlow.answer(flow, warnings)
+
+    created = await create_flow(
+        tools,
+        wanted,
+        caller=key.name,
+        idempotency_key=idempotency_key,
+        describe=describe,
+        user_ip=body.user_ip,
+    )
+    # Not validated again: a repeat gets the stored answer, even one of a version with other fields.
+    headers = {"Idempotent-Replayed": "true"} if created.is_replay else None
+    return JSONResponse(created.answer, 201, headers)
+
+
+@router.get("/flows")
+async def list_all(
+    request: Request,
+    key: Reader,
+    *,
+    reference: Text | None = None,
+    user_id: Text | None = None,
+    status: Literal["creating", "open", "completed", "failed"] | None = None,
+    step: Annotated[Text | None, Query(description="Open flows in which this step is still pending.")] = None,
+    app: Text | None = None,
+    created_from: Moment | None = None,
+    created_before: Moment | None = None,
+    after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> FlowPage:
+    """Find flows, newest first."""
+    wanted = FlowFilter(
+        app=app,
+        reference=reference,
+        user_id=user_id,
+        status=status,
+        step=step,
+        created_from=created_from,
+        created_before=created_before,
+    )
+    before = None if after is None else _parse_place(after)
+    found = await read_flows.list_flows(gateway.of(request).tools.engine, wanted, before=before, limit=limit + 1)
+    shown, has_more = found[:limit], len(found) > limit
+    return FlowPage(
+        flows=[FlowShape.of(flow, with_link=WRITE in key.scopes) for flow in shown],
+        next_cursor=cursors.write(shown[-1].created_at, shown[-1].ref.hex) if has_more else None,
+        has_more=has_more,
+    )
+
+
+@router.get("/flows/{flow_id}")
+async def get(request: Request, flow_id: str, key: Reader) -> FlowShape:
+    """One flow as it is known now."""
+    flow = await read_flows.read_flow(gateway.of(request).tools.engine, _flow_id(flow_id))
+    return FlowShape.of(flow, with_link=WRITE in key.scopes)
+
+
+@router.get("/flows/{flow_id}/timeline")
+async def timeline(request: Request, flow_id: str, key: Reader) -> Timeline:
+    """What happened to a flow: webhooks, refreshes, steps, events, and deliveries for keys with subscriptions:admin."""
+    given = gateway.of(request)
+    with_deliveries = SUBSCRIPTIONS_ADMIN in key.scopes
+    found = await read_timeline.read_timeline(
+        given.tools.engine, given.neighbours, _flow_id(flow_id), with_deliveries=with_deliveries
+    )
+    checks = [event for event in found.events if event.type in COMPLIANCE_TYPES]
+    if COMPLIANCE not in key.scopes:
+        found = found.without(COMPLIANCE_TYPES)
+    elif checks:
+        await audit_reads.audit_read(given.tools, key, " ".join(str(event.id) for event in checks))
+    return Timeline.of(found)
+
+
+@router.post("/flows/{flow_id}/refresh", responses={202: _BEING_ASKED})
+async def refresh(request: Request, response: Response, flow_id: str, key: Writer) -> FlowShape:
+    """Ask Dots now. 200 with what it said, or 202 with what is known while another process is asking."""
+    del key
+    tools = gateway.of(request).tools
+    flow = await read_flows.read_flow(tools.engine, _flow_id(flow_id))
+    if not await refresh_due.refresh_now(tools, Subject(app=flow.app, kind="flow", id=flow.id or flow_id)):
+        response.status_code = 202
+    return FlowShape.of(await read_flows.read_flow(tools.engine, flow.id or flow_id), with_link=True)
+
+
+@router.get("/users/{user_id}", tags=["users"])
+async def get_user(request: Request, user_id: str, key: Reader) -> UserShape:
+    """One user, as far as it is kept; the background check only with compliance:read."""
+    tools = gateway.of(request).tools
+    known_id = fields.read_id(user_id)
+    if known_id is None:
+        raise UserNotFoundError
+    user = await read_flows.read_user(tools.engine, known_id)
+    with_check = COMPLIANCE in key.scopes
+    if with_check:
+        await audit_reads.audit_read(tools, key, f"user/{user.id}")
+    return UserShape.of(user, with_check=with_check)
+
+
+def _flow_id(text: str) -> str:
+    flow_id = fields.read_id(text)
+    if flow_id is None:
+        raise FlowNotFoundError
+    return flow_id
+
+
+def _parse_place(text: str) -> tuple[datetime, UUID]:
+    moment, (ref,) = cursors.read(text, names=1)
+    try:
+        return moment, UUID(ref)
+    except ValueError:
+        raise InvalidCursorError from None

@@ -1,0 +1,1 @@
+"""Domain logic of flows and users: plain Python without I/O."""

@@ -1,0 +1,108 @@
+"""How a flow's progress grows: what a snapshot of Dots adds to what was known."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from app.dots.snapshots import FlowSnapshot
+from app.flows.rules.steps import REDIRECT
+
+# `passed_over`: a later step is done, so that Dots may have skipped this one, which it does not say. `not_awaited`:
+# the flow is complete without it; a redirect, or a step that Dots no longer lists.
+StepState = Literal["pending", "passed_over", "completed", "not_awaited"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What is known of a flow: `steps` as Dots lists them, `completed` in the order they were found."""
+
+    steps: tuple[str, ...]
+    completed: tuple[str, ...] = ()
+    user_id: str | None = None
+    is_complete: bool = False
+
+    @property
+    def states(self) -> tuple[StepState, ...]:
+        """The state of each of `steps`."""
+        over = steps_passed_over(self.steps, self.completed)
+        rest: StepState = "not_awaited" if self.is_complete else "pending"
+        return tuple(
+            "completed" if step in self.completed else "passed_over" if step in over else rest for step in self.steps
+        )
+
+    @property
+    def tally(self) -> tuple[int, int]:
+        """How many steps are done, of how many; a redirect counts only alone, and the rest not once complete."""
+        needed = needed_steps(self.steps)
+        done = sum(step in self.completed for step in needed)
+        return done, done if self.is_complete else len(needed)
+
+    @property
+    def next_step(self) -> str | None:
+        """What the flow waits for: its first pending step, else its first one that was passed over."""
+        if self.is_complete:
+            return None
+        needed = needed_steps(self.steps)
+        waiting = [(state, step) for step, state in zip(self.steps, self.states, strict=True) if step in needed]
+        return next((step for wanted in ("pending", "passed_over") for state, step in waiting if state == wanted), None)
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """The steps that were passed over and that a flow needs, in their order."""
+        over = steps_passed_over(self.steps, self.completed)
+        return tuple(step for step in needed_steps(self.steps) if step in over)
+
+    @property
+    def waits_for_passed_over(self) -> bool:
+        """Whether passed-over steps are all that an open flow waits for."""
+        return not self.is_complete and is_complete(self.steps, self.completed, may_pass_over=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """What one snapshot changed: the progress after it, what is new in it, and completed steps it lacked."""
+
+    progress: Progress
+    newly_completed: tuple[str, ...]
+    is_newly_claimed: bool
+    is_newly_complete: bool
+    missing_again: tuple[str, ...]
+
+
+def needed_steps(steps: Sequence[str]) -> list[str]:
+    """The steps that complete a flow; whether Dots ever reports a `redirect` is unknown, so it counts only alone."""
+    return [step for step in steps if step != REDIRECT] or list(steps)
+
+
+def steps_passed_over(steps: Sequence[str], completed: Collection[str]) -> frozenset[str]:
+    """The steps that are not done although a later one is."""
+    last = max((place for place, step in enumerate(steps) if step in completed), default=0)
+    return frozenset(step for step in steps[:last] if step not in completed)
+
+
+def is_complete(steps: Sequence[str], completed: Collection[str], *, may_pass_over: bool = False) -> bool:
+    """Whether every step that is needed is done; or passed over, if that may be, and at least one of them done."""
+    needed = needed_steps(steps)
+    over = steps_passed_over(steps, completed) if may_pass_over else ()
+    return all(step in completed or step in over for step in needed) and any(step in completed for step in needed)
+
+
+def merge(known: Progress, snapshot: FlowSnapshot, *, may_pass_over: bool = False) -> Growth:
+    """Merge a snapshot into what is known. Nothing known is ever taken back, whatever the snapshot lacks."""
+    reported = tuple(dict.fromkeys(snapshot.completed_steps))
+    newly_completed = tuple(step for step in reported if step not in known.completed)
+    steps = snapshot.steps or known.steps
+    completed = known.completed + newly_completed
+    complete = known.is_complete or is_complete(steps, completed, may_pass_over=may_pass_over)
+    return Growth(
+        progress=Progress(
+            steps=steps,
+            completed=completed,
+            user_id=snapshot.user_id or known.user_id,
+            is_complete=complete,
+        ),
+        newly_completed=newly_completed,
+        is_newly_claimed=known.user_id is None and snapshot.user_id is not None,
+        is_newly_complete=complete and not known.is_complete,
+        missing_again=tuple(step for step in known.completed if step not in reported),
+    )

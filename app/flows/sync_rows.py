@@ -1,0 +1,194 @@
+"""One row a flow or user: when to ask Dots about it, and who is asking right now; `due_rows` finds what is due."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.storage.subjects import Subject
+
+DueBy = Literal["create", "webhook", "sweep", "refresh"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The right to refresh a subject until the lease ends; `seen_gen` is the generation the refresh will clear."""
+
+    subject: Subject
+    token: UUID
+    lease_until: datetime
+    seen_gen: int
+    due_by: DueBy
+    attempts: int
+    failing_since: datetime | None
+
+
+async def mark_due(
+    connection: AsyncConnection, subjects: Collection[Subject], *, due_at: datetime, due_by: DueBy
+) -> Mapping[Subject, int]:
+    """Make the subjects due and return the generation each was raised to; locks their rows in order."""
+    ordered = sorted(set(subjects))
+    rows = await connection.execute(
+        _MARK_DUE,
+        {
+            "apps": [subject.app for subject in ordered],
+            "kinds": [subject.kind for subject in ordered],
+            "ids": [subject.id for subject in ordered],
+            "due_at": due_at,
+            "due_by": due_by,
+        },
+    )
+    return {Subject(app=row.app, kind=row.kind, id=row.subject_id): row.dirty_gen for row in rows}
+
+
+async def schedule(connection: AsyncConnection, subject: Subject, *, due_at: datetime | None, due_by: DueBy) -> None:
+    """Note when to look at a subject that was just seen fresh; leaves one that is already scheduled alone."""
+    await connection.execute(_SCHEDULE, {**_key(subject), "due_at": due_at, "due_by": due_by})
+
+
+async def claim_one(
+    connection: AsyncConnection, subject: Subject, *, now: datetime, lease_until: datetime, token: UUID
+) -> Claim | None:
+    """Claim this subject, due or not; None while somebody else holds it or when it was never noted."""
+    values = {**_key(subject), "now": now, "lease_until": lease_until, "token": token}
+    row = (await connection.execute(_CLAIM_ONE, values)).one_or_none()
+    if row is None:
+        return None
+    return Claim(
+        subject=subject,
+        token=token,
+        lease_until=lease_until,
+        seen_gen=row.dirty_gen,
+        due_by=row.due_by,
+        attempts=row.attempts,
+        failing_since=row.failing_since,
+    )
+
+
+async def settle(connection: AsyncConnection, claim: Claim, *, next_due_at: datetime | None) -> bool:
+    """Clear the generation the claim saw; False when the lease has gone to somebody else and nothing may be kept."""
+    values = {**_key(claim.subject), "token": claim.token, "seen_gen": claim.seen_gen, "next_due_at": next_due_at}
+    return (await connection.execute(_SETTLE, values)).rowcount == 1
+
+
+async def postpone(connection: AsyncConnection, claim: Claim, *, due_at: datetime, now: datetime, error: str) -> bool:
+    """Give the claim back after a failure, to be tried again at `due_at`; False when the lease was lost."""
+    values = {
+        **_key(claim.subject),
+        "token": claim.token,
+        "seen_gen": claim.seen_gen,
+        "due_at": due_at,
+        "now": now,
+        "error": error,
+    }
+    return (await connection.execute(_POSTPONE, values)).rowcount == 1
+
+
+async def bury(connection: AsyncConnection, claim: Claim, *, now: datetime, error: str) -> bool:
+    """Give up what cannot succeed, until somebody makes it due again; False when the lease was lost."""
+    values = {**_key(claim.subject), "token": claim.token, "seen_gen": claim.seen_gen, "now": now, "error": error}
+    return (await connection.execute(_BURY, values)).rowcount == 1
+
+
+async def defer(connection: AsyncConnection, claim: Claim, *, due_at: datetime) -> None:
+    """Give the claim back and make it due at `due_at`, behind the rows that are due earlier. Counts as no attempt."""
+    await connection.execute(_DEFER, {**_key(claim.subject), "token": claim.token, "due_at": due_at})
+
+
+async def rest(connection: AsyncConnection, subjects: Collection[Subject]) -> None:
+    """Look no more at subjects that have become others, until they are made due again; what they waited for is handled.
+
+    Leaves rows that are locked as they are: waiting for them here could deadlock.
+    """
+    values = {
+        "apps": [subject.app for subject in subjects],
+        "kinds": [subject.kind for subject in subjects],
+        "ids": [subject.id for subject in subjects],
+    }
+    await connection.execute(_REST, values)
+
+
+def _key(subject: Subject) -> dict[str, str]:
+    return {"app": subject.app, "kind": subject.kind, "subject_id": subject.id}
+
+
+# A listing (`sweep`) leaves what a webhook has asked for among what is asked for, which comes first, and by which
+# waiting webhooks are found.
+_MARK_DUE = text("""
+    INSERT INTO sync_rows AS s (app, kind, subject_id, due_at, due_by, dirty_gen)
+    SELECT app, kind, subject_id, :due_at, :due_by, 1
+    FROM unnest(CAST(:apps AS text[]), CAST(:kinds AS text[]), CAST(:ids AS text[])) AS due (app, kind, subject_id)
+    ON CONFLICT (app, kind, subject_id) DO UPDATE
+    SET dirty_gen = s.dirty_gen + 1, due_at = LEAST(s.due_at, excluded.due_at),
+        due_by = CASE
+            WHEN excluded.due_by = 'sweep' AND s.dirty_gen > s.clean_gen THEN s.due_by
+            ELSE excluded.due_by
+        END,
+        attempts = 0, dead_at = NULL
+    RETURNING app, kind, subject_id, dirty_gen
+""")
+
+_SCHEDULE = text("""
+    INSERT INTO sync_rows (app, kind, subject_id, due_at, due_by, dirty_gen)
+    VALUES (:app, :kind, :subject_id, :due_at, :due_by, 0)
+    ON CONFLICT (app, kind, subject_id) DO NOTHING
+""")
+
+_CLAIM_ONE = text("""
+    UPDATE sync_rows s
+    SET lease_token = :token, lease_until = :lease_until
+    WHERE app = :app AND kind = :kind AND subject_id = :subject_id
+      AND (lease_until IS NULL OR lease_until <= :now)
+    RETURNING s.dirty_gen, s.due_by, s.attempts, s.failing_since
+""")
+
+# Somebody may have raised the generation while Dots was being asked: that wake-up is kept, with its own due_at.
+_SETTLE = text("""
+    UPDATE sync_rows
+    SET clean_gen = GREATEST(clean_gen, :seen_gen), lease_token = NULL, lease_until = NULL,
+        attempts = 0, failing_since = NULL, last_error = NULL,
+        due_at = CASE WHEN dirty_gen > :seen_gen THEN due_at ELSE :next_due_at END,
+        due_by = CASE WHEN dirty_gen > :seen_gen THEN due_by ELSE 'sweep' END
+    WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
+""")
+
+# Likewise: who raised the generation meanwhile has begun a new count of attempts, and waits for no older failure.
+_POSTPONE = text("""
+    UPDATE sync_rows
+    SET lease_token = NULL, lease_until = NULL, attempts = attempts + 1, last_error = :error,
+        failing_since = COALESCE(failing_since, CAST(:now AS timestamptz)),
+        due_at = CASE WHEN dirty_gen > :seen_gen THEN due_at ELSE :due_at END
+    WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
+""")
+
+# What was made due again while Dots was being asked gets its own try.
+_BURY = text("""
+    UPDATE sync_rows
+    SET lease_token = NULL, lease_until = NULL, attempts = attempts + 1, last_error = :error,
+        dead_at = CASE WHEN dirty_gen > :seen_gen THEN NULL ELSE CAST(:now AS timestamptz) END,
+        due_at = CASE WHEN dirty_gen > :seen_gen THEN due_at END
+    WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
+""")
+
+_DEFER = text("""
+    UPDATE sync_rows
+    SET lease_token = NULL, lease_until = NULL, due_at = :due_at
+    WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
+""")
+
+_REST = text("""
+    UPDATE sync_rows s
+    SET due_at = NULL, clean_gen = s.dirty_gen, attempts = 0, failing_since = NULL, last_error = NULL, dead_at = NULL
+    FROM (
+        SELECT r.app, r.kind, r.subject_id
+        FROM unnest(CAST(:apps AS text[]), CAST(:kinds AS text[]), CAST(:ids AS text[])) AS i (app, kind, subject_id)
+        JOIN sync_rows r USING (app, kind, subject_id)
+        WHERE r.lease_token IS NULL
+        FOR UPDATE OF r SKIP LOCKED
+    ) AS free
+    WHERE s.app = free.app AND s.kind = free.kind AND s.subject_id = free.subject_id
+""")

@@ -1,0 +1,1 @@
+"""The api and the worker, and the wiring that builds what they need from settings."""

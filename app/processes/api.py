@@ -1,0 +1,62 @@
+"""The api process: HTTP in and out. Any number may run."""
+
+import asyncio
+
+import structlog
+
+from app.feed.watch_feed import FeedWatch
+from app.processes import wiring, worker
+from app.server import draining, http_server
+from app.server.application import create_app, create_metrics_app
+from app.server.gateway import Gateway
+from app.server.listening import Place
+from app.settings import Settings
+from app.tools import Tools
+from app.webhooks.receive_webhook import WebhookReceiver
+
+log = structlog.get_logger()
+
+
+async def serve(
+    settings: Settings, *, host: str, port: int, with_worker: bool, drain_seconds: float = draining.DRAIN_SECONDS
+) -> None:
+    """Serve until SIGTERM or SIGINT, then answer what has come in, for `drain_seconds` at most, and end.
+
+    A second signal ends the process without waiting.
+
+    Raises SettingsError, SchemaVersionError, DatabaseUnavailableError.
+    """
+    stop = draining.listen(drain_seconds=drain_seconds)
+    async with wiring.open_tools(settings) as tools:
+        gateway = build_gateway(tools, settings)
+        if not await draining.before_stop(wiring.wait_for_database(tools.engine, settings), stop):
+            return
+        app = create_app(gateway, with_metrics=settings.metrics_port is None)
+        servers = [http_server.build(app, Place(host=host, port=port), drain_seconds=drain_seconds)]
+        if settings.metrics_port is not None:
+            metrics_app = create_metrics_app(tools)
+            servers.append(http_server.build_metrics(metrics_app, settings, drain_seconds=drain_seconds))
+        running = [asyncio.create_task(server.serve()) for server in servers]
+        if with_worker:
+            running.append(asyncio.create_task(worker.run_loops(tools, settings, stop.asked)))
+        asked = asyncio.create_task(stop.asked.wait())
+        # Whatever ends first ends the process: a server that could not start must not leave half a process.
+        await asyncio.wait([*running, asked], return_when=asyncio.FIRST_COMPLETED)
+        gateway.watch.close()
+        stop.asked.set()
+        for server in servers:
+            server.should_exit = True
+        if not await draining.drain(running, stop, seconds=drain_seconds):
+            log.warning("api stopped with work begun; leases hand it on")
+    log.info("api stopped")
+
+
+def build_gateway(tools: Tools, settings: Settings) -> Gateway:
+    """What the routes work with. Raises SettingsError."""
+    return Gateway(
+        tools=tools,
+        verifiers=wiring.verifiers(settings),
+        receiver=WebhookReceiver(tools.engine, tools.hints, tools.telemetry, wiring.app_ids(settings)),
+        watch=FeedWatch(tools.engine, tools.hints),
+        neighbours=wiring.TIMELINE_NEIGHBOURS,
+    )

@@ -1,0 +1,236 @@
+"""Builds what the processes work with from their settings; nothing is built anywhere else."""
+
+import asyncio
+import contextlib
+import random
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from uuid import uuid4
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.brokers import choice, location
+from app.brokers.broker import Broker
+from app.dots import network, signature
+from app.dots.app_ids import AppIds
+from app.dots.budget import Budget
+from app.dots.call_ledger import CallLedger
+from app.dots.client import DotsAccess, DotsClient
+from app.dots.gate import Gate
+from app.dots.network import Network
+from app.dots.signature import Verifier
+from app.errors import SettingsError
+from app.flows.read_timeline import Neighbours
+from app.flows.rules.schedule import SWEEPS, VERDICT_POLLS, Ladder
+from app.metrics import Telemetry
+from app.settings import AppSettings, Settings, setting_prefix
+from app.storage import background, database, database_url, start
+from app.storage.hints import Hints
+from app.subscriptions import delivery_search
+from app.subscriptions.push.destinations import Destinations
+from app.subscriptions.push.http_push import Pusher
+from app.subscriptions.push.urls import Endpoint
+from app.subscriptions.push.vault import Vault
+from app.tools import Tools
+from app.webhooks import webhook_rows
+
+Result = TypeVar("Result")
+
+# A delivery is somebody else's to send when it has taken so many times as long as it may.
+DELIVERY_LEASES = 3
+
+
+# What other subjects add to a flow's timeline.
+TIMELINE_NEIGHBOURS = Neighbours(webhooks_about=webhook_rows.about, deliveries_about=delivery_search.about)
+
+
+def utc_now() -> datetime:
+    """The machine's clock, aware."""
+    return datetime.now(UTC)
+
+
+@contextlib.asynccontextmanager
+async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
+    """Everything an action needs, closed again at the end. Raises SettingsError."""
+    async with contextlib.AsyncExitStack() as stack:
+        engine = create_engine(settings, pool_size=settings.database_pool_size)
+        stack.push_async_callback(engine.dispose)
+        way = dots_network(settings)
+        budget = Budget(per_second=settings.dots_calls_per_second, burst=settings.dots_calls_burst)
+        ledger = CallLedger(engine, budget=budget, now=utc_now)
+        clients = {}
+        for name, app in settings.apps.items():
+            first_pause = timedelta(seconds=settings.pause_seconds)
+            gate = Gate(name, budget=budget, ledger=ledger, first_pause=first_pause, now=utc_now)
+            clients[name] = _dots_client(app, settings, way, gate)
+        for client in clients.values():
+            stack.push_async_callback(client.aclose)
+        destinations = Destinations(settings.subscribers_allowed, denied=own_endpoints(settings))
+        pusher = Pusher(
+            destinations,
+            now=utc_now,
+            timeout=timedelta(seconds=settings.delivery_timeout_seconds),
+            connections=settings.deliveries_in_flight,
+        )
+        stack.push_async_callback(pusher.aclose)
+        yield Tools(
+            engine=engine,
+            hints=Hints(engine, can_listen=not has_transaction_pooler(settings)),
+            loop_connections=asyncio.Semaphore(background.connections_of(settings.database_pool_size)),
+            clients=clients,
+            vault=vault(settings),
+            destinations=destinations,
+            pusher=pusher,
+            telemetry=Telemetry(),
+            clock=utc_now,
+            chance=random.random,
+            new_uuid=uuid4,
+            lease=settings.lease,
+            delivery_lease=DELIVERY_LEASES * timedelta(seconds=settings.delivery_timeout_seconds),
+            sweeps=_ladder(settings.sweep_seconds, SWEEPS),
+            verdict_polls=_ladder(settings.verdict_poll_seconds, VERDICT_POLLS),
+            discover_every=timedelta(seconds=settings.discover_seconds),
+            follow_foreign_flows=settings.follow_foreign_flows,
+            complete_passed_over=settings.dots_complete_passed_over,
+            dead_after=timedelta(hours=settings.dead_after_hours),
+            verdict_overdue_after=timedelta(hours=settings.verdict_overdue_hours),
+            answers_kept=timedelta(hours=settings.idempotency_hours),
+        )
+
+
+def create_engine(settings: Settings, *, pool_size: int) -> AsyncEngine:
+    """An engine for the database of the settings; nothing is connected yet. Raises SettingsError."""
+    return database.create_engine(
+        settings.required_database_url,
+        pool_size=pool_size,
+        schema=settings.database_schema,
+        pooler=settings.database_pooler,
+    )
+
+
+def has_transaction_pooler(settings: Settings) -> bool:
+    """Whether a session's state is lost between two transactions. Raises SettingsError."""
+    return settings.database_pooler == "transaction" or database_url.parse(settings.required_database_url).is_pooled
+
+
+async def wait_for_database(engine: AsyncEngine, settings: Settings, *, needs_schema: bool = True) -> None:
+    """Return once the database can be used, as a process that is started beside it needs.
+
+    Raises DatabaseUnavailableError after DATABASE_WAIT_SECONDS, SchemaVersionError, SchemaTakenError.
+    """
+    wait = timedelta(seconds=settings.database_wait_seconds)
+    await start.require_ready(engine, settings.required_database_url, wait=wait, needs_schema=needs_schema)
+
+
+@contextlib.asynccontextmanager
+async def open_command(settings: Settings) -> AsyncIterator[Tools]:
+    """Tools for a command, which waits for no database.
+
+    Raises SettingsError, DatabaseUnavailableError, SchemaVersionError, SchemaTakenError.
+    """
+    async with open_tools(settings) as tools:
+        await start.require_ready(tools.engine, settings.required_database_url, wait=timedelta())
+        yield tools
+
+
+def run_with_tools(settings: Settings, act: Callable[[Tools], Awaitable[Result]]) -> Result:
+    """Do one thing with tools, as a command does. Raises what `open_command` raises."""
+
+    async def act_with_tools() -> Result:
+        async with open_command(settings) as tools:
+            return await act(tools)
+
+    return asyncio.run(act_with_tools())
+
+
+def run_with_engine(settings: Settings, act: Callable[[AsyncEngine], Awaitable[Result]]) -> Result:
+    """Do one thing with the database alone; raises the same."""
+
+    async def act_with_engine() -> Result:
+        engine = create_engine(settings, pool_size=1)
+        try:
+            await start.require_ready(engine, settings.required_database_url, wait=timedelta())
+            return await act(engine)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(act_with_engine())
+
+
+def dots_network(settings: Settings) -> Network:
+    """How calls to Dots leave this machine. Raises SettingsError."""
+    return network.build(
+        cert_file=settings.ssl_cert_file,
+        cert_dir=settings.ssl_cert_dir,
+        proxy_url=settings.dots_proxy_url.get_secret_value() if settings.dots_proxy_url else None,
+    )
+
+
+def _dots_client(app: AppSettings, settings: Settings, way: Network, gate: Gate) -> DotsClient:
+    access = DotsAccess(
+        app=gate.app,
+        base_url=app.api_url,
+        client_id=app.client_id,
+        api_key=app.api_key.get_secret_value(),
+        app_id=app.app_id,
+        setting_prefix=setting_prefix(gate.app),
+    )
+    return DotsClient(access, gate=gate, timeout=timedelta(seconds=settings.dots_timeout_seconds), network=way)
+
+
+def vault(settings: Settings) -> Vault | None:
+    """Where subscriptions' secrets are sealed; None where ENCRYPTION_KEYS is not set. Raises SettingsError."""
+    if settings.encryption_keys is None:
+        return None
+    return Vault([key.get_secret_value() for key in settings.encryption_keys], random_bytes=secrets.token_bytes)
+
+
+def own_endpoints(settings: Settings) -> list[Endpoint]:
+    """Where the database and the broker listen, which no subscription may reach. Raises SettingsError."""
+    address = database_url.parse(settings.required_database_url)
+    own = [Endpoint(host=host, port=port) for host, port in address.endpoints]
+    if settings.event_broker_url is not None:
+        broker = location.parse(settings.event_broker_url.get_secret_value())
+        own += [Endpoint(host=host, port=port) for host, port in broker.endpoints]
+    return own
+
+
+@contextlib.asynccontextmanager
+async def open_broker(settings: Settings) -> AsyncIterator[Broker | None]:
+    """The broker at EVENT_BROKER_URL, connected when first needed; None without. Raises SettingsError."""
+    if settings.event_broker_url is None:
+        yield None
+        return
+    broker = choice.build(settings.event_broker_url.get_secret_value())
+    try:
+        yield broker
+    finally:
+        await broker.aclose()
+
+
+def verifiers(settings: Settings) -> Mapping[str, Verifier]:
+    """Who tells true webhooks from false ones, for each app. Raises SettingsError."""
+    return {name: _verifier(name, app) for name, app in settings.apps.items()}
+
+
+def app_ids(settings: Settings) -> AppIds:
+    """Which of our apps an organization's webhook is of. Raises SettingsError."""
+    return AppIds({name: app.app_id for name, app in settings.apps.items()})
+
+
+def _verifier(name: str, app: AppSettings) -> Verifier:
+    try:
+        return Verifier(secret_keys(app))
+    except SettingsError as error:
+        raise SettingsError(f"{setting_prefix(name)}WEBHOOK_SECRETS: {error.detail}") from None
+
+
+def secret_keys(app: AppSettings) -> list[bytes]:
+    """The keys inside an app's webhook secrets, newest first as they are set. Raises SettingsError."""
+    return [signature.decode_secret(secret.get_secret_value()) for secret in app.webhook_secrets]
+
+
+def _ladder(seconds: list[int], usual: Ladder) -> Ladder:
+    return Ladder(rungs=tuple(timedelta(seconds=each) for each in seconds), every=usual.every, until=usual.until)

@@ -1,0 +1,149 @@
+"""The worker process: loops that repeat passes until told to stop. Any number of workers may run."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from app.brokers import publish_feed
+from app.brokers.broker import Broker
+from app.dots import try_credentials
+from app.feed import sequence_events
+from app.flows import discover_flows, refresh_due, settle_creations
+from app.flows.due_front import DueFront
+from app.processes import wiring
+from app.server import application, draining, http_server
+from app.settings import Settings
+from app.storage import hints
+from app.storage.front import Front
+from app.subscriptions import delivery_rows
+from app.subscriptions.deliver_due import Courier
+from app.tools import Tools
+from app.upkeep import purge_expired
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 1.0
+DISCOVER_POLL_SECONDS = 5.0
+PURGE_SECONDS = 3600.0
+SEQUENCE_BATCH = 1000
+PUBLISH_BATCH = 500
+# After a pass that broke, this much longer each time, so that a broken database is not hammered.
+_FIRST_BACKOFF_SECONDS = 0.5
+_LONGEST_BACKOFF_SECONDS = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """A pass and when to repeat it: at once while it finds work, else at a hint or after a while."""
+
+    name: str
+    run_pass: Callable[[], Awaitable[int]]
+    channel: str | None
+    poll_seconds: float
+
+
+def loops(tools: Tools, settings: Settings, tasks: asyncio.TaskGroup, broker: Broker | None) -> list[Loop]:
+    """Everything a worker does; what outlasts a pass becomes one of `tasks`."""
+    due_front, sequencing_front = DueFront(), Front()
+
+    async def refresh() -> int:
+        return (await refresh_due.refresh_due(tools, limit=settings.refresh_batch, front=due_front)).claimed
+
+    async def sequence() -> int:
+        return await sequence_events.sequence_events(tools, delivery_rows, limit=SEQUENCE_BATCH, front=sequencing_front)
+
+    async def purge() -> int:
+        return await purge_expired.purge_expired(tools, purge_expired.Keep.of(settings))
+
+    # Several lanes, so that a Dots that hangs on a few flows does not hold up the others.
+    lanes = [
+        Loop(name=f"refresh-{lane}", run_pass=refresh, channel=hints.DUE, poll_seconds=POLL_SECONDS)
+        for lane in range(settings.refresh_lanes)
+    ]
+
+    async def discover() -> int:
+        await discover_flows.discover_flows(tools)
+        return await settle_creations.settle_creations(tools)
+
+    finder = Loop(name="discover", run_pass=discover, channel=None, poll_seconds=DISCOVER_POLL_SECONDS)
+    sequencer = Loop(name="sequence", run_pass=sequence, channel=hints.APPENDED, poll_seconds=POLL_SECONDS)
+    purger = Loop(name="purge", run_pass=purge, channel=None, poll_seconds=PURGE_SECONDS)
+    courier = Courier(tools, tasks, in_flight=settings.deliveries_in_flight, at_once=settings.deliveries_at_once)
+    sender = Loop(name="deliver", run_pass=courier.deliver_due, channel=hints.DELIVERABLE, poll_seconds=POLL_SECONDS)
+    return [*lanes, finder, sequencer, sender, *_publishers(tools, broker), purger]
+
+
+def _publishers(tools: Tools, broker: Broker | None) -> list[Loop]:
+    if broker is None:
+        return []
+
+    async def publish() -> int:
+        return await publish_feed.publish_feed(tools, broker, limit=PUBLISH_BATCH)
+
+    return [Loop(name="publish", run_pass=publish, channel=hints.FEED, poll_seconds=POLL_SECONDS)]
+
+
+async def run_loops(tools: Tools, settings: Settings, stopping: asyncio.Event) -> None:
+    """Run every loop until `stopping` is set, and let passes that have begun end."""
+    async with wiring.open_broker(settings) as broker, asyncio.TaskGroup() as tasks:
+        tasks.create_task(try_credentials.try_credentials(tools))
+        for loop in loops(tools, settings, tasks, broker):
+            tasks.create_task(repeat(tools, loop, stopping))
+
+
+async def repeat(tools: Tools, loop: Loop, stopping: asyncio.Event) -> None:
+    """Repeat one loop's pass. Whatever a pass raises is logged, and leaves the rows as due as they were."""
+    backoff = _FIRST_BACKOFF_SECONDS
+    while not stopping.is_set():
+        hint = asyncio.Event() if loop.channel is None else tools.hints.next(loop.channel)
+        try:
+            did = await loop.run_pass()
+        except Exception as error:  # noqa: BLE001  # A pass may break in any way; the loop may not.
+            tools.telemetry.failed_passes.labels(loop.name).inc()
+            log.warning("pass broke", loop=loop.name, error=type(error).__name__, retry_in_seconds=backoff)
+            await _either(stopping, asyncio.Event(), at_most_seconds=backoff)
+            backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
+            continue
+        backoff = _FIRST_BACKOFF_SECONDS
+        if not did:
+            await _either(stopping, hint, at_most_seconds=loop.poll_seconds)
+
+
+async def _either(first: asyncio.Event, second: asyncio.Event, *, at_most_seconds: float) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in (first, second)]
+    try:
+        await asyncio.wait(waits, timeout=at_most_seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def work(settings: Settings, *, drain_seconds: float = draining.DRAIN_SECONDS) -> None:
+    """Be a worker until SIGTERM or SIGINT, and let what has begun end, for `drain_seconds` at most.
+
+    A second signal ends the process without waiting.
+
+    Raises SettingsError, SchemaVersionError, DatabaseUnavailableError.
+    """
+    stop = draining.listen(drain_seconds=drain_seconds)
+    async with wiring.open_tools(settings) as tools:
+        if not await draining.before_stop(wiring.wait_for_database(tools.engine, settings), stop):
+            return
+        log.info("worker started", apps=sorted(tools.clients))
+        background: list[asyncio.Task[None]] = [asyncio.create_task(tools.hints.run())]
+        if settings.metrics_port is not None:
+            metrics_app = application.create_metrics_app(tools)
+            server = http_server.build_metrics(metrics_app, settings, drain_seconds=drain_seconds)
+            background.append(asyncio.create_task(server.serve()))
+        running = asyncio.create_task(run_loops(tools, settings, stop.asked))
+        asked = asyncio.create_task(stop.asked.wait())
+        try:
+            await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
+            if not await draining.drain([running], stop, seconds=drain_seconds):
+                log.warning("worker stopped with work begun; leases hand it on")
+        finally:
+            asked.cancel()
+            await draining.cancel([*background, running])
+    log.info("worker stopped")

@@ -1,0 +1,117 @@
+"""The HTTP application: routes, errors, access, and the tasks that live as long as it does."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+from starlette.middleware import Middleware
+from starlette.types import Receive, Scope, Send
+
+from app.access import scopes
+from app.errors import BodyTooLargeError
+from app.feed import routes as event_routes
+from app.flows import routes as flow_routes
+from app.server import contract_routes, health_routes, openapi
+from app.server.gateway import Gateway
+from app.subscriptions import delivery_routes
+from app.subscriptions import routes as subscription_routes
+from app.tools import Tools
+from app.web import problems
+from app.web.request_log import RequestLog
+from app.web.request_rules import RequestRules
+from app.webhooks import endpoint
+from app.webhooks import routes as stored_webhook_routes
+from app.webhooks.endpoint import WebhookDoor
+
+BODY_LIMIT_BYTES = 1024 * 1024
+
+_DESCRIPTION = """Create Dots flows, and learn reliably what payees did.
+
+Every call under `/v1` needs `Authorization: Bearer <key>`. Errors are RFC 9457 problem details with a stable `code`.
+"""
+
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
+
+
+class Api(FastAPI):
+    """FastAPI, with Dots' webhooks going past it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve webhooks by their own door, and everything else as FastAPI does."""
+        if scope["type"] == "http" and scope["path"].startswith(endpoint.PREFIX):
+            await self.state.webhook_door(scope, receive, send)
+        elif scope["type"] == "http" and _announced_bytes(scope) > BODY_LIMIT_BYTES:
+            # FastAPI refuses it too, but as plain text that no exception handler gets to see.
+            await problems.respond(BodyTooLargeError())(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def _announced_bytes(scope: Scope) -> int:
+    """The length of the body as its header has it; 0 when it is not announced, or not in digits."""
+    text = dict(scope["headers"]).get(b"content-length", b"")
+    return int(text[:20]) if text.isdigit() else 0
+
+
+def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
+    """The application over a gateway; its lifespan runs the receiver's writer, the hints and the feed's watch."""
+    routers = [
+        flow_routes.router,
+        event_routes.router,
+        stored_webhook_routes.router,
+        subscription_routes.router,
+        delivery_routes.router,
+        contract_routes.router,
+        health_routes.live_router,
+        health_routes.ready_router,
+    ]
+    if with_metrics:
+        routers.append(health_routes.metrics_router)
+    scopes.check(routers)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        runners = (gateway.receiver.run(), gateway.tools.hints.run(), gateway.watch.run())
+        tasks = [asyncio.create_task(runner) for runner in runners]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    app = Api(
+        title="dots-gateway",
+        version="1.1",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        max_body_size=BODY_LIMIT_BYTES,
+        redirect_slashes=False,
+        strict_content_type=False,
+        middleware=[
+            Middleware(RequestLog, telemetry=gateway.tools.telemetry),
+            Middleware(RequestRules, routers=routers),
+        ],
+        telemetry=_NO_TELEMETRY,
+    )
+    app.state.gateway, app.state.tools = gateway, gateway.tools
+    app.state.webhook_door = WebhookDoor(gateway)
+    problems.install(app)
+    for router in routers:
+        app.include_router(router)
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+def create_metrics_app(tools: Tools) -> FastAPI:
+    """A small application for a port of its own: /metrics and /livez, for a worker or behind a firewall."""
+    routers = [health_routes.metrics_router, health_routes.live_router]
+    rules = Middleware(RequestRules, routers=routers)
+    app = FastAPI(openapi_url=None, telemetry=_NO_TELEMETRY, middleware=[rules])
+    app.state.tools = tools
+    problems.install(app)
+    for router in routers:
+        app.include_router(router)
+    return app

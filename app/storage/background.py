@@ -1,0 +1,61 @@
+"""Transactions of the background loops: never more at once than the pool can serve, and patient while a lease lasts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TypeVar
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.errors import DatabaseUnavailableError
+from app.storage import database
+from app.tools import Tools
+
+log = structlog.get_logger()
+
+Result = TypeVar("Result")
+
+_FIRST_WAIT_SECONDS = 0.2
+_LONGEST_WAIT_SECONDS = 2.0
+
+
+def connections_of(pool_size: int) -> int:
+    """How many connections of a pool the loops may hold at once; the others are for everything else."""
+    return max(1, pool_size // 2)
+
+
+@asynccontextmanager
+async def transaction(tools: Tools) -> AsyncIterator[AsyncConnection]:
+    """One transaction, begun as soon as the loops have a connection left. Do not begin one inside another.
+
+    Without this, as many transactions as there are refreshes under way would ask the pool for a connection, and it
+    would refuse those that it could not serve within its timeout. Raises DatabaseUnavailableError.
+    """
+    async with tools.loop_connections, database.transaction(tools.engine) as connection:
+        yield connection
+
+
+async def persist(tools: Tools, write: Callable[[], Awaitable[Result]], *, until: datetime, what: str) -> Result:
+    """Write, and retry with short waits while Postgres is unavailable, until the lease ends.
+
+    `write` must be conditional on the lease: an attempt that failed may have been committed all the same.
+    Raises DatabaseUnavailableError once the lease has ended.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + (until - tools.clock()).total_seconds()
+    wait_seconds = _FIRST_WAIT_SECONDS
+    is_first = True
+    while True:
+        try:
+            return await write()
+        except DatabaseUnavailableError as error:
+            if loop.time() + wait_seconds >= deadline or tools.clock() >= until:
+                log.error("not stored before its lease ended", what=what, error=str(error))  # noqa: TRY400  # no bug
+                raise
+            if is_first:  # One line for each, not one for each attempt: there may be many.
+                log.warning("not stored yet, trying again", what=what, error=str(error))
+        is_first = False
+        await asyncio.sleep(wait_seconds)
+        wait_seconds = min(2 * wait_seconds, _LONGEST_WAIT_SECONDS)

@@ -1,0 +1,1 @@
+"""Push: subscriptions, deliveries and their secrets."""

@@ -1,0 +1,135 @@
+"""What was sent to a subscription over HTTP: list, look at one, send once more."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+
+from app.access import audit_reads
+from app.access.key_rows import KeyRecord
+from app.access.scopes import COMPLIANCE
+from app.errors import DeliveryNotFoundError, FieldProblem, InvalidCursorError, InvalidFieldsError, ScopeMissingError
+from app.feed import events
+from app.server import gateway
+from app.server.gateway import Gateway
+from app.subscriptions import read_deliveries, redeliver
+from app.subscriptions.delivery_schemas import (
+    DeliveryPage,
+    DeliveryShape,
+    DeliveryWithAttempts,
+    RedeliveryBody,
+    RedeliveryShape,
+)
+from app.subscriptions.delivery_search import DeliveryFilter, DeliverySummary
+from app.subscriptions.read_deliveries import DeliveryStory
+from app.subscriptions.redeliver import RedeliveryOrder
+from app.subscriptions.routes import Admin
+from app.subscriptions.rules import subscriptions
+from app.subscriptions.rules.subscriptions import DeliveryState
+from app.web import cursors
+
+router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["subscriptions"])
+
+_LAST_POSITION = 2**63 - 1
+
+
+@router.get("/deliveries")
+async def list_deliveries(
+    request: Request,
+    subscription_id: UUID,
+    key: Admin,
+    *,
+    state: DeliveryState | None = None,
+    after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> DeliveryPage:
+    """Deliveries to a subscription, of the latest events first; of background checks only with compliance:read."""
+    gate = gateway.of(request)
+    wanted = DeliveryFilter(subscription_id=subscription_id, types=_visible_types(key), state=state)
+    before = None if after is None else _parse_place(after)
+    found = await read_deliveries.list_deliveries(gate.tools.engine, wanted, before=before, limit=limit)
+    await _audit(gate, key, found.deliveries)
+    place = found.next_before
+    return DeliveryPage(
+        deliveries=[DeliveryShape.of(delivery) for delivery in found.deliveries],
+        next_cursor=None if place is None else cursors.write(gate.tools.clock(), str(place)),
+        has_more=place is not None,
+    )
+
+
+@router.get("/deliveries/{event_id}")
+async def get_delivery(request: Request, subscription_id: UUID, event_id: UUID, key: Admin) -> DeliveryWithAttempts:
+    """The delivery of one event, with every attempt."""
+    gate = gateway.of(request)
+    return DeliveryWithAttempts.of(await _read(gate, key, subscription_id, event_id))
+
+
+@router.post("/deliveries/{event_id}/redeliver")
+async def redeliver_one(request: Request, subscription_id: UUID, event_id: UUID, key: Admin) -> DeliveryWithAttempts:
+    """Send one event once more, with its id of before, whatever has become of it."""
+    gate = gateway.of(request)
+    await _read(gate, key, subscription_id, event_id)
+    await redeliver.redeliver_one(gate.tools, subscription_id, event_id)
+    return DeliveryWithAttempts.of(await read_deliveries.read_delivery(gate.tools.engine, subscription_id, event_id))
+
+
+@router.post("/redeliver")
+async def redeliver_many(request: Request, subscription_id: UUID, body: RedeliveryBody, key: Admin) -> RedeliveryShape:
+    """Send what was delivered or given up once more, and events from before the subscription was there, if kept."""
+    order = RedeliveryOrder(
+        types=_types(body.types, key),
+        since=body.since,
+        until=body.until,
+        after=_parse_place(body.after) if body.after else 0,
+    )
+    done = await redeliver.redeliver(gateway.of(request).tools, subscription_id, order, is_dry_run=body.dry_run)
+    return RedeliveryShape(
+        again=done.count.again,
+        fresh=done.count.fresh,
+        subjects=done.count.subjects,
+        dry_run=done.is_dry_run,
+        next_cursor=None if done.next_after is None else cursors.write(body.since, str(done.next_after)),
+    )
+
+
+def _visible_types(key: KeyRecord) -> frozenset[str]:
+    return subscriptions.allowed_types(with_compliance=COMPLIANCE in key.scopes)
+
+
+def _types(patterns: list[str] | None, key: KeyRecord) -> frozenset[str]:
+    """The types asked for that this key may know of. Raises InvalidFieldsError, ScopeMissingError."""
+    visible = _visible_types(key)
+    for index, pattern in enumerate(patterns or []):
+        matched = events.matching([pattern])
+        if not matched:
+            known = ", ".join(sorted(visible))
+            raise InvalidFieldsError([FieldProblem(f"types.{index}", f"matches no event type; there are {known}")])
+        if not matched & visible:
+            raise ScopeMissingError(COMPLIANCE)
+    return visible if patterns is None else events.matching(patterns) & visible
+
+
+async def _read(gate: Gateway, key: KeyRecord, subscription_id: UUID, event_id: UUID) -> DeliveryStory:
+    """A delivery this key may see, with the trail left if it needs one. Raises DeliveryNotFoundError."""
+    story = await read_deliveries.read_delivery(gate.tools.engine, subscription_id, event_id)
+    if story.delivery.type not in _visible_types(key):
+        raise DeliveryNotFoundError
+    await _audit(gate, key, [story.delivery])
+    return story
+
+
+async def _audit(gate: Gateway, key: KeyRecord, shown: list[DeliverySummary]) -> None:
+    checks = [delivery for delivery in shown if delivery.type in events.COMPLIANCE_TYPES]
+    if checks:
+        await audit_reads.audit_read(gate.tools, key, " ".join(str(check.event_id) for check in checks))
+
+
+def _parse_place(text: str) -> int:
+    _moment, (position,) = cursors.read(text, names=1)
+    try:
+        place = int(position)
+    except ValueError:
+        raise InvalidCursorError from None
+    if not 0 <= place <= _LAST_POSITION:
+        raise InvalidCursorError
+    return place

@@ -1,0 +1,171 @@
+"""Finding deliveries for operators and timelines: with their events, by what became of them, with their attempts."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, any_, func, literal, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.flows.read_timeline import DeliverySeen
+from app.storage import planning
+from app.storage.subjects import Subject
+from app.storage.tables import events
+from app.subscriptions.rules.deliveries import Attempt
+from app.subscriptions.rules.subscriptions import DeliveryState
+from app.subscriptions.tables import deliveries, delivery_attempts, subscriptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryFilter:
+    """What to look for: deliveries of one subscription, of these types, in this state (None: in any)."""
+
+    subscription_id: UUID
+    types: Collection[str]
+    state: DeliveryState | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryPage:
+    """Deliveries, of the latest events first; `next_before` is where the next page begins, None at the end."""
+
+    deliveries: list["DeliverySummary"]
+    next_before: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverySummary:
+    """A delivery and what it delivers; `last_error` is the code of the last failed attempt."""
+
+    subscription_id: UUID
+    position: int
+    event_id: UUID
+    type: str
+    app: str
+    subject: str
+    state: DeliveryState
+    failed_attempts: int
+    created_at: datetime
+    settled_at: datetime | None
+    last_error: str | None
+
+
+# So many deliveries at most are looked at for one page, however few of them match.
+STRETCH = 10_000
+_LAST_POSITION = 2**63 - 1
+
+_FIELDS = (
+    deliveries.c.subscription_id,
+    deliveries.c.position,
+    events.c.id.label("event_id"),
+    events.c.type,
+    deliveries.c.app,
+    deliveries.c.subject,
+    deliveries.c.state,
+    deliveries.c.attempts.label("failed_attempts"),
+    deliveries.c.created_at,
+    deliveries.c.settled_at,
+    deliveries.c.last_error,
+)
+_SEEN = (
+    deliveries.c.subscription_id,
+    events.c.id.label("event_id"),
+    events.c.type,
+    deliveries.c.state,
+    deliveries.c.attempts.label("failed_attempts"),
+    deliveries.c.created_at,
+    deliveries.c.settled_at,
+)
+_WITH_EVENTS = deliveries.join(events, events.c.position == deliveries.c.position)
+
+
+async def page(
+    connection: AsyncConnection, wanted: DeliveryFilter, *, before: int | None, limit: int, stretch: int = STRETCH
+) -> DeliveryPage:
+    """The deliveries of the latest events that match, at positions in the feed `before` that one.
+
+    A page looks at no more than `stretch` deliveries, so it may hold few of them, or none, and still not be the last.
+    """
+    await planning.plan_for_values(connection)
+    is_its = deliveries.c.subscription_id == wanted.subscription_id
+    is_before = deliveries.c.position < (_LAST_POSITION if before is None else before)
+    is_wanted = true() if wanted.state is None else deliveries.c.state == wanted.state
+    order = deliveries.c.position.desc()
+    few = await _few_pending(connection, wanted, most=stretch) if wanted.state == "pending" else None
+    looked_at = select(deliveries.c.position).where(is_its, is_before).order_by(order).limit(stretch)
+    if wanted.state == "dead":
+        looked_at = looked_at.where(is_wanted)
+    elif few is not None:
+        looked_at = looked_at.where(deliveries.c.position == any_(literal(few, ARRAY(BigInteger))))
+    places = looked_at.subquery()
+    ends = select(func.count(), func.min(places.c.position), func.max(places.c.position)).select_from(places)
+    count, first, last = (await connection.execute(ends)).one()
+    # Of the events too, or else the planner may look for a rare type through all there are.
+    is_near: list[ColumnElement[bool]]
+    is_near = [column.between(first, last) for column in (deliveries.c.position, events.c.position)]
+    if few is not None:
+        is_near = [
+            column == any_(literal(few, ARRAY(BigInteger))) for column in (deliveries.c.position, events.c.position)
+        ]
+    query = select(*_FIELDS).select_from(_WITH_EVENTS).where(is_its, is_before, is_wanted, *is_near)
+    found = await _read(connection, query.where(events.c.type.in_(wanted.types)).order_by(order).limit(limit + 1))
+    if len(found) > limit:
+        return DeliveryPage(deliveries=found[:limit], next_before=found[limit - 1].position)
+    return DeliveryPage(deliveries=found, next_before=first if count == stretch else None)
+
+
+async def _few_pending(connection: AsyncConnection, wanted: DeliveryFilter, *, most: int) -> list[int] | None:
+    """The positions of a subscription's pending deliveries, in no order; None if there are more than `most`.
+
+    Their index is in another order. One in this order would mislead the planner where a lane's first delivery is
+    looked for.
+    """
+    is_its = and_(deliveries.c.subscription_id == wanted.subscription_id, deliveries.c.state == "pending")
+    few = list((await connection.scalars(select(deliveries.c.position).where(is_its).limit(most + 1))).all())
+    return None if len(few) > most else few
+
+
+async def find(connection: AsyncConnection, subscription_id: UUID, event_id: UUID) -> DeliverySummary | None:
+    """The delivery of one event; None when there is none."""
+    found = await _read(connection, _of(subscription_id).where(events.c.id == event_id))
+    return found[0] if found else None
+
+
+async def attempts(connection: AsyncConnection, subscription_id: UUID, position: int, *, limit: int) -> list[Attempt]:
+    """The latest attempts of a delivery, oldest of them first; those before a redelivery are among them."""
+    columns = [delivery_attempts.c[name] for name in ("attempted_at", "status", "error", "took_ms")]
+    is_its = and_(delivery_attempts.c.subscription_id == subscription_id, delivery_attempts.c.position == position)
+    rows = await connection.execute(select(*columns).where(is_its).order_by(delivery_attempts.c.id.desc()).limit(limit))
+    found = [
+        Attempt(
+            attempted_at=row.attempted_at,
+            status=row.status,
+            error=row.error,
+            took=timedelta(milliseconds=row.took_ms),
+        )
+        for row in rows
+    ]
+    return found[::-1]
+
+
+async def about(connection: AsyncConnection, subject: Subject, limit: int) -> list[DeliverySeen]:
+    """The deliveries of a subject's latest events, to every subscription, oldest event first."""
+    # The subject's latest events come first, by their own index. With one limit around everything Postgres may walk
+    # the whole feed backwards instead, when it takes the subject for a common one.
+    is_its = and_(events.c.app == subject.app, events.c.subject == str(subject), events.c.position.is_not(None))
+    latest = select(events.c.position).where(is_its).order_by(events.c.sequence.desc()).limit(limit)
+    joined = _WITH_EVENTS.join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
+    query = select(*_SEEN).select_from(joined).where(events.c.position.in_(latest))
+    order = (events.c.position.desc(), subscriptions.c.created_at.desc(), subscriptions.c.id)
+    rows = await connection.execute(query.order_by(*order).limit(limit))
+    return [DeliverySeen(**row._mapping) for row in rows][::-1]  # noqa: SLF001  # SQLAlchemy's documented name
+
+
+def _of(subscription_id: UUID) -> Select[tuple[object, ...]]:
+    return select(*_FIELDS).select_from(_WITH_EVENTS).where(deliveries.c.subscription_id == subscription_id)
+
+
+async def _read(connection: AsyncConnection, query: Select[tuple[object, ...]]) -> list[DeliverySummary]:
+    return [DeliverySummary(**row._mapping) for row in await connection.execute(query)]  # noqa: SLF001  # SQLAlchemy's documented name

@@ -1,0 +1,140 @@
+"""Make, read, change, pause, resume and delete subscriptions."""
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.errors import InvalidFieldsError, SubscriptionNotFoundError
+from app.storage import database, hints
+from app.subscriptions import keep_secrets, subscription_rows
+from app.subscriptions.rules import subscriptions
+from app.subscriptions.rules.subscriptions import Subscription, SubscriptionChange, SubscriptionRequest
+from app.tools import Tools
+
+# So many lanes or deliveries a transaction, so that none lasts.
+DELETED_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSubscription:
+    """A subscription just made, and its secret, which is readable only here."""
+
+    subscription: Subscription
+    secret: str
+
+
+async def create_subscription(tools: Tools, request: SubscriptionRequest, *, caller: str) -> NewSubscription:
+    """Send events to a URL from now on.
+
+    Raises EncryptionUnavailableError, InvalidFieldsError, UnknownAppError, DestinationRefusedError.
+    """
+    keep_secrets.required_vault(tools)
+    subscription = Subscription(
+        id=tools.new_uuid(),
+        caller=caller,
+        description=request.description,
+        url=request.url,
+        types=tuple(dict.fromkeys(request.types)),
+        app=request.app,
+        with_compliance=request.with_compliance,
+        created_at=tools.clock(),
+        paused_at=None,
+        paused_by=None,
+        failing_since=None,
+        opened_at=None,
+        held_until=None,
+        closed_at=None,
+    )
+    _check(tools, subscription)
+    async with database.transaction(tools.engine) as connection:
+        await subscription_rows.add(connection, subscription)
+        secret = await keep_secrets.add_secret(connection, tools, subscription.id)
+    return NewSubscription(subscription=subscription, secret=secret)
+
+
+async def list_subscriptions(
+    engine: AsyncEngine, *, before: tuple[datetime, UUID] | None, limit: int
+) -> list[Subscription]:
+    """The newest subscriptions, from after the one that was made at and is called `before`."""
+    async with database.transaction(engine) as connection:
+        return await subscription_rows.page(connection, before=before, limit=limit)
+
+
+async def read_subscription(engine: AsyncEngine, subscription_id: UUID) -> Subscription:
+    """One subscription. Raises SubscriptionNotFoundError."""
+    async with database.transaction(engine) as connection:
+        return await _find(connection, subscription_id)
+
+
+async def change_subscription(tools: Tools, subscription_id: UUID, change: SubscriptionChange) -> Subscription:
+    """Let it be different from now on; what waits to be sent goes to the new URL.
+
+    Raises SubscriptionNotFoundError, InvalidFieldsError, UnknownAppError, DestinationRefusedError.
+    """
+    async with database.transaction(tools.engine) as connection:
+        before = await _find(connection, subscription_id, lock=True)
+        changed = dataclasses.replace(before, **change)
+        changed = dataclasses.replace(changed, types=tuple(dict.fromkeys(changed.types)))
+        _check(tools, changed)
+        await subscription_rows.change(
+            connection,
+            subscription_id,
+            url=changed.url,
+            types=changed.types,
+            app=changed.app,
+            description=changed.description,
+        )
+    return changed
+
+
+async def pause_subscription(tools: Tools, subscription_id: UUID) -> Subscription:
+    """Let deliveries wait; they are still made. One that is paused stays as it is. Raises SubscriptionNotFoundError."""
+    async with database.transaction(tools.engine) as connection:
+        await subscription_rows.pause(connection, subscription_id, by="caller", now=tools.clock())
+        return await _find(connection, subscription_id)
+
+
+async def resume_subscription(tools: Tools, subscription_id: UUID) -> Subscription:
+    """Send what has waited, in order, and forget the failures. Raises SubscriptionNotFoundError."""
+    async with database.transaction(tools.engine) as connection:
+        await subscription_rows.resume(connection, subscription_id, now=tools.clock())
+        subscription = await _find(connection, subscription_id)
+    tools.hints.give(hints.DELIVERABLE)
+    return subscription
+
+
+async def delete_subscription(tools: Tools, subscription_id: UUID) -> None:
+    """Send it nothing more, and forget it with all its deliveries. Raises SubscriptionNotFoundError.
+
+    There may be millions of them, so they go in batches; when that breaks off, the subscription is there without
+    types, and is deleted by deleting it again.
+    """
+    async with database.transaction(tools.engine) as connection:
+        if not await subscription_rows.retire(connection, subscription_id, now=tools.clock()):
+            raise SubscriptionNotFoundError
+    for delete_some in (subscription_rows.delete_lanes, subscription_rows.delete_deliveries):
+        deleted = DELETED_AT_ONCE
+        while deleted == DELETED_AT_ONCE:
+            async with database.transaction(tools.engine) as connection:
+                deleted = await delete_some(connection, subscription_id, limit=DELETED_AT_ONCE)
+    async with database.transaction(tools.engine) as connection:
+        await subscription_rows.delete(connection, subscription_id)
+
+
+def _check(tools: Tools, subscription: Subscription) -> None:
+    problems = subscriptions.check_types(subscription.types, with_compliance=subscription.with_compliance)
+    if problems:
+        raise InvalidFieldsError(problems)
+    if subscription.app is not None:
+        tools.client(subscription.app)
+    tools.destinations.check_url(subscription.url)
+
+
+async def _find(connection: AsyncConnection, subscription_id: UUID, *, lock: bool = False) -> Subscription:
+    subscription = await subscription_rows.find(connection, subscription_id, lock=lock)
+    if subscription is None:
+        raise SubscriptionNotFoundError
+    return subscription

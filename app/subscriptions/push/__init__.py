@@ -1,0 +1,1 @@
+"""Signed HTTP requests to subscribers, and the addresses that they may go to."""

@@ -1,0 +1,115 @@
+"""How a connection is made: resolve once, check every answer, dial the very address that was checked."""
+
+import asyncio
+import socket
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+import httpcore
+
+from app.subscriptions.push import addresses
+from app.subscriptions.push.addresses import Address
+from app.subscriptions.push.bounded_stream import BoundedStream
+from app.subscriptions.push.destinations import Destinations, Listener
+from app.subscriptions.push.resolver import Resolver
+from app.subscriptions.push.urls import Endpoint
+
+ANSWER_LIMIT_BYTES = 16 * 1024
+
+
+class UnresolvableError(Exception):
+    """The host has no address, or a name of our own could not be compared."""
+
+
+class UnreachableError(Exception):
+    """None of the host's addresses takes a connection."""
+
+
+class CheckedNetwork(httpcore.AsyncNetworkBackend):
+    """Connections for httpcore to places the policy allows.
+
+    httpcore knows the host only by its name, so that TLS and the `Host` header speak of the name; the address
+    that is dialled is seen by nobody but this class, between its check and its dial.
+    """
+
+    def __init__(
+        self,
+        destinations: Destinations,
+        *,
+        resolver: Resolver,
+        patience: timedelta,
+        network: httpcore.AsyncNetworkBackend,
+    ) -> None:
+        """Dial through `network`, spending at most `patience` on all addresses of a host together."""
+        self._destinations = destinations
+        self._resolver = resolver
+        self._patience_seconds = patience.total_seconds()
+        self._network = network
+        self._own: dict[str, tuple[Address, ...]] = {}
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect; raises DestinationRefusedError, UnresolvableError or UnreachableError."""
+        del timeout, local_address, socket_options  # Nothing sets them: the deadline is the caller's.
+        endpoint = Endpoint(host=host, port=port)
+        found, own = await asyncio.gather(self._addresses_of(host), self._own_listeners())
+        for address in found:
+            self._destinations.check_address(endpoint, address, denied=own)
+        return BoundedStream(await self._dial(found, port), limit_bytes=ANSWER_LIMIT_BYTES)
+
+    async def _addresses_of(self, host: str) -> tuple[Address, ...]:
+        """All addresses of a host, each once, in the resolver's order."""
+        literal = addresses.read(host)
+        if literal is not None:
+            return (literal,)
+        try:
+            texts = await self._resolver(host)
+        except (OSError, UnicodeError) as error:
+            raise UnresolvableError from error
+        return _read_answers(texts)
+
+    async def _own_listeners(self) -> list[Listener]:
+        """Where the names of our database and broker lead at this moment."""
+        names = self._destinations.denied_names
+        found = await asyncio.gather(*(self._own_addresses(name.host) for name in names))
+        return [Listener(address, name.port) for name, own in zip(names, found, strict=True) for address in own]
+
+    async def _own_addresses(self, host: str) -> tuple[Address, ...]:
+        """The addresses of a name of ours; while it cannot be resolved, those it had before.
+
+        A name that is said not to exist has none to protect (a broker that was never started must not stop the
+        deliveries). One that nothing is known of refuses everything, as its address could be any.
+        """
+        try:
+            self._own[host] = _read_answers(await self._resolver(host))
+        except (OSError, UnicodeError, UnresolvableError) as error:
+            is_nowhere = isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
+            if host not in self._own and not is_nowhere:
+                raise UnresolvableError from error
+        return self._own.get(host, ())
+
+    async def _dial(self, found: Sequence[Address], port: int) -> httpcore.AsyncNetworkStream:
+        """Connect to the first address that answers; each has its share of the time, lest a silent one take all."""
+        share_seconds = self._patience_seconds / len(found)
+        for address in found:
+            try:
+                async with asyncio.timeout(share_seconds):
+                    return await self._network.connect_tcp(str(address), port)
+            except (TimeoutError, httpcore.ConnectError):
+                continue
+        raise UnreachableError
+
+
+def _read_answers(texts: Sequence[str]) -> tuple[Address, ...]:
+    """The addresses in a resolver's answer; one that cannot be read could not be checked either."""
+    found = tuple(dict.fromkeys(addresses.read(text) for text in texts))
+    known = tuple(address for address in found if address is not None)
+    if not known or len(known) != len(found):
+        raise UnresolvableError
+    return known

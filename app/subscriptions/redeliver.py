@@ -1,0 +1,110 @@
+"""Send events once more, or to a subscription that was not there when they occurred: one, or all since a time."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.feed import event_rows, event_times
+from app.storage import database, hints
+from app.subscriptions import manage_subscriptions, read_deliveries, redelivery_rows
+from app.subscriptions.redelivery_rows import RedeliveryCandidate, RedeliveryCount, RedeliveryFilter
+from app.subscriptions.rules import subscriptions
+from app.tools import Tools
+
+# So many events a transaction, so that none holds its locks for long …
+BATCH = 1_000
+# … and so many a call, so that none takes for ever; the answer says where to go on.
+CALL_LIMIT = 10_000
+# The same for the positions that are looked at, however few of their events match.
+STRETCH = 10_000
+LOOK_LIMIT = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedeliveryOrder:
+    """Events of these types (the subscription's own among them) that occurred `since` and before `until`, if given.
+
+    `after` is a position in the feed: where an earlier call has stopped.
+    """
+
+    types: Collection[str]
+    since: datetime
+    until: datetime | None = None
+    after: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redelivery:
+    """What a redelivery is about to do, or has done; `next_after` is where to go on, None when all is done."""
+
+    count: RedeliveryCount
+    is_dry_run: bool
+    next_after: int | None = None
+
+
+async def redeliver_one(tools: Tools, subscription_id: UUID, event_id: UUID) -> None:
+    """Send one event once more, whatever became of it. Raises SubscriptionNotFoundError, DeliveryNotFoundError."""
+    story = await read_deliveries.read_delivery(tools.engine, subscription_id, event_id)
+    async with database.transaction(tools.engine) as connection:
+        await redelivery_rows.make_pending(connection, subscription_id, [story.delivery.position], now=tools.clock())
+    tools.hints.give(hints.DELIVERABLE)
+
+
+async def redeliver(tools: Tools, subscription_id: UUID, order: RedeliveryOrder, *, is_dry_run: bool) -> Redelivery:
+    """Make pending what was delivered, given up or never made of the events ordered; a dry run only counts them.
+
+    Raises SubscriptionNotFoundError. What is no longer kept is not sent, and what is pending anyway stays as it is.
+    """
+    subscription = await manage_subscriptions.read_subscription(tools.engine, subscription_id)
+    async with database.transaction(tools.engine) as connection:
+        first, last = await _stretch(connection, order)
+    wanted = RedeliveryFilter(
+        subscription_id=subscription_id,
+        app=subscription.app,
+        types=subscriptions.wanted_types(subscription) & frozenset(order.types),
+        since=order.since,
+        until=order.until,
+        after=first,
+        up_to=min(last, first + LOOK_LIMIT),
+    )
+    if not is_dry_run:
+        return await _make_pending(tools, wanted, last=last)
+    async with database.transaction(tools.engine) as connection:
+        count = await redelivery_rows.count(connection, wanted)
+    return Redelivery(count=count, is_dry_run=True, next_after=_next_after(wanted.up_to, last))
+
+
+async def _stretch(connection: AsyncConnection, order: RedeliveryOrder) -> tuple[int, int]:
+    """The positions after which and up to which events of the time ordered may lie."""
+    first = await event_times.last_before(connection, order.since - event_times.MARGIN)
+    last = (await event_rows.state(connection)).last_position
+    if order.until is not None:
+        last = min(last, await event_times.last_before(connection, order.until + event_times.MARGIN))
+    return max(first, order.after), last
+
+
+async def _make_pending(tools: Tools, wanted: RedeliveryFilter, *, last: int) -> Redelivery:
+    done: list[RedeliveryCandidate] = []
+    reached, end = wanted.after, wanted.up_to
+    while reached < end and len(done) < CALL_LIMIT:
+        wanted = replace(wanted, after=reached, up_to=min(reached + STRETCH, end))
+        async with database.transaction(tools.engine) as connection:
+            batch = await redelivery_rows.candidates(connection, wanted, limit=BATCH)
+            positions = [candidate.position for candidate in batch]
+            await redelivery_rows.make_pending(connection, wanted.subscription_id, positions, now=tools.clock())
+        tools.hints.give(hints.DELIVERABLE)
+        done += batch
+        reached = positions[-1] if len(batch) == BATCH else wanted.up_to
+    count = RedeliveryCount(
+        again=sum(not candidate.is_fresh for candidate in done),
+        fresh=sum(candidate.is_fresh for candidate in done),
+        subjects=len({(candidate.app, candidate.subject) for candidate in done}),
+    )
+    return Redelivery(count=count, is_dry_run=False, next_after=_next_after(reached, last))
+
+
+def _next_after(reached: int, last: int) -> int | None:
+    return reached if reached < last else None

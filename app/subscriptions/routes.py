@@ -1,0 +1,126 @@
+"""Subscriptions over HTTP: who is sent which events, and with which secret."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from app.access.key_rows import KeyRecord
+from app.access.scopes import COMPLIANCE, SUBSCRIPTIONS_ADMIN, RequiredScope
+from app.errors import InvalidCursorError, ScopeMissingError
+from app.server import gateway
+from app.subscriptions import keep_secrets, manage_subscriptions, send_test_event
+from app.subscriptions.schemas import (
+    AttemptedTest,
+    SecretShape,
+    SubscriptionOrder,
+    SubscriptionPage,
+    SubscriptionPatch,
+    SubscriptionShape,
+    SubscriptionWithSecret,
+)
+from app.web import cursors
+
+router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
+
+Admin = Annotated[KeyRecord, Depends(RequiredScope(SUBSCRIPTIONS_ADMIN))]
+
+
+@router.post("", status_code=201)
+async def create_subscription(request: Request, order: SubscriptionOrder, key: Admin) -> SubscriptionWithSecret:
+    """Send events to a URL from now on. The answer shows the secret to verify them with, this once."""
+    if order.with_compliance and COMPLIANCE not in key.scopes:
+        raise ScopeMissingError(COMPLIANCE)
+    made = await manage_subscriptions.create_subscription(
+        gateway.of(request).tools, order.as_request(), caller=key.name
+    )
+    return SubscriptionWithSecret.of_new(made)
+
+
+@router.get("")
+async def list_subscriptions(
+    request: Request,
+    key: Admin,
+    *,
+    after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> SubscriptionPage:
+    """List subscriptions, newest first; secrets are never shown."""
+    del key
+    engine = gateway.of(request).tools.engine
+    before = None if after is None else _parse_place(after)
+    found = await manage_subscriptions.list_subscriptions(engine, before=before, limit=limit + 1)
+    shown, has_more = found[:limit], len(found) > limit
+    return SubscriptionPage(
+        subscriptions=[SubscriptionShape.of(subscription) for subscription in shown],
+        next_cursor=cursors.write(shown[-1].created_at, shown[-1].id.hex) if has_more else None,
+        has_more=has_more,
+    )
+
+
+@router.get("/{subscription_id}")
+async def get_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionShape:
+    """One subscription as it is now."""
+    del key
+    engine = gateway.of(request).tools.engine
+    return SubscriptionShape.of(await manage_subscriptions.read_subscription(engine, subscription_id))
+
+
+@router.patch("/{subscription_id}")
+async def change_subscription(
+    request: Request, subscription_id: UUID, patch: SubscriptionPatch, key: Admin
+) -> SubscriptionShape:
+    """Change where events are sent, or which. One made `with_compliance` needs `compliance:read` for that."""
+    tools = gateway.of(request).tools
+    before = await manage_subscriptions.read_subscription(tools.engine, subscription_id)
+    # Whoever may not read about background checks must not turn them to a place of their own. The flag never changes.
+    if before.with_compliance and COMPLIANCE not in key.scopes:
+        raise ScopeMissingError(COMPLIANCE)
+    changed = await manage_subscriptions.change_subscription(tools, subscription_id, patch.as_change())
+    return SubscriptionShape.of(changed)
+
+
+@router.delete("/{subscription_id}", status_code=204)
+async def delete_subscription(request: Request, subscription_id: UUID, key: Admin) -> None:
+    """Send nothing more, and forget the subscription, its secrets and its deliveries."""
+    del key
+    await manage_subscriptions.delete_subscription(gateway.of(request).tools, subscription_id)
+
+
+@router.post("/{subscription_id}/pause")
+async def pause_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionShape:
+    """Send nothing until it is resumed; deliveries are made, and wait."""
+    del key
+    paused = await manage_subscriptions.pause_subscription(gateway.of(request).tools, subscription_id)
+    return SubscriptionShape.of(paused)
+
+
+@router.post("/{subscription_id}/resume")
+async def resume_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionShape:
+    """Send what has waited, now and in order, and forget earlier failures."""
+    del key
+    resumed = await manage_subscriptions.resume_subscription(gateway.of(request).tools, subscription_id)
+    return SubscriptionShape.of(resumed)
+
+
+@router.post("/{subscription_id}/secret")
+async def rotate_secret(request: Request, subscription_id: UUID, key: Admin) -> SecretShape:
+    """Get a new secret, this once. For 24 hours messages carry a signature of the one before too."""
+    del key
+    return SecretShape.of(await keep_secrets.rotate_secret(gateway.of(request).tools, subscription_id))
+
+
+@router.post("/{subscription_id}/test")
+async def test_subscription(request: Request, subscription_id: UUID, key: Admin) -> AttemptedTest:
+    """Send an event of the type `dots.subscription.test` now, also to a paused subscription, and say how it went."""
+    del key
+    return AttemptedTest.of(await send_test_event.send_test_event(gateway.of(request).tools, subscription_id))
+
+
+def _parse_place(text: str) -> tuple[datetime, UUID]:
+    moment, (name,) = cursors.read(text, names=1)
+    try:
+        return moment, UUID(name)
+    except ValueError:
+        raise InvalidCursorError from None

@@ -1,0 +1,1 @@
+"""Domain logic of subscriptions and deliveries: plain Python without I/O."""

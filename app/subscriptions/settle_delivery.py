@@ -1,0 +1,101 @@
+"""What follows from an attempt to deliver: for the delivery, for its lane, and for the whole subscription."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.storage import database
+from app.subscriptions import (
+    delivery_rows,
+    lane_rows,
+    subscriber_health,
+    subscription_rows,
+)
+from app.subscriptions.lane_rows import Lane
+from app.subscriptions.rules import deliveries
+from app.subscriptions.rules.deliveries import Attempt, Delivery
+from app.subscriptions.rules.subscriptions import PausedBy
+from app.tools import Tools
+
+log = structlog.get_logger()
+
+GONE = 410
+TOO_MANY_REQUESTS = 429
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settlement:
+    """What became of a delivery: `delivered`, `failed` (to be tried again), `dead`, or `fenced`.
+
+    Fenced: the lane's lease had gone to somebody else, who sends the event again; nothing was kept. `has_made_due`:
+    something else can be sent now that could not before.
+    """
+
+    outcome: Literal["delivered", "failed", "dead", "fenced"]
+    has_made_due: bool = False
+
+
+async def settle_delivery(tools: Tools, lane: Lane, delivery: Delivery, attempt: Attempt) -> Settlement:
+    """Note the attempt and give the lane back, in one transaction."""
+    async with database.transaction(tools.engine) as connection:
+        if not await lane_rows.lock(connection, lane):
+            return Settlement(outcome="fenced")
+        if attempt.error is None:
+            return await _succeed(connection, tools, lane, delivery, attempt)
+        return await _fail(connection, tools, lane, delivery, attempt)
+
+
+async def _succeed(
+    connection: AsyncConnection, tools: Tools, lane: Lane, delivery: Delivery, attempt: Attempt
+) -> Settlement:
+    now = tools.clock()
+    await delivery_rows.settle(connection, delivery, attempt)
+    has_more = await lane_rows.leave(connection, lane, due_at=now)
+    has_recovered = await subscriber_health.note_success(connection, delivery.subscription_id, now=now)
+    if has_recovered:
+        log.info("breaker closed", subscription=str(delivery.subscription_id))
+        # Whatever failed while nothing could succeed has no reason to wait for its next attempt any longer.
+        await lane_rows.hasten(connection, delivery.subscription_id, now=now)
+    return Settlement(outcome="delivered", has_made_due=has_more or has_recovered)
+
+
+async def _fail(
+    connection: AsyncConnection, tools: Tools, lane: Lane, delivery: Delivery, attempt: Attempt
+) -> Settlement:
+    now = tools.clock()
+    retry_at = deliveries.next_attempt_at(
+        delivery.attempts + 1, now=now, chance=tools.chance(), asked_for=attempt.asked_for
+    )
+    is_dead = retry_at is None
+    await delivery_rows.fail(connection, delivery, attempt, is_last=is_dead)
+    has_more = await lane_rows.leave(connection, lane, due_at=retry_at or now)
+    await _judge(connection, tools, delivery, attempt)
+    return Settlement(outcome="dead", has_made_due=has_more) if is_dead else Settlement(outcome="failed")
+
+
+async def _judge(connection: AsyncConnection, tools: Tools, delivery: Delivery, attempt: Attempt) -> None:
+    """Pause a subscription whose receiver fails, hold it, or open its breaker."""
+    now, subscription_id = tools.clock(), delivery.subscription_id
+    health = await subscriber_health.note_failure(connection, subscription_id, now=now)
+    if health is None:
+        return
+    pause_by: PausedBy | None = "gone" if attempt.status == GONE else None
+    if now - health.failing_since >= deliveries.PAUSED_AFTER:
+        pause_by = "failing"
+    if pause_by:
+        await subscription_rows.pause(connection, subscription_id, by=pause_by, now=now)
+        log.error("subscription paused", subscription=str(subscription_id), by=pause_by, error=attempt.error)
+        return
+    if attempt.status == TOO_MANY_REQUESTS and attempt.asked_for:
+        until = now + min(attempt.asked_for, deliveries.LONGEST_HOLD)
+        await subscriber_health.hold(connection, subscription_id, until=until)
+    latest = await subscriber_health.latest_failed(
+        connection, subscription_id, since=health.closed_at, limit=deliveries.BREAKER_WINDOW
+    )
+    if health.opened_at or deliveries.is_broken(latest):
+        until = now + deliveries.BREAKER_PAUSE
+        await subscriber_health.open_breaker(connection, subscription_id, now=now, until=until)
+        if not health.opened_at:
+            log.warning("breaker opened", subscription=str(subscription_id), error=attempt.error)

@@ -1,0 +1,99 @@
+"""Doctor's checks of the database: can it be reached, is it durable, can it be written to, is its schema ours."""
+
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import text
+
+from app.dots import app_rows
+from app.errors import DatabasePoolerError, DatabaseReadOnlyError, DatabaseUnavailableError, GatewayError
+from app.settings import Settings
+from app.storage import (
+    database,
+    database_url,
+    migrations,
+    start,
+)
+from app.tools import Tools
+from app.upkeep import vital_signs
+
+OLDEST_SUPPORTED = 15
+
+
+class FindingError(GatewayError):
+    """Something is not as it should be."""
+
+
+def checks(tools: Tools, settings: Settings) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
+    """The checks by name, in the order to make them; each says what it has seen, or raises a GatewayError."""
+    return [
+        ("database", lambda: _database(tools, settings)),
+        ("durability", lambda: _durability(tools)),
+        ("pooler", lambda: _pooler(tools, settings)),
+        ("writing", lambda: _writing(tools)),
+        ("schema", lambda: _schema(tools)),
+        ("apps", lambda: _apps(tools)),
+    ]
+
+
+async def _database(tools: Tools, settings: Settings) -> str:
+    address = database_url.parse(settings.required_database_url)
+    try:
+        async with database.transaction(tools.engine) as connection:
+            version = str(await connection.scalar(text("SHOW server_version")))
+    except DatabaseUnavailableError as error:
+        reason, _ = start.explain(error, address)
+        raise FindingError(reason) from error
+    if int(version.split(".", maxsplit=1)[0].split("beta", maxsplit=1)[0]) < OLDEST_SUPPORTED:
+        raise FindingError(f"Postgres {version} is too old; use {OLDEST_SUPPORTED} or later.")
+    return f"Postgres {version}."
+
+
+async def _durability(tools: Tools) -> str:
+    async with database.transaction(tools.engine) as connection:
+        if await connection.scalar(text("SHOW fsync")) == "off":
+            raise FindingError("fsync is off: a webhook that was acknowledged could be lost in a crash; turn it on.")
+    return "Commits are durable."
+
+
+async def _pooler(tools: Tools, settings: Settings) -> str:
+    async with database.transaction(tools.engine) as connection:
+        is_pooled = await start.is_pooled(connection)
+        session = await start.session_of(connection)
+    if session.has_transaction_pooler:
+        return "DATABASE_POOLER=transaction: other processes' notifications are not heard, so every loop polls."
+    if not is_pooled:
+        return "None: connections lead to Postgres itself."
+    if await start.shares_sessions(settings.required_database_url):
+        raise DatabasePoolerError
+    return "Connections lead through a pooler that keeps sessions."
+
+
+async def _writing(tools: Tools) -> str:
+    try:
+        async with database.transaction(tools.engine) as connection:
+            in_recovery = await connection.scalar(text("SELECT pg_is_in_recovery()"))
+            await start.require_writable(connection)
+    except DatabaseReadOnlyError as error:
+        cause = "it is a standby" if in_recovery else "default_transaction_read_only is on"
+        raise FindingError(f"Nothing can be written: {cause}; DATABASE_URL must lead to the primary.") from error
+    return "The server takes writes."
+
+
+async def _schema(tools: Tools) -> str:
+    async with database.transaction(tools.engine) as connection:
+        found = await migrations.state(connection)
+    migrations.require_current(found)
+    return f"{found.name} is at {found.revision}."
+
+
+async def _apps(tools: Tools) -> str:
+    """Apps that are paused fail; those that are not in the settings rest, which may be meant."""
+    async with database.transaction(tools.engine) as connection:
+        paused = await app_rows.paused(connection, tools.clock())
+        resting = await vital_signs.resting(connection, tools.clients.keys())
+    if paused:
+        raise FindingError(f"Paused, because Dots refuses the credentials: {', '.join(sorted(paused))}.")
+    if resting:
+        counts = ", ".join(f"{count} of {app}" for app, count in sorted(resting.items()))
+        return f"Flows and users of apps that are not in the settings rest until they are back: {counts}."
+    return f"{len(tools.clients)} app(s), none paused."

@@ -1,0 +1,73 @@
+"""Forget what has been kept long enough: bodies, message ids, refreshes, answers, events."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
+
+import structlog
+
+from app.settings import Settings
+from app.storage import database
+from app.tools import Tools
+from app.upkeep import expired_rows
+
+log = structlog.get_logger()
+
+BATCH = 1000
+
+_Statement = Callable[..., Awaitable[int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """For how long things are kept."""
+
+    bodies: timedelta
+    webhooks: timedelta
+    refreshes: timedelta
+    answers: timedelta
+    events: timedelta
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the settings say; the lines of refreshes go with the bodies."""
+        return cls(
+            bodies=timedelta(days=settings.webhook_body_days),
+            webhooks=timedelta(days=settings.webhook_id_days),
+            refreshes=timedelta(days=settings.webhook_body_days),
+            answers=timedelta(hours=settings.idempotency_hours),
+            events=timedelta(days=settings.event_days),
+        )
+
+
+async def purge_expired(tools: Tools, keep: Keep) -> int:
+    """One pass: at most a batch of each kind, each in a transaction of its own; returns how many rows.
+
+    Each kind is tried, whatever became of the others. Raises the first error once all were.
+    """
+    now = tools.clock()
+    steps: list[tuple[str, _Statement, datetime]] = [
+        ("bodies", expired_rows.forget_bodies, now - keep.bodies),
+        ("webhooks", expired_rows.delete_webhooks, now - keep.webhooks),
+        ("refreshes", expired_rows.delete_refreshes, now - keep.refreshes),
+        ("answers", expired_rows.delete_answers, now - keep.answers),
+        ("events", expired_rows.delete_events, now - keep.events),
+    ]
+    purged = 0
+    errors: list[Exception] = []
+    for name, statement, before in steps:
+        try:
+            purged += await _purge(tools, statement, before)
+        except Exception as error:  # noqa: BLE001  # A step may break in any way; the others still have their turn.
+            tools.telemetry.failed_purges.labels(name).inc()
+            log.warning("purge step broke", step=name, error=type(error).__name__)
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return purged
+
+
+async def _purge(tools: Tools, statement: _Statement, before: datetime) -> int:
+    async with database.transaction(tools.engine) as connection:
+        return await statement(connection, before=before, limit=BATCH)

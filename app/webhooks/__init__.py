@@ -1,0 +1,1 @@
+"""Webhooks from Dots: the endpoint, stored webhooks, and replaying them."""

@@ -1,0 +1,171 @@
+"""Where Dots' webhooks come in: bytes in, one check, one await.
+
+A bare ASGI application beside FastAPI, because what FastAPI and its middleware do for callers of the API is more
+than half of what a webhook costs.
+"""
+
+import asyncio
+from typing import Any
+
+import structlog
+from pydantic.config import JsonDict
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.dots.signature import Verifier
+from app.errors import (
+    BodyTooLargeError,
+    BodyTooSlowError,
+    DatabaseUnavailableError,
+    GatewayError,
+    OverloadedError,
+    SignatureRefusedError,
+    UnknownAppError,
+)
+from app.server.gateway import Gateway
+from app.settings import DEFAULT_APP
+from app.web import bounded_log, examples, problems
+from app.web.bounded_log import BoundedLog
+from app.webhooks.receive_webhook import Receipt
+
+log = structlog.get_logger()
+
+# Whatever begins like this was meant to be a webhook, and is counted here if it is not.
+PREFIX = "/webhooks"
+PATH = "/webhooks/dots"
+BODY_LIMIT_BYTES = 1024 * 1024
+# Dots (Svix) waits 15 s; an answer that comes later counts as none. The body may take this long, and so may all.
+ANSWER_SECONDS = 12.0
+_PATH_LIMIT = 100
+
+_OUTCOMES: dict[type[GatewayError], str] = {
+    SignatureRefusedError: "refused",
+    BodyTooLargeError: "too_large",
+    BodyTooSlowError: "too_slow",
+    OverloadedError: "overloaded",
+    DatabaseUnavailableError: "unavailable",
+}
+# These say something of a sender whom nobody knows yet, who may send any number.
+_OF_STRANGERS = (SignatureRefusedError, BodyTooLargeError, BodyTooSlowError)
+_STORED = Response(status_code=204)
+_SENDER_IS_GONE = Response(status_code=400)
+_EXAMPLE: JsonDict = {"event": "flow.updated", "flow_id": examples.FLOW_ID}
+
+
+class SenderGoneError(Exception):
+    """The sender has hung up before its body was complete."""
+
+
+class WebhookDoor:
+    """Answers 204 once a webhook is stored, and a problem otherwise; never anything else."""
+
+    def __init__(self, gateway: Gateway, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+        """Take the gateway whose webhooks these are."""
+        self._gateway = gateway
+        self._answer_seconds = answer_seconds
+        self._log = BoundedLog(gateway.tools.clock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        app = _app_in(scope["path"])
+        verifier = None if app is None else self._gateway.verifiers.get(app)
+        if app is None or verifier is None:
+            response = self._refuse_path(scope["path"], names_app=app is not None)
+        elif scope["method"] != "POST":
+            response = self._refuse_method(app)
+        else:
+            response = await self._answer(app, verifier, scope, receive)
+        await response(scope, receive, send)
+
+    async def _answer(self, app: str, verifier: Verifier, scope: Scope, receive: Receive) -> Response:
+        try:
+            receipt = await self._take(app, verifier, scope, receive)
+        except SenderGoneError:
+            return _SENDER_IS_GONE
+        except _OF_STRANGERS as error:
+            outcome = _OUTCOMES[type(error)]
+            self._count(app, outcome)
+            self._log.warning("webhook not taken", kind=outcome, app=app, error=error.code, reason=error.detail)
+            # Why a signature was refused is for our log; the sender is told the same whatever it was.
+            is_refused = isinstance(error, SignatureRefusedError)
+            return problems.respond(SignatureRefusedError() if is_refused else error)
+        except GatewayError as error:
+            self._count(app, _OUTCOMES.get(type(error), "unavailable"))
+            log.warning("webhook not taken", app=app, error=error.code, reason=error.detail)
+            return problems.respond(error)
+        self._count(receipt.app, "foreign_app" if receipt.is_foreign else "stored")
+        return _STORED
+
+    async def _take(self, app: str, verifier: Verifier, scope: Scope, receive: Receive) -> Receipt:
+        """Read, verify and store. Raises GatewayError or SenderGoneError when that could not be done in time."""
+        body = None
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                body = await _read_body(receive)
+                now = self._gateway.tools.clock()
+                attestation = verifier.verify(scope["headers"], body, now=now)
+                return await self._gateway.receiver.receive(app, attestation, body, received_at=now)
+        except TimeoutError as error:
+            raise (BodyTooSlowError if body is None else DatabaseUnavailableError) from error
+
+    def _refuse_path(self, path: str, *, names_app: bool) -> Response:
+        """No app has its webhooks sent there: most likely the endpoint in Dots' dashboard is wrong."""
+        self._count("", "not_found")
+        shown = bounded_log.escaped(path, limit=_PATH_LIMIT)
+        self._log.warning("webhook not taken", kind="not_found", error="not_found", path=shown)
+        if names_app:
+            return problems.respond(UnknownAppError())
+        return problems.problem(404, "not_found", "Not Found")
+
+    def _refuse_method(self, app: str) -> Response:
+        self._count(app, "wrong_method")
+        self._log.warning("webhook not taken", kind="wrong_method", app=app, error="method_not_allowed")
+        return problems.problem(405, "method_not_allowed", "Use POST.", headers={"Allow": "POST"})
+
+    def _count(self, app: str, outcome: str) -> None:
+        self._gateway.tools.telemetry.webhooks.labels(app, outcome).inc()
+
+
+def _app_in(path: str) -> str | None:
+    """The app whose webhooks come to this path, with or without a slash at its end; None when none do."""
+    path = path.removesuffix("/")
+    if path == PATH:
+        return DEFAULT_APP
+    head, _, app = path.rpartition("/")
+    return app if head == PATH and app else None
+
+
+async def _read_body(receive: Receive) -> bytes:
+    """The whole body. Raises BodyTooLargeError, SenderGoneError."""
+    body = b""
+    has_more = True
+    while has_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise SenderGoneError
+        body += message.get("body", b"")
+        if len(body) > BODY_LIMIT_BYTES:
+            raise BodyTooLargeError
+        has_more = message.get("more_body", False)
+    return body
+
+
+def describe(schema: dict[str, Any]) -> None:
+    """Write the two paths into the OpenAPI document, by hand: FastAPI does not know them."""
+    problem = {"$ref": "#/components/responses/Problem"}
+    operation: dict[str, Any] = {
+        "tags": ["webhooks"],
+        "summary": "Receive a webhook from Dots",
+        "description": "Signed by Svix or Standard Webhooks headers. Answered only after it is stored.",
+        "security": [],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {}, "example": _EXAMPLE}}},
+        "responses": {
+            "204": {"description": "Stored; now or before."},
+            **{str(status): problem for status in (401, 404, 405, 408, 413, 503)},
+        },
+    }
+    name = {"name": "app", "in": "path", "required": True, "schema": {"type": "string"}}
+    schema["paths"][PATH] = {"post": {**operation, "operationId": "receive_webhook"}}
+    schema["paths"][f"{PATH}/{{app}}"] = {
+        "post": {**operation, "operationId": "receive_webhook_of_app", "parameters": [name]}
+    }

@@ -1,0 +1,143 @@
+"""The webhooks Dots sent, each stored once whatever number of times it came."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.flows import merge_rows
+from app.flows.merge_rows import AnnouncedMerge
+from app.flows.read_timeline import WebhookSeen
+from app.flows.rules.merges import Merge
+from app.storage.subjects import Subject
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """A verified webhook as it came; `subject` is None when it is about neither a flow nor a user.
+
+    `merged_user_id` is the user that it says was merged into its subject.
+    """
+
+    app: str
+    message_id: str
+    received_at: datetime
+    body: bytes
+    event: str | None
+    subject: Subject | None
+    merged_user_id: str | None = None
+
+    @property
+    def merge(self) -> Merge | None:
+        """The merge that it announces."""
+        if self.subject is None or self.merged_user_id is None:
+            return None
+        return Merge(
+            app=self.app,
+            old_user_id=self.merged_user_id,
+            new_user_id=self.subject.id,
+            received_at=self.received_at,
+        )
+
+
+async def store(connection: AsyncConnection, webhooks: Sequence[Webhook]) -> None:
+    """Store a batch in one statement, and make due what it is about; merges are noted before, if there are any.
+
+    Rows are written in key order, sync rows first, so that two batches cannot deadlock. A repeat is counted and
+    makes its subject due again; updating it, unlike skipping it, waits for whoever is writing the same id.
+    """
+    first: dict[tuple[str, str], Webhook] = {}
+    counts: dict[tuple[str, str], int] = {}
+    for webhook in webhooks:
+        key = (webhook.app, webhook.message_id)
+        first.setdefault(key, webhook)
+        counts[key] = counts.get(key, 0) + 1
+    rows = [webhook for _, webhook in sorted(first.items())]
+    if any(webhook.merged_user_id for webhook in rows):
+        rows = await _note_merges(connection, rows)
+    await connection.execute(
+        _STORE,
+        {
+            "apps": [webhook.app for webhook in rows],
+            "ids": [webhook.message_id for webhook in rows],
+            "moments": [webhook.received_at for webhook in rows],
+            "counts": [counts[webhook.app, webhook.message_id] for webhook in rows],
+            "bodies": [webhook.body for webhook in rows],
+            "events": [webhook.event for webhook in rows],
+            "kinds": [webhook.subject and webhook.subject.kind for webhook in rows],
+            "subjects": [webhook.subject and webhook.subject.id for webhook in rows],
+        },
+    )
+
+
+async def about(connection: AsyncConnection, subject: Subject, limit: int) -> list[WebhookSeen]:
+    """The latest webhooks about a subject, oldest of them first."""
+    rows = await connection.execute(
+        _ABOUT, {"app": subject.app, "kind": subject.kind, "subject_id": subject.id, "limit": limit}
+    )
+    found = [WebhookSeen(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's documented name
+    return sorted(found, key=lambda webhook: (webhook.received_at, webhook.message_id))
+
+
+async def _note_merges(connection: AsyncConnection, webhooks: Sequence[Webhook]) -> list[Webhook]:
+    """Record the merges in a batch. The subject of such a webhook becomes the user that remains."""
+    announced = [
+        AnnouncedMerge(message_id=webhook.message_id, merge=merge) for webhook in webhooks if (merge := webhook.merge)
+    ]
+    survivors = await merge_rows.note(connection, announced)
+    return [
+        replace(webhook, subject=Subject(app=webhook.app, kind="user", id=survivors[merge]))
+        if (merge := webhook.merge)
+        else webhook
+        for webhook in webhooks
+    ]
+
+
+_STORE = text("""
+    WITH incoming AS (
+        SELECT *
+        FROM unnest(
+            CAST(:apps AS text[]), CAST(:ids AS text[]), CAST(:moments AS timestamptz[]), CAST(:counts AS int[]),
+            CAST(:bodies AS bytea[]), CAST(:events AS text[]), CAST(:kinds AS text[]), CAST(:subjects AS text[])
+        ) AS i (app, message_id, received_at, received_count, body, event, kind, subject_id)
+    ), raised AS (
+        INSERT INTO sync_rows AS s (app, kind, subject_id, due_at, due_by, dirty_gen)
+        SELECT app, kind, subject_id, min(received_at), 'webhook', 1
+        FROM incoming
+        WHERE kind IS NOT NULL
+        GROUP BY app, kind, subject_id
+        ORDER BY app, kind, subject_id
+        ON CONFLICT (app, kind, subject_id) DO UPDATE
+        SET dirty_gen = s.dirty_gen + 1, due_at = LEAST(s.due_at, excluded.due_at), due_by = 'webhook',
+            attempts = 0, dead_at = NULL
+        RETURNING app, kind, subject_id, dirty_gen
+    )
+    INSERT INTO webhooks AS w (
+        app, message_id, received_at, last_received_at, received_count, body, event, kind, subject_id, raised_gen
+    )
+    SELECT
+        app, message_id, received_at, received_at, received_count, body, event, kind, subject_id, dirty_gen
+    FROM incoming LEFT JOIN raised USING (app, kind, subject_id)
+    ORDER BY app, message_id
+    ON CONFLICT (app, message_id) DO UPDATE
+    SET received_count = w.received_count + excluded.received_count,
+        last_received_at = GREATEST(w.last_received_at, excluded.last_received_at)
+""")
+
+# In the very order of the index: with the id behind the time, Postgres may sort all webhooks of the subject.
+_ABOUT = text("""
+    SELECT w.message_id, w.event, w.received_at, w.last_received_at, w.received_count,
+        COALESCE(
+            (
+                SELECT clean_gen FROM sync_rows
+                WHERE app = :app AND kind = :kind AND subject_id = :subject_id
+            ) >= w.raised_gen,
+            true
+        ) AS is_handled
+    FROM webhooks w
+    WHERE w.app = :app AND w.kind = :kind AND w.subject_id = :subject_id
+    ORDER BY w.received_at DESC
+    LIMIT :limit
+""")

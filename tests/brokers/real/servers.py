@@ -1,0 +1,144 @@
+"""Real servers of the three brokers that Debian has, each in a directory of its own, on free ports of 127.0.0.1."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devstack.parent_death import signalled_on_parent_death
+from devstack.ports import free_port
+
+READY_SECONDS = 120.0
+STOP_SECONDS = 30.0
+_POLL_SECONDS = 0.05
+# Debian keeps servers where only root's path leads, and RabbitMQ's own script behind one that changes the user.
+_PATH = f"/usr/lib/rabbitmq/bin:{os.environ['PATH']}:/usr/sbin"
+
+
+@dataclass(kw_only=True)
+class Server:
+    """A server that can be killed and started again, with what it had on disk; `port` stays the same."""
+
+    arguments: tuple[str, ...]
+    directory: Path
+    port: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and return when it takes connections."""
+        program = shutil.which(self.arguments[0], path=_PATH)
+        assert program, f"{self.arguments[0]} is missing; `make test-brokers` installs it"
+        with (self.directory / "output.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                [program, *self.arguments[1:]],
+                cwd=self.directory,
+                env={**os.environ, "PATH": _PATH, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_dies_with_us(),  # noqa: PLW1509  # it makes one system call
+            )
+        self._wait_until_ready()
+
+    def kill(self) -> None:
+        """End it as a power cut would, and whatever it has started."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(STOP_SECONDS)
+            self._process = None
+
+    def restart(self) -> None:
+        """End it in its own way, and start it again."""
+        assert self._process
+        self._process.terminate()
+        self._process.wait(STOP_SECONDS)
+        self.start()
+
+    def close(self) -> None:
+        """End it for good, if it runs: what it has on disk is thrown away."""
+        self.kill()
+
+    def last_words(self) -> str:
+        """What it wrote last."""
+        return (self.directory / "output.log").read_text(errors="replace")[-2000:]
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+            assert self._process
+            assert self._process.poll() is None, f"it ended instead:\n{self.last_words()}"
+            assert time.monotonic() < deadline, f"not ready:\n{self.last_words()}"
+            time.sleep(_POLL_SECONDS)
+
+
+def _dies_with_us() -> Callable[[], None] | None:
+    """What to run in the server so that it never outlives the tests; the kernel goes by the thread that starts it.
+
+    A thread of a pool may end long before the tests do, so what is started by one is only ended by `close`.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    return signalled_on_parent_death(signal.SIGKILL) if is_main else None
+
+
+def nats(directory: Path) -> Server:
+    """NATS with JetStream."""
+    port = free_port()
+    options = ("--addr", "127.0.0.1", "--port", str(port), "--jetstream", "--store_dir", str(directory))
+    return Server(arguments=("nats-server", *options), directory=directory, port=port)
+
+
+def redis(directory: Path) -> Server:
+    """Redis that writes every command to its disk before it answers."""
+    port = free_port()
+    options = ("--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory), "--save", "")
+    durable = ("--appendonly", "yes", "--appendfsync", "always")
+    return Server(arguments=("redis-server", *options, *durable), directory=directory, port=port)
+
+
+def erlang_names(directory: Path) -> Server:
+    """The daemon in which Erlang's nodes find each other: one of our own, or RabbitMQ would leave one behind."""
+    port = free_port()
+    return Server(arguments=("epmd", "-address", "127.0.0.1", "-port", str(port)), directory=directory, port=port)
+
+
+def rabbit(directory: Path, names: Server) -> Server:
+    """RabbitMQ; everything it would keep in the system's directories is in this one, so that anybody may run it.
+
+    Source: https://www.rabbitmq.com/docs/relocate (read 2026-11-23).
+    """
+    port = free_port()
+    for name in ("environment", "plugins"):
+        (directory / name).write_text("[]." if name == "plugins" else "")
+    environment = {
+        "HOME": str(directory),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_PORT": str(names.port),
+        "RABBITMQ_NODENAME": f"dots{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false",
+        "RABBITMQ_CONF_ENV_FILE": str(directory / "environment"),
+        "RABBITMQ_CONFIG_FILE": str(directory / "none"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "plugins"),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(directory / "generated"),
+        "RABBITMQ_SCHEMA_DIR": str(directory / "schema"),
+        "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(directory / "log"),
+        "RABBITMQ_PID_FILE": str(directory / "pid"),
+        # Without a shell between us, which would leave the server behind when it is killed.
+        "RUNNING_UNDER_SYSTEMD": "1",
+    }
+    return Server(arguments=("rabbitmq-server",), directory=directory, port=port, environment=environment)

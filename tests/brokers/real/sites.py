@@ -1,0 +1,183 @@
+"""A broker as a test has it: its server, our URL of it, and what a plain client of it reads there."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+import aio_pika
+import nats
+from aio_pika.abc import AbstractChannel
+from nats.js import JetStreamContext
+from redis.asyncio import Redis
+
+from tests.brokers.real.servers import Server
+
+QUEUES = ("events", "compliance.events")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """A message; `place` is the stream, queue or topic it lay in."""
+
+    place: str
+    address: str
+    id: str
+    content_type: str
+    body: bytes
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        """The event in it."""
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
+
+class Site(Protocol):
+    """A broker; `received` is everything that ever arrived, in the order of each place."""
+
+    server: Server
+
+    def url(self, port: int | None = None) -> str:
+        """EVENT_BROKER_URL for the server itself, or for what listens on this port before it."""
+
+    async def received(self) -> list[Received]:
+        """What a consumer finds."""
+
+    def settle(self) -> None:
+        """Let the server write down what it has been told about streams and queues, before it is killed."""
+
+    async def clear(self) -> None:
+        """Leave the server as if nobody had been there."""
+
+
+@dataclass(kw_only=True)
+class NatsSite:
+    """NATS JetStream."""
+
+    server: Server
+
+    def url(self, port: int | None = None) -> str:
+        """EVENT_BROKER_URL."""
+        return f"nats://127.0.0.1:{port or self.server.port}"
+
+    @asynccontextmanager
+    async def context(self) -> AsyncIterator[JetStreamContext]:
+        """A client of JetStream."""
+        client = await nats.connect(self.url(), allow_reconnect=False)
+        try:
+            yield client.jetstream()
+        finally:
+            await client.close()
+
+    async def received(self) -> list[Received]:
+        """What the streams hold."""
+        async with self.context() as context:
+            found = []
+            for stream in await context.streams_info():
+                name = stream.config.name or ""
+                for number in range(1, stream.state.last_seq + 1):
+                    message = await context.get_msg(name, number)
+                    headers = message.headers or {}
+                    found.append(
+                        Received(
+                            place=name,
+                            address=message.subject or "",
+                            id=headers["Nats-Msg-Id"],
+                            content_type=headers["content-type"],
+                            body=message.data or b"",
+                        )
+                    )
+            return found
+
+    def settle(self) -> None:
+        """It has written down everything at once."""
+
+    async def clear(self) -> None:
+        """The server is this test's alone."""
+
+
+@dataclass(kw_only=True)
+class RedisSite:
+    """Redis streams."""
+
+    server: Server
+
+    def url(self, port: int | None = None) -> str:
+        """EVENT_BROKER_URL."""
+        return f"redis://127.0.0.1:{port or self.server.port}"
+
+    async def received(self) -> list[Received]:
+        """What the streams hold, in the order of their entries' ids, which are times and hold for all streams."""
+        async with Redis(port=self.server.port, decode_responses=True) as client:
+            streams = cast("list[str]", await client.keys("*"))
+            entries: list[tuple[str, str, dict[str, str]]] = [
+                (number, stream, fields)
+                for stream in streams
+                for number, fields in cast("list[tuple[str, dict[str, str]]]", await client.xrange(stream))
+            ]
+        return [
+            Received(
+                place=stream,
+                address=stream,
+                id=fields["id"],
+                content_type=fields["content-type"],
+                body=fields["data"].encode(),
+            )
+            for _, stream, fields in sorted(entries, key=lambda entry: [int(part) for part in entry[0].split("-")])
+        ]
+
+    def settle(self) -> None:
+        """It has written down everything at once."""
+
+    async def clear(self) -> None:
+        """The server is this test's alone."""
+
+
+@dataclass(kw_only=True)
+class RabbitSite:
+    """RabbitMQ, with the queues that `?queue=` makes."""
+
+    server: Server
+    _taken: list[Received] = field(default_factory=list)
+
+    def url(self, port: int | None = None) -> str:
+        """EVENT_BROKER_URL."""
+        return f"amqp://guest:guest@127.0.0.1:{port or self.server.port}?queue={QUEUES[0]}"
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncIterator[AbstractChannel]:
+        """A client of RabbitMQ."""
+        connection = await aio_pika.connect(f"amqp://guest:guest@127.0.0.1:{self.server.port}")
+        async with connection, connection.channel() as channel:
+            yield channel
+
+    async def received(self) -> list[Received]:
+        """What was taken from the queues, now and before."""
+        async with self.channel() as channel:
+            for name in QUEUES:
+                queue = await channel.get_queue(name)
+                while message := await queue.get(fail=False, no_ack=True):
+                    self._taken.append(
+                        Received(
+                            place=name,
+                            address=message.routing_key or "",
+                            id=message.message_id or "",
+                            content_type=message.content_type or "",
+                            body=message.body,
+                        )
+                    )
+        return self._taken
+
+    def settle(self) -> None:
+        """Restart: which quorum queues there are reaches RabbitMQ 3.10's disk only then, or after minutes."""
+        self.server.restart()
+
+    async def clear(self) -> None:
+        """Delete the queues and exchanges: starting a server for each test would take its time."""
+        async with self.channel() as channel:
+            for name in QUEUES:
+                await channel.queue_delete(name)
+            for name in ("dots.events", "dots.compliance"):
+                await channel.exchange_delete(name)

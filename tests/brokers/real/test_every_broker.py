@@ -1,0 +1,291 @@
+"""What holds for NATS, RabbitMQ and Redis alike, shown with real servers."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from app.brokers import (
+    choice,
+    nats_stream,
+    rabbit_exchange,
+    redis_streams,
+)
+from app.brokers.broker import Broker
+from app.brokers.publish_feed import publish_feed
+from app.errors import BrokerUnavailableError
+from app.feed import cloudevents, event_rows
+from app.feed.events import EventRecord
+from app.flows.rules.verdict import Verdict
+from app.storage import database
+from app.tools import Tools
+from tests.brokers.real.sites import Received, Site
+from tests.faults.campaigns import proxy
+from tests.faults.campaigns.proxy import Proxy, Weather
+from tests.feed import feeding
+from tests.feed.feeding import step_events, verdict_events
+from tests.stack.waiting import eventually
+from tests.storage import stored
+
+FLOWS = 5
+STEPS = 8
+
+
+async def feed_many(tools: Tools, *, already: int = 0) -> None:
+    """Further steps of several flows, in turns, and at last a background check that ends twice."""
+    for step in range(already, already + STEPS):
+        for flow in range(FLOWS):
+            steps = step_events(step + 1, flow_id=f"flow-{flow}")[step:]
+            await feeding.append(tools.engine, steps, after_sequence=step)
+    if not already:
+        await feeding.append(tools.engine, verdict_events(Verdict.CLEARED, Verdict.FLAGGED))
+    await feeding.stamp(tools.engine)
+
+
+async def told(tools: Tools) -> list[EventRecord]:
+    """The whole feed."""
+    async with database.transaction(tools.engine) as connection:
+        return await event_rows.between(connection, after=0, up_to=10_000, types=None, limit=10_000)
+
+
+def sequences(received: list[Received]) -> dict[tuple[str, str], list[int]]:
+    """Of each subject, in each place, the sequence numbers in the order of their first arrival."""
+    found: defaultdict[tuple[str, str], dict[int, None]] = defaultdict(dict)
+    for message in received:
+        found[message.place, message.envelope["subject"]][int(message.envelope["sequence"])] = None
+    return {key: list(numbers) for key, numbers in found.items()}
+
+
+def check_complete(events: list[EventRecord], received: list[Received]) -> None:
+    """Every event is there, byte for byte under its own id, and those of a subject in their order."""
+    assert {message.id: message.body for message in received} == {
+        str(event.id): cloudevents.encoded(event) for event in events
+    }
+    assert all(message.body == cloudevents.encoded(by_id(events, message.id)) for message in received)
+    for numbers in sequences(received).values():
+        assert numbers == sorted(numbers)
+
+
+def by_id(events: list[EventRecord], wanted: str) -> EventRecord:
+    """The event with this id."""
+    return next(event for event in events if str(event.id) == wanted)
+
+
+async def has_got_through(relay: "AcknowledgementsLost", site: Site, event: EventRecord) -> bool:
+    """Whether the broker keeps this event by now, of which nothing is heard any more."""
+    return relay.is_losing and any(message.id == str(event.id) for message in await site.received())
+
+
+async def attempt(tools: Tools, broker: Broker, *, limit: int) -> int | None:
+    """One pass, as a worker's loop makes it; None when it failed."""
+    try:
+        return await publish_feed(tools, broker, limit=limit)
+    except BrokerUnavailableError:
+        return None
+
+
+async def publish_some(tools: Tools, broker: Broker, site: Site) -> None:
+    """Publish ten events to a broker that will know of its streams and queues even when it is killed."""
+    await broker.open()
+    await broker.aclose()
+    site.settle()
+
+    async def is_done() -> bool:
+        await attempt(tools, broker, limit=10 - await position(tools))
+        return await position(tools) == 10
+
+    await eventually(is_done)
+
+
+async def publish_all(tools: Tools, broker: Broker) -> None:
+    """Publish pass after pass until nothing is left: RabbitMQ refuses for a while after it has come back."""
+
+    async def is_done() -> bool:
+        return await attempt(tools, broker, limit=1000) == 0
+
+    await eventually(is_done)
+
+
+async def position(tools: Tools) -> int:
+    """How far the broker's cursor is."""
+    found = await stored.rows(tools.engine, "SELECT position FROM broker_cursors")
+    return found[0]["position"] if found else 0
+
+
+async def test_events_arrive_once_in_order_and_as_promised(site: Site, broker: Broker, tools: Tools) -> None:
+    """Id, content type, address and bytes are what consumers were told; compliance events have their own prefix."""
+    await feed_many(tools)
+
+    while await publish_feed(tools, broker, limit=7):
+        pass
+
+    events, received = await told(tools), await site.received()
+    check_complete(events, received)
+    assert len(received) == len(events) == FLOWS * STEPS + 2
+    assert {message.content_type for message in received} == {"application/cloudevents+json"}
+    assert {message.address for message in received} == {
+        "dots.flow.step_completed",
+        "compliance.dots.background_check.cleared",
+        "compliance.dots.background_check.flagged",
+    }
+    for message in received:
+        prefix = "compliance." if message.envelope["subject"].startswith("user/") else ""
+        assert message.address == prefix + message.envelope["type"]
+
+
+async def test_compliance_events_lie_apart(site: Site, broker: Broker, tools: Tools) -> None:
+    """Who may read a place with flows' events reads nothing there of what background checks found."""
+    await feed_many(tools)
+
+    await publish_feed(tools, broker, limit=1000)
+
+    received = await site.received()
+    apart = {message.place for message in received if message.address.startswith("compliance.")}
+    assert apart
+    assert apart & {message.place for message in received if not message.address.startswith("compliance.")} == set()
+
+
+async def test_a_broker_that_is_killed_and_comes_back_gets_everything(site: Site, broker: Broker, tools: Tools) -> None:
+    """SIGKILL in the middle of a pass; while it is gone passes fail, then the feed goes on where it was."""
+    await feed_many(tools)
+    await publish_some(tools, broker, site)
+    with pytest.raises(BrokerUnavailableError):
+        await publish_feed(tools, KilledAt(broker, site, event=10), limit=1000)
+    with pytest.raises(BrokerUnavailableError):
+        await publish_feed(tools, broker, limit=1000)
+    reached = await position(tools)
+    await feed_many(tools, already=STEPS)
+    site.server.start()
+
+    await publish_all(tools, broker)
+
+    events, received = await told(tools), await site.received()
+    assert 10 <= reached < 20
+    assert len(events) == 2 * FLOWS * STEPS + 2
+    check_complete(events, received)
+
+
+async def test_a_lost_acknowledgement_ends_in_the_same_id_again(site: Site, tools: Tools) -> None:
+    """The broker has the event, we do not know: it is sent again, and nothing overtakes it."""
+    await feed_many(tools)
+    events = await told(tools)
+    lost = events[20]
+    async with proxy.listening(AcknowledgementsLost(site.server.port, after=cloudevents.encoded(lost))) as relay:
+        broker = choice.build(site.url(relay.port))
+        publishing = asyncio.create_task(publish_feed(tools, broker, limit=1000))
+        await eventually(partial(has_got_through, relay, site, lost))
+        relay.mend()
+        with pytest.raises(BrokerUnavailableError):
+            await publishing
+        reached = await position(tools)
+        await publish_all(tools, broker)
+        await broker.aclose()
+
+    received = await site.received()
+    copies = [message for message in received if message.id == str(lost.id)]
+    assert reached <= 20
+    check_complete(events, received)
+    # NATS has seen the id before, and keeps one; the others keep both, and consumers go by the id.
+    assert (len(copies) == 1) == site.url().startswith("nats")
+
+
+async def test_a_connection_that_goes_silent_is_given_up(
+    site: Site, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a firewall that forgot it: a failure in bounded time, and over a new connection all arrives."""
+    for module in (nats_stream, rabbit_exchange, redis_streams):
+        monkeypatch.setattr(module, "STEP_SECONDS", 1)
+    await feed_many(tools)
+    async with proxy.listening(Proxy(site.server.port)) as relay:
+        broker = choice.build(site.url(relay.port))
+        await publish_feed(tools, broker, limit=10)
+        relay.weather = Weather(is_half_open=True)
+        with pytest.raises(BrokerUnavailableError):
+            await publish_feed(tools, broker, limit=10)
+        relay.weather = proxy.FAIR
+        await publish_all(tools, broker)
+        await broker.aclose()
+
+    check_complete(await told(tools), await site.received())
+
+
+async def test_a_broker_may_be_closed_while_its_server_is_gone(site: Site, broker: Broker, tools: Tools) -> None:
+    """Letting go of a dead connection neither fails nor hangs, and the broker is good for another one."""
+    await feed_many(tools)
+    await publish_some(tools, broker, site)
+    site.server.kill()
+    await broker.aclose()
+    site.server.start()
+
+    await publish_all(tools, broker)
+
+    check_complete(await told(tools), await site.received())
+
+
+class KilledAt:
+    """A broker whose server is killed when this event is about to be sent, with others on their way."""
+
+    def __init__(self, broker: Broker, site: Site, *, event: int) -> None:
+        self.name = broker.name
+        self._broker = broker
+        self._site = site
+        self._left = event
+
+    async def open(self) -> None:
+        """Connect."""
+        await self._broker.open()
+
+    async def publish(self, event: EventRecord) -> None:
+        """Publish, or kill and try to."""
+        self._left -= 1
+        if self._left == 0:
+            self._site.server.kill()
+        await self._broker.publish(event)
+
+    async def aclose(self) -> None:
+        """Let go."""
+        await self._broker.aclose()
+
+
+class AcknowledgementsLost(Proxy):
+    """Passes on no answer of the server any more once these bytes have gone to it, until it is mended."""
+
+    def __init__(self, target: int, *, after: bytes) -> None:
+        super().__init__(target)
+        self._after = after
+        self._last = b""
+        self.is_losing = self._is_mended = False
+
+    def intercept(self) -> "Watch":
+        """Watch for the bytes."""
+        return Watch(self.watch)
+
+    def intercept_answers(self) -> "Watch":
+        """Keep back what must not arrive."""
+        return Watch(lambda data: b"" if self.is_losing else data)
+
+    def mend(self) -> None:
+        """Cut off whoever waits for an answer; from now on nothing is lost."""
+        self.is_losing, self._is_mended = False, True
+        self.cut()
+
+    def watch(self, data: bytes) -> bytes:
+        """Pass on everything; the bytes may come in pieces."""
+        self._last = self._last[-len(self._after) :] + data
+        self.is_losing = not self._is_mended and (self.is_losing or self._after in self._last)
+        return data
+
+
+@dataclass(frozen=True)
+class Watch:
+    """One connection, one way: passes on what `look` makes of it."""
+
+    look: Callable[[bytes], bytes]
+    is_to_cut: bool = False
+
+    async def passes(self, data: bytes) -> bytes:
+        """Look at it."""
+        return self.look(data)

@@ -1,0 +1,50 @@
+"""The whole story: three subscribers and a broker, and every event arrives everywhere, in order, under one id."""
+
+import asyncio
+
+from tests.brokers.real.sites import Site
+from tests.journeys.arrivals import EVENTS, by_subject, first_arrivals, has, walk
+from tests.stack import database
+from tests.stack.gateway import Feed
+from tests.stack.processes import running_stack
+from tests.stack.waiting import eventually
+from tests.subscriptions import subscriber
+
+
+async def is_confirmed(database_url: str, count: int) -> bool:
+    """Whether the broker has confirmed so many events."""
+    return await database.column(database_url, "SELECT position FROM broker_cursors") == [count]
+
+
+async def test_every_event_arrives_everywhere(database_url: str, unused_tcp_port: int, site: Site) -> None:
+    """One subscriber is well, one slow, one away for a while, and the broker is killed and comes back."""
+    async with running_stack(database_url, EVENT_BROKER_URL=site.url()) as stack:
+        async with subscriber.listening() as healthy, subscriber.listening() as slow:
+            slow.is_open.clear()
+            for url in (healthy.url, slow.url, f"http://127.0.0.1:{unused_tcp_port}/events"):
+                await stack.gateway.subscribe(url)
+            await walk(stack)
+            async with subscriber.listening(port=unused_tcp_port) as away:
+                # The broker has to have what the first payees did, and with it its queues, before it is killed.
+                await eventually(lambda: is_confirmed(database_url, EVENTS))
+                site.settle()
+                await asyncio.to_thread(site.server.kill)
+                await walk(stack)
+                await has(healthy, 2 * EVENTS)
+                slow.is_open.set()
+                await asyncio.to_thread(site.server.start)
+                await asyncio.gather(has(slow, 2 * EVENTS), has(away, 2 * EVENTS))
+
+        async def is_published() -> bool:
+            return len({message.id for message in await site.received()}) == 2 * EVENTS
+
+        await eventually(is_published)
+        feed = by_subject(await Feed(stack.gateway).until(lambda events: len(events) >= 2 * EVENTS))
+        published = {message.id: message for message in reversed(await site.received())}
+
+    for shop in (healthy, slow, away):
+        assert by_subject(first_arrivals(shop.received)) == feed
+    for place in {message.place for message in published.values()}:
+        here = by_subject([each.envelope for each in reversed(published.values()) if each.place == place])
+        # Redis has a stream for each type: there a subject's events are in order within each.
+        assert all(ids == [each for each in feed[subject] if each in ids] for subject, ids in here.items())

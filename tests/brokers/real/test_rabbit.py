@@ -1,0 +1,102 @@
+"""What is RabbitMQ's own."""
+
+import pytest
+from aio_pika import DeliveryMode, ExchangeType
+from aio_pika.exceptions import ChannelPreconditionFailed
+
+from app.brokers import choice
+from app.brokers.publish_feed import publish_feed
+from app.errors import BrokerUnavailableError
+from app.tools import Tools
+from tests.brokers.real.sites import RabbitSite
+from tests.feed import feeding
+from tests.feed.feeding import step_events
+from tests.feed.told_events import compliance_event, flow_event
+from tests.storage import stored
+
+CURSOR = "SELECT position, last_error FROM broker_cursors"
+
+
+def without_queue(site: RabbitSite) -> str:
+    """EVENT_BROKER_URL for somebody who binds queues of their own."""
+    return site.url().partition("?")[0]
+
+
+async def test_an_event_that_no_queue_takes_is_a_failure(rabbit_site: RabbitSite, tools: Tools) -> None:
+    """It comes back, the cursor stays before it, and once somebody has bound a queue everything arrives."""
+    broker = choice.build(without_queue(rabbit_site))
+    await feeding.feed(tools.engine, step_events(3))
+    with pytest.raises(BrokerUnavailableError) as caught:
+        await publish_feed(tools, broker, limit=10)
+    refused = await stored.row(tools.engine, CURSOR)
+    async with rabbit_site.channel() as channel:
+        queue = await channel.declare_queue("events", durable=True)
+        await queue.bind("dots.events", "dots.flow.*")
+
+        count = await publish_feed(tools, broker, limit=10)
+
+        messages = [await queue.get(no_ack=True) for _ in range(3)]
+    await broker.aclose()
+
+    assert refused["position"] == 0
+    assert refused["last_error"] in caught.value.detail
+    assert count == 3
+    assert [message.redelivered for message in messages] == [False] * 3
+
+
+async def test_a_message_survives_and_says_what_it_is(rabbit_site: RabbitSite) -> None:
+    """Persistent, with the event's id and type where RabbitMQ's tools look for them."""
+    broker = choice.build(rabbit_site.url())
+
+    await broker.publish(flow_event())
+    await broker.aclose()
+
+    async with rabbit_site.channel() as channel:
+        message = await (await channel.get_queue("events")).get(no_ack=True)
+    assert message.delivery_mode is DeliveryMode.PERSISTENT
+    assert message.message_id == str(flow_event().id)
+    assert message.type == "dots.flow.step_completed"
+    assert message.app_id == "dots-gateway"
+    assert message.headers["subject"] == "flow/f1"
+
+
+async def test_exchanges_and_queues_are_durable(rabbit_site: RabbitSite) -> None:
+    """Declaring them once more as durable topic exchanges and quorum queues is no contradiction, otherwise it is."""
+    broker = choice.build(rabbit_site.url())
+
+    await broker.open()
+    await broker.aclose()
+
+    async with rabbit_site.channel() as channel:
+        for name in ("dots.events", "dots.compliance"):
+            await channel.declare_exchange(name, ExchangeType.TOPIC, durable=True)
+        for name in ("events", "compliance.events"):
+            await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
+        with pytest.raises(ChannelPreconditionFailed):
+            await channel.declare_exchange("dots.events", ExchangeType.FANOUT, durable=True)
+
+
+async def test_a_queue_for_everything_is_two(rabbit_site: RabbitSite) -> None:
+    """What needs compliance:read has a queue of its own, so that who reads the other has not read it."""
+    broker = choice.build(rabbit_site.url())
+
+    await broker.publish(flow_event())
+    await broker.publish(compliance_event())
+    await broker.aclose()
+
+    assert [(message.place, message.id) for message in await rabbit_site.received()] == [
+        ("events", str(flow_event().id)),
+        ("compliance.events", str(compliance_event().id)),
+    ]
+
+
+async def test_a_wrong_password_is_a_failure_that_does_not_quote_it(rabbit_site: RabbitSite) -> None:
+    """It is a failure like any other: an operator may be about to change it."""
+    broker = choice.build(f"amqp://guest:s3cret@127.0.0.1:{rabbit_site.server.port}")
+
+    with pytest.raises(BrokerUnavailableError) as caught:
+        await broker.publish(flow_event())
+    await broker.aclose()
+
+    assert "s3cret" not in caught.value.detail
+    assert "s3cret" not in repr(caught.value.__cause__)

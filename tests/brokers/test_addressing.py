@@ -1,0 +1,49 @@
+"""Where events go at a broker."""
+
+import json
+
+import pytest
+
+from app.brokers import addressing
+from app.feed import cloudevents, events
+from tests.feed.told_events import compliance_event, flow_event
+
+ADDRESSES = [
+    (events.FLOW_CREATED, "dots.flow.created"),
+    (events.FLOW_CLAIMED, "dots.flow.claimed"),
+    (events.STEP_COMPLETED, "dots.flow.step_completed"),
+    (events.FLOW_COMPLETED, "dots.flow.completed"),
+    (events.ID_VERIFIED, "dots.user.id_verified"),
+    (events.CHECK_CLEARED, "compliance.dots.background_check.cleared"),
+    (events.CHECK_FLAGGED, "compliance.dots.background_check.flagged"),
+    (events.CHECK_NEEDS_REVIEW, "compliance.dots.background_check.needs_review"),
+]
+
+
+@pytest.mark.parametrize(("kind", "address"), ADDRESSES)
+def test_every_type_has_its_address(kind: str, address: str) -> None:
+    """What consumers bind to is exactly what they were promised."""
+    assert addressing.address(kind) == address
+
+
+def test_there_is_a_case_for_every_type() -> None:
+    """A type that is added must be added here too."""
+    assert {kind for kind, _ in ADDRESSES} == set(events.TYPES)
+
+
+def test_a_letter_is_the_envelope_in_bytes() -> None:
+    """The body is what push sends, readable as UTF-8; the key is the subject."""
+    event = flow_event()
+
+    letter = addressing.letter(event)
+
+    assert letter.key == "flow/f1"
+    assert letter.id == str(event.id)
+    assert json.loads(letter.body) == cloudevents.envelope(event)
+    assert "Zahlung-é".encode() in letter.body
+    assert not letter.is_compliance
+
+
+def test_compliance_shows_in_the_letter() -> None:
+    """Whether access rules must guard it follows from the address alone."""
+    assert addressing.letter(compliance_event()).is_compliance

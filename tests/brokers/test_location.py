@@ -1,0 +1,88 @@
+"""EVENT_BROKER_URL, as operators write it."""
+
+import pytest
+
+from app.brokers import choice, location
+from app.errors import SettingsError
+
+NAMES = [
+    ("nats://broker", "nats://broker:4222"),
+    ("nats://token@broker", "nats://broker:4222"),
+    ("nats+tls://user:p%40ss@a,b:4223", "nats+tls://a:4222,b:4223"),
+    ("amqp://user:pass@broker", "amqp://broker:5672"),
+    ("amqp://broker/", "amqp://broker:5672"),
+    ("amqps://broker/payouts?queue=all", "amqps://broker:5671/payouts"),
+    ("kafka://user:pass@a:9092,b,c?sasl=plain", "kafka://a:9092,b:9092,c:9092"),
+    ("kafka+tls://broker", "kafka+tls://broker:9093"),
+    ("redis://:pass@broker/2?max_length=1000", "redis://broker:6379/2"),
+    ("rediss://BROKER", "rediss://broker:6379"),
+    ("redis://[::1]:7000", "redis://[::1]:7000"),
+]
+REFUSED = [
+    "",
+    "broker:4222",
+    "http://secret@broker",
+    "nats://secret@",
+    "nats://secret@a,,b",
+    "nats://secret@broker:port",
+    "nats://secret@broker:99999",
+    "nats://secret@broker/path",
+    "nats://secret@broker?queue=all",
+    "nats://secret@[::1",
+    "amqp://secret@a,b",
+    "amqp://secret@broker?queue",
+    "amqp://secret@broker?heartbeat=1",
+    "amqp://secret@broker#fragment",
+    "kafka://secret@broker/topic",
+    "kafka://secret@broker?sasl=gssapi",
+    "redis://secret@a,b",
+    "redis://secret@broker?max_length=0",
+    "redis://secret@broker?max_length=many",
+]
+
+
+@pytest.mark.parametrize(("url", "name"), NAMES)
+def test_a_broker_is_named_without_credentials_and_options(url: str, name: str) -> None:
+    """The same broker has the same name whoever we are to it, so that its cursor outlives a new password."""
+    assert choice.build(url).name == name
+
+
+@pytest.mark.parametrize("url", REFUSED)
+def test_a_url_that_is_not_understood_stops_the_start(url: str) -> None:
+    """The message names the setting, and never quotes what may hold a password."""
+    with pytest.raises(SettingsError) as caught:
+        choice.build(url)
+
+    assert "EVENT_BROKER_URL" in caught.value.detail
+    assert "secret" not in caught.value.detail
+
+
+def test_credentials_are_decoded() -> None:
+    """What a URL cannot hold as it is comes percent-encoded, and is meant without."""
+    where = location.parse("nats://us%3Aer:p%40s%2Fs@broker")
+
+    assert (where.username, where.password) == ("us:er", "p@s/s")
+
+
+def test_credentials_are_not_shown() -> None:
+    """A location that ends up in a message or a log says nothing secret."""
+    where = location.parse("amqp://somebody:secret@broker")
+
+    assert "secret" not in repr(where)
+    assert "somebody" not in repr(where)
+
+
+def test_endpoints_are_what_subscriptions_may_not_reach() -> None:
+    """Hosts and ports as they are dialled."""
+    where = location.parse("kafka://[::1]:9000,b")
+
+    assert where.endpoints == [("::1", 9000), ("b", 9092)]
+
+
+def test_encryption_is_asked_for_by_the_scheme() -> None:
+    """With it the broker's certificate is checked, against the name that was dialled."""
+    encryption = location.parse("amqps://broker").encryption
+
+    assert location.parse("amqp://broker").encryption is None
+    assert encryption is not None
+    assert encryption.check_hostname

@@ -1,0 +1,158 @@
+"""A broker over sessions that fail in every way."""
+
+import asyncio
+
+import pytest
+
+from app.brokers import broker
+from app.brokers.addressing import Letter
+from app.brokers.broker import SessionBroker
+from app.errors import BrokerUnavailableError
+from tests.feed.told_events import flow_event
+
+
+class MemorySession:
+    """A session that does what it is told; `opened`, `sent` and `closed` say what was asked of it."""
+
+    def __init__(
+        self, *, fails_opening: BaseException | None = None, fails_sending: BaseException | None = None
+    ) -> None:
+        self.opened = 0
+        self.sent: list[str] = []
+        self.closed = 0
+        self.hangs = False
+        self._fails_opening = fails_opening
+        self._fails_sending = fails_sending
+
+    async def open(self) -> None:
+        """Connect."""
+        self.opened += 1
+        await self._act(self._fails_opening)
+
+    async def send(self, letter: Letter) -> None:
+        """Take a letter."""
+        self.sent.append(letter.id)
+        await self._act(self._fails_sending)
+
+    async def close(self) -> None:
+        """Let go, with the noise that broken connections make."""
+        self.closed += 1
+        raise RuntimeError("already gone")
+
+    async def _act(self, failure: BaseException | None) -> None:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if failure is not None:
+            raise failure
+
+
+def over(*sessions: MemorySession) -> SessionBroker:
+    """A broker that has these sessions, one after the other."""
+    waiting = list(sessions)
+    return SessionBroker("memory://broker", lambda: waiting.pop(0))
+
+
+async def test_nothing_is_connected_before_it_is_needed() -> None:
+    """The first event connects, later ones find the session there."""
+    session = MemorySession()
+    broker = over(session)
+    was_opened_at_once = session.opened
+
+    await broker.publish(flow_event(1))
+    await broker.publish(flow_event(2))
+
+    assert was_opened_at_once == 0
+    assert session.opened == 1
+    assert session.sent == [str(flow_event(1).id), str(flow_event(2).id)]
+
+
+async def test_events_at_once_share_one_connection() -> None:
+    """Subjects that are published side by side do not each connect."""
+    session = MemorySession()
+    broker = over(session)
+
+    await asyncio.gather(*(broker.publish(flow_event(number)) for number in range(5)))
+
+    assert session.opened == 1
+    assert len(session.sent) == 5
+
+
+async def test_a_failure_ends_the_session_and_the_next_event_begins_another() -> None:
+    """Nothing is sent over a connection of which nobody knows what it has kept."""
+    broken, sound = MemorySession(fails_sending=ConnectionResetError("amqp://user:secret@host")), MemorySession()
+    broker = over(broken, sound)
+
+    with pytest.raises(BrokerUnavailableError) as caught:
+        await broker.publish(flow_event())
+    await broker.publish(flow_event())
+
+    assert "ConnectionResetError" in caught.value.detail
+    assert "secret" not in caught.value.detail
+    assert broken.closed == 1
+    assert sound.sent == [str(flow_event().id)]
+
+
+async def test_a_connection_that_cannot_be_made_leaves_nothing() -> None:
+    """A session is let go of however far its opening came."""
+    refused, sound = MemorySession(fails_opening=OSError()), MemorySession()
+    broker = over(refused, sound)
+
+    with pytest.raises(BrokerUnavailableError, match="OSError"):
+        await broker.open()
+    await broker.open()
+
+    assert refused.closed == 1
+    assert sound.opened == 1
+
+
+@pytest.mark.parametrize("limit", ["OPEN_SECONDS", "PUBLISH_SECONDS"])
+async def test_a_broker_that_says_nothing_is_given_up_on(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither connecting nor an acknowledgement is waited for without end."""
+    session = MemorySession()
+    memory = over(session)
+    if limit == "PUBLISH_SECONDS":
+        await memory.open()
+    session.hangs = True
+    monkeypatch.setattr(broker, limit, 0.01)
+
+    with pytest.raises(BrokerUnavailableError, match="TimeoutError"):
+        await memory.publish(flow_event())
+
+    assert session.closed == 1
+
+
+async def test_a_cancellation_by_a_client_is_a_failure() -> None:
+    """Clients cancel what waits for an answer when a connection ends; that must not end a worker's loop."""
+    broker = over(MemorySession(fails_sending=asyncio.CancelledError()))
+
+    with pytest.raises(BrokerUnavailableError, match="CancelledError"):
+        await broker.publish(flow_event())
+
+
+async def test_a_cancellation_from_outside_stays_one() -> None:
+    """Whoever stops the worker is obeyed, and the connection is let go of."""
+    session = MemorySession()
+    broker = over(session)
+    await broker.open()
+    session.hangs = True
+    publishing = asyncio.create_task(broker.publish(flow_event()))
+    while not session.sent:  # noqa: ASYNC110  # the session has nothing to wait for but being called
+        await asyncio.sleep(0)
+    publishing.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await publishing
+
+    assert session.closed == 1
+
+
+async def test_closing_is_quiet_and_may_be_done_twice() -> None:
+    """A connection that breaks while it is let go of is nobody's problem any more."""
+    session = MemorySession()
+    broker = over(session)
+    await broker.open()
+
+    await broker.aclose()
+    await broker.aclose()
+
+    assert session.closed == 1

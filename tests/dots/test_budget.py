@@ -1,0 +1,93 @@
+"""One budget of calls an app, whoever spends it."""
+
+from datetime import timedelta
+
+from app.dots import budget_rows
+from app.dots.budget import Budget
+from app.flows import sync_rows
+from app.flows.refresh_due import refresh_due
+from app.flows.sync_rows import DueBy
+from app.storage import database
+from app.storage.subjects import Subject
+from app.tools import Tools
+from tests.dots.memory_dots import MemoryDots, flow_id_of
+from tests.stand_in_tools import HandClock, another_process
+
+SMALL = Budget(per_second=1, burst=10)
+
+
+async def make_due(tools: Tools, numbers: range, *, due_by: DueBy) -> None:
+    """Flows of these numbers are due."""
+    subjects = [Subject(app="default", kind="flow", id=flow_id_of(number)) for number in numbers]
+    async with database.transaction(tools.engine) as connection:
+        await sync_rows.mark_due(connection, subjects, due_at=tools.clock(), due_by=due_by)
+
+
+async def take(tools: Tools, wanted: int, *, reserve: float = 0) -> int:
+    """Take tokens as any process would."""
+    async with database.transaction(tools.engine) as connection:
+        grant = await budget_rows.take(connection, "default", wanted, budget=SMALL, reserve=reserve, now=tools.clock())
+    return grant.calls
+
+
+async def test_a_grant_leaves_the_reserve(tools: Tools) -> None:
+    """What is reserved is not given, and a grant is never less than nothing."""
+    granted = [await take(tools, 20, reserve=reserve) for reserve in (4, 4, 5, 0, 0)]
+
+    assert granted == [6, 0, 0, 4, 0]
+
+
+async def test_the_bucket_empties_and_fills(tools: Tools, clock: HandClock) -> None:
+    """A full bucket at first, then what time brings, never more than the burst."""
+    first = await take(tools, 8)
+    second = await take(tools, 8)
+    clock.advance(timedelta(seconds=3))
+    third = await take(tools, 8)
+    clock.advance(timedelta(hours=1))
+    fourth = await take(tools, 100)
+
+    assert (first, second, third, fourth) == (8, 2, 3, 10)
+
+
+async def test_a_clock_that_goes_back_gives_nothing(tools: Tools, clock: HandClock) -> None:
+    """Two machines' clocks differ: tokens are not given twice for the same second."""
+    await take(tools, 10)
+    clock.advance(timedelta(seconds=5))
+    got = await take(tools, 5)
+    clock.advance(timedelta(seconds=-5))
+
+    assert got == 5
+    assert await take(tools, 5) == 0
+
+
+async def test_what_was_asked_for_comes_before_sweeps(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+    """With little left, webhooks are looked after and sweeps wait; refreshes leave a tenth to creations."""
+    poor = another_process(tools, budget=SMALL)
+    await make_due(poor, range(100, 120), due_by="sweep")
+    clock.advance(timedelta(seconds=1))
+    await make_due(poor, range(1, 9), due_by="webhook")
+    for number in [*range(1, 9), *range(100, 120)]:
+        dots.add_flow(number)
+
+    await refresh_due(poor, limit=16)
+    asked = {request.url.path.rpartition("/")[2] for request in dots.requests}
+    await refresh_due(poor, limit=16)
+
+    assert asked == {flow_id_of(number) for number in range(1, 9)}
+    assert len(dots.requests) == 8
+
+
+async def test_what_the_budget_does_not_allow_stays_due(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+    """Claims beyond the budget are given back as they were, and served when time has brought tokens."""
+    poor = another_process(tools, budget=SMALL)
+    await make_due(poor, range(1, 21), due_by="webhook")
+    for number in range(1, 21):
+        dots.add_flow(number, created="2025-01-01T00:00:00")  # Too old to be swept meanwhile.
+
+    first = await refresh_due(poor, limit=20)
+    clock.advance(timedelta(seconds=20))
+    second = await refresh_due(poor, limit=20)
+    clock.advance(timedelta(seconds=20))
+    third = await refresh_due(poor, limit=20)
+
+    assert (first.claimed, second.claimed, third.claimed) == (9, 9, 2)

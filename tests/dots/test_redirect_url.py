@@ -1,0 +1,162 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.dots import redirect_url
+
+AS_PUBLISHED = [
+    "https://shop.com",
+    "http://shop.com/thanks?for=all#it",
+    "https://shop.com:8443/x",
+    "https://shop.com:/x",
+    "https://SHOP.com/",
+    "https://10.20.30.40:8080/x",
+    "https://a_b.com/",
+    "https://-shop.com/",
+    "https://shop..com/",
+    "https://a~b+c=d.com/",
+    "https://shop.123/",
+    "https://shop.com#it",
+    "https://shop.com/?next=https://other.com/a@b%20c",
+    "https://shop.com/%2525",
+]
+
+
+@pytest.mark.parametrize("url", AS_PUBLISHED)
+def test_url_of_the_published_pattern_passes_without_a_warning(url: str) -> None:
+    """What Dots' own pattern takes is taken."""
+    assert redirect_url.check(url, allows_localhost=False) is None
+    assert redirect_url.warning(url, allows_localhost=False) is None
+
+
+ONLY_BROWSERS = [
+    "https://a.technology/",
+    "HTTPS://SHOP.COM/",
+    "https://bücher.de/",
+    "https://xn--bcher-kva.example/",
+    "https://[2001:db8::1]:8443/",
+]
+
+
+@pytest.mark.parametrize("url", ONLY_BROWSERS)
+def test_url_that_only_browsers_take_passes_with_a_warning(url: str) -> None:
+    """Dots may not enforce its pattern, so that this is no reason to refuse."""
+    assert redirect_url.check(url, allows_localhost=False) is None
+    assert "published pattern" in str(redirect_url.warning(url, allows_localhost=False))
+
+
+def test_warning_of_an_international_host_shows_what_is_looked_up() -> None:
+    """Letters of another alphabet may look like Latin ones."""
+    warning = redirect_url.warning("https://p\u0430ypal.com/", allows_localhost=False)
+
+    assert "xn--pypal-4ve.com" in str(warning)
+
+
+REFUSED = [
+    ("https://paypal.com@evil.com", "user name"),
+    ("https://paypal.com:443@evil.com/", "user name"),
+    ("https://@evil.com/", "user name"),
+    ("https://paypal.com\\@evil.com", "backslash"),
+    ("https:/\\evil.com", "backslash"),
+    ("https://shop.com/\\evil", "backslash"),
+    ("https://shop.com/\x00", "control"),
+    ("ht\ttps://shop.com/", "control"),
+    ("https://shop.com/\r\nSet-Cookie:a", "control"),
+    ("https://shop.com/\x85", "control"),
+    ("https://shop.com/\ud800", "control"),
+    ("https://shop.com/a b", "white space"),
+    (" https://shop.com/", "white space"),
+    ("https://shop.com/\u00a0", "white space"),
+    ("https://shop.com/\u2028", "white space"),
+    ("https://shop.com/\u202egpj.exe", "direction"),
+    ("https://shop.com/\u2066x", "direction"),
+    ("https://shop.com/\u200f", "direction"),
+    ("https://sh\u200bop.com/", "invisible"),
+    ("https://sh\u00adop.com/", "invisible"),
+    ("https://shop.com/\ufeff", "invisible"),
+    ("https://shop.com/\u3164", "invisible"),
+    ("https://shop.com/\ufe0f", "invisible"),
+    ("https://shop.com/%0d%0aSet-Cookie:a", "line break"),
+    ("https://shop.com/?a=%0A", "line break"),
+    ("https://shop.com/#%0D", "line break"),
+    ("https://shop.com%0d.evil.com/", "line break"),
+    ("https://shop.com/%250a", "line break"),
+    ("https://shop.com/%25250D", "line break"),
+    ("https://shop.com/%25%30a", "line break"),
+    ("https://shop.com/%%30%61", "line break"),
+    ("ftp://shop.com/", "begin with http"),
+    ("javascript:alert(1)//shop.com", "begin with http"),
+    ("xhttps://shop.com/", "begin with http"),
+    ("//shop.com/", "begin with http"),
+    ("shop.com", "begin with http"),
+    ("https:shop.com", "two slashes"),
+    ("https:/shop.com", "two slashes"),
+    ("https:///evil.com", "two slashes"),
+    ("https://", "two slashes"),
+    ("https://?a=shop.com", "two slashes"),
+    ("https://:80/", "two slashes"),
+    ("http://localhost/?next=https://a.com", "localhost"),
+    ("http://localhost#a.b", "localhost"),
+    ("http://app.localhost/", "localhost"),
+    ("https://intranet/?next=https://a.com", "a dot"),
+    ("https://shop.com:99999/", "port"),
+    ("https://shop.com:0000099999/", "port"),
+    ("https://shop.com:80.evil.com/", "port"),
+    ("https://shop.com:-1/", "port"),
+    ("https://shop.com:\u0668/", "port"),
+    ("https://evil%2ecom.shop.com/", "percent"),
+    ("https://%65vil.com/", "percent"),
+    ("https://shop\u3002com/", "plain letters"),
+    ("https://shop\uff0ecom/", "plain letters"),
+    ("https://\uff53hop.com/", "plain letters"),
+    ("https://evil.com\uff0f.shop.com/", "plain letters"),
+    ("https://\u2100.com/", "plain letters"),
+    ("https://0x7f.1/", "127.0.0.1"),
+    ("https://0177.0.0.1/", "127.0.0.1"),
+    ("https://1.2/", "1.0.0.2"),
+    ("https://2130706433/", "127.0.0.1"),
+    ("https://sho!p.com/", "letters, digits"),
+    ("https://shop", "a dot"),
+    ("https://shop.technology-/", "a dot"),
+    ("https://[::1/", "two slashes"),
+    ("https://[evil.com]/", "brackets"),
+    ("https://[fe80::1%eth0]/", "brackets"),
+    ("http://localhost:3000/x", "localhost"),
+    ("http://shop.localhost/", "localhost"),
+    ("http://[::1]/", "localhost"),
+    ("https://shop.com/" + "a" * 2048, "2048"),
+    ("", "2048"),
+    (17, "2048"),
+]
+
+
+@pytest.mark.parametrize(("url", "reason"), REFUSED, ids=ascii)
+def test_url_that_is_read_as_another_host_is_refused(url: object, reason: str) -> None:
+    """Each kind has a reason of its own."""
+    assert reason in str(redirect_url.check(url, allows_localhost=False))
+
+
+LOCAL = ["http://localhost:3000/x", "http://127.0.0.1/", "http://[::1]:8080/", "http://shop.localhost/"]
+
+
+@pytest.mark.parametrize("url", LOCAL)
+def test_localhost_is_for_a_simulator(url: str) -> None:
+    """With Dots on this machine too, a payee is a developer, who can go there."""
+    assert redirect_url.check(url, allows_localhost=True) is None
+    assert redirect_url.warning(url, allows_localhost=True) is None
+
+
+def test_loopback_address_passes_with_a_warning_as_the_pattern_takes_it() -> None:
+    """Dots' pattern takes every IPv4 address."""
+    url = "http://127.0.0.1:3000/"
+
+    assert redirect_url.check(url, allows_localhost=False) is None
+    assert redirect_url.warning(url, allows_localhost=False) == "127.0.0.1 is the payee's own machine"
+
+
+@given(host=st.from_regex(re.compile(r"[-a-zA-Z_+~=]{1,60}\.[a-zA-Z]{1,6}", re.ASCII), fullmatch=True))
+def test_every_plain_host_of_the_pattern_passes(host: str) -> None:
+    """Nothing that the pattern takes is refused, but for what reads as another host."""
+    assert redirect_url.check(f"https://{host}/", allows_localhost=False) is None

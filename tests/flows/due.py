@@ -1,0 +1,45 @@
+"""Subjects made due by hand, and what their sync rows say afterwards."""
+
+from datetime import datetime
+from typing import Any
+
+from app.flows import sync_rows
+from app.flows.sync_rows import DueBy
+from app.storage import database
+from app.storage.subjects import Subject
+from app.tools import Tools
+from tests.dots.fake_dots import USER
+from tests.storage import stored
+
+
+def flow(flow_id: str, app: str = "default") -> Subject:
+    """A flow."""
+    return Subject(app=app, kind="flow", id=flow_id)
+
+
+def user(user_id: str = USER) -> Subject:
+    """A user of the default app."""
+    return Subject(app="default", kind="user", id=user_id)
+
+
+async def make_due(tools: Tools, *subjects: Subject, due_at: datetime | None = None, due_by: DueBy = "webhook") -> None:
+    """Make subjects due now, or then."""
+    async with database.transaction(tools.engine) as connection:
+        await sync_rows.mark_due(connection, subjects, due_at=due_at or tools.clock(), due_by=due_by)
+
+
+async def sync_row(tools: Tools, subject: Subject) -> dict[str, Any]:
+    """What is noted of a subject."""
+    return await stored.row(
+        tools.engine,
+        "SELECT due_at, due_by, dirty_gen, clean_gen, lease_token, lease_until, attempts, last_error "
+        "FROM sync_rows WHERE app = :app AND kind = :kind AND subject_id = :id",
+        app=subject.app,
+        kind=subject.kind,
+        id=subject.id,
+    )
+
+
+async def event_types(tools: Tools) -> list[str]:
+    """The types of all events, in the order they were appended."""
+    return [row["type"] for row in await stored.rows(tools.engine, "SELECT type FROM events ORDER BY row_id")]

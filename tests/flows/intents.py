@@ -1,0 +1,71 @@
+"""Flows for the tests of storage: how they are asked for, and what Dots says of them."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.dots.snapshots import FlowSnapshot
+from app.flows import creation_rows, flow_rows
+from app.flows.creation_rows import Intent
+from app.flows.rules import progress
+from app.storage import database
+from tests.dots.fake_dots import NOW
+
+STEPS = ("compliance", "payout")
+
+
+def intent(number: int = 1, **fields: Any) -> Intent:
+    """The creation of this number, apart from these fields."""
+    whole: dict[str, Any] = {
+        "ref": UUID(int=number, version=4),
+        "app": "default",
+        "caller": "shop",
+        "reference": "payee-17",
+        "user_id": None,
+        "metadata": {"team": "eu"},
+        "step_names": STEPS,
+        "idempotency_key": None,
+        "fingerprint": b"f" * 32,
+        "request": {"steps": list(STEPS)},
+        "created_at": NOW,
+    }
+    return Intent(**(whole | fields))
+
+
+def snapshot(flow_id: str = "flow-1", **fields: Any) -> FlowSnapshot:
+    """What Dots says about a flow, apart from these fields."""
+    whole: dict[str, Any] = {
+        "id": flow_id,
+        "steps": STEPS,
+        "completed_steps": (),
+        "user_id": None,
+        "link": f"https://my-sandbox.dots.dev/flow/{flow_id}",
+        "metadata": None,
+        "client_ref": None,
+        "payout_link_id": None,
+        "created_at": None,
+    }
+    return FlowSnapshot(**(whole | fields))
+
+
+def later(minutes: int) -> datetime:
+    """So many minutes after the beginning."""
+    return NOW.replace(minute=minutes)
+
+
+async def begin(engine: AsyncEngine, number: int, *, minutes: int, **fields: object) -> None:
+    """A creation of so many minutes after the beginning, still without an answer."""
+    async with database.transaction(engine) as connection:
+        await creation_rows.begin(connection, intent(number, created_at=later(minutes), **fields))
+
+
+async def answer(engine: AsyncEngine, number: int, **fields: object) -> None:
+    """Dots' answer to the creation."""
+    said = snapshot(f"flow-{number}", **fields)
+    async with database.transaction(engine) as connection:
+        known = await flow_rows.lock_ref(connection, "default", intent(number).ref)
+        assert known
+        grown = progress.merge(known.progress, said).progress
+        await flow_rows.save(connection, known, said, grown, now=NOW, discovered_by="create", events_added=1)

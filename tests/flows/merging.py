@@ -1,0 +1,54 @@
+"""Merges of users as Dots announces them, and what comes of them in the tests of merging."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from app.dots.signature import Attestation
+from app.flows.refresh_due import refresh_due
+from app.tools import Tools
+from app.webhooks.receive_webhook import WebhookReceiver
+from tests.dots.memory_dots import MemoryDots, flow_id_of
+from tests.stand_in_tools import HandClock
+from tests.storage import stored
+
+OLD, MIDDLE, NEW = (f"00000000-0000-4000-8000-00000000000{letter}" for letter in "abc")
+MERGE = {"old_user_id": OLD, "new_user_id": NEW}
+OWNERS = "SELECT user_id FROM flows ORDER BY id"
+USERS = "SELECT id, verdict, merged_into FROM users ORDER BY id"
+
+
+class Announcer:
+    """Dots' webhooks, through the receiver that they come to."""
+
+    def __init__(self, receiver: WebhookReceiver, clock: HandClock) -> None:
+        """Number messages from 1."""
+        self._receiver = receiver
+        self._clock = clock
+        self._count = 0
+
+    async def __call__(self, body: dict[str, Any], *, message_id: str | None = None, app: str = "default") -> None:
+        """A webhook comes, a second after the one before."""
+        self._count += 1
+        self._clock.advance(timedelta(seconds=1))
+        attestation = Attestation(message_id=message_id or f"msg_{self._count}", attempted_at=self._clock.now)
+        await self._receiver.receive(app, attestation, json.dumps(body).encode(), received_at=self._clock.now)
+
+
+async def refresh(tools: Tools) -> None:
+    """Ask Dots about everything that is due, and about what becomes due by that."""
+    while (await refresh_due(tools, limit=50)).claimed:
+        pass
+
+
+async def own_flow(tools: Tools, dots: MemoryDots, announce: Announcer, user_id: str = OLD, *, number: int = 1) -> None:
+    """A flow of this user, whose background check was handed in and is pending."""
+    dots.add_flow(number, steps=["background-check"], completed_steps=["background-check"], user_id=user_id)
+    dots.add_user(user_id, background_check={"status": "pending"})
+    await announce({"flow_id": flow_id_of(number)})
+    await refresh(tools)
+
+
+async def owners(tools: Tools) -> set[str]:
+    """Whose flows there are."""
+    return {row["user_id"] for row in await stored.rows(tools.engine, OWNERS)}

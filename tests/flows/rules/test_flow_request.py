@@ -1,0 +1,145 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.flows.rules import flow_request
+from app.flows.rules.flow_request import FlowRequest
+
+
+def request(**fields: Any) -> FlowRequest:
+    """A request with everything in it, apart from these fields."""
+    whole: dict[str, Any] = {
+        "app": "default",
+        "steps": ["compliance", {"name": "payout", "payout_fee_party": "user"}],
+        "user_id": "5f0c0a1e-7a52-4d0f-9d43-0a4f0c7b8e11",
+        "require_auth": True,
+        "hide_go_to_dashboard_on_complete": False,
+        "metadata": {"a": 1, "b": [True, None]},
+        "reference": "payee-17",
+    }
+    return FlowRequest(**(whole | fields))
+
+
+def test_fingerprint_is_the_one_stored_before() -> None:
+    """Fingerprints outlive a deployment: another formula would refuse yesterday's keys."""
+    assert (
+        flow_request.fingerprint(request()).hex() == "fe9d7539be0ee007805a4674f2843cb0be4fd5a324a6f54e672f333df4138cdb"
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"app": "eu"},
+        {"steps": ["compliance"]},
+        {"steps": [{"name": "payout", "payout_fee_party": "user"}, "compliance"]},
+        {"steps": ["compliance", {"name": "payout", "payout_fee_party": "platform"}]},
+        {"user_id": None},
+        {"require_auth": False},
+        {"hide_go_to_dashboard_on_complete": True},
+        {"metadata": None},
+        {"metadata": {"a": "1", "b": [True, None]}},
+        {"metadata": {"a": 1, "b": [None, True]}},
+        {"reference": None},
+        {"reference": "payee-18"},
+    ],
+    ids=str,
+)
+def test_fingerprint_tells_requests_apart(change: dict[str, Any]) -> None:
+    """Whatever is asked for differently is another request."""
+    assert flow_request.fingerprint(request(**change)) != flow_request.fingerprint(request())
+
+
+def test_fingerprint_does_not_see_the_order_of_keys() -> None:
+    """JSON objects have no order."""
+    turned = request(
+        steps=["compliance", {"payout_fee_party": "user", "name": "payout"}], metadata={"b": [True, None], "a": 1}
+    )
+
+    assert flow_request.fingerprint(turned) == flow_request.fingerprint(request())
+
+
+METADATA: list[tuple[Any, list[str]]] = [
+    (None, []),
+    ("", []),
+    ("a" * 500, []),
+    ("a" * 501, ["metadata"]),
+    ({}, []),
+    ({str(number): 1 for number in range(49)}, []),
+    ({str(number): 1 for number in range(50)}, ["metadata"]),
+    ({"k" * 40: 1}, []),
+    ({"k" * 41: 1}, ["metadata." + "k" * 40]),
+    ({"a": "v" * 500}, []),
+    ({"a": "v" * 501}, ["metadata.a"]),
+    ({"a": [1] * 166}, []),  # 498 characters of JSON
+    ({"a": [1] * 167}, ["metadata.a"]),
+    ({"dots_gateway_ref": "x"}, ["metadata.dots_gateway_ref"]),
+    ({"dots_gateway_": "x"}, ["metadata.dots_gateway_"]),
+    ({"dots_gatewa": "x"}, []),
+    (17, ["metadata"]),
+    ([], ["metadata"]),
+]
+
+
+@pytest.mark.parametrize(("metadata", "fields"), METADATA, ids=lambda value: str(value)[:40])
+def test_metadata_has_limits(metadata: Any, fields: list[str]) -> None:
+    """At most 49 keys of 40 characters with values of 500; one key is ours."""
+    assert [problem.field for problem in flow_request.check(request(metadata=metadata))] == fields
+
+
+STORABLE = [
+    ("\x00", False),
+    ("a\x00b", False),
+    ({"\x00": 1}, False),
+    ([{"a": ["\x00"]}], False),
+    ("\\u0000", True),  # six characters, no NUL
+    ("\\\x00", False),
+    ("\\\\u0000", True),
+    ("\ud800", False),
+    ({"\udfff": 1}, False),
+    ("😀", True),
+    (float("nan"), False),
+    (float("inf"), False),
+    ([1e308], True),
+    (10**4000, True),
+    (None, True),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), STORABLE, ids=ascii)
+def test_storable_is_what_postgres_keeps(value: Any, *, expected: bool) -> None:
+    """NUL, half characters and what is no number are refused before they can fail in a statement."""
+    assert flow_request.is_storable(value) is expected
+
+
+def test_nesting_has_a_limit() -> None:
+    """What is nested deeper than anybody needs is refused, long before Python's stack ends."""
+    abyss: Any = 1
+    for _ in range(100_000):
+        abyss = [abyss]
+    deep: Any = 1
+    for _ in range(20):
+        deep = {"a": deep}
+
+    assert not flow_request.is_storable(abyss)
+    assert flow_request.is_storable(deep)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(metadata=json_values, steps=st.lists(json_values, max_size=3), reference=st.none() | st.text(max_size=20))
+def test_check_is_total(metadata: Any, steps: Any, reference: str | None) -> None:
+    """Any JSON is checked; what passes has a fingerprint."""
+    wanted = request(metadata=metadata, steps=steps, reference=reference)
+
+    problems = flow_request.check(wanted)
+
+    assert all(problem.field and problem.message for problem in problems)
+    assert problems or len(flow_request.fingerprint(wanted)) == 32

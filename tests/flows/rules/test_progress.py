@@ -1,0 +1,294 @@
+"""How progress grows, whatever Dots says."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.dots.snapshots import FlowSnapshot
+from app.flows.rules import progress
+from app.flows.rules.progress import Growth, Progress
+
+COMPLETE: list[tuple[list[str], list[str], bool]] = [
+    ([], [], False),
+    ([], ["compliance"], False),
+    (["compliance"], [], False),
+    (["compliance"], ["compliance"], True),
+    (["compliance", "payout"], ["payout"], False),
+    (["compliance", "payout"], ["payout", "compliance"], True),
+    # Steps that were never asked for complete nothing and hinder nothing.
+    (["compliance"], ["onboarding"], False),
+    (["compliance"], ["onboarding", "compliance"], True),
+    # Handed in is complete; the verdict comes later and belongs to the user.
+    (["background-check"], ["background-check"], True),
+    # Whether Dots reports redirects is unknown: they count only where there is nothing else.
+    (["compliance", "redirect"], ["compliance"], True),
+    (["compliance", "redirect"], ["redirect"], False),
+    (["redirect"], [], False),
+    (["redirect"], ["redirect"], True),
+]
+
+BEFORE = Progress(steps=("compliance", "payout"), completed=("compliance",), user_id="user-1")
+DONE = Progress(steps=("compliance", "payout"), completed=("compliance", "payout"), user_id="user-1", is_complete=True)
+
+
+def snapshot(
+    *, steps: Sequence[str] = (), completed_steps: Sequence[str] = (), user_id: str | None = None
+) -> FlowSnapshot:
+    """What Dots says about a flow, as far as progress goes."""
+    return FlowSnapshot(
+        id="flow-1",
+        steps=tuple(steps),
+        completed_steps=tuple(completed_steps),
+        user_id=user_id,
+        link=None,
+        metadata=None,
+        client_ref=None,
+        payout_link_id=None,
+        created_at=None,
+    )
+
+
+def growth(after: Progress, **changes: object) -> Growth:
+    """A growth in which nothing but this is new."""
+    nothing = Growth(
+        progress=after, newly_completed=(), is_newly_claimed=False, is_newly_complete=False, missing_again=()
+    )
+    return dataclasses.replace(nothing, **changes)  # type: ignore[arg-type]  # a table's row, checked when built
+
+
+GROWTHS: list[tuple[Progress, FlowSnapshot, Growth]] = [
+    # Nothing new.
+    (
+        BEFORE,
+        snapshot(steps=["compliance", "payout"], completed_steps=["compliance"], user_id="user-1"),
+        growth(BEFORE),
+    ),
+    # One step more, and it was the last.
+    (
+        BEFORE,
+        snapshot(steps=["compliance", "payout"], completed_steps=["compliance", "payout"], user_id="user-1"),
+        growth(DONE, newly_completed=("payout",), is_newly_complete=True),
+    ),
+    # Complete flows are never complete again.
+    (
+        DONE,
+        snapshot(steps=["compliance", "payout"], completed_steps=["payout", "compliance"], user_id="user-1"),
+        growth(DONE),
+    ),
+    # Dots takes everything back: noted as missing, but kept.
+    (DONE, snapshot(), growth(DONE, missing_again=("compliance", "payout"))),
+    # Steps are kept in the order they were found, and one that Dots repeats is one.
+    (
+        Progress(steps=("compliance", "payout")),
+        snapshot(steps=["compliance", "payout"], completed_steps=["payout", "compliance", "payout"]),
+        growth(
+            Progress(steps=("compliance", "payout"), completed=("payout", "compliance"), is_complete=True),
+            newly_completed=("payout", "compliance"),
+            is_newly_complete=True,
+        ),
+    ),
+    # Claimed by a user before any step is done.
+    (
+        Progress(steps=("payout",)),
+        snapshot(steps=["payout"], user_id="user-1"),
+        growth(Progress(steps=("payout",), user_id="user-1"), is_newly_claimed=True),
+    ),
+    # Dots merges users: the new id is used from now on, and the flow is not claimed once more.
+    (
+        Progress(steps=("payout",), user_id="user-1"),
+        snapshot(steps=["payout"], user_id="user-2"),
+        growth(Progress(steps=("payout",), user_id="user-2")),
+    ),
+    # Dots adds a step of its own; an unknown one is kept like any other.
+    (
+        Progress(steps=("payout",)),
+        snapshot(steps=["onboarding", "payout"], completed_steps=["onboarding", "palm-reading"]),
+        growth(
+            Progress(steps=("onboarding", "payout"), completed=("onboarding", "palm-reading")),
+            newly_completed=("onboarding", "palm-reading"),
+        ),
+    ),
+    # A flow that was complete stays so when Dots adds a step.
+    (
+        Progress(steps=("payout",), completed=("payout",), is_complete=True),
+        snapshot(steps=["payout", "compliance"], completed_steps=["payout"]),
+        growth(Progress(steps=("payout", "compliance"), completed=("payout",), is_complete=True)),
+    ),
+    # Dots drops the step that was still to do.
+    (
+        BEFORE,
+        snapshot(steps=["compliance"], completed_steps=["compliance"]),
+        growth(
+            Progress(steps=("compliance",), completed=("compliance",), user_id="user-1", is_complete=True),
+            is_newly_complete=True,
+        ),
+    ),
+]
+
+# Steps, completed steps, whether the flow is complete with passed-over steps, and which steps are passed over.
+PASSED_OVER: list[tuple[list[str], list[str], bool, set[str]]] = [
+    ([], [], False, set()),
+    (["compliance"], [], False, set()),
+    (["compliance"], ["compliance"], True, set()),
+    (["compliance", "payout"], ["payout"], True, {"compliance"}),
+    # The last step is not done, and nothing later says that it was skipped.
+    (["compliance", "payout"], ["compliance"], False, set()),
+    (["compliance", "manage-payouts", "payout"], ["manage-payouts"], False, {"compliance"}),
+    # A redirect that Dots reports says that the payee has come to the end, but not that anything was done.
+    (["compliance", "payout", "redirect"], ["compliance", "redirect"], True, {"payout"}),
+    (["compliance", "redirect"], ["redirect"], False, {"compliance"}),
+    # A redirect is not needed, wherever it is.
+    (["redirect", "payout"], ["payout"], True, {"redirect"}),
+    # What Dots never listed says nothing about what it did.
+    (["compliance"], ["onboarding"], False, set()),
+]
+
+# What is known; the states of its steps, how many are done of how many, and the next one.
+SHOWN: list[tuple[Progress, list[str], tuple[int, int], str | None]] = [
+    (Progress(steps=("compliance", "redirect")), ["pending", "pending"], (0, 1), "compliance"),
+    (
+        Progress(steps=("compliance", "payout", "redirect"), completed=("compliance",)),
+        ["completed", "pending", "pending"],
+        (1, 2),
+        "payout",
+    ),
+    (
+        Progress(steps=("compliance", "payout", "redirect"), completed=("compliance", "payout"), is_complete=True),
+        ["completed", "completed", "not_awaited"],
+        (2, 2),
+        None,
+    ),
+    # Dots has dropped a step: it is still stored, and the flow is complete without it.
+    (
+        Progress(steps=("compliance", "payout"), completed=("compliance",), is_complete=True),
+        ["completed", "not_awaited"],
+        (1, 1),
+        None,
+    ),
+    (
+        Progress(steps=("compliance", "manage-payouts", "payout"), completed=("manage-payouts",)),
+        ["passed_over", "completed", "pending"],
+        (1, 3),
+        "payout",
+    ),
+    (
+        Progress(steps=("compliance", "payout", "redirect"), completed=("payout",)),
+        ["passed_over", "completed", "pending"],
+        (1, 2),
+        "compliance",
+    ),
+    (
+        Progress(steps=("compliance", "payout", "redirect"), completed=("payout",), is_complete=True),
+        ["passed_over", "completed", "not_awaited"],
+        (1, 1),
+        None,
+    ),
+    (Progress(steps=("redirect",)), ["pending"], (0, 1), "redirect"),
+    (Progress(steps=("redirect",), completed=("redirect",), is_complete=True), ["completed"], (1, 1), None),
+    (Progress(steps=()), [], (0, 0), None),
+]
+
+NAMES = st.sampled_from(["compliance", "payout", "redirect", "background-check", "palm-reading"])
+SNAPSHOTS = st.lists(
+    st.builds(
+        snapshot,
+        steps=st.lists(NAMES, max_size=4, unique=True),
+        completed_steps=st.lists(NAMES, max_size=5),
+        user_id=st.none() | st.sampled_from(["user-1", "user-2"]),
+    ),
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize(("steps", "completed", "is_complete"), COMPLETE, ids=range(len(COMPLETE)))
+def test_completeness(steps: list[str], completed: list[str], is_complete: bool) -> None:  # noqa: FBT001  # a column
+    """A flow is complete when every step is, redirects left aside."""
+    assert progress.is_complete(steps, completed) is is_complete
+
+
+@pytest.mark.parametrize(("steps", "completed", "is_complete", "over"), PASSED_OVER, ids=range(len(PASSED_OVER)))
+def test_flow_may_complete_with_passed_over_steps_if_it_is_told_to(
+    *, steps: list[str], completed: list[str], is_complete: bool, over: set[str]
+) -> None:
+    """A step is passed over when a later one is done; at least one step has to be done."""
+    may_be = progress.merge(
+        Progress(steps=tuple(steps)), snapshot(steps=steps, completed_steps=completed), may_pass_over=True
+    )
+    may_not_be = progress.merge(Progress(steps=tuple(steps)), snapshot(steps=steps, completed_steps=completed))
+
+    assert progress.steps_passed_over(steps, completed) == over
+    assert may_be.is_newly_complete is is_complete
+    assert may_not_be.progress.waits_for_passed_over is (is_complete and not may_not_be.is_newly_complete)
+    assert not may_be.progress.waits_for_passed_over
+
+
+@pytest.mark.parametrize(("known", "states", "tally", "next_step"), SHOWN, ids=range(len(SHOWN)))
+def test_steps_are_shown_by_their_states(
+    known: Progress, states: list[str], tally: tuple[int, int], next_step: str | None
+) -> None:
+    """A complete flow waits for no redirect, and does not count it."""
+    assert list(known.states) == states
+    assert known.tally == tally
+    assert known.next_step == next_step
+
+
+@pytest.mark.parametrize(("known", "said", "expected"), GROWTHS, ids=range(len(GROWTHS)))
+def test_snapshot_grows_progress(known: Progress, said: FlowSnapshot, expected: Growth) -> None:
+    """What is new is named once; what was known stays."""
+    assert progress.merge(known, said) == expected
+
+
+@given(snapshots=SNAPSHOTS)
+@settings(deadline=None, derandomize=True)  # a busy machine is no failure
+def test_progress_never_shrinks(snapshots: list[FlowSnapshot]) -> None:
+    """No sequence of snapshots takes a step, a user or the completion back, or completes anything twice."""
+    known = Progress(steps=("compliance",))
+    grown: list[Growth] = []
+    for said in snapshots:
+        merged = progress.merge(known, said)
+        assert merged.progress.completed[: len(known.completed)] == known.completed
+        assert merged.progress.is_complete >= known.is_complete
+        assert merged.progress.user_id or not known.user_id
+        assert merged.progress.steps
+        grown.append(merged)
+        known = merged.progress
+
+    assert known.completed == tuple(step for merged in grown for step in merged.newly_completed)
+    assert len(set(known.completed)) == len(known.completed)
+    assert sum(merged.is_newly_complete for merged in grown) == known.is_complete
+    assert sum(merged.is_newly_claimed for merged in grown) == (known.user_id is not None)
+
+
+@given(snapshots=SNAPSHOTS)
+@settings(deadline=None, derandomize=True)  # a busy machine is no failure
+def test_snapshots_twice_change_nothing(snapshots: list[FlowSnapshot]) -> None:
+    """Asking Dots once more about what has not changed gives nothing new to tell."""
+    known = Progress(steps=("compliance",))
+    for said in snapshots:
+        known = progress.merge(known, said).progress
+        again = progress.merge(known, said)
+        assert again == growth(known, missing_again=again.missing_again)
+
+
+@given(done=st.lists(st.lists(NAMES, max_size=5), max_size=6), order=st.randoms(use_true_random=False))
+@settings(deadline=None, derandomize=True)  # a busy machine is no failure
+def test_order_of_snapshots_does_not_matter(done: list[list[str]], order: object) -> None:
+    """Whatever order the answers come in, the same steps are known in the end."""
+    shuffled = done[:]
+    order.shuffle(shuffled)  # type: ignore[attr-defined]  # Hypothesis' stand-in for random.Random
+
+    ends = [end_of(sequence) for sequence in (done, shuffled)]
+
+    assert set(ends[0].completed) == set(ends[1].completed)
+    assert ends[0].is_complete is ends[1].is_complete
+
+
+def end_of(sequence: list[list[str]]) -> Progress:
+    """What is known after snapshots with these completed steps."""
+    known = Progress(steps=("compliance", "payout"))
+    for completed_steps in sequence:
+        known = progress.merge(known, snapshot(completed_steps=completed_steps)).progress
+    return known

@@ -1,0 +1,131 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.flows.rules import schedule
+from app.flows.rules.schedule import SWEEPS, VERDICT_POLLS, Ladder
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def seconds(number: float) -> timedelta:
+    """So many seconds."""
+    return timedelta(seconds=number)
+
+
+def minutes(number: float) -> timedelta:
+    """So many minutes."""
+    return timedelta(minutes=number)
+
+
+def hours(number: float) -> timedelta:
+    """So many hours."""
+    return timedelta(hours=number)
+
+
+# How old an open flow is, and at which age it is looked at next.
+SWEPT = [
+    (minutes(0), minutes(1)),
+    (seconds(59), minutes(1)),
+    (minutes(1), minutes(5)),
+    (minutes(5), minutes(30)),
+    (minutes(30), hours(2)),
+    (hours(2), hours(24)),
+    (hours(23), hours(24)),
+    (hours(24), hours(48)),
+    (hours(24 * 29), hours(24 * 30)),
+    (hours(24 * 30), None),
+    (hours(24 * 400), None),
+    # A clock that is a little behind the one that made the flow.
+    (minutes(-1), minutes(1)),
+]
+
+
+@pytest.mark.parametrize(("age", "next_age"), SWEPT, ids=str)
+def test_open_flow_is_swept(age: timedelta, next_age: timedelta | None) -> None:
+    """1 min, 5 min, 30 min, 2 h, then daily to 30 days."""
+    found = schedule.next_look(SWEEPS, since=NOON, now=NOON + age)
+
+    assert found == (None if next_age is None else NOON + next_age)
+
+
+POLLED = [
+    (minutes(0), minutes(1)),
+    (minutes(30), hours(2)),
+    (hours(2), hours(6)),
+    (hours(6), hours(12)),
+    (hours(7), hours(12)),
+    (hours(24 * 7 - 1), hours(24 * 7)),
+    (hours(24 * 7), None),
+]
+
+
+@pytest.mark.parametrize(("age", "next_age"), POLLED, ids=str)
+def test_pending_verdict_is_polled(age: timedelta, next_age: timedelta | None) -> None:
+    """1 min, 5 min, 30 min, 2 h, then every 6 h for 7 days."""
+    found = schedule.next_look(VERDICT_POLLS, since=NOON, now=NOON + age)
+
+    assert found == (None if next_age is None else NOON + next_age)
+
+
+def test_following_the_ladder_ends() -> None:
+    """From look to look it is 4 rungs and 30 days, and then nothing more."""
+    looks: list[datetime] = []
+    look = schedule.next_look(SWEEPS, since=NOON, now=NOON)
+    while look:
+        looks.append(look)
+        look = schedule.next_look(SWEEPS, since=NOON, now=look)
+
+    assert [look - NOON for look in looks] == [
+        minutes(1),
+        minutes(5),
+        minutes(30),
+        hours(2),
+        *(timedelta(days=day) for day in range(1, 31)),
+    ]
+
+
+WAITS = [
+    (1, seconds(2)),
+    (2, seconds(10)),
+    (3, minutes(1)),
+    (4, minutes(5)),
+    (5, minutes(30)),
+    (6, hours(2)),
+    (7, hours(6)),
+    (8, hours(6)),
+    (1_000_000, hours(6)),
+]
+
+
+@pytest.mark.parametrize(("attempts", "wait"), WAITS)
+def test_each_failure_waits_longer(attempts: int, wait: timedelta) -> None:
+    """2 s, 10 s, 1 min, 5 min, 30 min, 2 h, then 6 h, each 20 % shorter or longer."""
+    assert schedule.retry_after(attempts, chance=0.5) == wait
+    assert schedule.retry_after(attempts, chance=0) == wait * 0.8
+    assert schedule.retry_after(attempts, chance=1) == wait * 1.2
+
+
+def test_dots_own_wait_is_honoured() -> None:
+    """Never less than Dots asked for, and no less than ours."""
+    assert schedule.retry_after(1, chance=0.5, asked_for=minutes(10)) == minutes(10)
+    assert schedule.retry_after(7, chance=0.5, asked_for=seconds(1)) == hours(6)
+    assert schedule.retry_after(1, chance=0.5, asked_for=None) == seconds(2)
+
+
+ladders = st.builds(
+    Ladder,
+    rungs=st.lists(st.timedeltas(seconds(1), hours(1)), max_size=4).map(lambda rungs: tuple(sorted(rungs))),
+    every=st.timedeltas(minutes(1), hours(48)),
+    until=st.timedeltas(minutes(1), hours(24 * 40)),
+)
+
+
+@given(ladders, st.timedeltas(-hours(1), hours(24 * 50)))
+def test_next_look_is_always_later(ladder: Ladder, age: timedelta) -> None:
+    """A look in the past would be a loop without a pause."""
+    found = schedule.next_look(ladder, since=NOON, now=NOON + age)
+
+    assert found is None or found > NOON + age

@@ -1,0 +1,175 @@
+"""How old and new Postgres carry out claims on a filled table: through which index, and over how many pages."""
+
+import json
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.dots import app_rows
+from app.flows import due_rows
+from app.flows.due_rows import KINDS, DueKind, Look
+from app.storage import database, migrations
+from devstack import embedded_postgres
+from tests.databases import fast_directory, run_apart
+from tests.dots.fake_dots import NOW
+from tests.flows.syncing import MINUTE, TOKEN
+from tests.storage import stored
+
+SECOND = timedelta(seconds=1)
+INDEXES = {"asked_for": "sync_rows_asked_for_due_idx", "sweep": "sync_rows_sweep_due_idx"}
+
+# A fifth is due because it was asked for, a fifth is due for a sweep, and a fifth will be; the others are done. The
+# app `eu` has one row.
+FILL = """
+    INSERT INTO sync_rows (app, kind, subject_id, due_at, due_by, dirty_gen)
+    SELECT CASE WHEN number = 2 THEN 'eu' ELSE 'default' END, 'flow', number,
+        CASE number % 5
+            WHEN 2 THEN CAST(:now AS timestamptz) - number * interval '1 second'
+            WHEN 3 THEN CAST(:now AS timestamptz) - number * interval '1 second'
+            WHEN 4 THEN CAST(:now AS timestamptz) + number * interval '1 second'
+        END,
+        CASE WHEN number % 5 = 2 THEN 'webhook' ELSE 'sweep' END, 1
+    FROM generate_series(1, 30000) AS number
+"""
+LOOKS = [Look(app="default", share=8), Look(app="eu", share=8)]
+# The planner knows the values of a statement the first times only; a worker goes on with what it planned then.
+MODES = ("force_custom_plan", "force_generic_plan")
+# What 16 rows of 30,000 need: two indexes that are three pages deep, and a page of the table for each row.
+FEW_PAGES = 150
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What Postgres did: its steps on `sync_rows`, each with its index, and how many pages it has read in all."""
+
+    steps: frozenset[tuple[str, str | None]]
+    pages: int
+
+
+@pytest.fixture(scope="module", params=[16, 18])
+def filled_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated database with many rows, on a server of this version."""
+    with tempfile.TemporaryDirectory(prefix="dots-gateway-tests-", dir=fast_directory()) as name:
+        Path(name).chmod(0o711)  # The server may run as another account.
+        with embedded_postgres.running(Path(name), durable=False, version=request.param) as server:
+            run_apart(_fill(server.url))
+            yield server.url
+
+
+@pytest.fixture
+async def filled(filled_url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine on the filled database."""
+    engine = database.create_engine(filled_url)
+    yield engine
+    await engine.dispose()
+
+
+async def _fill(url: str) -> None:
+    await migrations.upgrade(url)
+    engine = database.create_engine(url)
+    try:
+        await stored.execute(engine, FILL, now=NOW)
+        await stored.execute(engine, "ANALYZE sync_rows")
+    finally:
+        await engine.dispose()
+
+
+async def plan_of_count(connection: AsyncConnection, looks: Sequence[Look]) -> Plan:
+    """How due rows are counted."""
+    return await _explain(connection, due_rows._COUNT.text, {**due_rows._columns(looks), "now": NOW})
+
+
+async def plan_of_claim(connection: AsyncConnection, looks: Sequence[Look], kind: DueKind) -> Plan:
+    """How due rows are claimed."""
+    values = {**due_rows._columns(looks), "now": NOW, "lease_until": NOW + MINUTE, "token": TOKEN}
+    return await _explain(connection, due_rows._CLAIMS[kind].text, values)
+
+
+async def _explain(connection: AsyncConnection, statement: str, values: dict[str, Any]) -> Plan:
+    said = await connection.scalar(text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"), values)
+    ((top,),) = [json.loads(said) if isinstance(said, str) else said]
+    plan = top["Plan"]
+    steps = frozenset(
+        (step["Node Type"], step.get("Index Name")) for step in _steps(plan) if step.get("Relation Name") == "sync_rows"
+    )
+    return Plan(steps=steps, pages=plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def _steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", []):
+        yield from _steps(inner)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_counting_reads_a_few_pages_of_the_index(filled: AsyncEngine, mode: str) -> None:
+    """However much is due, each app's longest due rows are read from its own part of the index, and no others."""
+    async with filled.connect() as connection:
+        await connection.execute(text(f"SET plan_cache_mode = {mode}"))
+        plan = await plan_of_count(connection, LOOKS)
+
+    assert plan.steps == {("Index Scan", index) for index in INDEXES.values()}
+    assert plan.pages <= FEW_PAGES
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_claiming_reads_a_few_pages_of_the_index(filled: AsyncEngine, mode: str, kind: DueKind) -> None:
+    """The rows are found through the index and updated at their place: no second index is read."""
+    async with filled.connect() as connection:
+        await connection.execute(text(f"SET plan_cache_mode = {mode}"))
+        plan = await plan_of_claim(connection, LOOKS, kind)
+        await connection.rollback()
+
+    assert plan.steps == {("Index Scan", INDEXES[kind]), ("Tid Scan", None), ("ModifyTable", None)}
+    assert plan.pages <= FEW_PAGES
+
+
+async def test_rows_of_a_paused_app_are_not_read(filled: AsyncEngine) -> None:
+    """Six thousand of them are due, and the pages read are those of the table of apps."""
+    async with filled.connect() as connection:
+        await app_rows.hold_off(connection, "default", until=NOW + SECOND)
+        plan = await plan_of_count(connection, [LOOKS[0]])
+        await connection.rollback()
+
+    assert plan.pages <= 5
+
+
+async def test_leased_rows_behind_the_floor_are_not_read(filled: AsyncEngine) -> None:
+    """A worker died with two thousand leases: other claims go past them, at a full look only through them."""
+    async with filled.connect() as connection:
+        dead = replace(LOOKS[0], share=2000)
+        rows = await due_rows.claim(
+            connection, [dead], kind="asked_for", now=NOW, lease_until=NOW + MINUTE, token=TOKEN
+        )
+        full = await plan_of_claim(connection, [LOOKS[0]], "asked_for")
+        past = await plan_of_claim(connection, [replace(LOOKS[0], asked_for_floor=rows[-1].due_at)], "asked_for")
+        await connection.rollback()
+
+    assert len(rows) == 2000
+    assert past.pages <= FEW_PAGES < full.pages
+
+
+async def test_dead_entries_behind_the_floor_are_not_read(engine: AsyncEngine) -> None:
+    """While a transaction stays open nothing that was claimed can be cleaned up: a claim with a floor goes past it."""
+    await stored.execute(engine, FILL, now=NOW)
+    async with engine.connect() as elsewhere:
+        await elsewhere.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        await elsewhere.execute(text("SELECT count(*) FROM apps"))
+        for _ in range(2):  # Six thousand rows are refreshed and come back, twice.
+            await stored.execute(engine, "UPDATE sync_rows SET due_at = :now WHERE due_by = 'webhook'", now=NOW)
+            await stored.execute(engine, "UPDATE sync_rows SET due_at = NULL WHERE due_by = 'webhook'")
+        async with engine.connect() as connection:
+            floor = NOW + SECOND
+            full = await plan_of_count(connection, [LOOKS[0]])
+            past = await plan_of_count(connection, [replace(LOOKS[0], asked_for_floor=floor, sweep_floor=floor)])
+
+    assert past.pages <= 20
+    assert full.pages >= 400

@@ -1,0 +1,178 @@
+import base64
+import itertools
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.dots.fake_dots import USER
+from tests.dots.memory_dots import MemoryDots
+from tests.flows.creating_over_http import create
+from tests.stand_in_tools import HandClock
+
+
+async def listed(client: httpx.AsyncClient, **query: Any) -> list[str | None]:
+    """The references of the flows listed, in order."""
+    answer = await client.get("/v1/flows", params=query)
+    assert answer.status_code == 200, answer.text
+    return [flow["reference"] for flow in answer.json()["flows"]]
+
+
+async def test_flow_reads_as_it_was_created(client: httpx.AsyncClient) -> None:
+    """GET answers what POST did."""
+    created = await create(client, reference="payee-17")
+
+    answer = await client.get(f"/v1/flows/{created['id']}")
+
+    assert answer.json() == created
+
+
+async def test_id_is_read_in_any_spelling(client: httpx.AsyncClient) -> None:
+    """A UUID in capitals is the same UUID."""
+    created = await create(client)
+
+    answer = await client.get(f"/v1/flows/{created['id'].upper()}")
+
+    assert answer.json() == created
+
+
+@pytest.mark.parametrize("flow_id", ["5f0c0a1e-7a52-4d0f-9d43-0a4f0c7b8e11", "no%20id", "%F0%9F%8C%99", "x" * 300])
+@pytest.mark.parametrize(("method", "suffix"), [("GET", ""), ("GET", "/timeline"), ("POST", "/refresh")])
+async def test_unknown_flow_is_404(client: httpx.AsyncClient, method: str, suffix: str, flow_id: str) -> None:
+    """An id that nobody knows, or that cannot be one, is not found."""
+    answer = await client.request(method, f"/v1/flows/{flow_id}{suffix}")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "flow_not_found")
+
+
+async def states(client: httpx.AsyncClient, dots: MemoryDots, *completed_steps: str) -> dict[str, str]:
+    """The states of a flow's steps once Dots says that these are done."""
+    redirect = {"name": "redirect", "redirect_url": "https://shop.example.com/thanks"}
+    flow = await create(client, steps=["compliance", "payout", redirect])
+    dots.flows[flow["id"]]["completed_steps"] = list(completed_steps)
+    await client.post(f"/v1/flows/{flow['id']}/refresh")
+    answer = (await client.get(f"/v1/flows/{flow['id']}")).json()
+    return {"flow": answer["status"], **{step["name"]: step["state"] for step in answer["steps"]}}
+
+
+async def test_a_completed_flow_waits_for_no_redirect(client: httpx.AsyncClient, dots: MemoryDots) -> None:
+    """Dots may never report it, so that it would be pending for ever; that it is done would be a lie."""
+    before = await states(client, dots, "compliance")
+    after = await states(client, dots, "compliance", "payout")
+
+    assert before == {"flow": "open", "compliance": "completed", "payout": "pending", "redirect": "pending"}
+    assert after == {"flow": "completed", "compliance": "completed", "payout": "completed", "redirect": "not_awaited"}
+
+
+async def test_a_step_before_one_that_is_done_is_passed_over(client: httpx.AsyncClient, dots: MemoryDots) -> None:
+    """Dots does not say that it has skipped it; the flow says that it looks so, and stays open."""
+    found = await states(client, dots, "payout")
+
+    assert found == {"flow": "open", "compliance": "passed_over", "payout": "completed", "redirect": "pending"}
+
+
+@pytest.fixture
+async def three(client: httpx.AsyncClient, clock: HandClock, dots: MemoryDots) -> None:
+    """Flows a, b and c, a minute apart; a is completed, b has compliance behind it, c is of another app."""
+    first = await create(client, reference="a", user_id=USER)
+    clock.advance(timedelta(minutes=1))
+    second = await create(client, reference="b")
+    clock.advance(timedelta(minutes=1))
+    await create(client, reference="c", app="eu", steps=["payout"])
+    dots.flows[first["id"]]["completed_steps"] = ["compliance", "payout"]
+    dots.flows[second["id"]]["completed_steps"] = ["compliance"]
+    for flow in (first, second):
+        await client.post(f"/v1/flows/{flow['id']}/refresh")
+
+
+FILTERS: list[tuple[dict[str, str], list[str]]] = [
+    ({}, ["c", "b", "a"]),
+    ({"reference": "b"}, ["b"]),
+    ({"reference": "z"}, []),
+    ({"user_id": USER}, ["a"]),
+    ({"status": "completed"}, ["a"]),
+    ({"status": "open"}, ["c", "b"]),
+    ({"status": "failed"}, []),
+    # A step that is not done, in a flow that is still open.
+    ({"step": "compliance"}, []),
+    ({"step": "payout"}, ["c", "b"]),
+    ({"app": "eu"}, ["c"]),
+    ({"app": "default", "status": "open"}, ["b"]),
+    ({"created_from": "2026-11-23T12:01:00Z"}, ["c", "b"]),
+    ({"created_from": "2026-11-23T13:01:00+01:00"}, ["c", "b"]),
+    ({"created_before": "2026-11-23T12:01:00Z"}, ["a"]),
+    ({"created_from": "2026-11-23T12:01:00Z", "created_before": "2026-11-23T12:02:00Z"}, ["b"]),
+]
+
+
+@pytest.mark.usefixtures("three")
+async def test_filters_narrow(client: httpx.AsyncClient) -> None:
+    """Newest first; every filter narrows; a range has its start and not its end."""
+    found = [(query, await listed(client, **query)) for query, _ in FILTERS]
+
+    assert found == FILTERS
+
+
+async def test_pages_together_are_everything_once(client: httpx.AsyncClient, clock: HandClock) -> None:
+    """Followed page by page, also over flows of one and the same moment, each flow comes exactly once."""
+    for number in range(7):
+        await create(client, reference=str(number))
+        if number % 3 == 2:
+            clock.advance(timedelta(seconds=1))
+    whole = await listed(client, limit=100)
+    by_limit = {limit: await pages(client, limit) for limit in (1, 2, 3, 6, 7, 8)}
+
+    assert sorted(reference or "" for reference in whole) == [str(number) for number in range(7)]
+    assert {limit: [*itertools.chain(*found)] for limit, found in by_limit.items()} == dict.fromkeys(by_limit, whole)
+    assert {limit: [len(page) for page in found] for limit, found in by_limit.items()} == {
+        1: [1] * 7,
+        2: [2, 2, 2, 1],
+        3: [3, 3, 1],
+        6: [6, 1],
+        7: [7],
+        8: [7],
+    }
+
+
+async def pages(client: httpx.AsyncClient, limit: int) -> list[list[str]]:
+    """The references on each page, the cursor followed to the end."""
+    found: list[list[str]] = []
+    query: dict[str, Any] = {"limit": limit}
+    while True:
+        page = (await client.get("/v1/flows", params=query)).json()
+        found.append([flow["reference"] for flow in page["flows"]])
+        assert page["has_more"] == (page["next_cursor"] is not None)
+        if not page["has_more"]:
+            return found
+        query["after"] = page["next_cursor"]
+
+
+async def test_flow_created_meanwhile_does_not_shift_the_pages(client: httpx.AsyncClient, clock: HandClock) -> None:
+    """A cursor is a place, not a number of rows."""
+    for number in range(4):
+        await create(client, reference=str(number))
+        clock.advance(timedelta(seconds=1))
+    first = (await client.get("/v1/flows", params={"limit": 2})).json()
+    await create(client, reference="new")
+
+    second = await listed(client, limit=2, after=first["next_cursor"])
+
+    assert second == ["1", "0"]
+
+
+# Not base64, not JSON, not a pair, not a time and a UUID, and a time that its zone puts before the year 1.
+BAD_CURSORS = [
+    *("x", "AAAA", "é", "MQ==", "W10=", "WzEsMl0=", "e30=", "bnVsbA=="),
+    base64.urlsafe_b64encode(b'["0001-01-01T00:00:00+14:00", "%s"]' % (b"0" * 32)).decode(),
+    base64.urlsafe_b64encode(b'["2026-11-23T12:00:00", "%s"]' % (b"0" * 32)).decode(),
+    base64.urlsafe_b64encode(b'["2026-11-23T12:00:00Z", 7]').decode(),
+    base64.urlsafe_b64encode(b"[" * 5_000).decode(),
+]
+
+
+async def test_malformed_cursor_is_422(client: httpx.AsyncClient) -> None:
+    """A cursor that was not given out by us is refused, never a 5xx."""
+    answers = [await client.get("/v1/flows", params={"after": cursor}) for cursor in BAD_CURSORS]
+
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(422, "invalid_cursor")}

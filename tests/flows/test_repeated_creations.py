@@ -1,0 +1,74 @@
+"""What a worker makes of a creation that it has to repeat, because the first POST got no answer."""
+
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from app.errors import CreationOutcomeUnknownError
+from app.flows.create_flow import create_flow
+from app.flows.discover_flows import discover_flows
+from app.flows.rules.flow_request import FlowRequest
+from app.flows.settle_creations import settle_creations
+from app.tools import Tools
+from tests.dots.memory_dots import Fault, MemoryDots, refusal
+from tests.flows import creating
+from tests.stand_in_tools import HandClock
+from tests.storage import stored
+
+REQUEST = FlowRequest(app="default", steps=["compliance"], reference="payee-17")
+
+
+async def lose_the_answer(tools: Tools, dots: MemoryDots, *, user_ip: str | None = None) -> None:
+    """Create a flow whose POST never arrives at Dots."""
+    dots.faults = [httpx.ReadTimeout("never arrived")]
+    with pytest.raises(CreationOutcomeUnknownError):
+        await create_flow(
+            tools, REQUEST, caller="shop", idempotency_key="key-1", describe=creating.describe, user_ip=user_ip
+        )
+
+
+async def repeat(tools: Tools, clock: HandClock) -> None:
+    """Let a worker search for the flow in vain until it sends the POST again."""
+    for _ in range(5):
+        clock.advance(timedelta(seconds=30))
+        await discover_flows(tools)
+        await settle_creations(tools)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (refusal(404, "not-found"), "failed"),
+        (refusal(403, "forbidden"), "failed"),
+        (httpx.Response(404, text="<html>"), "failed"),
+        (refusal(422, "invalid-input"), "failed"),
+        (httpx.ConnectError("no"), "creating"),
+        (refusal(400, "resource-busy"), "creating"),
+    ],
+    ids=str,
+)
+async def test_repeat_that_dots_refuses_frees_the_key(
+    tools: Tools, dots: MemoryDots, clock: HandClock, fault: Fault, status: str
+) -> None:
+    """No flow exists, so its caller must not hear for ever that the creation is still running."""
+    await lose_the_answer(tools, dots)
+
+    async def fail_posts() -> None:
+        dots.faults = [fault] if dots.requests[-1].method == "POST" else []
+
+    dots.on_request = fail_posts
+    await repeat(tools, clock)
+
+    assert len(dots.posts) == 2
+    assert (await stored.row(tools.engine, "SELECT status FROM flows"))["status"] == status
+
+
+async def test_repeat_goes_without_the_address_of_the_payee(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+    """The address is stored nowhere, so only the caller's own attempt carries it."""
+    await lose_the_answer(tools, dots, user_ip="203.0.113.9")
+
+    await repeat(tools, clock)
+
+    posts = [request for request in dots.requests if request.method == "POST"]
+    assert [request.headers.get("dots-user-ip") for request in posts] == ["203.0.113.9", None]

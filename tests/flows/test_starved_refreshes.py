@@ -1,0 +1,226 @@
+"""Refreshes, listings and creations for which the database has no connection left, for a while or for all of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.errors import CreationOutcomeUnknownError, DatabaseUnavailableError
+from app.flows.discover_flows import discover_flows
+from app.flows.due_front import DueFront
+from app.flows.refresh_due import Tally, refresh_due, refresh_now
+from app.flows.rules.flow_request import FlowRequest
+from app.flows.settle_creations import settle_creations
+from app.storage import background, database
+from app.tools import Tools
+from tests.dots.fake_dots import NOW
+from tests.dots.memory_dots import MemoryDots, flow_id_of, refusal
+from tests.flows.creating import create
+from tests.flows.due import flow, make_due
+from tests.stack.waiting import eventually
+from tests.stand_in_tools import HandClock
+from tests.storage import stored
+
+POOL_SIZE = 3
+FLOW = flow(flow_id_of(1))
+ROW = "SELECT clean_gen, lease_token, attempts, last_error FROM sync_rows"
+# The database takes so long for each refresh that 32 of them on one connection take longer than the pool's patience.
+DAWDLE = (
+    "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$",
+    "CREATE TRIGGER dawdle BEFORE INSERT ON refreshes FOR EACH ROW EXECUTE FUNCTION dawdle()",
+)
+
+Logs = list[MutableMapping[str, Any]]
+
+
+@pytest.fixture
+async def small(tools: Tools, database_url: str) -> AsyncIterator[Tools]:
+    """The tools of a process with the smallest pool there may be; the test itself looks through a larger one."""
+    engine = database.create_engine(database_url, pool_size=POOL_SIZE)
+    yield replace(tools, engine=engine, loop_connections=asyncio.Semaphore(background.connections_of(POOL_SIZE)))
+    await engine.dispose()
+
+
+@asynccontextmanager
+async def taken(engine: AsyncEngine, number: int) -> AsyncIterator[list[AsyncConnection]]:
+    """Use this number of connections of a pool."""
+    connections = [await engine.connect() for _ in range(number)]
+    try:
+        yield connections
+    finally:
+        for connection in connections:
+            await connection.close()
+
+
+def starving(small: Tools, dots: MemoryDots) -> Callable[[], Awaitable[None]]:
+    """Take all connections while Dots is asked; the function returned gives them back."""
+    held: list[AsyncConnection] = []
+
+    async def starve() -> None:
+        if not held:
+            held.extend([await small.engine.connect() for _ in range(POOL_SIZE)])
+
+    async def feed() -> None:
+        for connection in held:
+            await connection.close()
+
+    dots.on_request = starve
+    return feed
+
+
+async def until_logged(logs: Logs, event: str) -> None:
+    """Return when this was logged."""
+
+    async def is_logged() -> bool:
+        return event in [line["event"] for line in logs]
+
+    await eventually(is_logged)
+
+
+async def test_more_refreshes_than_connections_all_succeed(small: Tools, dots: MemoryDots, logs: Logs) -> None:
+    """Four lanes of eight on a pool of three, of which the others hold two: none is refused a connection."""
+    for statement in DAWDLE:
+        await stored.execute(small.engine, statement)
+    for number in range(1, 33):
+        dots.add_flow(number)
+    await make_due(small, *(flow(flow_id_of(number)) for number in range(1, 33)))
+    front = DueFront()
+
+    async with taken(small.engine, 2):
+        tallies = await asyncio.gather(*(refresh_due(small, limit=8, front=front) for _ in range(4)))
+
+    assert tallies == [Tally(claimed=8, failed=0)] * 4
+    assert {line["event"] for line in logs} == {"refreshed"}
+
+
+async def test_answer_is_kept_while_the_database_is_away(small: Tools, dots: MemoryDots, logs: Logs) -> None:
+    """It is logged, stored within seconds of the database's return, and Dots is not asked again."""
+    dots.add_flow(1)
+    await make_due(small, FLOW)
+    feed = starving(small, dots)
+
+    refreshing = asyncio.create_task(refresh_due(small, limit=8))
+    await until_logged(logs, "not stored yet, trying again")
+    await feed()
+    tally = await refreshing
+
+    assert tally == Tally(claimed=1, failed=0)
+    assert len(dots.requests) == 1
+    assert (await stored.row(small.engine, ROW))["clean_gen"] == 1
+
+
+async def test_failure_is_noted_when_the_database_is_back(small: Tools, dots: MemoryDots, logs: Logs) -> None:
+    """Dots has failed and the database is away: the failure counts, and the lease does not have to run out."""
+    dots.faults = [refusal(500, "oops")]
+    await make_due(small, FLOW)
+    feed = starving(small, dots)
+
+    refreshing = asyncio.create_task(refresh_due(small, limit=8))
+    await until_logged(logs, "not stored yet, trying again")
+    await feed()
+    await refreshing
+
+    assert await stored.row(small.engine, ROW) == {
+        "clean_gen": 0,
+        "lease_token": None,
+        "attempts": 1,
+        "last_error": "dots_failed",
+    }
+
+
+async def test_answer_is_dropped_when_its_lease_has_ended(
+    small: Tools, dots: MemoryDots, clock: HandClock, logs: Logs
+) -> None:
+    """From then on another worker asks Dots; what this one has is too old, and says so in the log."""
+    dots.add_flow(1)
+    await make_due(small, FLOW)
+    feed = starving(small, dots)
+
+    refreshing = asyncio.create_task(refresh_due(small, limit=8))
+    await until_logged(logs, "not stored yet, trying again")
+    clock.advance(small.lease)
+    tally = await refreshing
+    await feed()
+
+    assert tally == Tally(claimed=1, failed=1)
+    assert "not stored before its lease ended" in [line["event"] for line in logs]
+
+
+async def test_caller_does_not_wait_for_a_whole_lease(small: Tools, dots: MemoryDots) -> None:
+    """A caller who asked for a refresh learns within seconds that the database is away."""
+    dots.add_flow(1)
+    feed = starving(small, dots)
+
+    async with asyncio.timeout(20):
+        with pytest.raises(DatabaseUnavailableError):
+            await refresh_now(small, FLOW)
+    await feed()
+
+    assert len(dots.requests) == 1
+
+
+async def test_listing_is_free_again_when_the_database_is_back(small: Tools, dots: MemoryDots, logs: Logs) -> None:
+    """The page that was read is kept, and the next listing need not wait for the lease to end."""
+    dots.add_flow(1)
+    feed = starving(small, dots)
+
+    listing = asyncio.create_task(discover_flows(small))
+    await until_logged(logs, "not stored yet, trying again")
+    await feed()
+    found = await listing
+
+    assert found == 1
+    assert len(dots.requests) == 1
+    assert await stored.rows(small.engine, "SELECT listing_until FROM apps WHERE app = 'default'") == [
+        {"listing_until": None}
+    ]
+
+
+async def test_listing_that_may_not_count_its_calls_is_freed(
+    small: Tools, dots: MemoryDots, clock: HandClock, logs: Logs
+) -> None:
+    """The database went away between two pages: the listing ends there, and is due again in half a minute."""
+    for number in (1, 2):
+        dots.add_flow(number)
+    dots.page_size = 1
+    await stored.execute(
+        small.engine,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN IF NEW.tokens IS DISTINCT FROM OLD.tokens THEN RAISE 'no' USING ERRCODE = '57P03'; END IF; "
+        "RETURN NEW; END $$",
+    )
+    await stored.execute(
+        small.engine, "CREATE TRIGGER refuse BEFORE UPDATE ON apps FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+
+    await discover_flows(small)
+
+    assert "flows not listed" in [line["event"] for line in logs]
+    rows = await stored.rows(small.engine, "SELECT listing_until, listing_due_at FROM apps WHERE app = 'default'")
+    assert [row["listing_until"] for row in rows] == [None]
+    assert (rows[0]["listing_due_at"] - clock.now).total_seconds() == 30
+
+
+async def test_creation_that_cannot_be_settled_now_is_logged(
+    small: Tools, dots: MemoryDots, clock: HandClock, logs: Logs
+) -> None:
+    """The pass goes on with the others, and the next pass with this one."""
+    dots.faults = [httpx.ReadTimeout("never arrived")]
+    request = FlowRequest(app="default", steps=["compliance"], reference="payee-17")
+    with pytest.raises(CreationOutcomeUnknownError):
+        await create(small, request, key="key-1")
+    await stored.execute(small.engine, "UPDATE flows SET searches = 3")
+    clock.now = NOW + small.discover_every
+    feed = starving(small, dots)
+
+    attempted = await settle_creations(replace(small, clients={"default": small.clients["default"]}))
+    await feed()
+
+    assert attempted == 1
+    assert "creation still without outcome" in [line["event"] for line in logs]
+    assert await stored.rows(small.engine, "SELECT status FROM flows") == [{"status": "creating"}]

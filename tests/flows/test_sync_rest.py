@@ -1,0 +1,78 @@
+"""Subjects that have become others are not looked at any more."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.flows import sync_rows
+from app.storage import database
+from app.storage.subjects import Subject
+from tests.dots.fake_dots import NOW
+from tests.flows.syncing import (
+    MINUTE,
+    claim_one,
+    mark_due,
+    postpone,
+    subject,
+)
+from tests.storage import stored
+
+OLD = subject(kind="user")
+ROW = "SELECT due_at, dirty_gen, clean_gen, attempts, last_error, dead_at FROM sync_rows"
+
+
+async def rest(engine: AsyncEngine, *subjects: Subject) -> None:
+    """Let them rest."""
+    async with database.transaction(engine) as connection:
+        await sync_rows.rest(connection, subjects)
+
+
+async def test_resting_subject_is_not_due_and_owes_nothing(engine: AsyncEngine) -> None:
+    """What failed and what waited is over; its webhooks count as handled."""
+    await mark_due(engine, OLD)
+    claim = await claim_one(engine, OLD)
+    assert claim
+    await postpone(engine, claim)
+
+    await rest(engine, OLD, subject(2, kind="user"))
+
+    assert await stored.rows(engine, ROW) == [
+        {"due_at": None, "dirty_gen": 1, "clean_gen": 1, "attempts": 0, "last_error": None, "dead_at": None}
+    ]
+
+
+async def test_resting_subject_wakes_when_it_is_made_due(engine: AsyncEngine) -> None:
+    """A webhook about it is looked into, as ever."""
+    await mark_due(engine, OLD)
+    await rest(engine, OLD)
+
+    await mark_due(engine, OLD, at=NOW + MINUTE)
+
+    assert await _due_at(engine) == NOW + MINUTE
+
+
+async def test_subject_that_is_being_refreshed_is_left_alone(engine: AsyncEngine) -> None:
+    """Its lease is somebody else's, who will note when to look again."""
+    await mark_due(engine, OLD)
+    await claim_one(engine, OLD)
+
+    await rest(engine, OLD)
+
+    assert await _due_at(engine) == NOW
+
+
+async def test_row_that_is_locked_is_not_waited_for(engine: AsyncEngine) -> None:
+    """Webhooks lock rows in order; to wait here, out of order, could deadlock."""
+    await mark_due(engine, OLD)
+
+    async with engine.connect() as holder:
+        await holder.exec_driver_sql("UPDATE sync_rows SET attempts = 0")
+        await rest(engine, OLD)
+        await holder.rollback()
+
+    assert await _due_at(engine) == NOW
+
+
+async def _due_at(engine: AsyncEngine) -> datetime | None:
+    due_at: datetime | None = (await stored.row(engine, ROW))["due_at"]
+    return due_at

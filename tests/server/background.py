@@ -1,0 +1,81 @@
+"""The application served from a thread of its own, for tests whose tools know nothing of asyncio."""
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from app.access import manage_keys
+from app.dots.app_ids import AppIds
+from app.dots.signature import Verifier
+from app.feed.watch_feed import FeedWatch
+from app.processes import wiring
+from app.server.application import create_app
+from app.server.gateway import Gateway
+from app.storage import database
+from app.webhooks.receive_webhook import WebhookReceiver
+from tests.dots.memory_dots import MemoryDots
+from tests.stand_in_tools import HandClock, tools_over
+from tests.webhooks import sending
+
+START_SECONDS = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """Where a running service is, and the header with a key that may do everything there."""
+
+    url: str
+    headers: dict[str, str]
+
+
+@contextmanager
+def service(database_url: str) -> Iterator[Service]:
+    """A service over this database, with a Dots in memory, until the end of the block."""
+    found: Future[Service] = Future()
+    loop = asyncio.new_event_loop()
+    stopping = asyncio.Event()
+    thread = threading.Thread(target=_run, args=(loop, _serve(database_url, found, stopping), found))
+    thread.start()
+    try:
+        yield found.result(timeout=START_SECONDS)
+    finally:
+        loop.call_soon_threadsafe(stopping.set)
+        thread.join()
+        loop.close()
+
+
+def _run(loop: asyncio.AbstractEventLoop, work: object, found: Future[Service]) -> None:
+    try:
+        loop.run_until_complete(work)  # type: ignore[arg-type]  # a coroutine of ours
+    except BaseException as error:
+        if not found.done():
+            found.set_exception(error)
+        raise
+
+
+async def _serve(database_url: str, found: Future[Service], stopping: asyncio.Event) -> None:
+    engine = database.create_engine(database_url)
+    dots, clock = MemoryDots(), HandClock()
+    tools = tools_over(engine, clock, {"default": dots})
+    made = await manage_keys.create_key(
+        engine, name="all", scopes=manage_keys.SCOPES, now=clock(), random_bytes=secrets.token_bytes
+    )
+    gateway = Gateway(
+        tools=tools,
+        verifiers={"default": Verifier([sending.KEY])},
+        receiver=WebhookReceiver(engine, tools.hints, tools.telemetry, AppIds({})),
+        watch=FeedWatch(engine, tools.hints),
+        neighbours=wiring.TIMELINE_NEIGHBOURS,
+    )
+    async with sending.serving(create_app(gateway)) as port:
+        headers = {"Authorization": f"Bearer {made.key}"}
+        found.set_result(Service(url=f"http://127.0.0.1:{port}", headers=headers))
+        await stopping.wait()
+    await tools.pusher.aclose()
+    for client in tools.clients.values():
+        await client.aclose()
+    await engine.dispose()

@@ -1,0 +1,94 @@
+"""Tools over a test's own database, with a clock set by hand, and chance that always falls in the middle."""
+
+import asyncio
+import base64
+import copy
+import secrets
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.dots.budget import Budget
+from app.dots.call_ledger import CallLedger
+from app.dots.gate import Gate, Ledger
+from app.flows.rules.schedule import SWEEPS, VERDICT_POLLS
+from app.metrics import Telemetry
+from app.storage.hints import Hints
+from app.subscriptions.push.destinations import Destinations
+from app.subscriptions.push.http_push import Pusher
+from app.subscriptions.push.vault import Vault
+from app.tools import Tools
+from tests.dots.fake_dots import NOW
+from tests.dots.memory_dots import MemoryDots
+
+LEASE = timedelta(seconds=60)
+USUAL_BUDGET = Budget(per_second=100, burst=200)
+
+
+@dataclass(kw_only=True)
+class HandClock:
+    """Time that moves only when a test moves it."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        """The time."""
+        return self.now
+
+    def advance(self, by: timedelta) -> None:
+        """Let that much time pass at once."""
+        self.now += by
+
+
+def gate_of(app: str, ledger: Ledger, clock: Callable[[], datetime], budget: Budget) -> Gate:
+    """The gate of an app in one process."""
+    return Gate(app, budget=budget, ledger=ledger, first_pause=timedelta(minutes=1), now=clock)
+
+
+def another_process(tools: Tools, *, budget: Budget = USUAL_BUDGET) -> Tools:
+    """The tools of another process on the same database, which spends the budget from a memory of its own."""
+    ledger = CallLedger(tools.engine, budget=budget, now=tools.clock)
+    clients = {}
+    for app, client in tools.clients.items():
+        clients[app] = copy.copy(client)
+        clients[app].gate = gate_of(app, ledger, tools.clock, budget)
+    return replace(tools, clients=clients)
+
+
+def tools_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, MemoryDots]) -> Tools:
+    """Everything an action needs; Dots is the test's own function, subscribers are on loopback."""
+    ledger = CallLedger(engine, budget=USUAL_BUDGET, now=clock)
+    destinations = Destinations(["127.0.0.0/8:1-65535"], denied=[])
+    return Tools(
+        engine=engine,
+        loop_connections=asyncio.Semaphore(5),
+        hints=Hints(engine),
+        clients={app: each.client(gate_of(app, ledger, clock, USUAL_BUDGET), clock) for app, each in dots.items()},
+        vault=Vault([f"test:{base64.b64encode(bytes(32)).decode()}"], random_bytes=secrets.token_bytes),
+        destinations=destinations,
+        pusher=Pusher(
+            destinations,
+            timeout=timedelta(seconds=5),
+            # The machine's certificates would take longer to load than most tests last.
+            ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            now=clock,
+        ),
+        telemetry=Telemetry(),
+        clock=clock,
+        chance=lambda: 0.5,
+        new_uuid=uuid4,
+        lease=LEASE,
+        delivery_lease=LEASE,
+        sweeps=SWEEPS,
+        verdict_polls=VERDICT_POLLS,
+        discover_every=timedelta(minutes=5),
+        follow_foreign_flows=True,
+        complete_passed_over=False,
+        dead_after=timedelta(days=1),
+        verdict_overdue_after=timedelta(days=3),
+        answers_kept=timedelta(hours=24),
+    )

@@ -1,0 +1,50 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.subscriptions.rules import deliveries
+
+NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "seconds"),
+    [(1, 5), (2, 300), (3, 1800), (4, 7200), (5, 18000), (6, 36000), (7, 50400), (8, 72000), (9, 86400)],
+)
+def test_each_failure_has_its_wait(attempts: int, seconds: int) -> None:
+    """The waits are those of Standard Webhooks' schedule, in the middle of their jitter."""
+    assert deliveries.next_attempt_at(attempts, now=NOW, chance=0.5) == NOW + timedelta(seconds=seconds)
+
+
+def test_tenth_failure_is_the_last() -> None:
+    """After ten attempts a delivery is given up."""
+    assert deliveries.next_attempt_at(10, now=NOW, chance=0.5) is None
+
+
+@pytest.mark.parametrize(("chance", "seconds"), [(0.0, 240), (1.0, 360)])
+def test_jitter_is_a_fifth_either_way(chance: float, seconds: int) -> None:
+    """Many deliveries that failed together do not come back together."""
+    assert deliveries.next_attempt_at(2, now=NOW, chance=chance) == NOW + timedelta(seconds=seconds)
+
+
+def test_never_sooner_than_asked_for() -> None:
+    """Retry-After lengthens a wait."""
+    asked_for = timedelta(seconds=90)
+
+    assert deliveries.next_attempt_at(1, now=NOW, chance=0.5, asked_for=asked_for) == NOW + asked_for
+
+
+@pytest.mark.parametrize(
+    ("failed", "succeeded", "is_broken"),
+    [
+        (9, 0, False),  # too few to judge
+        (10, 0, True),
+        (7, 3, True),  # seven in ten
+        (6, 4, False),
+        (14, 6, True),
+        (13, 7, False),
+    ],
+)
+def test_breaker_opens_at_seven_failures_in_ten(failed: int, succeeded: int, *, is_broken: bool) -> None:
+    """The share counts, once there are ten attempts."""
+    assert deliveries.is_broken([True] * failed + [False] * succeeded) is is_broken

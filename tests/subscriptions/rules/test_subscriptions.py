@@ -1,0 +1,104 @@
+"""What a subscription may ask for, and what it gets."""
+
+import base64
+import dataclasses
+from uuid import UUID
+
+import pytest
+
+from app.feed import events
+from app.subscriptions.rules import subscriptions
+from app.subscriptions.rules.subscriptions import Subscription
+from tests.dots.fake_dots import NOW
+
+SUBSCRIPTION = Subscription(
+    id=UUID(int=1),
+    caller="shop",
+    description=None,
+    url="http://127.0.0.1/events",
+    types=("*",),
+    app=None,
+    with_compliance=False,
+    created_at=NOW,
+    paused_at=None,
+    paused_by=None,
+    failing_since=None,
+    opened_at=None,
+    held_until=None,
+    closed_at=None,
+)
+FLOW_TYPES = {events.FLOW_CREATED, events.FLOW_CLAIMED, events.STEP_COMPLETED, events.FLOW_COMPLETED}
+CHECKS = {events.CHECK_CLEARED, events.CHECK_FLAGGED, events.CHECK_NEEDS_REVIEW}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "with_compliance", "wanted"),
+    [
+        (["*"], False, FLOW_TYPES | {events.ID_VERIFIED}),
+        (["*"], True, set(events.TYPES)),
+        (["dots.flow.*"], False, FLOW_TYPES),
+        (["dots.flow.*"], True, FLOW_TYPES),
+        (["dots.flow.c*"], False, {events.FLOW_CREATED, events.FLOW_CLAIMED, events.FLOW_COMPLETED}),
+        (["dots.flow.completed", "dots.user.id_verified"], False, {events.FLOW_COMPLETED, events.ID_VERIFIED}),
+        # The right alone decides, not the spelling.
+        (
+            ["dots.*", "dots.background_check.*", "dots.background_check.flagged"],
+            False,
+            FLOW_TYPES | {events.ID_VERIFIED},
+        ),
+        (["dots.background_check.*"], True, CHECKS),
+    ],
+)
+def test_subscription_gets_what_its_patterns_and_its_right_allow(
+    patterns: list[str], *, with_compliance: bool, wanted: set[str]
+) -> None:
+    """Events of background checks never without the right."""
+    subscription = dataclasses.replace(SUBSCRIPTION, types=tuple(patterns), with_compliance=with_compliance)
+
+    assert subscriptions.wanted_types(subscription) == wanted
+
+
+@pytest.mark.parametrize(
+    ("patterns", "with_compliance", "fields"),
+    [
+        (["*"], False, []),
+        (["dots.flow.completed", "dots.flow.*"], False, []),
+        (["dots.*"], False, []),
+        (["dots.background_check.*"], True, []),
+        (["dots.background_check.*"], False, ["types.0"]),
+        (["dots.flow.*", "dots.background_check.flagged"], False, ["types.1"]),
+        ([], False, ["types"]),
+        (["*"] * 51, False, ["types"]),
+        (["nonsense", "*", ""], True, ["types.0", "types.2"]),
+        # Only at its end is a star a pattern: what is stored must mean in SQL what it means here.
+        (["*.completed"], False, ["types.0"]),
+        (["dots.*.completed"], False, ["types.0"]),
+        (["dots.flow.**"], False, ["types.0"]),
+        (["DOTS.FLOW.COMPLETED"], False, ["types.0"]),
+        (["dots.subscription.test"], False, ["types.0"]),
+    ],
+)
+def test_patterns_that_stand_for_nothing_are_named(
+    patterns: list[str], *, with_compliance: bool, fields: list[str]
+) -> None:
+    """A subscription that waited for a misspelt type would wait for ever."""
+    problems = subscriptions.check_types(patterns, with_compliance=with_compliance)
+
+    assert [problem.field for problem in problems] == fields
+
+
+@pytest.mark.parametrize(("with_compliance", "is_named"), [(False, False), (True, True)])
+def test_complaint_names_what_there_is(*, with_compliance: bool, is_named: bool) -> None:
+    """But not what the subscription would not get."""
+    (problem,) = subscriptions.check_types(["nonsense"], with_compliance=with_compliance)
+
+    assert "dots.flow.created" in problem.message
+    assert ("background_check" in problem.message) is is_named
+
+
+def test_secret_is_written_as_standard_webhooks_want_it() -> None:
+    """`whsec_` and base64 of the 32 bytes."""
+    written = subscriptions.write_secret(bytes(range(32)))
+
+    assert written.startswith("whsec_")
+    assert base64.b64decode(written.removeprefix("whsec_"), validate=True) == bytes(range(32))

@@ -1,0 +1,56 @@
+"""Subscriptions made and served by hand: passes of the sequencer and the courier, until nothing is left to begin."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import text
+
+from app.feed import sequence_events
+from app.subscriptions import delivery_rows, manage_subscriptions
+from app.subscriptions.deliver_due import Courier
+from app.subscriptions.manage_subscriptions import NewSubscription
+from app.subscriptions.rules.subscriptions import SubscriptionRequest
+from app.tools import Tools
+
+
+async def subscribe(
+    tools: Tools, url: str, types: Sequence[str] = ("*",), *, with_compliance: bool = False, app: str | None = None
+) -> NewSubscription:
+    """A subscription to everything, unless told otherwise."""
+    request = SubscriptionRequest(url=url, types=types, with_compliance=with_compliance, app=app)
+    return await manage_subscriptions.create_subscription(tools, request, caller="tests")
+
+
+async def sequence(tools: Tools) -> None:
+    """Give every event its place, and so make its deliveries."""
+    while await sequence_events.sequence_events(tools, delivery_rows, limit=1000):
+        pass
+
+
+@asynccontextmanager
+async def couriers(tools: Tools, *, at_once: int = 8, in_flight: int = 64) -> AsyncIterator[Courier]:
+    """A courier; at the end what it has begun has ended."""
+    async with asyncio.TaskGroup() as tasks:
+        yield Courier(tools, tasks, in_flight=in_flight, at_once=at_once)
+
+
+async def deliver(tools: Tools, *, at_once: int = 8) -> None:
+    """Send everything that is due, and what becomes due thereby."""
+    begun = 1
+    while begun:
+        async with couriers(tools, at_once=at_once) as courier:
+            begun = await courier.deliver_due()
+
+
+async def rows(tools: Tools, statement: str) -> list[dict[str, Any]]:
+    """What a statement finds."""
+    async with tools.engine.connect() as connection:
+        return [dict(row) for row in (await connection.execute(text(statement))).mappings()]
+
+
+async def deliveries(tools: Tools) -> list[tuple[int, str, int, str | None]]:
+    """Position, state, failed attempts and last error of every delivery, in feed order."""
+    found = await rows(tools, "SELECT position, state, attempts, last_error FROM deliveries ORDER BY position")
+    return [(row["position"], row["state"], row["attempts"], row["last_error"]) for row in found]

@@ -1,0 +1,201 @@
+"""What was sent to a subscription, as administrators see it and send it again over HTTP."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.tools import Tools
+from tests.feed import feeding
+from tests.feed.feeding import step_events
+from tests.subscriptions import subscriber
+from tests.subscriptions.over_http import make, path_of
+from tests.subscriptions.subscriber import Subscriber
+from tests.subscriptions.subscribing import deliver, sequence
+from tests.surroundings import KeyWith
+
+NOON = "2026-11-23T12:00:00Z"
+STEPS = step_events(3)
+UNKNOWN = "00000000-0000-4000-8000-000000000002"
+
+
+@pytest.fixture
+async def admin(stranger: httpx.AsyncClient, key_with: KeyWith) -> httpx.AsyncClient:
+    """A client that may administer subscriptions, and nothing else."""
+    stranger.headers.update(await key_with("subscriptions:admin", name="orders"))
+    return stranger
+
+
+async def steps_arrive(tools: Tools, count: int) -> None:
+    """So many steps of one flow are completed, told, and sent."""
+    await feeding.append(tools.engine, STEPS[:count])
+    await sequence(tools)
+    await deliver(tools)
+
+
+def refusing_the_second(shop: Subscriber) -> None:
+    """Let the subscriber answer 500 to the second event of each flow."""
+    shop.answer = lambda received: (500 if received.about[1] == 2 else 204, {})
+
+
+async def listed(admin: httpx.AsyncClient, made: dict[str, Any], **query: str) -> list[tuple[str, str]]:
+    """The events and states of the deliveries found."""
+    answer = await admin.get(path_of(made, "deliveries"), params=query)
+    assert answer.status_code == 200, answer.text
+    return [(each["event_id"], each["state"]) for each in answer.json()["deliveries"]]
+
+
+async def test_deliveries_are_listed_by_what_became_of_them(admin: httpx.AsyncClient, tools: Tools) -> None:
+    """Latest event first; one that fails keeps the later ones of its flow waiting."""
+    async with subscriber.listening() as shop:
+        refusing_the_second(shop)
+        made = await make(admin, url=shop.url)
+        await steps_arrive(tools, 3)
+
+    first, second, third = (str(event.id) for event in STEPS)
+    assert await listed(admin, made) == [(third, "pending"), (second, "pending"), (first, "delivered")]
+    assert await listed(admin, made, state="pending") == [(third, "pending"), (second, "pending")]
+    assert await listed(admin, made, state="dead") == []
+
+
+async def test_one_delivery_is_shown_with_its_attempts(admin: httpx.AsyncClient, tools: Tools) -> None:
+    """What was answered, and when."""
+    async with subscriber.listening() as shop:
+        refusing_the_second(shop)
+        made = await make(admin, url=shop.url)
+        await steps_arrive(tools, 2)
+
+    story = (await admin.get(path_of(made, "deliveries", str(STEPS[1].id)))).json()
+    (attempt,) = story["attempts"]
+    assert story["delivery"] == {
+        "event_id": str(STEPS[1].id),
+        "type": "dots.flow.step_completed",
+        "app": "default",
+        "subject": "flow/flow-1",
+        "state": "pending",
+        "failed_attempts": 1,
+        "created_at": NOON,
+        "settled_at": None,
+        "last_error": "status_500",
+    }
+    assert {**attempt, "took_ms": 0} == {
+        "attempted_at": NOON,
+        "status": 500,
+        "error": "status_500",
+        "took_ms": 0,
+    }
+
+
+async def test_pages_put_together_are_all(admin: httpx.AsyncClient, tools: Tools) -> None:
+    """Pages of two, followed by their cursors: every delivery once."""
+    made = await make(admin)
+    await feeding.append(tools.engine, step_events(5))
+    await sequence(tools)
+    pages = []
+    query = {"limit": "2"}
+    while True:
+        page = (await admin.get(path_of(made, "deliveries"), params=query)).json()
+        pages.append([each["event_id"] for each in page["deliveries"]])
+        if not page["has_more"]:
+            break
+        query["after"] = page["next_cursor"]
+
+    ids = [str(event.id) for event in step_events(5)]
+    assert pages == [[ids[4], ids[3]], [ids[2], ids[1]], [ids[0]]]
+    assert page["next_cursor"] is None
+
+
+async def test_one_event_is_sent_once_more(admin: httpx.AsyncClient, tools: Tools) -> None:
+    """The answer shows it pending; then it is sent."""
+    async with subscriber.listening() as shop:
+        made = await make(admin, url=shop.url)
+        await steps_arrive(tools, 2)
+        answer = await admin.post(path_of(made, "deliveries", str(STEPS[0].id), "redeliver"))
+        await deliver(tools)
+
+    assert (answer.status_code, answer.json()["delivery"]["state"]) == (200, "pending")
+    assert [received.about[1] for received in shop.received] == [1, 2, 1]
+
+
+async def test_redelivery_is_dry_unless_told_otherwise(admin: httpx.AsyncClient, tools: Tools) -> None:
+    """Counted first; then made, events from before the subscription with it."""
+    await feeding.feed(tools.engine, step_events(1, flow_id="flow-0"))
+    async with subscriber.listening() as shop:
+        made = await make(admin, url=shop.url)
+        await steps_arrive(tools, 2)
+        dry = (await admin.post(path_of(made, "redeliver"), json={"since": NOON})).json()
+        await deliver(tools)
+        sent_by_dry_run = len(shop.received) - 2
+        wet = (await admin.post(path_of(made, "redeliver"), json={"since": NOON, "dry_run": False})).json()
+        await deliver(tools)
+
+    assert dry == {"again": 2, "fresh": 1, "subjects": 2, "dry_run": True, "next_cursor": None}
+    assert wet == {"again": 2, "fresh": 1, "subjects": 2, "dry_run": False, "next_cursor": None}
+    assert (sent_by_dry_run, len(shop.received)) == (0, 5)
+
+
+async def test_redelivery_of_some_types_leaves_the_others(admin: httpx.AsyncClient, tools: Tools) -> None:
+    """Patterns as in a subscription; those of a subscription that gets fewer do not get it more."""
+    await feeding.feed(tools.engine, STEPS)
+    made = await make(admin, types=["dots.flow.*"])
+
+    counts = [
+        (await admin.post(path_of(made, "redeliver"), json={"since": NOON, "types": types})).json()["fresh"]
+        for types in (["dots.flow.step*", "dots.user.*"], ["dots.flow.completed"], ["dots.user.*"])
+    ]
+
+    assert counts == [3, 0, 0]
+
+
+async def test_long_redelivery_goes_on_by_its_cursor(
+    admin: httpx.AsyncClient, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Call by call, until the cursor is null."""
+    monkeypatch.setattr("app.subscriptions.redeliver.BATCH", 2)
+    monkeypatch.setattr("app.subscriptions.redeliver.CALL_LIMIT", 2)
+    await feeding.feed(tools.engine, STEPS)
+    made = await make(admin)
+    first = (await admin.post(path_of(made, "redeliver"), json={"since": NOON, "dry_run": False})).json()
+    body = {"since": NOON, "dry_run": False, "after": first["next_cursor"]}
+
+    second = (await admin.post(path_of(made, "redeliver"), json=body)).json()
+
+    assert (first["fresh"], second["fresh"], second["next_cursor"]) == (2, 1, None)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("GET", f"deliveries/{UNKNOWN}", None, 404, "delivery_not_found"),
+        ("POST", f"deliveries/{UNKNOWN}/redeliver", None, 404, "delivery_not_found"),
+        ("GET", "deliveries/flow-1", None, 422, "invalid_fields"),
+        ("GET", "deliveries?state=lost", None, 422, "invalid_fields"),
+        ("GET", "deliveries?after=junk", None, 422, "invalid_cursor"),
+        # A cursor of another listing has a name that is no number.
+        ("GET", "deliveries?after=WyIyMDI2LTExLTIzVDEyOjAwOjAwKzAwOjAwIiwgImEiXQ==", None, 422, "invalid_cursor"),
+        # One whose number is greater than a position can be.
+        (
+            "GET",
+            "deliveries?after=WyIyMDI2LTExLTIzVDEyOjAwOjAwKzAwOjAwIiwgIjk5OTk5OTk5OTk5OTk5OTk5OTk5Il0=",
+            None,
+            422,
+            "invalid_cursor",
+        ),
+        ("POST", "redeliver", {}, 422, "invalid_fields"),
+        ("POST", "redeliver", {"since": "2026-11-23T12:00:00"}, 422, "invalid_fields"),
+        ("POST", "redeliver", {"since": NOON, "types": ["dots.flow.finished"]}, 422, "invalid_fields"),
+        ("POST", "redeliver", {"since": NOON, "types": []}, 422, "invalid_fields"),
+        ("POST", "redeliver", {"since": NOON, "after": "junk"}, 422, "invalid_cursor"),
+        # A misspelt filter must not become a redelivery of everything.
+        ("POST", "redeliver", {"since": NOON, "untl": NOON, "dry_run": False}, 422, "invalid_fields"),
+    ],
+)
+async def test_a_wrong_question_gets_a_clear_answer(
+    admin: httpx.AsyncClient, *, method: str, path: str, body: dict[str, object] | None, status: int, code: str
+) -> None:
+    """Problem documents, as everywhere."""
+    made = await make(admin)
+
+    answer = await admin.request(method, path_of(made, path), json=body)
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)

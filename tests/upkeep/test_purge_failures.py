@@ -1,0 +1,97 @@
+"""A step of the purge that breaks, and the steps after it."""
+
+import asyncio
+from collections.abc import MutableMapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.errors import DatabaseUnavailableError
+from app.tools import Tools
+from app.upkeep import purge_expired
+from app.upkeep.purge_expired import Keep
+from tests.dots.fake_dots import NOW
+from tests.feed import feeding
+from tests.feed.feeding import step_events
+from tests.storage import stored
+
+DAY = timedelta(days=1)
+KEEP = Keep(bodies=30 * DAY, webhooks=120 * DAY, refreshes=30 * DAY, answers=DAY, events=90 * DAY)
+
+BREAK = """
+    CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$;
+"""
+# Each step, and what makes it break. A trigger of the statement fires even when no row is touched.
+BROKEN = {
+    "bodies": "CREATE TRIGGER break BEFORE UPDATE ON webhooks EXECUTE FUNCTION break()",
+    "webhooks": "CREATE TRIGGER break BEFORE DELETE ON webhooks EXECUTE FUNCTION break()",
+    "refreshes": "CREATE TRIGGER break BEFORE DELETE ON refreshes EXECUTE FUNCTION break()",
+    "answers": "CREATE TRIGGER break BEFORE DELETE ON answers EXECUTE FUNCTION break()",
+    "events": "CREATE TRIGGER break BEFORE DELETE ON events EXECUTE FUNCTION break()",
+}
+LEFT = {
+    "bodies": "SELECT count(*) AS number FROM webhooks WHERE body IS NOT NULL",
+    "webhooks": "SELECT count(*) AS number FROM webhooks WHERE message_id = 'ancient'",
+    "refreshes": "SELECT count(*) AS number FROM refreshes",
+    "answers": "SELECT count(*) AS number FROM answers",
+    "events": "SELECT count(*) AS number FROM events",
+}
+
+
+async def add_one_of_each(tools: Tools) -> None:
+    """One thing for each step to purge."""
+    await stored.execute(
+        tools.engine,
+        "INSERT INTO webhooks (app, message_id, received_at, last_received_at, received_count, body) "
+        "VALUES ('default', 'old', :old, :old, 1, 'body'), ('default', 'ancient', :ancient, :ancient, 1, NULL)",
+        "INSERT INTO refreshes (app, kind, subject_id, ended_at, due_by, outcome) "
+        "VALUES ('default', 'flow', 'flow-1', :old, 'sweep', 'unchanged')",
+        "INSERT INTO flows (ref, app, status, created_at) "
+        "VALUES ('00000000-0000-4000-8000-000000000001', 'default', 'creating', :old)",
+        "INSERT INTO answers (flow_ref, version, answered_at, answer) "
+        "VALUES ('00000000-0000-4000-8000-000000000001', 1, :old, '{}')",
+        old=NOW - 31 * DAY,
+        ancient=NOW - 121 * DAY,
+    )
+    await feeding.feed(tools.engine, step_events(1, at=NOW - 91 * DAY))
+
+
+async def left(tools: Tools) -> set[str]:
+    """The steps that have not done their work."""
+    return {step for step, query in LEFT.items() if (await stored.row(tools.engine, query))["number"]}
+
+
+def failed(tools: Tools, step: str) -> float | None:
+    """How often a step has failed."""
+    return tools.telemetry.registry.get_sample_value("dots_gateway_failed_purges_total", {"step": step})
+
+
+@pytest.mark.parametrize("broken", list(BROKEN))
+async def test_broken_step_does_not_stop_the_others(
+    tools: Tools, logs: list[MutableMapping[str, Any]], broken: str
+) -> None:
+    """The other steps do their work. The broken one is logged and counted, and the pass fails in the end."""
+    await add_one_of_each(tools)
+    await stored.execute(tools.engine, BREAK, BROKEN[broken])
+
+    with pytest.raises(DBAPIError, match="broken"):
+        await purge_expired.purge_expired(tools, KEEP)
+
+    assert await left(tools) == {broken}
+    assert failed(tools, broken) == 1
+    assert [(line["event"], line["step"]) for line in logs] == [("purge step broke", broken)]
+
+
+async def test_step_that_waits_for_a_lock_does_not_stop_the_others(tools: Tools) -> None:
+    """A table that an administrator has locked is given up after the lock timeout; what comes after it is purged."""
+    await add_one_of_each(tools)
+
+    async with tools.engine.begin() as administrator, asyncio.timeout(20):
+        await administrator.execute(text("LOCK TABLE refreshes IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(DatabaseUnavailableError):
+            await purge_expired.purge_expired(tools, KEEP)
+
+    assert await left(tools) == {"refreshes"}

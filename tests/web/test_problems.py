@@ -1,0 +1,214 @@
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI
+
+from app import errors
+from app.access.scopes import Open
+from app.errors import GatewayError, ScopeMissingError
+from app.web import problems
+from tests.surroundings import Logs
+
+# What callers may build on: the code and status of every error. Changing a line here breaks somebody.
+CONTRACT = {
+    "key_missing": 401,
+    "key_refused": 401,
+    "scope_missing": 403,
+    "invalid_fields": 422,
+    "unknown_app": 404,
+    "flow_not_found": 404,
+    "user_not_found": 404,
+    "webhook_not_found": 404,
+    "subscription_not_found": 404,
+    "delivery_not_found": 404,
+    "destination_refused": 422,
+    "encryption_unavailable": 503,
+    "idempotency_key_reused": 422,
+    "creation_running": 409,
+    "creation_outcome_unknown": 504,
+    "invalid_cursor": 422,
+    "cursor_of_other_epoch": 409,
+    "cursor_expired": 410,
+    "signature_refused": 401,
+    "body_too_large": 413,
+    "body_too_slow": 408,
+    "database_unavailable": 503,
+    "database_read_only": 503,
+    "database_pooler": 503,
+    "overloaded": 503,
+    "dots_unreachable": 503,
+    "dots_throttled": 503,
+    "dots_unanswered": 504,
+    "dots_failed": 502,
+    "dots_gibberish": 502,
+    "dots_misrouted": 502,
+    "dots_busy": 503,
+    "dots_credentials": 502,
+    "dots_forbidden": 422,
+    "dots_refused": 422,
+    "dots_not_found": 404,
+}
+# Stop a process or a command; while one serves they come up in /readyz alone, which writes its own 503. No request
+# waits for a broker.
+NEVER_IN_HTTP = {
+    errors.SettingsError,
+    errors.SchemaVersionError,
+    errors.SchemaTakenError,
+    errors.SchemaRightsError,
+    errors.BrokerUnavailableError,
+    errors.NoBrokerError,
+}
+RETRIED = {
+    "creation_running": 2,
+    "creation_outcome_unknown": 30,
+    "database_unavailable": 5,
+    "database_read_only": 5,
+    "database_pooler": 5,
+    "overloaded": 5,
+    "dots_unreachable": 5,
+    "dots_throttled": 5,
+    "dots_busy": 5,
+}
+
+
+def concrete(kind: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
+    """The errors of the tree that have none below them, as far as `app.errors` defines them."""
+    below = [each for each in kind.__subclasses__() if each.__module__ == "app.errors"]
+    if not below:
+        yield kind
+    for each in below:
+        yield from concrete(each)
+
+
+def test_every_error_has_its_status() -> None:
+    """An error without a line in the table would be a 500."""
+    missing = set(concrete()) - set(problems.STATUSES) - NEVER_IN_HTTP
+
+    assert missing == set()
+
+
+def test_codes_and_statuses_are_a_contract() -> None:
+    """Codes and statuses are what callers' programs read."""
+    found = {kind.code: status for kind, status in problems.STATUSES.items()}
+
+    assert found == CONTRACT
+
+
+@pytest.mark.parametrize("kind", problems.STATUSES, ids=lambda kind: kind.code)
+def test_error_becomes_a_problem_document(kind: type[GatewayError]) -> None:
+    """RFC 9457: type, title, status, detail, and our code; Retry-After where a repeat helps."""
+    error = ScopeMissingError("flows:read") if kind is ScopeMissingError else _make(kind)
+
+    response = problems.respond(error)
+
+    content = json.loads(bytes(response.body))
+    assert response.status_code == CONTRACT[kind.code]
+    assert response.media_type == "application/problem+json"
+    assert content.keys() >= {"type", "title", "status", "code", "detail"}
+    assert (content["type"], content["status"]) == (f"urn:dots-gateway:problem:{kind.code}", CONTRACT[kind.code])
+    assert content["detail"]
+    assert response.headers.get("retry-after") == (str(RETRIED[kind.code]) if kind.code in RETRIED else None)
+
+
+def _make(kind: type[GatewayError]) -> GatewayError:
+    return errors.InvalidFieldsError([]) if kind is errors.InvalidFieldsError else kind()
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "told"),
+    [(timedelta(seconds=0.2), "1"), (timedelta(seconds=90.5), "91"), (timedelta(0), "5")],
+)
+def test_dots_own_retry_after_is_passed_on(asked_for: timedelta, told: str) -> None:
+    """Whole seconds, rounded up, never none."""
+    response = problems.respond(errors.DotsThrottledError(retry_after=asked_for))
+
+    assert response.headers["retry-after"] == told
+
+
+FRAMEWORK_ERRORS = [
+    ("GET", "/nowhere", 404, "not_found"),
+    ("GET", "/v1/flows/", 404, "not_found"),
+    ("GET", "/webhooks/dots/default/more", 404, "not_found"),
+    ("DELETE", "/v1/flows", 405, "method_not_allowed"),
+    ("POST", "/livez", 405, "method_not_allowed"),
+    ("GET", "/v1/events?limit=0", 422, "invalid_fields"),
+    ("GET", "/v1/events?limit=many", 422, "invalid_fields"),
+    ("GET", "/v1/events?wait=nan", 422, "invalid_fields"),
+    ("GET", "/v1/flows?status=lost", 422, "invalid_fields"),
+    ("GET", "/v1/flows?created_from=yesterday", 422, "invalid_fields"),
+    # A time without a zone is nobody's.
+    ("GET", "/v1/flows?created_from=2026-11-23T12:00:00", 422, "invalid_fields"),
+    ("GET", "/v1/flows?reference=%00", 422, "invalid_fields"),
+    ("GET", "/v1/flows/%00", 404, "flow_not_found"),
+    ("GET", "/v1/users/..%2Fflows", 404, "not_found"),
+]
+
+
+async def test_framework_errors_are_problem_documents_too(client: httpx.AsyncClient) -> None:
+    """There is no other shape of error, whoever found it."""
+    answers = [(case, await client.request(*case[:2])) for case in FRAMEWORK_ERRORS]
+
+    assert {answer.headers["content-type"] for _, answer in answers} == {"application/problem+json"}
+    assert [(*case[:2], answer.status_code, answer.json()["code"]) for case, answer in answers] == FRAMEWORK_ERRORS
+    assert [answer.json()["status"] for _, answer in answers] == [answer.status_code for _, answer in answers]
+
+
+async def test_far_off_times_are_no_server_error(client: httpx.AsyncClient) -> None:
+    """A time at the end of the calendar, in a zone that puts it beyond, is answered like any other."""
+    moments = (
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "0001-01-01T00:00:00Z",
+        "10000-01-01T00:00:00Z",
+    )
+    queries = [{name: moment} for name in ("created_from", "created_before") for moment in moments]
+    answers = [await client.get("/v1/flows", params=query) for query in queries]
+
+    assert [answer.status_code for answer in answers] == [422, 422, 200, 422] * 2
+
+
+async def test_body_that_is_no_object_is_refused_without_echo(client: httpx.AsyncClient) -> None:
+    """A body that cannot be read is the caller's fault, and is not quoted."""
+    contents = (b"", b"{", b"[]", b'"steps"', b"\xff\xfe", b"[" * 50_000, b'{"steps":' + b"9" * 5_000 + b"}")
+    headers = {"content-type": "application/json"}
+    answers = [await client.post("/v1/flows", content=content, headers=headers) for content in contents]
+
+    assert {answer.status_code for answer in answers} <= {400, 422}
+    assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
+    assert [answer.text for answer in answers if "9999" in answer.text] == []
+
+
+async def test_bug_is_a_problem_document_and_one_log_line(app: FastAPI, client: httpx.AsyncClient, logs: Logs) -> None:
+    """A bug says nothing of itself to the caller; the log names the kind of error, not what it quotes."""
+
+    @app.get("/bug", dependencies=[Depends(Open())])
+    async def bug() -> None:
+        raise RuntimeError("Ada Lovelace")
+
+    answer = await client.get("/bug")
+
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "internal"
+    assert "Ada" not in answer.text
+    assert [line["error"] for line in logs if line["event"] == "request broke"] == ["RuntimeError"]
+
+
+async def test_problem_does_not_quote_input(client: httpx.AsyncClient) -> None:
+    """A body full of somebody's data does not come back in the complaint about it."""
+    secret = "123-45-6789"
+
+    answers = [
+        await client.post("/v1/flows", json={"steps": [secret, secret], "user_id": secret, "app": [secret]}),
+        await client.post("/v1/flows", json={"steps": [{"name": "redirect", "redirect_url": secret}]}),
+        await client.post("/v1/flows", json={"steps": ["compliance"]}, headers={"Idempotency-Key": f"a {secret}"}),
+        await client.get("/v1/events", params={"types": secret}),
+        await client.get("/v1/events", params={"after": secret}),
+        await client.get(f"/v1/users/{secret}"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [422, 422, 422, 422, 422, 404]
+    assert [answer.text for answer in answers if secret in answer.text] == []

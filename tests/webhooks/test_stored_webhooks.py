@@ -1,0 +1,132 @@
+"""What Dots sent, as operators see and replay it over HTTP."""
+
+import base64
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from app.flows.refresh_due import refresh_due
+from app.tools import Tools
+from tests.dots.memory_dots import MemoryDots, flow_id_of
+from tests.stand_in_tools import HandClock
+from tests.surroundings import KeyWith
+from tests.webhooks.sending import PATH, signed
+
+
+@pytest.fixture
+async def operator(stranger: httpx.AsyncClient, key_with: KeyWith) -> httpx.AsyncClient:
+    """A client with an operator's key."""
+    stranger.headers.update(await key_with("ops:admin", name="operator"))
+    return stranger
+
+
+async def send(client: httpx.AsyncClient, message_id: str, number: int) -> bytes:
+    """Dots tells of a flow; the body."""
+    body = b'{"event":"flow.updated","flow_id":"%s"}' % flow_id_of(number).encode()
+    answer = await client.post(PATH, headers=signed(message_id, body), content=body)
+    assert answer.status_code == 204
+    return body
+
+
+async def listed(client: httpx.AsyncClient, **query: str | int) -> list[tuple[str, str]]:
+    """The ids and states of the webhooks found."""
+    answer = await client.get("/v1/webhooks", params=query)
+    assert answer.status_code == 200, answer.text
+    return [(webhook["message_id"], webhook["state"]) for webhook in answer.json()["webhooks"]]
+
+
+async def test_webhooks_are_listed_by_what_became_of_them(
+    operator: httpx.AsyncClient, dots: MemoryDots, tools: Tools
+) -> None:
+    """One handled, one whose flow Dots does not know, one nobody has looked at: each is found by its state."""
+    dots.add_flow(1)
+    await send(operator, "msg_1", 1)
+    await send(operator, "msg_2", 2)
+    await refresh_due(tools, limit=10)
+    await send(operator, "msg_3", 3)
+
+    found = {state: await listed(operator, state=state) for state in ("handled", "failing", "pending", "dead")}
+
+    assert found == {
+        "handled": [("msg_1", "handled")],
+        "failing": [("msg_2", "failing")],
+        "pending": [("msg_3", "pending")],
+        "dead": [],
+    }
+
+
+async def test_pages_of_webhooks_put_together_are_all(operator: httpx.AsyncClient) -> None:
+    """Pages of two, followed by their cursors: every webhook once, latest first."""
+    for number in range(5):
+        await send(operator, f"msg_{number}", number)
+    pages = []
+    query = {"limit": "2"}
+    while True:
+        page = (await operator.get("/v1/webhooks", params=query)).json()
+        pages.append([webhook["message_id"] for webhook in page["webhooks"]])
+        if not page["has_more"]:
+            break
+        query["after"] = page["next_cursor"]
+
+    assert pages == [["msg_4", "msg_3"], ["msg_2", "msg_1"], ["msg_0"]]
+    assert page["next_cursor"] is None
+
+
+async def test_one_webhook_is_shown_with_its_body(operator: httpx.AsyncClient) -> None:
+    """The body is what came, byte for byte."""
+    body = await send(operator, "msg_1", 1)
+
+    answer = (await operator.get("/v1/webhooks/msg_1")).json()
+
+    assert base64.b64decode(answer["body_base64"]) == body
+    assert answer["webhook"]["event"] == "flow.updated"
+    assert (answer["webhook"]["subject_kind"], answer["webhook"]["subject_id"]) == ("flow", flow_id_of(1))
+
+
+async def test_a_dry_run_is_what_a_replay_does_unless_told_otherwise(
+    operator: httpx.AsyncClient, dots: MemoryDots, tools: Tools, clock: HandClock
+) -> None:
+    """Counted first; then replayed, which asks Dots once more."""
+    dots.add_flow(1)
+    await send(operator, "msg_1", 1)
+    await send(operator, "msg_2", 1)
+    await refresh_due(tools, limit=10)
+    clock.advance(timedelta(seconds=1))
+    dots.requests.clear()
+
+    dry = (await operator.post("/v1/webhooks/replay", json={"event": "flow.updated"})).json()
+    await refresh_due(tools, limit=10)
+    asked_by_dry_run = len(dots.requests)
+    wet = (await operator.post("/v1/webhooks/replay", json={"event": "flow.updated", "dry_run": False})).json()
+    await refresh_due(tools, limit=10)
+    one = (await operator.post("/v1/webhooks/msg_2/replay")).json()
+    await refresh_due(tools, limit=10)
+
+    assert dry == {"webhooks": 2, "subjects": 1, "dry_run": True, "at_least": False}
+    assert wet == {"webhooks": 2, "subjects": 1, "dry_run": False, "at_least": False}
+    assert one == {"webhooks": 1, "subjects": 1, "dry_run": False, "at_least": False}
+    assert (asked_by_dry_run, len(dots.requests)) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("GET", "/v1/webhooks/msg_unknown", None, 404, "webhook_not_found"),
+        ("GET", "/v1/webhooks/msg%00", None, 404, "webhook_not_found"),
+        ("POST", "/v1/webhooks/msg_unknown/replay", None, 404, "webhook_not_found"),
+        ("GET", "/v1/webhooks?state=lost", None, 422, "invalid_fields"),
+        ("GET", "/v1/webhooks?after=junk", None, 422, "invalid_cursor"),
+        # A cursor of the other listing has one name, not two.
+        ("GET", "/v1/webhooks?after=WyIyMDI2LTExLTIzVDEyOjAwOjAwKzAwOjAwIiwgImEiXQ==", None, 422, "invalid_cursor"),
+        # A misspelt filter must not become a replay of everything.
+        ("POST", "/v1/webhooks/replay", {"evnt": "flow.updated", "dry_run": False}, 422, "invalid_fields"),
+    ],
+)
+async def test_a_wrong_question_gets_a_clear_answer(
+    operator: httpx.AsyncClient, *, method: str, path: str, body: dict[str, object] | None, status: int, code: str
+) -> None:
+    """Problem documents, as everywhere."""
+    answer = await operator.request(method, path, json=body)
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
