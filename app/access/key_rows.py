@@ -1,6 +1,5 @@
 """API keys, of which only hashes are kept, and the trail of who has read what about background checks."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,12 +39,6 @@ async def find(connection: AsyncConnection, key_id: str) -> KeyRecord | None:
     """The key with this id, revoked or not; None when unknown."""
     row = (await connection.execute(select(api_keys).where(api_keys.c.id == key_id))).one_or_none()
     return None if row is None else _record(row)
-
-
-async def live_among(connection: AsyncConnection, key_ids: Collection[str]) -> set[str]:
-    """Those of these keys that are known and not revoked."""
-    query = select(api_keys.c.id).where(api_keys.c.id.in_(key_ids), api_keys.c.revoked_at.is_(None))
-    return set(await connection.scalars(query))
 
 
 async def every(connection: AsyncConnection) -> list[KeyRecord]:

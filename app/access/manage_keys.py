@@ -73,10 +73,12 @@ async def check_key(engine: AsyncEngine, key: str) -> KeyRecord:
     return record
 
 
-async def live_among(engine: AsyncEngine, key_ids: Collection[str]) -> set[str]:
-    """Those of these keys that have not been revoked."""
+async def require_live(engine: AsyncEngine, key_id: str) -> None:
+    """Check that a key, which was good before, has not been revoked since. Raises KeyRefusedError."""
     async with database.transaction(engine) as connection:
-        return await key_rows.live_among(connection, key_ids)
+        record = await key_rows.find(connection, key_id)
+    if record is None or record.revoked_at:
+        raise KeyRefusedError
 
 
 async def list_keys(engine: AsyncEngine) -> list[KeyRecord]:

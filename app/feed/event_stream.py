@@ -1,5 +1,6 @@
 """The feed as a stream of server-sent events: what one open stream does, from its opening to its end."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator
@@ -50,22 +51,26 @@ class EventStream(StreamingResponse):
 
 
 async def messages(reading: Reading) -> AsyncGenerator[bytes]:
-    """The messages of one stream, several at a time; it ends when nothing more can or may be read.
+    """Yield the messages of one stream, a batch at a time. Ends when nothing more can or may be read.
 
-    No database connection is held between them. The reader comes back with its last id, and is read on to or told
-    what is wrong.
+    Holds no database connection between batches. The reader comes back with its last id; it then continues there, or
+    gets an error that says what is wrong.
     """
-    watch, place = reading.gate.watch, reading.start
-    yield server_sent.opening(place)
-    with watch.keys.holding(reading.key.id), contextlib.suppress(GatewayError):
-        while not watch.is_closing and watch.keys.is_good(reading.key.id):
-            page = await reading.read_on(after=place, limit=BATCH)
-            found = [placed.message for placed in page.events]
-            told = page.events[-1].place if page.events else place
-            if page.cursor != told:
-                found.append(server_sent.progress(page.cursor))
-            if found:
-                yield b"".join(found)
-            place = page.cursor
-            if not page.has_more and not await watch.wait_beyond(place, at_most_seconds=HEARTBEAT_SECONDS):
+    watch, cursor = reading.gate.watch, reading.start
+    yield server_sent.opening(cursor)
+    heartbeat_at = _now() + HEARTBEAT_SECONDS
+    with contextlib.suppress(GatewayError):
+        while not watch.is_closing:
+            if _now() >= heartbeat_at:
+                await watch.require_live_key(reading.key.id)
                 yield server_sent.HEARTBEAT
+                heartbeat_at = _now() + HEARTBEAT_SECONDS
+            if await watch.wait_beyond(cursor, at_most_seconds=heartbeat_at - _now()):
+                page = await reading.next_page(after=cursor, limit=BATCH)
+                if page.cursor != cursor:
+                    yield server_sent.batch(page.events, page.cursor)
+                cursor = page.cursor
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,6 +1,5 @@
 """Who reads what of the feed from where, as the query says it; the same for pages and streams."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from app.access.scopes import COMPLIANCE, RequiredScope
 from app.errors import FieldProblem, InvalidFieldsError, ScopeMissingError
 from app.feed import cursor, events, read_feed
 from app.feed.cursor import Cursor
-from app.feed.feed_tail import PlacedPage
+from app.feed.read_feed import FeedPage
 from app.server import gateway
 from app.server.gateway import Gateway
 
@@ -42,18 +41,18 @@ class Reading:
     types: frozenset[str]
     start: Cursor
 
-    async def read_now(self, *, after: Cursor, limit: int) -> PlacedPage:
-        """The next page as the database has it at this moment."""
-        return await self._read(self.gate.watch.read_now, after, limit)
+    async def first_page(self, *, limit: int) -> FeedPage:
+        """Read the page after `start` immediately, and audit it."""
+        engine = self.gate.tools.engine
+        return await self._audited(await read_feed.read_feed(engine, after=self.start, types=self.types, limit=limit))
 
-    async def read_on(self, *, after: Cursor, limit: int) -> PlacedPage:
-        """The next page, without a look at the database for who is near the end."""
-        return await self._read(self.gate.watch.read_on, after, limit)
+    async def next_page(self, *, after: Cursor, limit: int) -> FeedPage:
+        """Read a later page when it is this reader's turn, and audit it."""
+        return await self._audited(await self.gate.watch.read(after=after, types=self.types, limit=limit))
 
-    async def _read(self, read: Callable[..., Awaitable[PlacedPage]], after: Cursor, limit: int) -> PlacedPage:
-        """A page, with the trail left of what the reader needs compliance:read for."""
-        page = await read(after=after, types=self.types, limit=limit)
-        checks = [str(placed.event.id) for placed in page.events if placed.event.type in events.COMPLIANCE_TYPES]
+    async def _audited(self, page: FeedPage) -> FeedPage:
+        """Leave an audit row if the page has events that need compliance:read."""
+        checks = [str(event.id) for event in page.events if event.type in events.COMPLIANCE_TYPES]
         if checks:
             await audit_reads.audit_read(self.gate.tools, self.key, " ".join(checks))
         return page

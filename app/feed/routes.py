@@ -22,15 +22,15 @@ async def read(
     wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS, description="Seconds to wait for a first event.")] = 0,
 ) -> EventPage:
     """Events after a cursor, at once or as soon as there are any."""
-    page = await reading.read_now(after=reading.start, limit=limit)
+    page = await reading.first_page(limit=limit)
     deadline = asyncio.get_running_loop().time() + wait
     while wait and not page.events:
         left = deadline - asyncio.get_running_loop().time()
         if not await reading.gate.watch.wait_beyond(page.cursor, at_most_seconds=left):
             break
-        page = await reading.read_on(after=page.cursor, limit=limit)
+        page = await reading.next_page(after=page.cursor, limit=limit)
     return EventPage(
-        events=[EventShape.model_validate(cloudevents.envelope(placed.event)) for placed in page.events],
+        events=[EventShape.model_validate(cloudevents.envelope(event)) for event in page.events],
         next_cursor=str(page.cursor),
         has_more=page.has_more,
     )

@@ -3,6 +3,8 @@
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream (read 2026-11-23).
 """
 
+from collections.abc import Sequence
+
 from app.feed import cloudevents
 from app.feed.cursor import Cursor
 from app.feed.events import EventRecord
@@ -13,17 +15,22 @@ RECONNECT_MILLISECONDS = 2000
 HEARTBEAT = b": ping\n\n"
 
 
-def opening(place: Cursor) -> bytes:
-    """The first message: where the stream begins, and how soon to come back when it breaks off."""
-    return f"id: {place}\nretry: {RECONNECT_MILLISECONDS}\n\n".encode()
+def opening(start: Cursor) -> bytes:
+    """The first message: the cursor at which the stream starts, and the reconnection time."""
+    return f"id: {start}\nretry: {RECONNECT_MILLISECONDS}\n\n".encode()
 
 
-def message(event: EventRecord, place: Cursor) -> bytes:
-    """The event under its type, with the cursor behind it as its id."""
+def batch(events: Sequence[EventRecord], end: Cursor) -> bytes:
+    """Events under their types, each with its own cursor as its id, up to `end`.
+
+    If events after the last one were filtered out, an id without data moves the reader to `end`.
+    """
+    messages = [_message(event, Cursor(epoch=end.epoch, position=event.position or 0)) for event in events]
+    if not events or events[-1].position != end.position:
+        messages.append(f"id: {end}\n\n".encode())
+    return b"".join(messages)
+
+
+def _message(event: EventRecord, cursor: Cursor) -> bytes:
     # JSON has no line break outside of an escape, so that it is one line and one field.
-    return b"event: %b\ndata: %b\nid: %b\n\n" % (event.type.encode(), cloudevents.encoded(event), str(place).encode())
-
-
-def progress(place: Cursor) -> bytes:
-    """An id without data: it tells a reader nothing but how far it has come, past what was filtered out too."""
-    return f"id: {place}\n\n".encode()
+    return b"event: %b\ndata: %b\nid: %b\n\n" % (event.type.encode(), cloudevents.encoded(event), str(cursor).encode())

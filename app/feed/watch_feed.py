@@ -1,4 +1,4 @@
-"""Follow the feed: one look at the database for all readers of a process, who are served from memory."""
+"""Follow the end of the feed: one query for all readers of a process, which wakes those who wait."""
 
 import asyncio
 from collections.abc import Collection
@@ -6,114 +6,89 @@ from collections.abc import Collection
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.access.watch_keys import KeyWatch
-from app.feed import event_rows, feed_tail, read_feed
+from app.access import manage_keys
+from app.feed import event_rows, read_feed
 from app.feed.cursor import Cursor
 from app.feed.event_rows import FeedState
-from app.feed.feed_tail import FeedTail, PlacedPage
+from app.feed.read_feed import FeedPage
 from app.storage import database, hints
 from app.storage.hints import Hints
 
 log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
-# When the looks have failed for so long, readers ask the database themselves, and hear from it what is wrong.
-STALE_SECONDS = 5.0
-# Readers who are behind take turns, so that however many come back at once, everybody else finds a connection.
-CATCH_UP_AT_ONCE = 3
+# One event wakes every stream of the process. A few read at once, so that other requests still find a connection.
+READS_AT_ONCE = 3
 
 
 class FeedWatch:
-    """The end of the feed, kept fresh by `run`; readers read on from it, and wait for it to pass where they are."""
+    """Wakes the readers who wait for events. `run` keeps it up to date."""
 
     def __init__(self, engine: AsyncEngine, hints_: Hints) -> None:
-        """Take what is needed; nothing is read before `run`."""
-        self.keys = KeyWatch(engine)
+        """Queries nothing before `run`."""
         self._engine = engine
         self._hints = hints_
-        self._tail: FeedTail | None = None
-        self._looked_at = 0.0
-        self._has_changed = asyncio.Event()
-        self._turns = asyncio.Semaphore(CATCH_UP_AT_ONCE)
+        self._state: FeedState | None = None
+        self._has_looked = asyncio.Event()
+        self._turns = asyncio.Semaphore(READS_AT_ONCE)
         self._is_closing = False
 
     @property
     def is_closing(self) -> bool:
-        """Whether readers should say goodbye."""
+        """Whether streams should end."""
         return self._is_closing
 
     def close(self) -> None:
-        """Send every waiting reader home."""
+        """Wake every reader, so that streams end."""
         self._is_closing = True
-        self._has_changed.set()
+        self._has_looked.set()
 
-    async def read_on(self, *, after: Cursor, types: Collection[str], limit: int) -> PlacedPage:
-        """The next events of these types: from memory, without a connection, or from the database for who is behind.
-
-        What is in memory may be a second behind the database. Raises what `read_feed` raises.
-        """
-        is_fresh = asyncio.get_running_loop().time() - self._looked_at < STALE_SECONDS
-        if self._tail is not None and is_fresh and self._tail.covers(after):
-            return self._tail.page(after=after, types=types, limit=limit)
+    async def read(self, *, after: Cursor, types: Collection[str], limit: int) -> FeedPage:
+        """Read a page when it is this reader's turn. Raises what `read_feed` raises."""
         async with self._turns:
-            return await self.read_now(after=after, types=types, limit=limit)
+            return await read_feed.read_feed(self._engine, after=after, types=types, limit=limit)
 
-    async def read_now(self, *, after: Cursor, types: Collection[str], limit: int) -> PlacedPage:
-        """The same from the database, up to this moment."""
-        page = await read_feed.read_feed(self._engine, after=after, types=types, limit=limit)
-        placed = feed_tail.placed_in(page.cursor.epoch, page.events)
-        return PlacedPage(events=placed, cursor=page.cursor, has_more=page.has_more)
+    async def require_live_key(self, key_id: str) -> None:
+        """Check the key of an open stream when it is this reader's turn. Raises KeyRefusedError."""
+        async with self._turns:
+            await manage_keys.require_live(self._engine, key_id)
 
-    async def wait_beyond(self, place: Cursor, *, at_most_seconds: float) -> bool:
-        """Wait until there are events after `place`; False when there are none in time, or when closing.
+    async def wait_beyond(self, cursor: Cursor, *, at_most_seconds: float) -> bool:
+        """Wait until the feed has events after the cursor. Returns False if none came in time, or when closing.
 
-        True also when the feed begins a new epoch meanwhile: the place is then none any more.
+        Returns True also if the feed has another epoch: the next read then raises CursorOfOtherEpochError.
         """
-        before = self._tail
+        has_waited = False
         try:
             async with asyncio.timeout(at_most_seconds):
-                while not self._is_closing and not self._is_news(place, before):
-                    await self._has_changed.wait()
+                while not self._is_closing and not self._is_behind(cursor, has_waited=has_waited):
+                    await self._has_looked.wait()
+                    has_waited = True
         except TimeoutError:
             return False
         return not self._is_closing
 
     async def run(self) -> None:
-        """Look at the keys and the feed at every hint and every second, for ever."""
+        """Query the end of the feed at every notification and every second, forever."""
         while True:
             hint = self._hints.next(hints.FEED)
             try:
-                # The keys first: what could not be checked for gets nothing new to read.
-                await self.keys.look()
                 await self._look()
-            except Exception as error:  # noqa: BLE001  # Readers wait for this loop; it looks again in a second.
+            except Exception as error:  # noqa: BLE001  # Readers depend on this loop; it tries again in a second.
                 log.warning("feed not watched", error=type(error).__name__)
             await hints.wait(hint, at_most_seconds=POLL_SECONDS)
 
     async def _look(self) -> None:
         async with database.transaction(self._engine) as connection:
-            state = await event_rows.state(connection)
-            known = self._tail or FeedTail(state=_nothing_of(state), events=())
-            begin = known.unread_from(state)
-            fresh = []
-            if begin < state.last_position:
-                fresh = await event_rows.between(
-                    connection, after=begin, up_to=state.last_position, types=None, limit=feed_tail.LENGTH
-                )
-        self._looked_at = asyncio.get_running_loop().time()
-        if self._tail is None or state != self._tail.state:
-            self._tail = known.grown(state, fresh)
-            has_changed, self._has_changed = self._has_changed, asyncio.Event()
-            has_changed.set()
+            self._state = await event_rows.state(connection)
+        has_looked, self._has_looked = self._has_looked, asyncio.Event()
+        has_looked.set()
 
-    def _is_news(self, place: Cursor, before: FeedTail | None) -> bool:
-        """Whether there is something to read behind the place, or the feed is another than it was before."""
-        tail = self._tail
-        if tail is None:
+    def _is_behind(self, cursor: Cursor, *, has_waited: bool) -> bool:
+        """Whether there is something to read, or an error to hear, after the cursor.
+
+        The reader may know of a new epoch before this watch does. So another epoch counts only after one more look.
+        """
+        if self._state is None:
             return False
-        return tail.reaches_beyond(place) or (before is not None and tail.state.epoch != before.state.epoch)
-
-
-def _nothing_of(state: FeedState) -> FeedState:
-    """The state of a feed of which nothing has been looked at."""
-    return FeedState(epoch=state.epoch, last_position=0, expired_position=0)
+        return cursor.position < self._state.last_position if cursor.epoch == self._state.epoch else has_waited
