@@ -50,9 +50,12 @@ class Stream:
 
 
 async def open_stream(port: int, key: str) -> Stream:
-    """A stream from the earliest event on."""
+    """A stream from the earliest event on. Raises ConnectionError if it is refused."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET /v1/events/stream HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200 "):
+        raise ConnectionError(head.partition(b"\r\n")[0].decode())
     return Stream(reader, writer)
 
 
