@@ -12,6 +12,7 @@ from typing import Protocol
 
 import structlog
 
+from app.backoff import BackoffSchedule
 from app.dots.budget import Budget, Grant
 from app.dots.purse import Purse
 from app.errors import DatabaseUnavailableError, DotsCredentialsError, DotsError, DotsThrottledError
@@ -25,8 +26,8 @@ _BELIEVE_PAUSE = timedelta(seconds=5)
 _THROTTLED_PAUSE = timedelta(seconds=5)
 _SAME_PAUSE = timedelta(seconds=1)
 _NO_TOKEN_WAIT = timedelta(seconds=1)
-# Each pause for refused credentials doubles, up to this multiple of the first one.
-_LONGEST_PAUSE = 15
+# Pauses for refused credentials, as multiples of the first one.
+_PAUSES = (1, 2, 4, 8, 15)
 
 
 class Ledger(Protocol):
@@ -77,7 +78,7 @@ class Gate:
         self.app = app
         self.budget = budget
         self._ledger = ledger
-        self._first_pause = first_pause
+        self._pauses = BackoffSchedule(waits=tuple(first_pause * times for times in _PAUSES))
         self._now = now
         self._purse = Purse(budget)
         self._chunks: dict[tuple[float, bool], asyncio.Task[None]] = {}
@@ -149,7 +150,7 @@ class Gate:
         if self.is_paused() and self._refusals:
             return
         earlier = self._refusals
-        until = self._now() + self._first_pause * min(2 ** min(earlier, 8), _LONGEST_PAUSE)
+        until = self._now() + self._pauses.wait(earlier + 1)
         self._refusals = earlier + 1
         self._shut(until, believed_until=min(until, self._now() + _BELIEVE_PAUSE))
         log.error("app paused: dots refuses its credentials", app=self.app, until=until.isoformat())

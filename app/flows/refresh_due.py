@@ -116,7 +116,7 @@ async def _refresh_quietly(tools: Tools, claim: Claim, permit: Permit) -> bool:
 async def _put_off(tools: Tools, claim: Claim) -> None:
     """Try later what broke for a reason we do not know, and ever more seldom; it counts as failing."""
     now = tools.clock()
-    wait = schedule.retry_after(claim.attempts + 1, chance=tools.chance())
+    wait = schedule.RETRIES.wait(claim.attempts + 1, jitter=tools.chance())
 
     async def postpone() -> None:
         async with background.transaction(tools) as connection:
@@ -207,7 +207,7 @@ async def _note_failure(tools: Tools, claim: Claim, error: DotsError) -> None:
         elif isinstance(error, _PAUSES):
             await sync_rows.defer(connection, claim, due_at=now + _BEHIND_THE_OTHERS)
         else:
-            wait = schedule.retry_after(claim.attempts + 1, chance=tools.chance(), asked_for=error.retry_after)
+            wait = schedule.RETRIES.wait(claim.attempts + 1, jitter=tools.chance(), at_least=error.retry_after)
             await sync_rows.postpone(connection, claim, due_at=now + wait, now=now, error=code)
         await _note(connection, tools, claim, code)
     # After the commit, because an attempt that Postgres did not take is made again.

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
+from app.backoff import BackoffSchedule
 from app.brokers import publish_feed
 from app.brokers.broker import Broker
 from app.dots import try_credentials
@@ -29,9 +31,8 @@ DISCOVER_POLL_SECONDS = 5.0
 PURGE_SECONDS = 3600.0
 SEQUENCE_BATCH = 1000
 PUBLISH_BATCH = 500
-# After a pass that broke, this much longer each time, so that a broken database is not hammered.
-_FIRST_BACKOFF_SECONDS = 0.5
-_LONGEST_BACKOFF_SECONDS = 15.0
+# After a pass that failed. It spares a database that is failing.
+_RETRIES = BackoffSchedule(waits=tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,19 +95,20 @@ async def run_loops(tools: Tools, settings: Settings, stopping: asyncio.Event) -
 
 
 async def repeat(tools: Tools, loop: Loop, stopping: asyncio.Event) -> None:
-    """Repeat one loop's pass. Whatever a pass raises is logged, and leaves the rows as due as they were."""
-    backoff = _FIRST_BACKOFF_SECONDS
+    """Repeat one loop's pass. If a pass raises, log the error and repeat it later; its rows are still due."""
+    failures = 0
     while not stopping.is_set():
         hint = asyncio.Event() if loop.channel is None else tools.hints.next(loop.channel)
         try:
             did = await loop.run_pass()
         except Exception as error:  # noqa: BLE001  # A pass may break in any way; the loop may not.
             tools.telemetry.failed_passes.labels(loop.name).inc()
-            log.warning("pass broke", loop=loop.name, error=type(error).__name__, retry_in_seconds=backoff)
-            await _either(stopping, asyncio.Event(), at_most_seconds=backoff)
-            backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
+            failures += 1
+            seconds = _RETRIES.wait(failures, jitter=tools.chance()).total_seconds()
+            log.warning("pass broke", loop=loop.name, error=type(error).__name__, retry_in_seconds=round(seconds, 1))
+            await _either(stopping, asyncio.Event(), at_most_seconds=seconds)
             continue
-        backoff = _FIRST_BACKOFF_SECONDS
+        failures = 0
         if not did:
             await _either(stopping, hint, at_most_seconds=loop.poll_seconds)
 

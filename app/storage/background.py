@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.backoff import BackoffSchedule
 from app.errors import DatabaseUnavailableError
 from app.storage import database
 from app.tools import Tools
@@ -17,8 +18,7 @@ log = structlog.get_logger()
 
 Result = TypeVar("Result")
 
-_FIRST_WAIT_SECONDS = 0.2
-_LONGEST_WAIT_SECONDS = 2.0
+_RETRIES = BackoffSchedule(waits=tuple(timedelta(seconds=seconds) for seconds in (0.2, 0.4, 0.8, 1.6, 2)))
 
 
 def connections_of(pool_size: int) -> int:
@@ -45,17 +45,16 @@ async def persist(tools: Tools, write: Callable[[], Awaitable[Result]], *, until
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + (until - tools.clock()).total_seconds()
-    wait_seconds = _FIRST_WAIT_SECONDS
-    is_first = True
+    failures = 0
     while True:
         try:
             return await write()
         except DatabaseUnavailableError as error:
+            failures += 1
+            wait_seconds = _RETRIES.wait(failures, jitter=tools.chance()).total_seconds()
             if loop.time() + wait_seconds >= deadline or tools.clock() >= until:
                 log.error("not stored before its lease ended", what=what, error=str(error))  # noqa: TRY400  # no bug
                 raise
-            if is_first:  # One line for each, not one for each attempt: there may be many.
+            if failures == 1:  # One line for each, not one for each attempt: there may be many.
                 log.warning("not stored yet, trying again", what=what, error=str(error))
-        is_first = False
         await asyncio.sleep(wait_seconds)
-        wait_seconds = min(2 * wait_seconds, _LONGEST_WAIT_SECONDS)

@@ -66,7 +66,7 @@ async def _fail(
 ) -> Settlement:
     now = tools.clock()
     retry_at = deliveries.next_attempt_at(
-        delivery.attempts + 1, now=now, chance=tools.chance(), asked_for=attempt.asked_for
+        delivery.attempts + 1, now=now, jitter=tools.chance(), asked_for=attempt.asked_for
     )
     is_dead = retry_at is None
     await delivery_rows.fail(connection, delivery, attempt, is_last=is_dead)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.backoff import BackoffSchedule
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ladder:
@@ -24,16 +26,18 @@ SWEEPS = Ladder(
 # A pending verdict is looked at 1 min, 5 min, 30 min and 2 h after it became pending, then every 6 h for 7 days.
 VERDICT_POLLS = Ladder(rungs=SWEEPS.rungs, every=timedelta(hours=6), until=timedelta(days=7))
 
-_RETRIES = (
-    timedelta(seconds=2),
-    timedelta(seconds=10),
-    timedelta(minutes=1),
-    timedelta(minutes=5),
-    timedelta(minutes=30),
-    timedelta(hours=2),
-    timedelta(hours=6),
+# After a refresh that failed.
+RETRIES = BackoffSchedule(
+    waits=(
+        timedelta(seconds=2),
+        timedelta(seconds=10),
+        timedelta(minutes=1),
+        timedelta(minutes=5),
+        timedelta(minutes=30),
+        timedelta(hours=2),
+        timedelta(hours=6),
+    )
 )
-_JITTER = 0.2
 
 
 def next_look(ladder: Ladder, *, since: datetime, now: datetime) -> datetime | None:
@@ -44,14 +48,3 @@ def next_look(ladder: Ladder, *, since: datetime, now: datetime) -> datetime | N
             return since + rung
     next_age = ladder.every * (age // ladder.every + 1)
     return since + next_age if next_age <= ladder.until else None
-
-
-def retry_after(attempts: int, *, chance: float, asked_for: timedelta | None = None) -> timedelta:
-    """How long to wait after `attempts` failures in a row (1 or more).
-
-    The waits are 2 s, 10 s, 1 min, 5 min, 30 min, 2 h, then 6 h, each ±20 % by `chance` (0 to 1); never less
-    than Dots `asked_for`.
-    """
-    step = _RETRIES[min(attempts, len(_RETRIES)) - 1]
-    jittered = step * (1 - _JITTER + 2 * _JITTER * chance)
-    return max(jittered, asked_for or timedelta(0))

@@ -5,23 +5,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from app.backoff import BackoffSchedule
 from app.feed.events import EventRecord
 
-# After the first attempt, which is made at once; the attempt after the last wait is the last.
-_WAITS = (
-    timedelta(seconds=5),
-    timedelta(minutes=5),
-    timedelta(minutes=30),
-    timedelta(hours=2),
-    timedelta(hours=5),
-    timedelta(hours=10),
-    timedelta(hours=14),
-    timedelta(hours=20),
-    timedelta(hours=24),
+# The first attempt is made immediately; the attempt after the last wait is the last.
+RETRIES = BackoffSchedule(
+    waits=(
+        timedelta(seconds=5),
+        timedelta(minutes=5),
+        timedelta(minutes=30),
+        timedelta(hours=2),
+        timedelta(hours=5),
+        timedelta(hours=10),
+        timedelta(hours=14),
+        timedelta(hours=20),
+        timedelta(hours=24),
+    )
 )
-_JITTER = 0.2
 
-MOST_ATTEMPTS = len(_WAITS) + 1
+MOST_ATTEMPTS = len(RETRIES.waits) + 1
 
 # The circuit breaker opens when so many of the latest attempts failed, and then lets one probe through at a time.
 BREAKER_WINDOW = 20
@@ -61,17 +63,15 @@ class Attempt:
 
 
 def next_attempt_at(
-    attempts: int, *, now: datetime, chance: float, asked_for: timedelta | None = None
+    attempts: int, *, now: datetime, jitter: float, asked_for: timedelta | None = None
 ) -> datetime | None:
-    """When to try again after `attempts` failures of one delivery (1 or more); None: it is given up.
+    """When to try again after `attempts` failures of one delivery (1 or more). None if it is given up.
 
-    The waits are 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, each ±20 % by `chance` (0 to 1); never
-    less than the subscriber `asked_for`.
+    Never sooner than the subscriber `asked_for`.
     """
     if attempts >= MOST_ATTEMPTS:
         return None
-    wait = _WAITS[attempts - 1] * (1 - _JITTER + 2 * _JITTER * chance)
-    return now + max(wait, asked_for or timedelta(0))
+    return now + RETRIES.wait(attempts, jitter=jitter, at_least=asked_for)
 
 
 def is_broken(latest_failed: Sequence[bool]) -> bool:

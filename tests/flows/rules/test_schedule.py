@@ -5,7 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.flows.rules import schedule
-from app.flows.rules.schedule import SWEEPS, VERDICT_POLLS, Ladder
+from app.flows.rules.schedule import (
+    RETRIES,
+    SWEEPS,
+    VERDICT_POLLS,
+    Ladder,
+)
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -87,32 +92,11 @@ def test_following_the_ladder_ends() -> None:
     ]
 
 
-WAITS = [
-    (1, seconds(2)),
-    (2, seconds(10)),
-    (3, minutes(1)),
-    (4, minutes(5)),
-    (5, minutes(30)),
-    (6, hours(2)),
-    (7, hours(6)),
-    (8, hours(6)),
-    (1_000_000, hours(6)),
-]
+def test_failed_refresh_waits_longer_each_time() -> None:
+    """After a failed refresh the waits are 2 s, 10 s, 1 min, 5 min, 30 min, 2 h and then 6 h."""
+    waits = [seconds(2), seconds(10), minutes(1), minutes(5), minutes(30), hours(2), hours(6), hours(6)]
 
-
-@pytest.mark.parametrize(("attempts", "wait"), WAITS)
-def test_each_failure_waits_longer(attempts: int, wait: timedelta) -> None:
-    """2 s, 10 s, 1 min, 5 min, 30 min, 2 h, then 6 h, each 20 % shorter or longer."""
-    assert schedule.retry_after(attempts, chance=0.5) == wait
-    assert schedule.retry_after(attempts, chance=0) == wait * 0.8
-    assert schedule.retry_after(attempts, chance=1) == wait * 1.2
-
-
-def test_dots_own_wait_is_honoured() -> None:
-    """Never less than Dots asked for, and no less than ours."""
-    assert schedule.retry_after(1, chance=0.5, asked_for=minutes(10)) == minutes(10)
-    assert schedule.retry_after(7, chance=0.5, asked_for=seconds(1)) == hours(6)
-    assert schedule.retry_after(1, chance=0.5, asked_for=None) == seconds(2)
+    assert [RETRIES.wait(failures) for failures in range(1, 9)] == waits
 
 
 ladders = st.builds(

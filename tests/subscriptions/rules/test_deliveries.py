@@ -13,25 +13,20 @@ NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 )
 def test_each_failure_has_its_wait(attempts: int, seconds: int) -> None:
     """The waits are those of Standard Webhooks' schedule, in the middle of their jitter."""
-    assert deliveries.next_attempt_at(attempts, now=NOW, chance=0.5) == NOW + timedelta(seconds=seconds)
+    assert deliveries.next_attempt_at(attempts, now=NOW, jitter=0.5) == NOW + timedelta(seconds=seconds)
 
 
 def test_tenth_failure_is_the_last() -> None:
     """After ten attempts a delivery is given up."""
-    assert deliveries.next_attempt_at(10, now=NOW, chance=0.5) is None
+    assert deliveries.next_attempt_at(10, now=NOW, jitter=0.5) is None
 
 
-@pytest.mark.parametrize(("chance", "seconds"), [(0.0, 240), (1.0, 360)])
-def test_jitter_is_a_fifth_either_way(chance: float, seconds: int) -> None:
-    """Many deliveries that failed together do not come back together."""
-    assert deliveries.next_attempt_at(2, now=NOW, chance=chance) == NOW + timedelta(seconds=seconds)
+def test_delivery_wait_has_jitter_and_honours_retry_after() -> None:
+    """Deliveries that failed together do not come back together, and never before the subscriber's Retry-After."""
+    asked_for = timedelta(minutes=10)
 
-
-def test_never_sooner_than_asked_for() -> None:
-    """Retry-After lengthens a wait."""
-    asked_for = timedelta(seconds=90)
-
-    assert deliveries.next_attempt_at(1, now=NOW, chance=0.5, asked_for=asked_for) == NOW + asked_for
+    assert deliveries.next_attempt_at(2, now=NOW, jitter=0) == NOW + timedelta(minutes=4)
+    assert deliveries.next_attempt_at(2, now=NOW, jitter=0, asked_for=asked_for) == NOW + asked_for
 
 
 @pytest.mark.parametrize(
