@@ -1,17 +1,16 @@
 """Flows and users over HTTP."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from app import cursors
 from app.access import audit_reads
 from app.access.key_rows import KeyRecord
 from app.access.scopes import COMPLIANCE, SUBSCRIPTIONS_ADMIN, RequiredScope
 from app.dots import fields
-from app.errors import FlowNotFoundError, InvalidCursorError, UserNotFoundError
+from app.errors import FlowNotFoundError, UserNotFoundError
 from app.feed.events import COMPLIANCE_TYPES
 from app.flows import read_flows, read_timeline, refresh_due
 from app.flows.create_flow import create_flow
@@ -29,14 +28,15 @@ from app.flows.schemas import (
 from app.flows.timeline_schemas import Timeline
 from app.server import gateway
 from app.storage.subjects import Subject
-from app.web import cursors
-from app.web.cursors import Moment
+from app.web.moments import Moment
 
 router = APIRouter(prefix="/v1", tags=["flows"])
 
 WRITE = "flows:write"
 Reader = Annotated[KeyRecord, Depends(RequiredScope("flows:read"))]
 Writer = Annotated[KeyRecord, Depends(RequiredScope(WRITE))]
+
+_CURSOR = cursors.by_time("flows")
 
 _BEING_ASKED: dict[str, Any] = {"model": FlowShape, "description": "Dots is being asked by another process."}
 
@@ -100,12 +100,12 @@ async def list_all(
         created_from=created_from,
         created_before=created_before,
     )
-    before = None if after is None else _parse_place(after)
+    before = None if after is None else _CURSOR.read(after)
     found = await read_flows.list_flows(gateway.of(request).tools.engine, wanted, before=before, limit=limit + 1)
     shown, has_more = found[:limit], len(found) > limit
     return FlowPage(
         flows=[FlowShape.of(flow, with_link=WRITE in key.scopes) for flow in shown],
-        next_cursor=cursors.write(shown[-1].created_at, shown[-1].ref.hex) if has_more else None,
+        next_cursor=_CURSOR.write((shown[-1].created_at, shown[-1].ref)) if has_more else None,
         has_more=has_more,
     )
 
@@ -163,11 +163,3 @@ def _flow_id(text: str) -> str:
     if flow_id is None:
         raise FlowNotFoundError
     return flow_id
-
-
-def _parse_place(text: str) -> tuple[datetime, UUID]:
-    moment, (ref,) = cursors.read(text, names=1)
-    try:
-        return moment, UUID(ref)
-    except ValueError:
-        raise InvalidCursorError from None

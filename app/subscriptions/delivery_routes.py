@@ -5,10 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
+from app import cursors
 from app.access import audit_reads
 from app.access.key_rows import KeyRecord
 from app.access.scopes import COMPLIANCE
-from app.errors import DeliveryNotFoundError, FieldProblem, InvalidCursorError, InvalidFieldsError, ScopeMissingError
+from app.errors import DeliveryNotFoundError, FieldProblem, InvalidFieldsError, ScopeMissingError
 from app.feed import events
 from app.server import gateway
 from app.server.gateway import Gateway
@@ -26,11 +27,11 @@ from app.subscriptions.redeliver import RedeliveryOrder
 from app.subscriptions.routes import Admin
 from app.subscriptions.rules import subscriptions
 from app.subscriptions.rules.subscriptions import DeliveryState
-from app.web import cursors
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["subscriptions"])
 
-_LAST_POSITION = 2**63 - 1
+_CURSOR = cursors.by_position("deliveries")
+_REDELIVERY_CURSOR = cursors.by_position("redelivery")
 
 
 @router.get("/deliveries")
@@ -46,14 +47,13 @@ async def list_deliveries(
     """Deliveries to a subscription, of the latest events first; of background checks only with compliance:read."""
     gate = gateway.of(request)
     wanted = DeliveryFilter(subscription_id=subscription_id, types=_visible_types(key), state=state)
-    before = None if after is None else _parse_place(after)
+    before = None if after is None else _CURSOR.read(after)
     found = await read_deliveries.list_deliveries(gate.tools.engine, wanted, before=before, limit=limit)
     await _audit(gate, key, found.deliveries)
-    place = found.next_before
     return DeliveryPage(
         deliveries=[DeliveryShape.of(delivery) for delivery in found.deliveries],
-        next_cursor=None if place is None else cursors.write(gate.tools.clock(), str(place)),
-        has_more=place is not None,
+        next_cursor=None if found.next_before is None else _CURSOR.write(found.next_before),
+        has_more=found.next_before is not None,
     )
 
 
@@ -80,7 +80,7 @@ async def redeliver_many(request: Request, subscription_id: UUID, body: Redelive
         types=_types(body.types, key),
         since=body.since,
         until=body.until,
-        after=_parse_place(body.after) if body.after else 0,
+        after=_REDELIVERY_CURSOR.read(body.after) if body.after else 0,
     )
     done = await redeliver.redeliver(gateway.of(request).tools, subscription_id, order, is_dry_run=body.dry_run)
     return RedeliveryShape(
@@ -88,7 +88,7 @@ async def redeliver_many(request: Request, subscription_id: UUID, body: Redelive
         fresh=done.count.fresh,
         subjects=done.count.subjects,
         dry_run=done.is_dry_run,
-        next_cursor=None if done.next_after is None else cursors.write(body.since, str(done.next_after)),
+        next_cursor=None if done.next_after is None else _REDELIVERY_CURSOR.write(done.next_after),
     )
 
 
@@ -122,14 +122,3 @@ async def _audit(gate: Gateway, key: KeyRecord, shown: list[DeliverySummary]) ->
     checks = [delivery for delivery in shown if delivery.type in events.COMPLIANCE_TYPES]
     if checks:
         await audit_reads.audit_read(gate.tools, key, " ".join(str(check.event_id) for check in checks))
-
-
-def _parse_place(text: str) -> int:
-    _moment, (position,) = cursors.read(text, names=1)
-    try:
-        place = int(position)
-    except ValueError:
-        raise InvalidCursorError from None
-    if not 0 <= place <= _LAST_POSITION:
-        raise InvalidCursorError
-    return place

@@ -15,7 +15,7 @@ from app.subscriptions.rules.deliveries import Attempt
 from app.subscriptions.rules.subscriptions import PATTERNS_LIMIT, DeliveryState
 from app.subscriptions.schemas import strict
 from app.web import examples
-from app.web.cursors import Moment
+from app.web.moments import Moment
 
 _DELIVERY: JsonDict = {
     "event_id": examples.EVENT_ID,

@@ -1,14 +1,14 @@
 """Subscriptions over HTTP: who is sent which events, and with which secret."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
+from app import cursors
 from app.access.key_rows import KeyRecord
 from app.access.scopes import COMPLIANCE, SUBSCRIPTIONS_ADMIN, RequiredScope
-from app.errors import InvalidCursorError, ScopeMissingError
+from app.errors import ScopeMissingError
 from app.server import gateway
 from app.subscriptions import keep_secrets, manage_subscriptions, send_test_event
 from app.subscriptions.schemas import (
@@ -20,11 +20,12 @@ from app.subscriptions.schemas import (
     SubscriptionShape,
     SubscriptionWithSecret,
 )
-from app.web import cursors
 
 router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
 
 Admin = Annotated[KeyRecord, Depends(RequiredScope(SUBSCRIPTIONS_ADMIN))]
+
+_CURSOR = cursors.by_time("subscriptions")
 
 
 @router.post("", status_code=201)
@@ -49,12 +50,12 @@ async def list_subscriptions(
     """List subscriptions, newest first; secrets are never shown."""
     del key
     engine = gateway.of(request).tools.engine
-    before = None if after is None else _parse_place(after)
+    before = None if after is None else _CURSOR.read(after)
     found = await manage_subscriptions.list_subscriptions(engine, before=before, limit=limit + 1)
     shown, has_more = found[:limit], len(found) > limit
     return SubscriptionPage(
         subscriptions=[SubscriptionShape.of(subscription) for subscription in shown],
-        next_cursor=cursors.write(shown[-1].created_at, shown[-1].id.hex) if has_more else None,
+        next_cursor=_CURSOR.write((shown[-1].created_at, shown[-1].id)) if has_more else None,
         has_more=has_more,
     )
 
@@ -116,11 +117,3 @@ async def test_subscription(request: Request, subscription_id: UUID, key: Admin)
     """Send an event of the type `dots.subscription.test` now, also to a paused subscription, and say how it went."""
     del key
     return AttemptedTest.of(await send_test_event.send_test_event(gateway.of(request).tools, subscription_id))
-
-
-def _parse_place(text: str) -> tuple[datetime, UUID]:
-    moment, (name,) = cursors.read(text, names=1)
-    try:
-        return moment, UUID(name)
-    except ValueError:
-        raise InvalidCursorError from None

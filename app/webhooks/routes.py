@@ -8,13 +8,15 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, StrictBool
 
+from app import cursors
 from app.access.key_rows import KeyRecord
 from app.access.scopes import RequiredScope
+from app.cursors import CursorKind
 from app.flows.schemas import Text
 from app.server import gateway
 from app.settings import DEFAULT_APP
-from app.web import cursors, examples
-from app.web.cursors import Moment
+from app.web import examples
+from app.web.moments import Moment
 from app.webhooks import replay_webhooks
 from app.webhooks.replay_webhooks import Replay
 from app.webhooks.webhook_search import (
@@ -31,6 +33,12 @@ State = Annotated[
     WebhookState | None,
     Query(description="`handled`, `pending`, `failing` (tried again later) or `dead` (given up)."),
 ]
+
+_CURSOR: CursorKind[WebhookKey] = CursorKind(
+    name="webhooks",
+    to_parts=lambda key: (cursors.write_time(key.received_at), key.app, key.message_id),
+    from_parts=lambda moment, app, message_id: WebhookKey(datetime.fromisoformat(moment), app, message_id),
+)
 
 
 class WebhookShape(BaseModel):
@@ -137,14 +145,11 @@ async def list_webhooks(
         received_from=received_from,
         received_before=received_before,
     )
-    before = None
-    if after is not None:
-        moment, (app_before, id_before) = cursors.read(after, names=2)
-        before = WebhookKey(moment, app_before, id_before)
+    before = None if after is None else _CURSOR.read(after)
     page = await replay_webhooks.list_webhooks(gateway.of(request).tools.engine, wanted, before=before, limit=limit)
     return WebhookPage(
         webhooks=[WebhookShape.of(webhook) for webhook in page.webhooks],
-        next_cursor=page.before and cursors.write(*page.before),
+        next_cursor=page.before and _CURSOR.write(page.before),
         has_more=page.before is not None,
     )
 

@@ -4,14 +4,17 @@ import dataclasses
 import json
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app import cursors
 from app.server.application import create_app
 from app.server.gateway import Gateway
 from app.tools import Tools
+from tests.dots.fake_dots import NOW
 from tests.feed import feeding
 from tests.feed.feeding import step_events
 from tests.stand_in_tools import HandClock
@@ -259,9 +262,9 @@ async def test_unknown_subscription_is_404_everywhere(
     assert (barred.status_code, barred.json()["code"]) == (403, "scope_missing")
 
 
-@pytest.mark.parametrize("after", ["junk", "WyIyMDI2LTExLTIzVDEyOjAwOjAwKzAwOjAwIiwgImEiXQ=="])
+@pytest.mark.parametrize("after", ["junk", cursors.by_time("flows").write((NOW, UUID(int=1)))])
 async def test_cursor_that_is_none_is_refused(admin: httpx.AsyncClient, after: str) -> None:
-    """Also one that is well written, but no subscription's."""
+    """A cursor that was made up is refused, and so is one of another list."""
     answer = await admin.get(PATH, params={"after": after})
 
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")
