@@ -36,6 +36,7 @@ async def serve(
         if settings.metrics_port is not None:
             metrics_app = create_metrics_app(tools)
             servers.append(http_server.build_metrics(metrics_app, settings, drain_seconds=drain_seconds))
+        wiring.freeze_objects()
         running = [asyncio.create_task(server.serve()) for server in servers]
         if with_worker:
             running.append(asyncio.create_task(worker.run_loops(tools, settings, stop.asked)))

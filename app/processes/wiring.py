@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -98,6 +99,16 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
             verdict_overdue_after=timedelta(hours=settings.verdict_overdue_hours),
             answers_kept=timedelta(hours=settings.idempotency_hours),
         )
+
+
+def freeze_objects() -> None:
+    """Exempt everything that exists now from garbage collection. Call it once, before the process begins its work.
+
+    About 150,000 objects are made at the start, such as modules, routes and schemas, and live as long as the process.
+    Without this, each full collection goes through all of them, which stops the event loop for about 80 ms.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def create_engine(settings: Settings, *, pool_size: int) -> AsyncEngine:

@@ -133,6 +133,7 @@ async def work(settings: Settings, *, drain_seconds: float = draining.DRAIN_SECO
     async with wiring.open_tools(settings) as tools:
         if not await draining.before_stop(wiring.wait_for_database(tools.engine, settings), stop):
             return
+        wiring.freeze_objects()
         log.info("worker started", apps=sorted(tools.clients))
         background: list[asyncio.Task[None]] = [asyncio.create_task(tools.hints.run())]
         if settings.metrics_port is not None:
