@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.dots.client import DotsClient
 from app.errors import UnknownAppError
-from app.flows.rules.schedule import Ladder
+from app.flows.rules.schedule import PollSchedule
 from app.metrics import Telemetry
 from app.storage.hints import Hints
 from app.subscriptions.push.destinations import Destinations
@@ -38,8 +38,8 @@ class Tools:
     new_uuid: Callable[[], UUID]
     lease: timedelta
     delivery_lease: timedelta
-    sweeps: Ladder
-    verdict_polls: Ladder
+    sweeps: PollSchedule
+    verdict_polls: PollSchedule
     discover_every: timedelta
     follow_foreign_flows: bool
     complete_passed_over: bool

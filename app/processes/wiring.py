@@ -24,7 +24,7 @@ from app.dots.network import Network
 from app.dots.signature import Verifier
 from app.errors import SettingsError
 from app.flows.read_timeline import Neighbours
-from app.flows.rules.schedule import SWEEPS, VERDICT_POLLS, Ladder
+from app.flows.rules.schedule import SWEEPS, VERDICT_POLLS, PollSchedule
 from app.metrics import Telemetry
 from app.settings import AppSettings, Settings, setting_prefix
 from app.storage import background, database, database_url, start
@@ -90,8 +90,8 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
             new_uuid=uuid4,
             lease=settings.lease,
             delivery_lease=DELIVERY_LEASES * timedelta(seconds=settings.delivery_timeout_seconds),
-            sweeps=_ladder(settings.sweep_seconds, SWEEPS),
-            verdict_polls=_ladder(settings.verdict_poll_seconds, VERDICT_POLLS),
+            sweeps=_polls(settings.sweep_seconds, SWEEPS),
+            verdict_polls=_polls(settings.verdict_poll_seconds, VERDICT_POLLS),
             discover_every=timedelta(seconds=settings.discover_seconds),
             follow_foreign_flows=settings.follow_foreign_flows,
             complete_passed_over=settings.dots_complete_passed_over,
@@ -243,5 +243,5 @@ def secret_keys(app: AppSettings) -> list[bytes]:
     return [signature.decode_secret(secret.get_secret_value()) for secret in app.webhook_secrets]
 
 
-def _ladder(seconds: list[int], usual: Ladder) -> Ladder:
-    return Ladder(rungs=tuple(timedelta(seconds=each) for each in seconds), every=usual.every, until=usual.until)
+def _polls(seconds: list[int], usual: PollSchedule) -> PollSchedule:
+    return PollSchedule(ages=tuple(timedelta(seconds=each) for each in seconds), every=usual.every, until=usual.until)

@@ -103,8 +103,8 @@ PLANTED_BUGS = (
         patches=(
             Patch(
                 file="app/flows/rules/schedule.py",
-                old="    age = now - since\n    for rung in ladder.rungs:\n",
-                new="    age = now - since\n    for rung in ladder.rungs[:0]:\n",
+                old="    age = now - since\n    for planned in polls.ages:\n",
+                new="    age = now - since\n    for planned in polls.ages[:0]:\n",
             ),
         ),
     ),

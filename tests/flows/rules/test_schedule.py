@@ -9,7 +9,7 @@ from app.flows.rules.schedule import (
     RETRIES,
     SWEEPS,
     VERDICT_POLLS,
-    Ladder,
+    PollSchedule,
 )
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -75,8 +75,8 @@ def test_pending_verdict_is_polled(age: timedelta, next_age: timedelta | None) -
     assert found == (None if next_age is None else NOON + next_age)
 
 
-def test_following_the_ladder_ends() -> None:
-    """From look to look it is 4 rungs and 30 days, and then nothing more."""
+def test_following_the_schedule_ends() -> None:
+    """An open flow is asked about 4 times on its first day, then daily for 30 days, and then no more."""
     looks: list[datetime] = []
     look = schedule.next_look(SWEEPS, since=NOON, now=NOON)
     while look:
@@ -99,17 +99,17 @@ def test_failed_refresh_waits_longer_each_time() -> None:
     assert [RETRIES.wait(failures) for failures in range(1, 9)] == waits
 
 
-ladders = st.builds(
-    Ladder,
-    rungs=st.lists(st.timedeltas(seconds(1), hours(1)), max_size=4).map(lambda rungs: tuple(sorted(rungs))),
+poll_schedules = st.builds(
+    PollSchedule,
+    ages=st.lists(st.timedeltas(seconds(1), hours(1)), max_size=4).map(lambda ages: tuple(sorted(ages))),
     every=st.timedeltas(minutes(1), hours(48)),
     until=st.timedeltas(minutes(1), hours(24 * 40)),
 )
 
 
-@given(ladders, st.timedeltas(-hours(1), hours(24 * 50)))
-def test_next_look_is_always_later(ladder: Ladder, age: timedelta) -> None:
+@given(poll_schedules, st.timedeltas(-hours(1), hours(24 * 50)))
+def test_next_look_is_always_later(polls: PollSchedule, age: timedelta) -> None:
     """A look in the past would be a loop without a pause."""
-    found = schedule.next_look(ladder, since=NOON, now=NOON + age)
+    found = schedule.next_look(polls, since=NOON, now=NOON + age)
 
     assert found is None or found > NOON + age
