@@ -1,62 +1,57 @@
-"""The addresses of a name, from the machine's resolver, without letting one slow name hold up the others.
+"""Looks up the addresses of a name with the machine's resolver, in threads of its own.
 
-The event loop's own `getaddrinfo` has a handful of threads for everything; a name server that does not answer
-for one subscriber would keep them all, and with them the other subscribers and the database.
+`loop.getaddrinfo` does not do: uvloop gives all lookups of the process two threads. Measured with a silent name server,
+two hanging names kept even `localhost` waiting for 10 seconds, and with it the database and Dots.
 """
 
-import asyncio
-import contextlib
+import errno
 import socket
+from asyncio import wrap_future
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from threading import Thread
 
+# A lookup cannot be stopped and outlasts the delivery that gave it up, so more names may hang than deliveries run.
+MAX_LOOKUPS = 256
+
+Addresses = tuple[str, ...]
 Resolver = Callable[[str], Awaitable[Sequence[str]]]
-"""From a name to the texts of its addresses, preferred first; raises OSError."""
+"""From a name to the texts of its addresses, preferred first; raises OSError or UnicodeError."""
 
 
-def look_up(host: str) -> tuple[str, ...]:
-    """Ask the machine's resolver, blocking; raises OSError, or UnicodeError for what can be no name."""
+def look_up(host: str) -> Addresses:
+    """Ask the machine's resolver and block meanwhile; raises OSError, or UnicodeError for an impossible name."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return tuple(str(place[0]) for *_, place in found)
 
 
 class SystemResolver:
-    """The machine's resolver: a thread for each name being looked up, shared by all who ask for it meanwhile."""
+    """The machine's resolver, with one thread for each name; callers who ask for the same name share its lookup."""
 
-    def __init__(self, look_up: Callable[[str], tuple[str, ...]] = look_up) -> None:
+    def __init__(self, look_up: Callable[[str], Addresses] = look_up) -> None:
         """Look names up with `look_up`, which may block."""
         self._look_up = look_up
-        self._running: dict[str, asyncio.Future[tuple[str, ...]]] = {}
+        self._running: dict[str, Future[Addresses]] = {}
 
-    async def __call__(self, host: str) -> Sequence[str]:
-        """The addresses of the name now; raises OSError."""
-        lookup = self._running.get(host) or self._start(host)
-        # Whoever gives up leaves the others waiting, and the thread cannot be stopped anyway.
-        return await asyncio.shield(lookup)
+    async def __call__(self, host: str) -> Addresses:
+        """Return the addresses that the name has now; raises OSError, also when too many lookups hang."""
+        return await wrap_future(self._running.get(host) or self._start(host))
 
-    def _start(self, host: str) -> asyncio.Future[tuple[str, ...]]:
-        loop = asyncio.get_running_loop()
-        lookup: asyncio.Future[tuple[str, ...]] = loop.create_future()
-
-        def end(addresses: tuple[str, ...], error: Exception | None) -> None:
-            del self._running[host]
-            if error is None:
-                lookup.set_result(addresses)
-            else:
-                lookup.set_exception(error)
-                lookup.exception()  # Seen, even if nobody waits any more.
-
-        def run() -> None:
-            addresses: tuple[str, ...] = ()
-            error: Exception | None = None
-            try:
-                addresses = self._look_up(host)
-            except (OSError, UnicodeError) as raised:
-                error = raised
-            with contextlib.suppress(RuntimeError):  # The loop has ended before.
-                loop.call_soon_threadsafe(end, addresses, error)
-
+    def _start(self, host: str) -> Future[Addresses]:
+        if len(self._running) >= MAX_LOOKUPS:
+            raise OSError(errno.EBUSY, "too many lookups are running")
+        lookup: Future[Addresses] = Future()
+        lookup.set_running_or_notify_cancel()  # A caller that gives up can no longer cancel it for the others.
+        lookup.add_done_callback(lambda _: self._running.pop(host))
         self._running[host] = lookup
-        # A daemon: a name server that does not answer must not hold up the end of the process either.
-        Thread(target=run, name="look-up", daemon=True).start()
+        # A daemon thread: a silent name server must not delay the end of the process.
+        Thread(target=self._run, args=(host, lookup), name="look-up", daemon=True).start()
         return lookup
+
+    def _run(self, host: str, lookup: Future[Addresses]) -> None:
+        try:
+            found = self._look_up(host)
+        except Exception as error:  # noqa: BLE001  # It is raised where the lookup is awaited.
+            lookup.set_exception(error)
+        else:
+            lookup.set_result(found)

@@ -73,6 +73,25 @@ async def test_name_is_looked_up_once_for_all_who_ask_meanwhile() -> None:
     assert asked == ["hooks.test"]
 
 
+async def test_lookups_are_bounded_and_free_their_room() -> None:
+    """Names that hang start no more threads than MAX_LOOKUPS; the next name fails at once, and works again later."""
+    release = threading.Event()
+
+    def hang(_host: str) -> tuple[str, ...]:
+        release.wait(20)
+        return ("10.0.0.1",)
+
+    resolve = SystemResolver(hang)
+    slow = [asyncio.ensure_future(resolve(f"slow{number}")) for number in range(resolver.MAX_LOOKUPS)]
+    await asyncio.sleep(0)
+    with pytest.raises(OSError, match="too many lookups"):
+        await resolve("next")
+    release.set()
+    await asyncio.gather(*slow)
+
+    assert await resolve("next") == ("10.0.0.1",)
+
+
 async def test_name_is_looked_up_anew_afterwards() -> None:
     """Nothing is kept: an address may have moved."""
     answers = iter([("10.0.0.1",), ("10.0.0.2",)])
