@@ -35,7 +35,6 @@ _TEN_SECONDS = timedelta(seconds=10)
 _BELIEVE_TRIAL = timedelta(seconds=10)
 _FLOWS_PATH = "/v2/flows"
 _USERS_PATH = "/v2/users"
-_PATH = re.compile(r"(?:/[A-Za-z0-9_-]+)+/?")
 _HEADER_VALUE = re.compile(r"[!-~]{1,255}")
 
 
@@ -51,7 +50,6 @@ class DotsAccess:
     client_id: str = field(repr=False)
     api_key: str = field(repr=False)
     app_id: str | None
-    create_path: str = _FLOWS_PATH
     setting_prefix: str = "DOTS_"
 
 
@@ -80,12 +78,7 @@ class DotsClient:
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         """Connect to nothing yet; raises SettingsError when `access` cannot be put into a request."""
-        if not _PATH.fullmatch(access.create_path):
-            raise SettingsError(
-                f"The path to create flows for the Dots app {access.app!r} is not a path like /v2/flows."
-            )
         self.gate = gate
-        self._create_path = access.create_path
         self._now = now
         self._trial = asyncio.Lock()
         self._accepted_at: datetime | None = None
@@ -120,7 +113,7 @@ class DotsClient:
         Raises DotsRefusedError or DotsNotFoundError when Dots will not have it.
         """
         headers = {} if user_ip is None else {"Dots-User-IP": user_ip}
-        return wire.read_flow(await self._ask(permit, "POST", self._create_path, body=body, headers=headers))
+        return wire.read_flow(await self._ask(permit, "POST", _FLOWS_PATH, body=body, headers=headers))
 
     async def get_flow(self, permit: Permit, flow_id: str) -> FlowSnapshot:
         """The flow as it is now; raises DotsNotFoundError."""

@@ -15,9 +15,7 @@ API_KEY = "sk_dev_very_secret"
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
 
-def access(
-    *, base_url: str = "https://dots.example/api", app_id: str | None = None, create_path: str = "/v2/flows"
-) -> DotsAccess:
+def access(*, base_url: str = "https://dots.example/api", app_id: str | None = None) -> DotsAccess:
     """One Dots app."""
     return DotsAccess(
         app="default",
@@ -25,7 +23,6 @@ def access(
         client_id="pk_dev_1",
         api_key=API_KEY,
         app_id=app_id,
-        create_path=create_path,
     )
 
 

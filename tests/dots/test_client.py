@@ -29,16 +29,6 @@ async def test_create_posts_the_body_as_json() -> None:
     assert request.headers["dots-user-ip"] == "2001:db8::1"
 
 
-async def test_create_path_is_a_setting() -> None:
-    """Old prose has another path."""
-    dots = Recorder(FLOW_JSON)
-
-    async with client(dots, access(create_path="/v2/flow/create")) as asking:
-        await asking.create_flow(permit(asking), {})
-
-    assert dots.requests[0].url.path == "/api/v2/flow/create"
-
-
 async def test_standing_headers() -> None:
     """Basic credentials, plain bodies only, and the App that an organization's key acts for."""
     dots = Recorder(FLOW_JSON)
@@ -190,13 +180,6 @@ def test_wrong_app_id_stops_the_start(app_id: str) -> None:
     """An App id that no header can hold is found before the first call."""
     with pytest.raises(SettingsError, match="DOTS_APP_ID"):
         DotsClient(access(app_id=app_id), gate=open_gate(now))
-
-
-@pytest.mark.parametrize("create_path", ["", "v2/flows", "//evil.example", "/v2/../flows", "/v2/flows?a=b", "@evil"])
-def test_wrong_create_path_stops_the_start(create_path: str) -> None:
-    """A path that would end up somewhere else is found before the first call."""
-    with pytest.raises(SettingsError):
-        DotsClient(access(create_path=create_path), gate=open_gate(now))
 
 
 def test_credentials_are_in_no_repr() -> None:
