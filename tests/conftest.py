@@ -1,11 +1,13 @@
-"""Database fixtures for every test; how the databases come about is in `tests.databases`."""
+"""Fixtures for every test. How the databases come about is in `tests.databases`."""
 
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.storage import database as storage_database
@@ -76,3 +78,14 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     engine = storage_database.create_engine(database_url)
     yield engine
     await engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def _restored_logging() -> Iterator[None]:
+    """Puts the logging back after a test that ran a command: it logs to a standard error that ends with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()

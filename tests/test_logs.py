@@ -1,6 +1,5 @@
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -8,17 +7,6 @@ import structlog
 from app import logs
 
 ROW = "Failing row contains (https://my-sandbox.dots.dev/flow/1, Ada Lovelace)"
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Puts the logging of the test run back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def fail() -> None:

@@ -1,26 +1,21 @@
 """`dots-gateway flows`: where payees are, for operators and support at a terminal."""
 
 import json
-import os
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from app import settings
 from app.feed.events import COMPLIANCE_TYPES
 from app.flows import ask_again, read_flows, read_timeline
 from app.flows.flow_search import FlowFilter
 from app.flows.schemas import FlowShape
 from app.flows.timeline_schemas import Entry, Timeline
 from app.processes import wiring
-from app.tools import Tools
 
 flows = typer.Typer(help="Where payees are: list, show, refresh.", no_args_is_help=True)
 
-Result = TypeVar("Result")
 App = Annotated[str | None, typer.Option(help="Of this Dots app.")]
 Reference = Annotated[str | None, typer.Option(help="With this reference of yours.")]
 User = Annotated[str | None, typer.Option(help="Of the user with this id.")]
@@ -46,7 +41,7 @@ def list_flows(
     wanted = FlowFilter(
         app=app, reference=reference, user_id=user, status=_status(status), step=step, is_dead=dead or None
     )
-    found = _run(lambda tools: read_flows.list_flows(tools.engine, wanted, before=None, limit=limit))
+    found = wiring.run_with_tools(lambda tools: read_flows.list_flows(tools.engine, wanted, before=None, limit=limit))
     shapes = [FlowShape.of(flow, with_link=False) for flow in found]
     if as_json:
         typer.echo(json.dumps([shape.model_dump(mode="json") for shape in shapes]))
@@ -65,7 +60,7 @@ def list_flows(
 @flows.command("show")
 def show(flow_id: Annotated[str, typer.Argument(metavar="FLOW", help="Its id.")], *, as_json: AsJson = False) -> None:
     """Tell what happened to a flow, oldest first; what background checks found is shown to API keys only, on record."""
-    found = _run(
+    found = wiring.run_with_tools(
         lambda tools: read_timeline.read_timeline(
             tools.engine, wiring.TIMELINE_NEIGHBOURS, flow_id, with_deliveries=True
         )
@@ -97,7 +92,7 @@ def refresh(
     wanted = FlowFilter(
         id=flow_id, app=app, reference=reference, user_id=user, status=_status(status), step=step, is_dead=dead or None
     )
-    asked = _run(lambda tools: ask_again.ask_again(tools, wanted, is_dry_run=not yes))
+    asked = wiring.run_with_tools(lambda tools: ask_again.ask_again(tools, wanted, is_dry_run=not yes))
     if as_json:
         typer.echo(json.dumps({"flows": asked.flows, "is_dry_run": not yes, "is_at_least": asked.is_at_least}))
         return
@@ -114,7 +109,3 @@ def _status(text: str | None) -> str | None:
 def _about(entry: Entry) -> str:
     said = {name: value for name, value in entry.model_dump().items() if name not in ("kind", "at")}
     return ", ".join(f"{name}={value}" for name, value in said.items() if value is not None)
-
-
-def _run(act: Callable[[Tools], Awaitable[Result]]) -> Result:
-    return wiring.run_with_tools(settings.read(os.environ), act)

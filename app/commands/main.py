@@ -10,12 +10,10 @@ import sys
 from dataclasses import asdict
 from typing import Annotated
 
-import structlog
 import typer
 import uvloop
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import logs, settings
 from app.access import manage_keys
@@ -31,8 +29,6 @@ from app.errors import GatewayError, InvalidFieldsError
 from app.processes import api, wiring, worker
 from app.settings import Settings
 from app.storage import migrations
-
-log = structlog.get_logger()
 
 cli = typer.Typer(
     help="Create Dots flows over plain HTTP, and learn reliably what your payees did.",
@@ -73,14 +69,6 @@ def _fail(line: str) -> None:
     sys.exit(1)
 
 
-def _settings() -> Settings:
-    found = settings.read(os.environ)
-    logs.configure(log_format=found.log_format, log_level=found.log_level)
-    for name in settings.unknown_names(os.environ):
-        log.warning("unknown setting", name=name, did_you_mean=settings.nearest_name(name))
-    return found
-
-
 @cli.command("api")
 def run_api(
     host: Annotated[str, typer.Option(help="Name or address to listen on.")] = "127.0.0.1",
@@ -89,28 +77,25 @@ def run_api(
     with_worker: Annotated[bool, typer.Option(help="Run the worker's loops in this process too.")] = False,
 ) -> None:
     """Serve HTTP: flows, webhooks from Dots, events."""
-    uvloop.run(api.serve(_settings(), host=host, port=port, with_worker=with_worker))
+    uvloop.run(api.serve(wiring.read_settings(os.environ), host=host, port=port, with_worker=with_worker))
 
 
 @cli.command("worker")
 def run_worker() -> None:
     """Ask Dots about what is due, and number the events."""
-    uvloop.run(worker.work(_settings()))
+    uvloop.run(worker.work(wiring.read_settings(os.environ)))
 
 
 @cli.command()
 def migrate() -> None:
     """Bring the database to this version's schema."""
-    asyncio.run(_migrate(_settings()))
+    asyncio.run(_migrate(wiring.read_settings(os.environ)))
     typer.echo(f"The database is at schema {migrations.head()}.")
 
 
 async def _migrate(found: Settings) -> None:
-    engine = wiring.create_engine(found, pool_size=1)
-    try:
+    async with wiring.open_engine(found) as engine:
         await wiring.wait_for_database(engine, found, needs_schema=False)
-    finally:
-        await engine.dispose()
     url = found.required_database_url
     await migrations.upgrade(url, schema=found.database_schema, pooler=found.database_pooler)
 
@@ -142,13 +127,11 @@ def create_key(
 ) -> None:
     """Create an API key and print it, this once."""
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
-
-    async def create(engine: AsyncEngine) -> manage_keys.NewKey:
-        return await manage_keys.create_key(
+    key = wiring.run_with_engine(
+        lambda engine: manage_keys.create_key(
             engine, name=name, scopes=wanted, now=wiring.utc_now(), random_bytes=secrets.token_bytes
         )
-
-    key = wiring.run_with_engine(_settings(), create)
+    )
     typer.echo(
         json.dumps({"id": key.id, "key": key.key}) if as_json else f"{key.key}\n\nKept as a hash only: note it now."
     )
@@ -157,7 +140,7 @@ def create_key(
 @keys.command("list")
 def list_keys(*, as_json: AsJson = False) -> None:
     """List API keys, without what makes them keys."""
-    found = wiring.run_with_engine(_settings(), manage_keys.list_keys)
+    found = wiring.run_with_engine(manage_keys.list_keys)
     if as_json:
         typer.echo(json.dumps([_describe(key) for key in found]))
         return
@@ -170,11 +153,7 @@ def list_keys(*, as_json: AsJson = False) -> None:
 @keys.command("revoke")
 def revoke_key(key_id: str) -> None:
     """Refuse a key from now on."""
-
-    async def revoke(engine: AsyncEngine) -> bool:
-        return await manage_keys.revoke_key(engine, key_id, now=wiring.utc_now())
-
-    if not wiring.run_with_engine(_settings(), revoke):
+    if not wiring.run_with_engine(lambda engine: manage_keys.revoke_key(engine, key_id, now=wiring.utc_now())):
         _fail(f"There is no live key {key_id}; see `dots-gateway keys list`.")
     typer.echo(f"Key {key_id} is revoked.")
 

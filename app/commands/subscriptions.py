@@ -1,18 +1,15 @@
 """`dots-gateway subscriptions`: who is sent which events, for operators at a terminal."""
 
 import json
-import os
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from app import settings
 from app.errors import InvalidFieldsError
 from app.feed import events
 from app.processes import wiring
@@ -38,7 +35,6 @@ CALLER = "operator"
 UUID_CHARACTERS = 36
 _ONCE = "It is shown this once: note it now."
 
-Result = TypeVar("Result")
 Id = Annotated[UUID, typer.Argument(metavar="SUBSCRIPTION", help="Its id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000)]
@@ -68,7 +64,7 @@ def create(
     request = SubscriptionRequest(
         url=url, types=types or ["*"], app=app, description=description, with_compliance=with_compliance
     )
-    made = _run(lambda tools: manage_subscriptions.create_subscription(tools, request, caller=CALLER))
+    made = wiring.run_with_tools(lambda tools: manage_subscriptions.create_subscription(tools, request, caller=CALLER))
     if as_json:
         typer.echo(json.dumps({**_describe(made.subscription), "secret": made.secret}))
     else:
@@ -78,7 +74,9 @@ def create(
 @subscriptions.command("list")
 def list_all(*, limit: Limit = 50, as_json: AsJson = False) -> None:
     """List subscriptions, newest first, without their secrets."""
-    found = _run(lambda tools: manage_subscriptions.list_subscriptions(tools.engine, before=None, limit=limit))
+    found = wiring.run_with_tools(
+        lambda tools: manage_subscriptions.list_subscriptions(tools.engine, before=None, limit=limit)
+    )
     if as_json:
         typer.echo(json.dumps([_describe(subscription) for subscription in found]))
         return
@@ -92,25 +90,34 @@ def list_all(*, limit: Limit = 50, as_json: AsJson = False) -> None:
 @subscriptions.command("show")
 def show(subscription_id: Id, *, as_json: AsJson = False) -> None:
     """Show one subscription as it is now."""
-    _show(_run(lambda tools: manage_subscriptions.read_subscription(tools.engine, subscription_id)), as_json=as_json)
+    _show(
+        wiring.run_with_tools(lambda tools: manage_subscriptions.read_subscription(tools.engine, subscription_id)),
+        as_json=as_json,
+    )
 
 
 @subscriptions.command("pause")
 def pause(subscription_id: Id, *, as_json: AsJson = False) -> None:
     """Send nothing until it is resumed; deliveries are made, and wait."""
-    _show(_run(lambda tools: manage_subscriptions.pause_subscription(tools, subscription_id)), as_json=as_json)
+    _show(
+        wiring.run_with_tools(lambda tools: manage_subscriptions.pause_subscription(tools, subscription_id)),
+        as_json=as_json,
+    )
 
 
 @subscriptions.command("resume")
 def resume(subscription_id: Id, *, as_json: AsJson = False) -> None:
     """Send what has waited, now and in order, and forget earlier failures."""
-    _show(_run(lambda tools: manage_subscriptions.resume_subscription(tools, subscription_id)), as_json=as_json)
+    _show(
+        wiring.run_with_tools(lambda tools: manage_subscriptions.resume_subscription(tools, subscription_id)),
+        as_json=as_json,
+    )
 
 
 @subscriptions.command("rotate-secret")
 def rotate_secret(subscription_id: Id, *, as_json: AsJson = False) -> None:
     """Sign with a new secret, and print it; for 24 hours the one before signs too."""
-    rotated = _run(lambda tools: keep_secrets.rotate_secret(tools, subscription_id))
+    rotated = wiring.run_with_tools(lambda tools: keep_secrets.rotate_secret(tools, subscription_id))
     if as_json:
         typer.echo(json.dumps(asdict(rotated), default=str))
     else:
@@ -121,7 +128,7 @@ def rotate_secret(subscription_id: Id, *, as_json: AsJson = False) -> None:
 @subscriptions.command("test")
 def send_test(subscription_id: Id, *, as_json: AsJson = False) -> None:
     """Send an event of the type `dots.subscription.test` now; exit status 1 when it was not taken."""
-    answer = _run(lambda tools: send_test_event.send_test_event(tools, subscription_id))
+    answer = wiring.run_with_tools(lambda tools: send_test_event.send_test_event(tools, subscription_id))
     took_ms = round(answer.took.total_seconds() * 1000)
     if as_json:
         typer.echo(json.dumps({"status": answer.status, "error": answer.error, "took_ms": took_ms}))
@@ -143,7 +150,7 @@ def deliveries(
     # A reader of those leaves a trail with its key, and a terminal has none.
     types = rules.allowed_types(with_compliance=False)
     wanted = DeliveryFilter(subscription_id=subscription_id, types=types, state=_state(state))
-    found = _run(lambda tools: _latest(tools, wanted, limit))
+    found = wiring.run_with_tools(lambda tools: _latest(tools, wanted, limit))
     if as_json:
         typer.echo(json.dumps([asdict(delivery) for delivery in found], default=str))
         return
@@ -170,11 +177,11 @@ def redeliver_events(
     if (event_id is None) == (since is None):
         raise typer.BadParameter("give either the id of one event, or --since", param_hint="EVENT")
     if event_id is not None:
-        _run(lambda tools: redeliver.redeliver_one(tools, subscription_id, event_id))
+        wiring.run_with_tools(lambda tools: redeliver.redeliver_one(tools, subscription_id, event_id))
         typer.echo(json.dumps({"event_id": str(event_id)}) if as_json else f"Event {event_id} is due now.")
     elif since is not None:
         order = RedeliveryOrder(types=_types(types), since=_utc(since), until=until and _utc(until))
-        done = _run(lambda tools: _redeliver(tools, subscription_id, order, is_dry_run=not yes))
+        done = wiring.run_with_tools(lambda tools: _redeliver(tools, subscription_id, order, is_dry_run=not yes))
         if as_json:
             typer.echo(json.dumps(asdict(done)))
             return
@@ -185,12 +192,8 @@ def redeliver_events(
 @subscriptions.command("delete")
 def delete(subscription_id: Id) -> None:
     """Send nothing more, and forget the subscription, its secrets and its deliveries."""
-    _run(lambda tools: manage_subscriptions.delete_subscription(tools, subscription_id))
+    wiring.run_with_tools(lambda tools: manage_subscriptions.delete_subscription(tools, subscription_id))
     typer.echo(f"Subscription {subscription_id} is deleted.")
-
-
-def _run(act: Callable[[Tools], Awaitable[Result]]) -> Result:
-    return wiring.run_with_tools(settings.read(os.environ), act)
 
 
 async def _redeliver(tools: Tools, subscription_id: UUID, order: RedeliveryOrder, *, is_dry_run: bool) -> Totals:

@@ -1,19 +1,17 @@
 """`dots-gateway webhooks`: what Dots sent, for operators at a terminal."""
 
-import asyncio
 import json
-import os
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from app import settings
 from app.processes import wiring
 from app.settings import DEFAULT_APP
+from app.tools import Tools
 from app.webhooks import replay_webhooks
 from app.webhooks.replay_webhooks import Replay
 from app.webhooks.webhook_search import WebhookFilter, WebhookState, WebhookSummary
@@ -39,7 +37,8 @@ def list_webhooks(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List webhooks, latest first."""
-    found = asyncio.run(_list(_wanted(app, event, subject, state, since), limit))
+    wanted = _wanted(app, event, subject, state, since)
+    found = wiring.run_with_tools(lambda tools: _list(tools, wanted, limit))
     if as_json:
         typer.echo(json.dumps([asdict(webhook) for webhook in found], default=str))
         return
@@ -66,7 +65,9 @@ def replay(
 ) -> None:
     """Ask Dots again about what one webhook, or every one that matches, is about."""
     wanted = _wanted(app, event, subject, state, since)
-    done = asyncio.run(_replay(message_id, app or DEFAULT_APP, wanted, is_dry_run=not yes))
+    done = wiring.run_with_tools(
+        lambda tools: _replay(tools, message_id, app or DEFAULT_APP, wanted, is_dry_run=not yes)
+    )
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
@@ -83,7 +84,7 @@ def _wanted(
         event=event,
         subject_id=subject,
         state=_state(state),
-        received_from=since and since.replace(tzinfo=wiring.utc_now().tzinfo),
+        received_from=since and since.replace(tzinfo=UTC),
     )
 
 
@@ -95,24 +96,22 @@ def _state(text: str | None) -> WebhookState | None:
             raise typer.BadParameter("must be handled, pending, failing or dead", param_hint="--state")
 
 
-async def _list(wanted: WebhookFilter, limit: int) -> list[WebhookSummary]:
+async def _list(tools: Tools, wanted: WebhookFilter, limit: int) -> list[WebhookSummary]:
     found: list[WebhookSummary] = []
-    async with wiring.open_command(settings.read(os.environ)) as tools:
-        before = None
-        while True:
-            # A page may be short although older webhooks match.
-            page = await replay_webhooks.list_webhooks(tools.engine, wanted, before=before, limit=limit - len(found))
-            found += page.webhooks
-            before = page.before
-            if before is None or len(found) >= limit:
-                return found
+    before = None
+    while True:
+        # A page may be short although older webhooks match.
+        page = await replay_webhooks.list_webhooks(tools.engine, wanted, before=before, limit=limit - len(found))
+        found += page.webhooks
+        before = page.before
+        if before is None or len(found) >= limit:
+            return found
 
 
-async def _replay(message_id: str | None, app: str, wanted: WebhookFilter, *, is_dry_run: bool) -> Replay:
-    async with wiring.open_command(settings.read(os.environ)) as tools:
-        if message_id is None:
-            return await replay_webhooks.replay(tools, wanted, is_dry_run=is_dry_run)
-        if is_dry_run:
-            await replay_webhooks.read_webhook(tools.engine, app, message_id)
-            return Replay(webhooks=1, subjects=1, is_dry_run=True)
-        return await replay_webhooks.replay_one(tools, app, message_id)
+async def _replay(tools: Tools, message_id: str | None, app: str, wanted: WebhookFilter, *, is_dry_run: bool) -> Replay:
+    if message_id is None:
+        return await replay_webhooks.replay(tools, wanted, is_dry_run=is_dry_run)
+    if is_dry_run:
+        await replay_webhooks.read_webhook(tools.engine, app, message_id)
+        return Replay(webhooks=1, subjects=1, is_dry_run=True)
+    return await replay_webhooks.replay_one(tools, app, message_id)

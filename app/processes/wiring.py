@@ -3,15 +3,20 @@
 import asyncio
 import contextlib
 import gc
+import os
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import uuid4
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app import logs
+from app import settings as all_settings
 from app.brokers import choice, location
 from app.brokers.broker import Broker
 from app.dots import network, signature
@@ -37,6 +42,9 @@ from app.subscriptions.push.vault import Vault
 from app.tools import Tools
 from app.webhooks import webhook_rows
 
+log = structlog.get_logger()
+
+Inputs = TypeVar("Inputs")
 Result = TypeVar("Result")
 
 # A delivery is somebody else's to send when it has taken so many times as long as it may.
@@ -56,8 +64,7 @@ def utc_now() -> datetime:
 async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
     """Everything an action needs, closed again at the end. Raises SettingsError."""
     async with contextlib.AsyncExitStack() as stack:
-        engine = create_engine(settings, pool_size=settings.database_pool_size)
-        stack.push_async_callback(engine.dispose)
+        engine = await stack.enter_async_context(open_engine(settings, pool_size=settings.database_pool_size))
         way = dots_network(settings)
         budget = Budget(per_second=settings.dots_calls_per_second, burst=settings.dots_calls_burst)
         ledger = CallLedger(engine, budget=budget, now=utc_now)
@@ -111,14 +118,19 @@ def freeze_objects() -> None:
     gc.freeze()
 
 
-def create_engine(settings: Settings, *, pool_size: int) -> AsyncEngine:
-    """An engine for the database of the settings; nothing is connected yet. Raises SettingsError."""
-    return database.create_engine(
+@contextlib.asynccontextmanager
+async def open_engine(settings: Settings, *, pool_size: int = 1) -> AsyncIterator[AsyncEngine]:
+    """Open an engine for the database of the settings, which connects when first used. Raises SettingsError."""
+    engine = database.create_engine(
         settings.required_database_url,
         pool_size=pool_size,
         schema=settings.database_schema,
         pooler=settings.database_pooler,
     )
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
 
 
 def has_transaction_pooler(settings: Settings) -> bool:
@@ -135,39 +147,41 @@ async def wait_for_database(engine: AsyncEngine, settings: Settings, *, needs_sc
     await start.require_ready(engine, settings.required_database_url, wait=wait, needs_schema=needs_schema)
 
 
-@contextlib.asynccontextmanager
-async def open_command(settings: Settings) -> AsyncIterator[Tools]:
-    """Tools for a command, which waits for no database.
+def run_with_tools(act: Callable[[Tools], Awaitable[Result]]) -> Result:
+    """Run one terminal command that needs all tools. Raises what `_run` raises."""
+    return _run(open_tools, act)
 
-    Raises SettingsError, DatabaseUnavailableError, SchemaVersionError, SchemaTakenError.
+
+def run_with_engine(act: Callable[[AsyncEngine], Awaitable[Result]]) -> Result:
+    """Run one terminal command that needs DATABASE_URL only. Raises what `_run` raises."""
+    return _run(open_engine, act)
+
+
+def _run(
+    open_inputs: Callable[[Settings], AbstractAsyncContextManager[Inputs]], act: Callable[[Inputs], Awaitable[Result]]
+) -> Result:
+    """Read the settings, check the schema without waiting for the database, open the inputs, and act.
+
+    Raises SettingsError, DatabaseUnavailableError, SchemaVersionError, SchemaTakenError, and what `act` raises.
     """
-    async with open_tools(settings) as tools:
-        await start.require_ready(tools.engine, settings.required_database_url, wait=timedelta())
-        yield tools
 
-
-def run_with_tools(settings: Settings, act: Callable[[Tools], Awaitable[Result]]) -> Result:
-    """Do one thing with tools, as a command does. Raises what `open_command` raises."""
-
-    async def act_with_tools() -> Result:
-        async with open_command(settings) as tools:
-            return await act(tools)
-
-    return asyncio.run(act_with_tools())
-
-
-def run_with_engine(settings: Settings, act: Callable[[AsyncEngine], Awaitable[Result]]) -> Result:
-    """Do one thing with the database alone; raises the same."""
-
-    async def act_with_engine() -> Result:
-        engine = create_engine(settings, pool_size=1)
-        try:
+    async def run() -> Result:
+        settings = read_settings(os.environ)
+        async with open_engine(settings) as engine:
             await start.require_ready(engine, settings.required_database_url, wait=timedelta())
-            return await act(engine)
-        finally:
-            await engine.dispose()
+        async with open_inputs(settings) as inputs:
+            return await act(inputs)
 
-    return asyncio.run(act_with_engine())
+    return asyncio.run(run())
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings, set up the logs, and warn of unknown DOTS_ variables. Raises SettingsError."""
+    settings = all_settings.read(environ)
+    logs.configure(log_format=settings.log_format, log_level=settings.log_level)
+    for name in all_settings.unknown_names(environ):
+        log.warning("unknown setting", name=name, did_you_mean=all_settings.nearest_name(name))
+    return settings
 
 
 def dots_network(settings: Settings) -> Network:

@@ -1,11 +1,8 @@
 """Every command that uses the database refuses one that is not at this program's schema."""
 
 import asyncio
-import logging
-from collections.abc import Iterator
 
 import pytest
-import structlog
 import typer.main
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner
@@ -52,17 +49,6 @@ def test_commands_are_all_there_are() -> None:
     found = {f"{noun} {verb}" for noun, group in nouns.items() for verb in getattr(group, "commands", {})}
 
     assert {" ".join(command.split()[:2]) for command in COMMANDS} == found
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    """A command logs to its own standard error, which ends with it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import structlog
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner
@@ -20,6 +18,7 @@ from typer.testing import CliRunner
 from app.commands.main import cli, main
 from app.storage import migrations
 from tests.storage import stored
+from tests.test_settings import DEFAULT_APP
 
 COMMAND = str(Path(sys.executable).with_name("dots-gateway"))
 DEADLINE_SECONDS = 60
@@ -54,10 +53,8 @@ Run = Callable[..., Ended]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Runs the command in this process, with nothing in its environment but what is said; puts the logging back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command in this process, with nothing in its environment but what is said."""
 
     def run_here(*arguments: str, **environ: str) -> Ended:
         for name in list(os.environ):
@@ -70,10 +67,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         printed = capsys.readouterr()
         return Ended(status=int(ended.value.code or 0), stdout=printed.out, stderr=printed.err)
 
-    yield run_here
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    return run_here
 
 
 def run_apart(*arguments: str, **environ: str) -> Ended:
@@ -229,10 +223,12 @@ def test_directory_that_cannot_be_used_is_named(run: Run, tmp_path: Path, monkey
     assert refusal_of(run("dev")) == "dots-gateway: .dev cannot be used: File exists."
 
 
-def test_unknown_variables_of_ours_are_logged_and_change_nothing(run: Run, database_url: str) -> None:
-    """Each once, with the name that may have been meant, and never with its value."""
+@pytest.mark.parametrize("noun", ["keys", "webhooks"])
+def test_unknown_variables_of_ours_are_logged_and_change_nothing(run: Run, database_url: str, noun: str) -> None:
+    """Each once on standard error, with the name that may have been meant, and never with its value."""
     unknown = {"DOTS_API_KEYS": "sk_dev_secret", "DOTS_COLOUR": "blue"}
-    ended = run("keys", "list", "--json", DATABASE_URL=database_url, **unknown)
+    environ = {} if noun == "keys" else DEFAULT_APP | {"DOTS_WEBHOOK_SECRETS": "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
+    ended = run(noun, "list", "--json", DATABASE_URL=database_url, **environ, **unknown)
 
     logged = [json.loads(line) for line in ended.stderr.splitlines()]
     assert (ended.status, ended.stdout) == (0, "[]\n")
