@@ -1,13 +1,14 @@
 """`dots-gateway doctor`: looks at everything a running gateway needs, and says what to do about what is missing."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import uuid4
 
 import httpx
-from sqlalchemy import text
 
 from app import settings
 from app.brokers import offset_rows
@@ -28,6 +29,7 @@ from app.tools import Tools
 from app.upkeep import delivery_signs, doctor_database, vital_signs
 from app.upkeep.doctor_database import FindingError
 from app.upkeep.vital_signs import VitalSigns
+from app.webhooks import webhook_search
 
 LATE_SECONDS = 120
 ANSWER_SECONDS = 15
@@ -66,18 +68,20 @@ def _unknown_settings(environ: Mapping[str, str]) -> list[Finding]:
 
 
 def _checks(tools: Tools, found: Settings, url: str) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
+    # Read once for two checks. If that fails, both of them say so.
+    signs = functools.cache(lambda: asyncio.ensure_future(_vital_signs(tools)))
     checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
-        ("settings", lambda: _settings(found)),
+        ("settings", partial(_settings, found)),
         *doctor_database.checks(tools, found),
-        ("worker", lambda: _worker(tools)),
-        ("payees", lambda: _payees(tools, found)),
-        ("deliveries", lambda: _deliveries(tools)),
+        ("worker", lambda: _worker(tools, signs())),
+        ("payees", lambda: _payees(found, signs())),
+        ("deliveries", partial(_deliveries, tools)),
     ]
     if found.event_broker_url is not None:
-        checks.append(("broker", lambda: _broker(tools, found)))
+        checks.append(("broker", partial(_broker, tools, found)))
     for app in tools.clients:
-        checks.append((f"dots {app}", lambda app=app: _dots(tools, app)))  # type: ignore[misc]  # a lambda's default
-        checks.append((f"webhook {app}", lambda app=app: _webhook(tools, found, app, url)))  # type: ignore[misc]
+        checks.append((f"dots {app}", partial(_dots, tools, app)))
+        checks.append((f"webhook {app}", partial(_webhook, tools, found, app, url)))
     return checks
 
 
@@ -96,8 +100,8 @@ async def _settings(found: Settings) -> str:
     return f"{len(found.apps)} app(s): {', '.join(found.apps)}; {secrets} webhook secret(s)."
 
 
-async def _worker(tools: Tools) -> str:
-    signs = await _vital_signs(tools)
+async def _worker(tools: Tools, look: Awaitable[VitalSigns]) -> str:
+    signs = await asyncio.shield(look)
     if signs.oldest_due_seconds > LATE_SECONDS:
         late = f"{signs.due} due, the oldest for {signs.oldest_due_seconds:.0f} s"
         raise FindingError(f"{late}: is a worker running, and is Dots well?")
@@ -110,9 +114,9 @@ async def _worker(tools: Tools) -> str:
     return f"{signs.due} due, {signs.failing} failing, {signs.unsequenced} unsequenced, feed at {signs.feed_position}."
 
 
-async def _payees(tools: Tools, found: Settings) -> str:
-    """What waits for a person's decision; the service itself is well."""
-    signs = await _vital_signs(tools)
+async def _payees(found: Settings, look: Awaitable[VitalSigns]) -> str:
+    """Report what waits for a person's decision. The service itself is healthy."""
+    signs = await asyncio.shield(look)
     reviews = f"{signs.checks_to_review} background check(s) need review"
     waiting = f"{signs.flows_passed_over} flow(s) wait only for steps that were passed over"
     if not signs.flows_passed_over:
@@ -177,9 +181,9 @@ async def _webhook(tools: Tools, found: Settings, app: str, url: str) -> str:
         message_id = f"msg_doctor_{uuid4().hex}"
         await _send(f"{url}{path}", key, message_id, tools.clock())
         async with database.transaction(tools.engine) as connection:
-            query = text("SELECT count(*) FROM webhooks WHERE app = :app AND message_id = :id")
-            if not await connection.scalar(query, {"app": app, "id": message_id}):
-                raise FindingError("The api took the test webhook, but stored it elsewhere: it uses another database.")
+            stored = await webhook_search.find(connection, app, message_id)
+        if stored is None:
+            raise FindingError("The api took the test webhook, but stored it elsewhere: it uses another database.")
     return f"A signed test webhook to {path} was taken and stored."
 
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 
-from sqlalchemy import text
-
 from app.dots import app_rows
 from app.errors import DatabasePoolerError, DatabaseReadOnlyError, DatabaseUnavailableError, GatewayError
 from app.settings import Settings
@@ -11,6 +9,7 @@ from app.storage import (
     database,
     database_url,
     migrations,
+    server_signs,
     start,
 )
 from app.tools import Tools
@@ -39,19 +38,20 @@ async def _database(tools: Tools, settings: Settings) -> str:
     address = database_url.parse(settings.required_database_url)
     try:
         async with database.transaction(tools.engine) as connection:
-            version = str(await connection.scalar(text("SHOW server_version")))
+            server = await server_signs.take(connection)
     except DatabaseUnavailableError as error:
         reason, _ = start.explain(error, address)
         raise FindingError(reason) from error
-    if int(version.split(".", maxsplit=1)[0].split("beta", maxsplit=1)[0]) < OLDEST_SUPPORTED:
-        raise FindingError(f"Postgres {version} is too old; use {OLDEST_SUPPORTED} or later.")
-    return f"Postgres {version}."
+    if server.major < OLDEST_SUPPORTED:
+        raise FindingError(f"Postgres {server.version} is too old; use {OLDEST_SUPPORTED} or later.")
+    return f"Postgres {server.version}."
 
 
 async def _durability(tools: Tools) -> str:
     async with database.transaction(tools.engine) as connection:
-        if await connection.scalar(text("SHOW fsync")) == "off":
-            raise FindingError("fsync is off: a webhook that was acknowledged could be lost in a crash; turn it on.")
+        server = await server_signs.take(connection)
+    if not server.is_durable:
+        raise FindingError("fsync is off: a webhook that was acknowledged could be lost in a crash; turn it on.")
     return "Commits are durable."
 
 
@@ -71,10 +71,10 @@ async def _pooler(tools: Tools, settings: Settings) -> str:
 async def _writing(tools: Tools) -> str:
     try:
         async with database.transaction(tools.engine) as connection:
-            in_recovery = await connection.scalar(text("SELECT pg_is_in_recovery()"))
+            server = await server_signs.take(connection)
             await start.require_writable(connection)
     except DatabaseReadOnlyError as error:
-        cause = "it is a standby" if in_recovery else "default_transaction_read_only is on"
+        cause = "it is a standby" if server.is_standby else "default_transaction_read_only is on"
         raise FindingError(f"Nothing can be written: {cause}; DATABASE_URL must lead to the primary.") from error
     return "The server takes writes."
 
