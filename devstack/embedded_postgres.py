@@ -17,7 +17,6 @@ from devstack.data_directory import SERVER_ENVIRONMENT, SUPERUSER, DataDirectory
 from devstack.errors import EmbeddedPostgresError
 from devstack.parent_death import signalled_on_parent_death
 
-DEFAULT_DATA_DIRECTORY = Path(".dev/postgres")
 DEFAULT_VERSION = 18
 POLL_SECONDS = 0.01
 PORT_ATTEMPTS = 5
@@ -40,7 +39,7 @@ class EmbeddedPostgres:
 
 @contextmanager
 def running(
-    data_directory: Path = DEFAULT_DATA_DIRECTORY,
+    data_directory: Path,
     *,
     durable: bool = True,
     version: int = DEFAULT_VERSION,
@@ -55,7 +54,7 @@ def running(
 
 
 def start(
-    data_directory: Path = DEFAULT_DATA_DIRECTORY,
+    data_directory: Path,
     *,
     durable: bool = True,
     version: int = DEFAULT_VERSION,

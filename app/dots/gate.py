@@ -105,9 +105,9 @@ class Gate:
                 raise
         return [Permit(self, reserve=reserve, is_trial=is_trial) for _ in range(taken)]
 
-    async def take_one(self, *, reserve: float = 0, is_trial: bool = False) -> Permit:
+    async def take_one(self, *, is_trial: bool = False) -> Permit:
         """Issue one permit. Raises DatabaseUnavailableError, or the DotsError of `refusal` if there is none."""
-        permits = await self.take(reserve=reserve, is_trial=is_trial)
+        permits = await self.take(is_trial=is_trial)
         if not permits:
             raise self.refusal()
         return permits[0]
