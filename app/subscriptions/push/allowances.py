@@ -1,4 +1,4 @@
-"""The entries of SUBSCRIBERS_ALLOWED: which addresses or hosts may be sent to, on which ports."""
+"""The entries of SUBSCRIBERS_ALLOWED: the addresses and hosts that events may be sent to, with their ports."""
 
 import re
 from collections.abc import Sequence
@@ -18,25 +18,25 @@ _SHAPES = "10.0.0.0/8:443, [fd00::/8]:8000-8999, hooks.internal:443 or .svc.clus
 
 @dataclass(frozen=True, kw_only=True)
 class Allowance:
-    """One entry: either a network, or a name, which with a leading dot stands for every host below it."""
+    """One entry: a network, or a name. A name with a leading dot stands for every host below it."""
 
     network: IPv4Network | IPv6Network | None
     name: str | None
     ports: range
 
     def covers_address(self, address: Address, port: int) -> bool:
-        """Whether the entry is a network that holds the address."""
+        """Whether the entry is a network that contains the address."""
         return self.network is not None and port in self.ports and address in self.network
 
     def covers_host(self, host: str, port: int) -> bool:
-        """Whether the entry is a name that fits; then the host may have any address that is not always refused."""
+        """Whether the entry is a name that matches; the host may then have any address that is not always refused."""
         if self.name is None or port not in self.ports:
             return False
         return host.endswith(self.name) if self.name.startswith(".") else host == self.name
 
 
 def read_all(entries: Sequence[str]) -> tuple[Allowance, ...]:
-    """The entries in their order; raises SettingsError, which tells an entry by its number and quotes nothing."""
+    """Parse the entries in order; raises SettingsError, which names an entry by its number and quotes nothing."""
     return tuple(_read(entry.strip(), number) for number, entry in enumerate(entries, start=1))
 
 
@@ -63,7 +63,7 @@ def _read_network(text: str, number: int) -> IPv4Network | IPv6Network:
     try:
         network = ip_network(text.removeprefix("[").removesuffix("]"))
     except ValueError:
-        raise _malformed(number, "its network is none, or has bits set behind its prefix") from None
+        raise _malformed(number, "its network is malformed, or has bits set behind its prefix") from None
     if "%" in text:
         raise _malformed(number, "its network is bound to an interface")
     if text.startswith("[") != (network.version == 6):  # noqa: PLR2004 - the version of IP

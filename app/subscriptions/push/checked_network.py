@@ -1,4 +1,4 @@
-"""How a connection is made: resolve once, check every answer, dial the very address that was checked."""
+"""Makes connections: resolve the name once, check every address, dial an address that was checked."""
 
 import asyncio
 import socket
@@ -18,18 +18,18 @@ ANSWER_LIMIT_BYTES = 16 * 1024
 
 
 class UnresolvableError(Exception):
-    """The host has no address, or a name of our own could not be compared."""
+    """The host has no address, or our own database or broker cannot be told apart from it."""
 
 
 class UnreachableError(Exception):
-    """None of the host's addresses takes a connection."""
+    """None of the host's addresses accepts a connection."""
 
 
 class CheckedNetwork(httpcore.AsyncNetworkBackend):
-    """Connections for httpcore to places the policy allows.
+    """Connects httpcore to destinations that the policy allows.
 
-    httpcore knows the host only by its name, so that TLS and the `Host` header speak of the name; the address
-    that is dialled is seen by nobody but this class, between its check and its dial.
+    httpcore knows the host only by its name, and uses the name for TLS and the `Host` header. Only this class sees
+    the addresses, and it dials no address that it has not checked.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         return BoundedStream(await self._dial(found, port), limit_bytes=ANSWER_LIMIT_BYTES)
 
     async def _addresses_of(self, host: str) -> tuple[Address, ...]:
-        """All addresses of a host, each once, in the resolver's order."""
+        """Return all addresses of a host, each once, in the resolver's order."""
         literal = addresses.read(host)
         if literal is not None:
             return (literal,)
@@ -75,16 +75,16 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         return _read_answers(texts)
 
     async def _own_listeners(self) -> list[Listener]:
-        """Where the names of our database and broker lead at this moment."""
+        """Return where our own database and broker listen now, as far as they are known by name."""
         names = self._destinations.denied_names
         found = await asyncio.gather(*(self._own_addresses(name.host) for name in names))
         return [Listener(address, name.port) for name, own in zip(names, found, strict=True) for address in own]
 
     async def _own_addresses(self, host: str) -> tuple[Address, ...]:
-        """The addresses of a name of ours; while it cannot be resolved, those it had before.
+        """Return the addresses of our own database or broker; the previous ones while the name cannot be resolved.
 
-        A name that is said not to exist has none to protect (a broker that was never started must not stop the
-        deliveries). One that nothing is known of refuses everything, as its address could be any.
+        A name that does not exist has no address to protect: a broker that was never started must not stop the
+        deliveries. Raises UnresolvableError if the name has never been resolved: its address could be any.
         """
         try:
             self._own[host] = _read_answers(await self._resolver(host))
@@ -95,7 +95,7 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         return self._own.get(host, ())
 
     async def _dial(self, found: Sequence[Address], port: int) -> httpcore.AsyncNetworkStream:
-        """Connect to the first address that answers; each has its share of the time, lest a silent one take all."""
+        """Connect to the first address that answers. Each gets an equal share of the time, so one cannot use it all."""
         share_seconds = self._patience_seconds / len(found)
         for address in found:
             try:
@@ -107,7 +107,7 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
 
 
 def _read_answers(texts: Sequence[str]) -> tuple[Address, ...]:
-    """The addresses in a resolver's answer; one that cannot be read could not be checked either."""
+    """Read the addresses in a resolver's answer; raises UnresolvableError if one of them cannot be read."""
     found = tuple(dict.fromkeys(addresses.read(text) for text in texts))
     known = tuple(address for address in found if address is not None)
     if not known or len(known) != len(found):

@@ -1,9 +1,8 @@
-"""Where events may be sent: the policy, which knows no sockets and resolves nothing.
+"""The policy on where events may be sent. It opens no sockets and resolves no names.
 
-Nothing is allowed that SUBSCRIBERS_ALLOWED does not list. What is refused whatever it lists: the addresses of
-`addresses.why_never`, the names of cloud metadata servers, and the gateway's own database and broker. Those are
-known by address or by name; a name is compared with the URL's, and whoever dials resolves it along with the
-subscriber's and hands its addresses in, because both may have moved since the start.
+Only destinations that SUBSCRIBERS_ALLOWED lists are allowed. Some are refused even if it lists them: the addresses of
+`addresses.why_never`, the names of cloud metadata servers, and the gateway's own database and broker.
+Our own names are resolved again for each new connection, because their addresses may have changed since the start.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -31,20 +30,17 @@ _OWN = "Events are never sent to the gateway's own database or broker."
 
 
 class Listener(NamedTuple):
-    """Where something of our own listens."""
+    """The address and port at which our database or broker listens."""
 
     address: Address
     port: int
 
 
 class Destinations:
-    """The policy of one process."""
+    """Decides about URLs and addresses, for one process."""
 
     def __init__(self, allowed: Sequence[str], *, denied: Collection[Endpoint]) -> None:
-        """Take the entries of SUBSCRIBERS_ALLOWED and what is refused in spite of them.
-
-        Raises SettingsError.
-        """
+        """Take the entries of SUBSCRIBERS_ALLOWED, and endpoints to refuse all the same. Raises SettingsError."""
         self._allowances = allowances.read_all(allowed)
         known = [(endpoint, addresses.read(endpoint.host)) for endpoint in denied]
         self._denied = tuple(Listener(address, endpoint.port) for endpoint, address in known if address is not None)
@@ -55,9 +51,9 @@ class Destinations:
         )
 
     def check_url(self, url: str) -> Destination:
-        """Take a URL apart and refuse what is certain before its host is resolved.
+        """Parse a URL and refuse what can be refused before its host is resolved.
 
-        Raises DestinationRefusedError. What passes may still be refused for its addresses.
+        Raises DestinationRefusedError. `check_address` must still check the host's addresses.
         """
         destination = urls.read(url)
         endpoint = destination.endpoint
@@ -69,7 +65,7 @@ class Destinations:
         return destination
 
     def check_address(self, endpoint: Endpoint, address: Address, *, denied: Iterable[Listener] = ()) -> None:
-        """Refuse one address that the endpoint's host has; `denied` are the addresses of `denied_names`.
+        """Refuse one address of the endpoint's host. `denied` holds the addresses of `denied_names`.
 
         Raises DestinationRefusedError.
         """
@@ -99,13 +95,13 @@ class Destinations:
 def _is_reached(listener: Listener, address: Address, port: int) -> bool:
     """Whether a connection to this address and port may reach the listener, or another port of its machine.
 
-    This machine is full of other services, so here only the port counts; but on every loopback address, for
-    what listens on all interfaces is reached by each.
+    Other services run on this machine too, so on a loopback address only the port counts. It counts on every loopback
+    address, because a service that listens on all interfaces is reached through each of them.
     """
     return port == listener.port if address.is_loopback else address == listener.address
 
 
 def _is_same(denied: Endpoint, endpoint: Endpoint) -> bool:
-    """Whether the name is one of ours: on any port, or on the same one if it is this machine's (RFC 6761)."""
+    """Whether the name is one of ours: on any port, or on the same port if the name means this machine (RFC 6761)."""
     is_local = denied.host == "localhost" or denied.host.endswith(".localhost")
     return denied.host == endpoint.host and (not is_local or denied.port == endpoint.port)

@@ -1,6 +1,6 @@
-"""Where a URL points, read strictly: what two readers could take for two hosts is refused, never repaired.
+"""Parses URLs strictly. A URL that two parsers could understand differently is refused, never repaired.
 
-Nothing of a URL is quoted in an error, its path and query may hold a secret.
+Errors quote no part of a URL, because its path and query may hold a secret.
 Source: https://url.spec.whatwg.org/#host-parsing for the ways in which numbers become addresses, read 2026-11-23.
 """
 
@@ -27,7 +27,7 @@ _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """A place that can be connected to; `host` is a lower-case name or an address without brackets."""
+    """A host and port to connect to; `host` is a lower-case name, or an address without brackets."""
 
     host: str
     port: int
@@ -35,7 +35,7 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """What a URL says; `target` is its path and query, which may hold a secret."""
+    """The parts of a URL; `target` is its path and query, which may hold a secret."""
 
     scheme: str
     endpoint: Endpoint
@@ -43,13 +43,13 @@ class Destination:
 
     @property
     def authority(self) -> str:
-        """What the `Host` header says: the host as it was written, and the port unless the scheme implies it."""
+        """The value of the `Host` header: the host, and the port unless the scheme implies it."""
         host = f"[{self.endpoint.host}]" if ":" in self.endpoint.host else self.endpoint.host
         return host if self.endpoint.port == _PORTS[self.scheme] else f"{host}:{self.endpoint.port}"
 
 
 def read(url: str) -> Destination:
-    """Take a URL apart; raises DestinationRefusedError saying what is wrong with it."""
+    """Parse a URL; raises DestinationRefusedError, which says what is wrong with it."""
     _check_characters(url)
     parts = _URL.fullmatch(url)
     scheme = parts["scheme"].lower() if parts else ""
@@ -70,7 +70,7 @@ def read(url: str) -> Destination:
 
 
 def read_host(text: str) -> str:
-    """The host in its one spelling: a lower-case name, or an address (without brackets); IPv6 is read in brackets only.
+    """Return the host in its canonical form: a lower-case name, or an address without brackets. IPv6 needs brackets.
 
     Raises DestinationRefusedError.
     """
@@ -108,7 +108,7 @@ def _read_port(text: str) -> int:
 
 
 def _read_ipv6(bracketed: str) -> str:
-    """The address in brackets in its canonical spelling, as IPv4 if it is that."""
+    """Return the address in brackets in its canonical form, as IPv4 if it is a mapped one."""
     text = bracketed[1:-1]
     address = addresses.read(text) if ":" in text and "%" not in text and bracketed.endswith("]") else None
     if address is None:
