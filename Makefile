@@ -18,7 +18,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo dev test check lint format types unit browser javascript pgbouncer test-brokers contracts campaigns faults soak bench bench-growth lock hooks clean
+.PHONY: help install demo dev test check lint format types unit browser javascript pgbouncer test-brokers container contracts campaigns faults soak bench bench-growth lock hooks clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -80,6 +80,9 @@ pgbouncer: ## Install PgBouncer for the tests of poolers where there is none
 test-brokers: install ## The tests against real NATS, RabbitMQ and Redis servers, which it installs
 	scripts/need_servers.sh
 	$(BIN)/pytest tests/brokers/real $(ARGS)
+
+container: ## Build the image, run it beside Postgres, and check what the Dockerfile promises
+	scripts/container_check.sh
 
 contracts: install ## Write docs/openapi.json, docs/asyncapi.json and docs/events as the service makes them now
 	$(BIN)/python -m tests.contracts.documents $(ARGS)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the image, runs it beside a real Postgres, and checks what the Dockerfile promises. Leaves nothing running.
-# Use: [CONTAINER_ENGINE=docker|podman] [BUILD_ARGUMENTS="…"] [POSTGRES_IMAGE=postgres:17] scripts/container_check.sh
+# Use: [CONTAINER_ENGINE=docker|podman] [BUILD_ARGUMENTS="…"] [POSTGRES_IMAGE=postgres:17] make container
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
