@@ -10,6 +10,7 @@ from app.commands import doctor
 from app.commands.doctor import Finding
 from tests.stack.pgbouncer import pooling
 from tests.storage import stored
+from tests.subscriptions.push.subscribers import NO_CONTENT, subscriber, writes
 
 NOTHING_LISTENS = "http://127.0.0.1:9"
 SETTINGS = {
@@ -167,3 +168,16 @@ async def test_what_payees_wait_for_is_counted(engine: AsyncEngine, database_url
         "DOTS_COMPLETE_PASSED_OVER=true lets such flows complete."
     )
     assert "flows refresh --status open" in told_to.detail
+
+
+async def test_api_with_another_database_is_named(database_url: str) -> None:
+    """The api takes the test webhook, but the row is not in the database of these settings."""
+    async with subscriber(writes(NO_CONTENT)) as api:
+        url = f"http://127.0.0.1:{api.port}"
+        found = only(
+            await doctor.examine({**SETTINGS, "DATABASE_URL": database_url}, url=url),
+            "webhook default",
+        )
+
+    assert not found.is_well
+    assert "it uses another database" in found.detail
