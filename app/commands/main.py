@@ -15,7 +15,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from app import logs, settings
+from app import logs
 from app.access import manage_keys
 from app.access.key_rows import KeyRecord
 from app.commands import (
