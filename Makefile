@@ -77,7 +77,7 @@ pgbouncer: ## Install PgBouncer for the tests of poolers where there is none
 	cd $* && npm ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-test-brokers: install ## The tests against real NATS, RabbitMQ and Redis servers, which it installs
+test-brokers: install ## The tests against real NATS, RabbitMQ, Kafka (Tansu) and Redis servers, which it installs
 	scripts/need_servers.sh
 	$(BIN)/pytest tests/brokers/real $(ARGS)
 

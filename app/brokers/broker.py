@@ -87,13 +87,15 @@ class SessionBroker:
     async def _attempt(self, session: Session, work: Awaitable[None], *, within: float) -> None:
         """Do the work in time, or end the session. Raises BrokerUnavailableError.
 
-        It carries the name of what was raised and nothing of what that says, which may hold the URL's password.
+        It names the class of a client's error but never quotes the error, whose text may hold the URL's password.
         """
         try:
             async with asyncio.timeout(within):
                 await work
         except BaseException as error:
             await self._end(session)
+            if isinstance(error, BrokerUnavailableError):
+                raise
             if not isinstance(error, Exception) and not _is_of_the_client(error):
                 raise
             raise BrokerUnavailableError(f"{BrokerUnavailableError.__doc__} ({type(error).__name__})") from error

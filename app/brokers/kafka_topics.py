@@ -1,96 +1,76 @@
-"""Kafka: a topic a type of event, made by whoever runs Kafka, or by Kafka where it is told to.
+"""Kafka: one topic for each type of event. The operator creates the topics, or Kafka does where it is allowed to.
 
 Source: https://kafka.apache.org/documentation/#producerconfigs (read 2026-11-23).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # ships no types
-from faststream.kafka import KafkaBroker
-from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+from aiokafka.errors import KafkaConnectionError, KafkaError  # type: ignore[import-untyped]  # ships no types
 
 from app.brokers import addressing
 from app.brokers.addressing import Letter
 from app.brokers.broker import STEP_SECONDS, Session
 from app.brokers.location import Location
-from app.errors import SettingsError
+from app.errors import BrokerUnavailableError, SettingsError
 
-# The last is the one to use unless the URL says otherwise: with it a password never crosses the network.
-_MECHANISMS: Mapping[str, type[SASLPlaintext | SASLScram256 | SASLScram512]] = {
-    "plain": SASLPlaintext,
-    "scram-sha-256": SASLScram256,
-    "scram-sha-512": SASLScram512,
-}
+# The last is the default: it never sends the password over the network.
+_MECHANISMS = ("plain", "scram-sha-256", "scram-sha-512")
+_SWITCH = ("on", "off")
+_IDEMPOTENCE_REFUSED = "The broker refuses idempotent producers; add ?idempotence=off to EVENT_BROKER_URL."
 
 
 def sessions(where: Location) -> Callable[[], Session]:
-    """What makes connections to this Kafka; `?sasl=` names how a user proves to be one. Raises SettingsError."""
-    if where.options.get("sasl", "plain") not in _MECHANISMS:
-        raise SettingsError(f"EVENT_BROKER_URL: sasl must be one of {', '.join(_MECHANISMS)}.")
+    """A factory of connections to this Kafka. Raises SettingsError.
+
+    `?sasl=` is the mechanism that proves who we are. `?idempotence=off` is for brokers without idempotent producers.
+    """
+    for option, values in (("sasl", _MECHANISMS), ("idempotence", _SWITCH)):
+        if where.options.get(option, values[0]) not in values:
+            raise SettingsError(f"EVENT_BROKER_URL: {option} must be one of {', '.join(values)}.")
     return partial(KafkaSession, where)
 
 
 class KafkaSession:
-    """One idempotent producer; an event is confirmed when all replicas in sync have it."""
+    """One producer. It has at most one batch in flight at each broker, so a retry cannot change the order."""
 
     def __init__(self, where: Location) -> None:
-        """Take where to connect to."""
-        self._broker = _Publisher(where)
-
-    async def open(self) -> None:
-        """Find the cluster and get a producer's id from it."""
-        await self._broker.connect()
-
-    async def send(self, letter: Letter) -> None:
-        """Publish, and wait for the offset; the key keeps a subject in one partition of each topic."""
-        await self._broker.publish(
-            letter.body,
-            letter.address,
-            key=letter.key.encode(),
-            headers={"content-type": addressing.CONTENT_TYPE, "id": letter.id},
-            correlation_id=letter.id,
-        )
-
-    async def close(self) -> None:
-        """Stop the producer, without the flush it would begin with: being idempotent, it would try for ever."""
-        producer = self._broker.client
-        if producer is not None:
-            # There is no public way to take back what waits for an acknowledgement.
-            producer._message_accumulator.fail_all(ConnectionError("closed"))  # noqa: SLF001
-            await producer.client.close()
-            await producer.stop()
-
-
-class _Publisher(KafkaBroker):
-    """FastStream's broker, except that its producer is at hand, to be stopped, before it is started.
-
-    Nor does it connect as an administrator, which FastStream does for every broker.
-    """
-
-    def __init__(self, where: Location) -> None:
-        self.client: AIOKafkaProducer | None = None
-        super().__init__(
-            list(where.hosts),
-            security=_security(where),
+        """Prepare the producer; it is not connected yet."""
+        encryption = where.encryption
+        protocol = "PLAINTEXT" if encryption is None else "SSL"
+        self._is_idempotent = where.options.get("idempotence") != "off"
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=list(where.hosts),
             client_id="dots-gateway",
             acks="all",
-            enable_idempotence=True,
+            enable_idempotence=self._is_idempotent,
             request_timeout_ms=int(STEP_SECONDS * 1000),
-            apply_types=False,
-            logger=None,
+            security_protocol=protocol if where.username is None else f"SASL_{protocol}",
+            ssl_context=encryption,
+            sasl_mechanism=where.options.get("sasl", _MECHANISMS[-1]).upper(),
+            sasl_plain_username=where.username,
+            sasl_plain_password=where.password or "",
         )
 
-    async def _connect(self) -> Any:
-        self.client = AIOKafkaProducer(**self._connection_kwargs)
-        producer: Any = self.config.producer
-        await producer.connect(self.client, serializer=None)
-        return self.client
+    async def open(self) -> None:
+        """Find the cluster and, for an idempotent producer, get a producer's id from it."""
+        try:
+            await self._producer.start()
+        except KafkaError as error:
+            # Once connected, the client asks for nothing but the producer's id, which brokers refuse in several ways.
+            if isinstance(error, KafkaConnectionError) or error.retriable or not self._is_idempotent:
+                raise
+            raise BrokerUnavailableError(f"{_IDEMPOTENCE_REFUSED} ({type(error).__name__})") from error
 
+    async def send(self, letter: Letter) -> None:
+        """Publish, and wait until all replicas in sync have it. The key keeps a subject in one partition."""
+        headers = [("content-type", addressing.CONTENT_TYPE.encode()), ("id", letter.id.encode())]
+        await self._producer.send_and_wait(letter.address, letter.body, key=letter.key.encode(), headers=headers)
 
-def _security(where: Location) -> BaseSecurity:
-    if where.username is None:
-        return BaseSecurity(ssl_context=where.encryption)
-    mechanism = _MECHANISMS[where.options.get("sasl", "scram-sha-512")]
-    return mechanism(where.username, where.password or "", ssl_context=where.encryption)
+    async def close(self) -> None:
+        """Stop the producer without flushing: an idempotent one would try to for ever."""
+        # The client has no public way to drop the messages that wait for an acknowledgement.
+        self._producer._message_accumulator.fail_all(ConnectionError("closed"))  # noqa: SLF001
+        await self._producer.client.close()
+        await self._producer.stop()

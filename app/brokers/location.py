@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from app.errors import SettingsError
 
@@ -28,7 +28,7 @@ KAFKA = Kind(
     name="kafka",
     plain=("kafka", 9092),
     encrypted=("kafka+tls", 9093),
-    options=frozenset({"sasl"}),
+    options=frozenset({"sasl", "idempotence"}),
     has_several_hosts=True,
 )
 REDIS = Kind(
@@ -53,6 +53,14 @@ class Location:
     def name(self) -> str:
         """The URL without credentials and options: what tells one broker from another."""
         return f"{self.scheme}://{','.join(self.hosts)}{self.path}"
+
+    @property
+    def url(self) -> str:
+        """The URL with credentials, without options, for clients that take one; it is a secret."""
+        credentials = ""
+        if self.username is not None or self.password is not None:
+            credentials = f"{quote(self.username or '', safe='')}:{quote(self.password or '', safe='')}@"
+        return f"{self.scheme}://{credentials}{self.hosts[0]}{self.path}"
 
     @property
     def endpoints(self) -> list[tuple[str, int]]:

@@ -7,9 +7,8 @@ import ssl
 from collections.abc import Callable
 from functools import partial
 
-from faststream.nats import NatsBroker, NatsSecurity, NatsToken, NatsUserPassword, StreamConfig
 from nats.aio.client import Client
-from nats.js import JetStreamContext
+from nats.js.api import StreamConfig
 from nats.js.errors import NotFoundError
 
 from app.brokers import addressing
@@ -22,7 +21,7 @@ COMPLIANCE = StreamConfig(name="dots-compliance", subjects=[f"{addressing.COMPLI
 
 
 def sessions(where: Location) -> Callable[[], Session]:
-    """What makes connections to this NATS server, or cluster."""
+    """A factory of connections to this NATS server, or cluster."""
     return partial(NatsSession, where)
 
 
@@ -30,85 +29,66 @@ class NatsSession:
     """One connection; an event is confirmed when the stream that takes its subject has stored it."""
 
     def __init__(self, where: Location) -> None:
-        """Take where to connect to."""
-        self._broker = _Publisher(where)
+        """Prepare the client; nothing is connected yet."""
+        self._where = where
+        self._hosts_left = len(where.hosts)
+        self._client = _EncryptedClient() if where.encryption else Client()
         self._streams: dict[str, str] = {}
 
     async def open(self) -> None:
         """Connect, and make the streams that are missing."""
-        await self._broker.connect()
+        where = self._where
+        await self._client.connect(
+            [f"nats://{host}" for host in where.hosts],
+            name="dots-gateway",
+            error_cb=self._give_up,
+            allow_reconnect=False,
+            connect_timeout=int(STEP_SECONDS),
+            tls=where.encryption,
+            # A user without a password is a token.
+            user=where.username,
+            password=where.password,
+            token=where.username if where.password is None else None,
+        )
         for example in (EVENTS, COMPLIANCE):
             for subject in example.subjects or ():
                 await self._stream_of(subject, example)
 
     async def send(self, letter: Letter) -> None:
         """Publish, and wait for the acknowledgement; a stream drops an id it has had in its `duplicate_window`."""
-        stream = await self._stream_of(letter.address, COMPLIANCE if letter.is_compliance else EVENTS)
-        await self._broker.publish(
-            letter.body,
+        await self._client.jetstream(timeout=STEP_SECONDS).publish(
             letter.address,
+            letter.body,
+            stream=await self._stream_of(letter.address, COMPLIANCE if letter.is_compliance else EVENTS),
             headers={"Nats-Msg-Id": letter.id, "content-type": addressing.CONTENT_TYPE},
-            correlation_id=letter.id,
-            stream=stream,
-            timeout=STEP_SECONDS,
         )
 
     async def close(self) -> None:
         """Close without draining: what is not confirmed is sent again anyway."""
-        await self._broker.client.close()
+        await self._client.close()
 
-    async def _stream_of(self, subject: str, otherwise: StreamConfig) -> str:
-        """The stream that takes this subject, whoever made it and however; ours is made when there is none."""
+    async def _stream_of(self, subject: str, default: StreamConfig) -> str:
+        """The stream that takes this subject, whoever made it. Makes the default one if there is none."""
         if subject not in self._streams:
-            context: JetStreamContext = self._broker.client.jetstream(timeout=STEP_SECONDS)
+            context = self._client.jetstream(timeout=STEP_SECONDS)
             try:
                 self._streams[subject] = await context.find_stream_name_by_subject(subject)
             except NotFoundError:
-                info = await context.add_stream(otherwise)
+                info = await context.add_stream(default)
                 self._streams[subject] = info.config.name or ""
         return self._streams[subject]
 
-
-class _Publisher(NatsBroker):
-    """FastStream's broker, except that its client is at hand, to be closed, before it is connected."""
-
-    def __init__(self, where: Location) -> None:
-        self.client = _EncryptedClient() if where.encryption else Client()
-        self._hosts_left = len(where.hosts)
-        super().__init__(
-            [f"nats://{host}" for host in where.hosts],
-            security=_security(where, where.encryption),
-            allow_reconnect=False,
-            connect_timeout=int(STEP_SECONDS),
-            error_cb=self._give_up,
-            apply_types=False,
-            logger=None,
-        )
-
-    async def _connect(self) -> Client:
-        await self.client.connect(**self._connection_kwargs)
-        self.config.connect(self.client)
-        return self.client
-
     async def _give_up(self, error: Exception) -> None:
-        """End the connecting when every host has been tried: by itself the client would go round and round."""
+        """Stop connecting when every host has been tried; the client itself would start over for ever."""
         self._hosts_left -= 1
-        if self._hosts_left <= 0 and not self.client.is_connected:
+        if self._hosts_left <= 0 and not self._client.is_connected:
             raise error
 
 
 class _EncryptedClient(Client):
-    """A client that never speaks, and so never sends a password, unencrypted; its own does when a server says so."""
+    """A client that sends nothing, and so no password, without TLS; its own goes on when a server offers none."""
 
     def _connect_command(self) -> bytes:
         if not self._server_info.get("tls_required"):
             raise ssl.SSLError("the server offers no TLS")
         return super()._connect_command()
-
-
-def _security(where: Location, encryption: ssl.SSLContext | None) -> NatsSecurity:
-    if where.username is None:
-        return NatsSecurity(ssl_context=encryption)
-    if where.password is None:
-        return NatsToken(where.username, ssl_context=encryption)
-    return NatsUserPassword(where.username, where.password, ssl_context=encryption)

@@ -90,6 +90,6 @@ async def _move(tools: Tools, batch: _Batch, outcome: Outcome) -> bool:
     async with database.transaction(tools.engine) as connection:
         if outcome.error is None:
             return await offset_rows.move(connection, batch.claim, cursor, now=tools.clock())
-        cause = type(outcome.error.__cause__ or outcome.error).__name__
-        log.warning("broker failed", broker=batch.claim.broker, error=cause, confirmed=outcome.published)
-        return await offset_rows.move_and_fail(connection, batch.claim, cursor, now=tools.clock(), error=cause)
+        error = outcome.error.detail
+        log.warning("broker failed", broker=batch.claim.broker, error=error, confirmed=outcome.published)
+        return await offset_rows.move_and_fail(connection, batch.claim, cursor, now=tools.clock(), error=error)

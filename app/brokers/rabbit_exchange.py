@@ -7,24 +7,21 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from aio_pika import RobustConnection
+from aio_pika import Connection, DeliveryMode, ExchangeType, Message
+from aio_pika.abc import AbstractExchange
 from aio_pika.connection import make_url
-from faststream.rabbit import Channel, ExchangeType, QueueType, RabbitBroker, RabbitExchange, RabbitQueue
-from faststream.security import SASLPlaintext
 
 from app.brokers import addressing
 from app.brokers.addressing import Letter
 from app.brokers.broker import STEP_SECONDS, Session
 from app.brokers.location import Location
 
-EVENTS = RabbitExchange("dots.events", type=ExchangeType.TOPIC, durable=True)
-COMPLIANCE = RabbitExchange("dots.compliance", type=ExchangeType.TOPIC, durable=True)
-# Longer than anybody keeps a session that lost its connection: sessions end at the first failure.
-_NEVER_SECONDS = 3600
+EVENTS = "dots.events"
+COMPLIANCE = "dots.compliance"
 
 
 def sessions(where: Location) -> Callable[[], Session]:
-    """What makes connections to this RabbitMQ; `?queue=` names a queue that is to get everything."""
+    """A factory of connections to this RabbitMQ; `?queue=` names a queue that gets every event."""
     return partial(RabbitSession, where)
 
 
@@ -32,65 +29,42 @@ class RabbitSession:
     """One connection; an event is confirmed when every queue it was routed to has it, and there must be one."""
 
     def __init__(self, where: Location) -> None:
-        """Take where to connect to."""
-        self._broker = _Publisher(where)
+        """Prepare the connection; nothing is connected yet."""
+        self._connection = Connection(make_url(where.url), ssl_context=where.encryption)
         self._queue = where.options.get("queue")
+        self._exchanges: dict[str, AbstractExchange] = {}
 
     async def open(self) -> None:
-        """Connect and declare the exchanges, and the queues if they are wanted."""
-        await self._broker.connect()
-        for exchange, prefix in ((EVENTS, ""), (COMPLIANCE, addressing.COMPLIANCE)):
-            declared = await self._broker.declare_exchange(exchange)
+        """Connect and declare the exchanges, and the queues if the URL asks for them."""
+        await self._connection.connect(timeout=STEP_SECONDS)
+        channel = self._connection.channel(on_return_raises=True)
+        await channel.initialize(timeout=STEP_SECONDS)
+        for name, prefix in ((EVENTS, ""), (COMPLIANCE, addressing.COMPLIANCE)):
+            exchange = await channel.declare_exchange(name, ExchangeType.TOPIC, durable=True)
             if self._queue:
-                # Two queues, because who may read one may read all that is in it.
-                name = f"{prefix}{self._queue}"
-                queue = await self._broker.declare_queue(RabbitQueue(name, queue_type=QueueType.QUORUM, durable=True))
-                await queue.bind(declared, routing_key="#")
+                # Two queues, because a consumer that may read a queue may read everything in it.
+                queue = await channel.declare_queue(
+                    f"{prefix}{self._queue}", durable=True, arguments={"x-queue-type": "quorum"}
+                )
+                await queue.bind(exchange, routing_key="#")
+            self._exchanges[name] = exchange
 
     async def send(self, letter: Letter) -> None:
         """Publish, and wait for the confirmation; an event that no queue takes comes back, and that raises."""
+        message = Message(
+            letter.body,
+            app_id="dots-gateway",
+            content_type=addressing.CONTENT_TYPE,
+            delivery_mode=DeliveryMode.PERSISTENT,
+            headers={"subject": letter.key},
+            message_id=letter.id,
+            type=letter.address,
+        )
+        exchange = self._exchanges[COMPLIANCE if letter.is_compliance else EVENTS]
         # The client's own time-out ends when the event is written, and does not cover the confirmation.
         async with asyncio.timeout(STEP_SECONDS):
-            await self._broker.publish(
-                letter.body,
-                exchange=COMPLIANCE if letter.is_compliance else EVENTS,
-                routing_key=letter.address,
-                mandatory=True,
-                persist=True,
-                message_id=letter.id,
-                correlation_id=letter.id,
-                content_type=addressing.CONTENT_TYPE,
-                message_type=letter.address,
-                headers={"subject": letter.key},
-            )
+            await exchange.publish(message, letter.address, mandatory=True)
 
     async def close(self) -> None:
-        """Close; what waits for a confirmation is told by an error, not, as by default, by a cancellation."""
-        await self._broker.client.close(ConnectionError("closed"))
-
-
-class _Publisher(RabbitBroker):
-    """FastStream's broker, except that its connection is at hand, to be closed, before it is made."""
-
-    def __init__(self, where: Location) -> None:
-        encryption = where.encryption
-        scheme = "amqp" if encryption is None else "amqps"
-        super().__init__(
-            f"{scheme}://{where.hosts[0]}{where.path}",
-            security=SASLPlaintext(where.username or "guest", where.password or "guest", ssl_context=encryption),
-            default_channel=Channel(publisher_confirms=True, on_return_raises=True),
-            app_id="dots-gateway",
-            apply_types=False,
-            logger=None,
-        )
-        self.client = RobustConnection(
-            make_url(self._connection_kwargs["url"]),
-            ssl_context=encryption,
-            reconnect_interval=_NEVER_SECONDS,
-            fail_fast=True,
-        )
-
-    async def _connect(self) -> RobustConnection:
-        await self.client.connect(timeout=STEP_SECONDS)
-        self.config.connect(self.client)
-        return self.client
+        """Close. What waits for a confirmation gets an error, and not, as by default, a cancellation."""
+        await self._connection.close(ConnectionError("closed"))

@@ -31,7 +31,7 @@ class MemoryBroker:
             await self.held[event.subject].wait()
         self.meanwhile(event)
         if self.fails_at(event):
-            raise BrokerUnavailableError from ConnectionResetError()
+            raise BrokerUnavailableError("It is gone. (ConnectionResetError)")
         self.kept.append(event)
 
     async def aclose(self) -> None:

@@ -146,7 +146,7 @@ async def test_a_failure_keeps_what_was_confirmed_before_it(tools: Tools) -> Non
     assert failed["position"] == 3
     assert failed["lease_token"] is None
     assert failed["failing_since"] == NOW
-    assert failed["last_error"] == "ConnectionResetError"
+    assert failed["last_error"] == "It is gone. (ConnectionResetError)"
     assert count == 2
     assert broker.positions == [1, 2, 3, 4, 5]
     assert (await cursor(tools))["failing_since"] is None

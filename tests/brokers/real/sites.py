@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 import aio_pika
 import nats
 from aio_pika.abc import AbstractChannel
+from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]  # ships no types
 from nats.js import JetStreamContext
 from redis.asyncio import Redis
 
@@ -130,6 +131,61 @@ class RedisSite:
 
     def settle(self) -> None:
         """It has written down everything at once."""
+
+    async def clear(self) -> None:
+        """The server is this test's alone."""
+
+
+@dataclass(kw_only=True)
+class KafkaSite:
+    """Kafka without idempotent producers."""
+
+    server: Server
+
+    def url(self, port: int | None = None) -> str:
+        """EVENT_BROKER_URL."""
+        return f"kafka://127.0.0.1:{port or self.server.port}?idempotence=off"
+
+    async def records(self) -> list[Any]:
+        """Every record, in the order of its partition."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=f"127.0.0.1:{self.server.port}", enable_auto_commit=False)
+        await consumer.start()
+        try:
+            partitions = [
+                TopicPartition(topic, number)
+                for topic in await consumer.topics()
+                for number in consumer.partitions_for_topic(topic)
+            ]
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions) if partitions else {}
+            found = []
+            for partition, end in ends.items():
+                consumer.seek(partition, 0)
+                while await consumer.position(partition) < end:
+                    for records in (await consumer.getmany(partition, timeout_ms=1000)).values():
+                        found += records
+            return found
+        finally:
+            await consumer.stop()
+
+    async def received(self) -> list[Received]:
+        """What the topics hold."""
+        found = []
+        for record in await self.records():
+            headers = dict(record.headers)
+            found.append(
+                Received(
+                    place=record.topic,
+                    address=record.topic,
+                    id=headers["id"].decode(),
+                    content_type=headers["content-type"].decode(),
+                    body=record.value,
+                )
+            )
+        return found
+
+    def settle(self) -> None:
+        """It keeps everything in memory."""
 
     async def clear(self) -> None:
         """The server is this test's alone."""

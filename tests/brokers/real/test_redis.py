@@ -16,7 +16,7 @@ STREAM = "dots.flow.step_completed"
 
 
 async def test_an_entry_is_readable_by_any_client(redis_site: RedisSite) -> None:
-    """Four fields of plain text, and nothing that only FastStream understands."""
+    """The entry has four fields of plain text."""
     broker = choice.build(redis_site.url())
 
     await broker.publish(flow_event())
