@@ -1,1 +1,1 @@
-"""Message brokers that events are published to: what each is told, and how it says that it has an event."""
+"""Message brokers that events are published to: one file for each, and what they share."""

@@ -1,18 +1,18 @@
-"""How an event is addressed: what consumers bind, subscribe and grant access to, the same at every broker."""
+"""The message that an event becomes, and its address: what consumers bind, subscribe and grant access to."""
 
 from dataclasses import dataclass
 
 from app.feed import cloudevents
 from app.feed.events import COMPLIANCE_TYPES, EventRecord
 
-# Before every address that only readers with compliance:read may see, so that one rule of a broker guards them all.
+# The prefix of every address that only readers with compliance:read may see: one rule of a broker can guard them all.
 COMPLIANCE = "compliance."
 CONTENT_TYPE = "application/cloudevents+json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter:
-    """An event as a broker takes it; `key` is its subject, within which order is kept, `body` what push sends too."""
+class Message:
+    """An event as a broker takes it. `key` is its subject: order is kept within it. `body` is what push sends too."""
 
     address: str
     id: str
@@ -21,7 +21,7 @@ class Letter:
 
     @property
     def is_compliance(self) -> bool:
-        """Whether it may reach only readers with compliance:read."""
+        """Whether only readers with compliance:read may get it."""
         return self.address.startswith(COMPLIANCE)
 
 
@@ -30,6 +30,6 @@ def address(event_type: str) -> str:
     return f"{COMPLIANCE}{event_type}" if event_type in COMPLIANCE_TYPES else event_type
 
 
-def letter(event: EventRecord) -> Letter:
-    """The event, ready to be sent; the same bytes however often it is."""
-    return Letter(address=address(event.type), id=str(event.id), key=event.subject, body=cloudevents.encoded(event))
+def message(event: EventRecord) -> Message:
+    """The event as a message; the bytes are the same every time."""
+    return Message(address=address(event.type), id=str(event.id), key=event.subject, body=cloudevents.encoded(event))

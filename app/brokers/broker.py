@@ -1,4 +1,4 @@
-"""A broker as actions see it: connected when first needed, let go of after any failure, bounded in time."""
+"""A broker as actions see it: it connects on first use, drops the connection after any failure, and never hangs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,11 +6,11 @@ from contextlib import suppress
 from typing import Protocol
 
 from app.brokers import addressing
-from app.brokers.addressing import Letter
+from app.brokers.addressing import Message
 from app.errors import BrokerUnavailableError
 from app.feed.events import EventRecord
 
-# What the clients beneath are told to give up after; `open` and `publish` may take several such steps.
+# The time-out of a client's single steps; `open` and `publish` may take several.
 STEP_SECONDS = 5.0
 OPEN_SECONDS = 12.0
 PUBLISH_SECONDS = 12.0
@@ -18,60 +18,60 @@ CLOSE_SECONDS = 3.0
 
 
 class Broker(Protocol):
-    """Takes events; `name` is its URL without credentials."""
+    """Takes events."""
 
     @property
     def name(self) -> str:
-        """What its cursor is kept under."""
+        """Its URL without credentials, the key of its cursor."""
 
     async def open(self) -> None:
-        """Connect, if that is not done yet. Raises BrokerUnavailableError."""
+        """Connect unless connected. Raises BrokerUnavailableError."""
 
     async def publish(self, event: EventRecord) -> None:
-        """Return when the broker has said that it keeps the event. Raises BrokerUnavailableError: it may or may not."""
+        """Return once the broker has confirmed the event. Raises BrokerUnavailableError; it may still have it."""
 
     async def aclose(self) -> None:
-        """Let go of the connection; another `publish` would make a new one."""
+        """Close the connection; another `publish` would open a new one."""
 
 
 class Session(Protocol):
-    """One connection to a broker, from before it is made until it is gone; what fails in it may raise anything."""
+    """One connection to a broker, used once. Its methods may raise anything."""
 
     async def open(self) -> None:
-        """Connect, and see to it that there is something to publish to."""
+        """Connect, and make sure that there is something to publish to."""
 
-    async def send(self, letter: Letter) -> None:
-        """Return when the broker has confirmed the letter; called for several letters at once."""
+    async def send(self, message: Message) -> None:
+        """Return once the broker has confirmed the message. Several calls run at the same time."""
 
     async def close(self) -> None:
-        """Let go of everything, however far `open` has come."""
+        """Release everything, however far `open` has come."""
 
 
 class SessionBroker:
-    """A broker over sessions: the first failure ends a session, the next event begins another.
+    """A broker over sessions: the first failure ends a session, and the next event starts another.
 
-    No client reconnects by itself here: what it would send again from its own memory, and when, nobody could say.
+    No client reconnects by itself: we could not tell what it sends again from its own memory, or when.
     """
 
     def __init__(self, name: str, new_session: Callable[[], Session]) -> None:
-        """Take what makes a session; nothing is connected yet."""
+        """Take a factory of sessions; nothing is connected yet."""
         self.name = name
         self._new_session = new_session
         self._session: Session | None = None
         self._opening = asyncio.Lock()
 
     async def open(self) -> None:
-        """Connect, if that is not done yet. Raises BrokerUnavailableError."""
+        """Connect unless connected. Raises BrokerUnavailableError."""
         await self._opened()
 
     async def publish(self, event: EventRecord) -> None:
-        """Return when the broker has said that it keeps the event. Raises BrokerUnavailableError: it may or may not."""
-        letter = addressing.letter(event)
+        """Return once the broker has confirmed the event. Raises BrokerUnavailableError; it may still have it."""
+        message = addressing.message(event)
         session = await self._opened()
-        await self._attempt(session, session.send(letter), within=PUBLISH_SECONDS)
+        await self._attempt(session, session.send(message), within=PUBLISH_SECONDS)
 
     async def aclose(self) -> None:
-        """Let go of the connection, at once if the broker is there, in bounded time if not."""
+        """Close the connection, at once if the broker is there, in bounded time if not."""
         async with self._opening:
             if self._session is not None:
                 await self._end(self._session)
@@ -103,13 +103,13 @@ class SessionBroker:
     async def _end(self, session: Session) -> None:
         if self._session is session:
             self._session = None
-        # A broken connection may break in any way when it is let go of; there is nothing to be done about it.
+        # A broken connection may raise anything when it is closed, and nothing can be done about it.
         with suppress(Exception):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await session.close()
 
 
 def _is_of_the_client(error: BaseException) -> bool:
-    """Whether a cancellation is nobody's wish: clients cancel their own futures when a connection ends."""
+    """Whether a client made this cancellation: clients cancel their own futures when a connection ends."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and not task.cancelling()

@@ -1,4 +1,4 @@
-"""Which broker a URL stands for."""
+"""Build the broker that EVENT_BROKER_URL names."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -17,7 +17,7 @@ _MODULES = {
 def build(url: str) -> Broker:
     """The broker at EVENT_BROKER_URL; nothing is connected yet. Raises SettingsError, which never quotes the URL."""
     where = location.parse(url)
-    # Only the client that is needed: together they cost every process 0.3 s of its start and 19 MB.
+    # Import only the client that is needed: the four together cost a process 0.1 s of its start and 12 MB.
     module = import_module(f"{__package__}.{_MODULES[where.kind]}")
     new_session: Callable[[], Session] = module.sessions(where)
     return SessionBroker(where.name, new_session)

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # ships n
 from aiokafka.errors import KafkaConnectionError, KafkaError  # type: ignore[import-untyped]  # ships no types
 
 from app.brokers import addressing
-from app.brokers.addressing import Letter
+from app.brokers.addressing import Message
 from app.brokers.broker import STEP_SECONDS, Session
 from app.brokers.location import Location
 from app.errors import BrokerUnavailableError, SettingsError
@@ -63,10 +63,10 @@ class KafkaSession:
                 raise
             raise BrokerUnavailableError(f"{_IDEMPOTENCE_REFUSED} ({type(error).__name__})") from error
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, message: Message) -> None:
         """Publish, and wait until all replicas in sync have it. The key keeps a subject in one partition."""
-        headers = [("content-type", addressing.CONTENT_TYPE.encode()), ("id", letter.id.encode())]
-        await self._producer.send_and_wait(letter.address, letter.body, key=letter.key.encode(), headers=headers)
+        headers = [("content-type", addressing.CONTENT_TYPE.encode()), ("id", message.id.encode())]
+        await self._producer.send_and_wait(message.address, message.body, key=message.key.encode(), headers=headers)
 
     async def close(self) -> None:
         """Stop the producer without flushing: an idempotent one would try to for ever."""

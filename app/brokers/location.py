@@ -1,4 +1,4 @@
-"""EVENT_BROKER_URL taken apart: where the broker is, who we are to it, and the name its cursor is kept under."""
+"""EVENT_BROKER_URL taken apart: where the broker is, our credentials, and the name of its cursor."""
 
 import ssl
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from app.errors import SettingsError
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of broker: the scheme of its URLs with and without TLS, its usual ports, what may stand behind `?`."""
+    """A kind of broker: the schemes and default ports of its URLs, with and without TLS, and the options after `?`."""
 
     name: str
     plain: tuple[str, int]
@@ -39,7 +39,7 @@ _SCHEMES = {scheme: kind for kind in (NATS, RABBIT, KAFKA, REDIS) for scheme, _ 
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """Where a broker is; `hosts` are `host:port`, `path` is as written (a virtual host, a database)."""
+    """Where a broker is. `hosts` are `host:port`. `path` is as written: a virtual host, a database."""
 
     kind: Kind
     scheme: str
@@ -51,7 +51,7 @@ class Location:
 
     @property
     def name(self) -> str:
-        """The URL without credentials and options: what tells one broker from another."""
+        """The URL without credentials and options, which identifies the broker."""
         return f"{self.scheme}://{','.join(self.hosts)}{self.path}"
 
     @property
@@ -64,18 +64,18 @@ class Location:
 
     @property
     def endpoints(self) -> list[tuple[str, int]]:
-        """Every host, without the brackets of an IPv6 address, and its port."""
+        """The host, without the brackets of an IPv6 address, and the port of each server."""
         found = [address.rpartition(":") for address in self.hosts]
         return [(host.strip("[]"), int(port)) for host, _, port in found]
 
     @property
     def encryption(self) -> ssl.SSLContext | None:
-        """How to check the broker's certificate, against the system's authorities (or SSL_CERT_FILE); None: no TLS."""
+        """Checks the broker's certificate against the system's authorities or SSL_CERT_FILE. None: no TLS."""
         return ssl.create_default_context() if self.scheme == self.kind.encrypted[0] else None
 
 
 def parse(url: str) -> Location:
-    """Take the URL apart. Raises SettingsError, which never quotes it."""
+    """Take the URL apart. Raises SettingsError, which never quotes the URL."""
     try:
         parts = urlsplit(url)
         kind = _SCHEMES.get(parts.scheme)

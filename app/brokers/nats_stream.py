@@ -1,4 +1,4 @@
-"""NATS JetStream: one stream for events, one for those that need compliance:read, made where there is none.
+"""NATS JetStream: one stream for events and one for those that need compliance:read, made if missing.
 
 Source: https://docs.nats.io/nats-concepts/jetstream/streams (read 2026-11-23).
 """
@@ -12,7 +12,7 @@ from nats.js.api import StreamConfig
 from nats.js.errors import NotFoundError
 
 from app.brokers import addressing
-from app.brokers.addressing import Letter
+from app.brokers.addressing import Message
 from app.brokers.broker import STEP_SECONDS, Session
 from app.brokers.location import Location
 
@@ -54,13 +54,13 @@ class NatsSession:
             for subject in example.subjects or ():
                 await self._stream_of(subject, example)
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, message: Message) -> None:
         """Publish, and wait for the acknowledgement; a stream drops an id it has had in its `duplicate_window`."""
         await self._client.jetstream(timeout=STEP_SECONDS).publish(
-            letter.address,
-            letter.body,
-            stream=await self._stream_of(letter.address, COMPLIANCE if letter.is_compliance else EVENTS),
-            headers={"Nats-Msg-Id": letter.id, "content-type": addressing.CONTENT_TYPE},
+            message.address,
+            message.body,
+            stream=await self._stream_of(message.address, COMPLIANCE if message.is_compliance else EVENTS),
+            headers={"Nats-Msg-Id": message.id, "content-type": addressing.CONTENT_TYPE},
         )
 
     async def close(self) -> None:
@@ -86,7 +86,7 @@ class NatsSession:
 
 
 class _EncryptedClient(Client):
-    """A client that sends nothing, and so no password, without TLS; its own goes on when a server offers none."""
+    """A client that sends nothing without TLS, least of all a password. The plain client sends one to any server."""
 
     def _connect_command(self) -> bytes:
         if not self._server_info.get("tls_required"):

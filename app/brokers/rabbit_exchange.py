@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from aio_pika import Connection, DeliveryMode, ExchangeType, Message
+import aio_pika
+from aio_pika import Connection, DeliveryMode, ExchangeType
 from aio_pika.abc import AbstractExchange
 from aio_pika.connection import make_url
 
 from app.brokers import addressing
-from app.brokers.addressing import Letter
+from app.brokers.addressing import Message
 from app.brokers.broker import STEP_SECONDS, Session
 from app.brokers.location import Location
 
@@ -49,21 +50,21 @@ class RabbitSession:
                 await queue.bind(exchange, routing_key="#")
             self._exchanges[name] = exchange
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, message: Message) -> None:
         """Publish, and wait for the confirmation; an event that no queue takes comes back, and that raises."""
-        message = Message(
-            letter.body,
+        published = aio_pika.Message(
+            message.body,
             app_id="dots-gateway",
             content_type=addressing.CONTENT_TYPE,
             delivery_mode=DeliveryMode.PERSISTENT,
-            headers={"subject": letter.key},
-            message_id=letter.id,
-            type=letter.address,
+            headers={"subject": message.key},
+            message_id=message.id,
+            type=message.address,
         )
-        exchange = self._exchanges[COMPLIANCE if letter.is_compliance else EVENTS]
+        exchange = self._exchanges[COMPLIANCE if message.is_compliance else EVENTS]
         # The client's own time-out ends when the event is written, and does not cover the confirmation.
         async with asyncio.timeout(STEP_SECONDS):
-            await exchange.publish(message, letter.address, mandatory=True)
+            await exchange.publish(published, message.address, mandatory=True)
 
     async def close(self) -> None:
         """Close. What waits for a confirmation gets an error, and not, as by default, a cancellation."""

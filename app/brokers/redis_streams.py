@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.typing import EncodableT
 
 from app.brokers import addressing
-from app.brokers.addressing import Letter
+from app.brokers.addressing import Message
 from app.brokers.broker import STEP_SECONDS, Session
 from app.brokers.location import Location
 from app.errors import SettingsError
@@ -46,19 +46,19 @@ class RedisSession:
         """Connect, and check that Redis lets us in."""
         await self._client.ping()
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, message: Message) -> None:
         """Append to the stream, and wait for the entry's id."""
         if self._is_closed:
             raise ConnectionError("closed")
         fields: dict[EncodableT, EncodableT] = {
-            "id": letter.id,
-            "subject": letter.key,
+            "id": message.id,
+            "subject": message.key,
             "content-type": addressing.CONTENT_TYPE,
-            "data": letter.body,
+            "data": message.body,
         }
-        await self._client.xadd(letter.address, fields, maxlen=self._max_length, approximate=True)
+        await self._client.xadd(message.address, fields, maxlen=self._max_length, approximate=True)
 
     async def close(self) -> None:
-        """Close every connection. A later letter must not open another one, which nothing would close."""
+        """Close every connection. A later message must not open another one, which nothing would close."""
         self._is_closed = True
         await self._client.aclose()

@@ -1,4 +1,4 @@
-"""Proxies between our side and a broker, through which a Kafka client does not find its way around them."""
+"""Proxies in front of a broker that also hold for Kafka, whose clients dial the address that the server names."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where events go at a broker."""
+"""Addresses and messages of events at a broker."""
 
 import json
 
@@ -22,28 +22,28 @@ ADDRESSES = [
 
 @pytest.mark.parametrize(("kind", "address"), ADDRESSES)
 def test_every_type_has_its_address(kind: str, address: str) -> None:
-    """What consumers bind to is exactly what they were promised."""
+    """Each type has the address that consumers were promised."""
     assert addressing.address(kind) == address
 
 
 def test_there_is_a_case_for_every_type() -> None:
-    """A type that is added must be added here too."""
+    """A new type must be added to the table above."""
     assert {kind for kind, _ in ADDRESSES} == set(events.TYPES)
 
 
-def test_a_letter_is_the_envelope_in_bytes() -> None:
+def test_a_message_is_the_envelope_in_bytes() -> None:
     """The body is what push sends, readable as UTF-8; the key is the subject."""
     event = flow_event()
 
-    letter = addressing.letter(event)
+    message = addressing.message(event)
 
-    assert letter.key == "flow/f1"
-    assert letter.id == str(event.id)
-    assert json.loads(letter.body) == cloudevents.envelope(event)
-    assert "Zahlung-é".encode() in letter.body
-    assert not letter.is_compliance
+    assert message.key == "flow/f1"
+    assert message.id == str(event.id)
+    assert json.loads(message.body) == cloudevents.envelope(event)
+    assert "Zahlung-é".encode() in message.body
+    assert not message.is_compliance
 
 
-def test_compliance_shows_in_the_letter() -> None:
-    """Whether access rules must guard it follows from the address alone."""
-    assert addressing.letter(compliance_event()).is_compliance
+def test_compliance_shows_in_the_message() -> None:
+    """The address alone tells whether access rules must guard the message."""
+    assert addressing.message(compliance_event()).is_compliance

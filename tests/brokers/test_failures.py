@@ -1,4 +1,4 @@
-"""The real clients against what is no broker, or none that answers."""
+"""The real clients against servers that are absent, silent, or offer no TLS."""
 
 import asyncio
 import gc
@@ -30,7 +30,7 @@ Serve = Callable[[StreamReader, StreamWriter], Coroutine[Any, Any, None]]
 
 @asynccontextmanager
 async def listening(greeting: bytes, heard: bytearray) -> AsyncIterator[int]:
-    """The port of a server that greets, keeps what it hears, and says nothing more."""
+    """The port of a server that greets, records what it hears, and never answers."""
 
     async def serve(reader: StreamReader, writer: StreamWriter) -> None:
         writer.write(greeting)
@@ -48,7 +48,7 @@ async def listening(greeting: bytes, heard: bytearray) -> AsyncIterator[int]:
 
 
 async def failure(url: str) -> BrokerUnavailableError:
-    """How publishing there fails; nothing of the attempt is left, or pytest's warnings would be errors."""
+    """The error of publishing there. Checks that the attempt leaves no task and no warning behind."""
     before = asyncio.all_tasks()
     broker = choice.build(url)
     with pytest.raises(BrokerUnavailableError) as caught:
@@ -63,7 +63,7 @@ async def failure(url: str) -> BrokerUnavailableError:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 async def test_a_broker_that_is_not_there_is_unavailable(scheme: str, caplog: pytest.LogCaptureFixture) -> None:
-    """It is said at once, with the cause's name, and without the password, in our words and in what clients log."""
+    """The error comes at once and names its cause. Neither it nor the clients' logs hold the password."""
     caplog.set_level(logging.DEBUG)
 
     error = await failure(f"{scheme}://somebody:s3cret@127.0.0.1:{free_port()}")
@@ -75,7 +75,7 @@ async def test_a_broker_that_is_not_there_is_unavailable(scheme: str, caplog: py
 
 
 async def test_a_broker_that_does_not_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every client gives up in bounded time; all are tried at once, because each takes that time."""
+    """Every client gives up in bounded time. They run at the same time to save that time."""
     for module in (nats_stream, rabbit_exchange, kafka_topics, redis_streams):
         monkeypatch.setattr(module, "STEP_SECONDS", 1)
     async with listening(b"", bytearray()) as port:
@@ -92,7 +92,7 @@ async def test_a_broker_that_does_not_answer_is_unavailable(monkeypatch: pytest.
 
 
 async def test_a_password_is_not_sent_to_nats_in_the_clear() -> None:
-    """A server, or somebody in between, that offers no TLS where the URL asks for it hears nothing from us."""
+    """If the URL asks for TLS, a server or attacker that offers none hears nothing from us."""
     heard = bytearray()
 
     async with listening(PLAIN_NATS, heard) as port:
@@ -102,8 +102,8 @@ async def test_a_password_is_not_sent_to_nats_in_the_clear() -> None:
     assert heard == b""
 
 
-async def test_nats_is_spoken_to_in_the_clear_where_the_url_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The counterpart of the test above: there the password does arrive, so that its silence means something."""
+async def test_a_password_is_sent_to_nats_in_the_clear_if_the_url_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the test above: without TLS in the URL the password does arrive."""
     monkeypatch.setattr(nats_stream, "STEP_SECONDS", 1)
     heard = bytearray()
 

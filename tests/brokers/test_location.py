@@ -45,13 +45,13 @@ REFUSED = [
 
 @pytest.mark.parametrize(("url", "name"), NAMES)
 def test_a_broker_is_named_without_credentials_and_options(url: str, name: str) -> None:
-    """The same broker has the same name whoever we are to it, so that its cursor outlives a new password."""
+    """The name does not depend on the credentials, so the cursor outlives a change of password."""
     assert choice.build(url).name == name
 
 
 @pytest.mark.parametrize("url", REFUSED)
 def test_a_url_that_is_not_understood_stops_the_start(url: str) -> None:
-    """The message names the setting, and never quotes what may hold a password."""
+    """The message names the setting, and never quotes the URL, which may hold a password."""
     with pytest.raises(SettingsError) as caught:
         choice.build(url)
 
@@ -60,14 +60,14 @@ def test_a_url_that_is_not_understood_stops_the_start(url: str) -> None:
 
 
 def test_credentials_are_decoded() -> None:
-    """What a URL cannot hold as it is comes percent-encoded, and is meant without."""
+    """Percent-encoded characters in credentials are decoded."""
     where = location.parse("nats://us%3Aer:p%40s%2Fs@broker")
 
     assert (where.username, where.password) == ("us:er", "p@s/s")
 
 
 def test_credentials_are_not_shown() -> None:
-    """A location that ends up in a message or a log says nothing secret."""
+    """A location in a message or a log shows no secret."""
     where = location.parse("amqp://somebody:secret@broker")
 
     assert "secret" not in repr(where)
@@ -75,14 +75,14 @@ def test_credentials_are_not_shown() -> None:
 
 
 def test_endpoints_are_what_subscriptions_may_not_reach() -> None:
-    """Hosts and ports as they are dialled."""
+    """Endpoints are the hosts and ports that are dialled."""
     where = location.parse("kafka://[::1]:9000,b")
 
     assert where.endpoints == [("::1", 9000), ("b", 9092)]
 
 
 def test_encryption_is_asked_for_by_the_scheme() -> None:
-    """With it the broker's certificate is checked, against the name that was dialled."""
+    """A TLS scheme checks the broker's certificate against the host name."""
     encryption = location.parse("amqps://broker").encryption
 
     assert location.parse("amqp://broker").encryption is None

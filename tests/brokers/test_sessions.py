@@ -1,18 +1,18 @@
-"""A broker over sessions that fail in every way."""
+"""SessionBroker over sessions that fail in every way."""
 
 import asyncio
 
 import pytest
 
 from app.brokers import broker
-from app.brokers.addressing import Letter
+from app.brokers.addressing import Message
 from app.brokers.broker import SessionBroker
 from app.errors import BrokerUnavailableError
 from tests.feed.told_events import flow_event
 
 
 class MemorySession:
-    """A session that does what it is told; `opened`, `sent` and `closed` say what was asked of it."""
+    """A fake session that fails or hangs on demand and records its calls."""
 
     def __init__(
         self, *, fails_opening: BaseException | None = None, fails_sending: BaseException | None = None
@@ -29,13 +29,13 @@ class MemorySession:
         self.opened += 1
         await self._act(self._fails_opening)
 
-    async def send(self, letter: Letter) -> None:
-        """Take a letter."""
-        self.sent.append(letter.id)
+    async def send(self, message: Message) -> None:
+        """Take a message."""
+        self.sent.append(message.id)
         await self._act(self._fails_sending)
 
     async def close(self) -> None:
-        """Let go, with the noise that broken connections make."""
+        """Close, and raise as a broken connection does."""
         self.closed += 1
         raise RuntimeError("already gone")
 
@@ -47,13 +47,13 @@ class MemorySession:
 
 
 def over(*sessions: MemorySession) -> SessionBroker:
-    """A broker that has these sessions, one after the other."""
+    """A broker that uses these sessions, one after the other."""
     waiting = list(sessions)
     return SessionBroker("memory://broker", lambda: waiting.pop(0))
 
 
 async def test_nothing_is_connected_before_it_is_needed() -> None:
-    """The first event connects, later ones find the session there."""
+    """The first event connects, and later ones reuse the session."""
     session = MemorySession()
     broker = over(session)
     was_opened_at_once = session.opened
@@ -67,7 +67,7 @@ async def test_nothing_is_connected_before_it_is_needed() -> None:
 
 
 async def test_events_at_once_share_one_connection() -> None:
-    """Subjects that are published side by side do not each connect."""
+    """Subjects that are published at the same time share one session."""
     session = MemorySession()
     broker = over(session)
 
@@ -78,7 +78,7 @@ async def test_events_at_once_share_one_connection() -> None:
 
 
 async def test_a_failure_ends_the_session_and_the_next_event_begins_another() -> None:
-    """Nothing is sent over a connection of which nobody knows what it has kept."""
+    """After a failure nothing more is sent over the same connection."""
     broken, sound = MemorySession(fails_sending=ConnectionResetError("amqp://user:secret@host")), MemorySession()
     broker = over(broken, sound)
 
@@ -93,7 +93,7 @@ async def test_a_failure_ends_the_session_and_the_next_event_begins_another() ->
 
 
 async def test_a_connection_that_cannot_be_made_leaves_nothing() -> None:
-    """A session is let go of however far its opening came."""
+    """A session is closed even if opening it failed."""
     refused, sound = MemorySession(fails_opening=OSError()), MemorySession()
     broker = over(refused, sound)
 
@@ -107,7 +107,7 @@ async def test_a_connection_that_cannot_be_made_leaves_nothing() -> None:
 
 @pytest.mark.parametrize("limit", ["OPEN_SECONDS", "PUBLISH_SECONDS"])
 async def test_a_broker_that_says_nothing_is_given_up_on(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither connecting nor an acknowledgement is waited for without end."""
+    """Connecting and waiting for a confirmation are both bounded in time."""
     session = MemorySession()
     memory = over(session)
     if limit == "PUBLISH_SECONDS":
@@ -122,7 +122,7 @@ async def test_a_broker_that_says_nothing_is_given_up_on(limit: str, monkeypatch
 
 
 async def test_a_cancellation_by_a_client_is_a_failure() -> None:
-    """Clients cancel what waits for an answer when a connection ends; that must not end a worker's loop."""
+    """Clients cancel pending calls when a connection ends. That must not end a worker's loop."""
     broker = over(MemorySession(fails_sending=asyncio.CancelledError()))
 
     with pytest.raises(BrokerUnavailableError, match="CancelledError"):
@@ -130,7 +130,7 @@ async def test_a_cancellation_by_a_client_is_a_failure() -> None:
 
 
 async def test_a_cancellation_from_outside_stays_one() -> None:
-    """Whoever stops the worker is obeyed, and the connection is let go of."""
+    """A worker that is stopped is really cancelled, and the connection is closed."""
     session = MemorySession()
     broker = over(session)
     await broker.open()
@@ -147,7 +147,7 @@ async def test_a_cancellation_from_outside_stays_one() -> None:
 
 
 async def test_closing_is_quiet_and_may_be_done_twice() -> None:
-    """A connection that breaks while it is let go of is nobody's problem any more."""
+    """An error while closing is ignored."""
     session = MemorySession()
     broker = over(session)
     await broker.open()

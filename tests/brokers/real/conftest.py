@@ -1,4 +1,4 @@
-"""Brokers' servers, and a gateway's side of them over a database of its own."""
+"""Brokers' servers, and what publishing to them needs."""
 
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import closing
@@ -26,7 +26,7 @@ from tests.stand_in_tools import HandClock, tools_over
 
 @pytest.fixture(scope="session")
 def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The one RabbitMQ of a run, because each takes its time to start."""
+    """The one RabbitMQ of a run, because it starts slowly."""
     names = servers.erlang_names(tmp_path_factory.mktemp("names"))
     rabbit = servers.rabbit(tmp_path_factory.mktemp("rabbit"), names)
     with closing(names), closing(rabbit):
@@ -53,7 +53,7 @@ def redis_site(tmp_path: Path) -> Iterator[RedisSite]:
 
 @pytest.fixture
 def kafka_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaSite]:
-    """A Kafka without any topic. It is paused and not killed, which only a time-out notices."""
+    """A Kafka without any topic. A test pauses it instead of killing it, which only a time-out notices."""
     monkeypatch.setattr(kafka_topics, "STEP_SECONDS", 1)
     with closing(servers.kafka(tmp_path)) as server:
         server.start()
@@ -62,7 +62,7 @@ def kafka_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kafk
 
 @pytest.fixture
 async def rabbit_site(rabbit_server: Server) -> AsyncIterator[RabbitSite]:
-    """RabbitMQ without anything of ours."""
+    """A RabbitMQ without our exchanges and queues."""
     site = RabbitSite(server=rabbit_server)
     yield site
     await site.clear()
@@ -70,14 +70,14 @@ async def rabbit_site(rabbit_server: Server) -> AsyncIterator[RabbitSite]:
 
 @pytest.fixture(params=["nats", "redis", "kafka", "rabbit"])
 def site(request: pytest.FixtureRequest) -> Site:
-    """Each of the brokers in its turn."""
+    """Each of the brokers in turn."""
     site: Site = request.getfixturevalue(f"{request.param}_site")
     return site
 
 
 @pytest.fixture
 async def broker(site: Site) -> AsyncIterator[Broker]:
-    """Our side of the broker."""
+    """The gateway's client of the broker."""
     broker = choice.build(site.url())
     yield broker
     await broker.aclose()
@@ -85,7 +85,7 @@ async def broker(site: Site) -> AsyncIterator[Broker]:
 
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[list[MutableMapping[str, Any]]]:
-    """What was logged, as data; nothing reaches the terminal."""
+    """The log lines, as data."""
     with structlog.testing.capture_logs() as logs:
         yield logs
 

@@ -20,13 +20,13 @@ from devstack.ports import free_port
 READY_SECONDS = 120.0
 STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.05
-# Debian keeps servers where only root's path leads, and RabbitMQ's own script behind one that changes the user.
+# Debian installs servers outside a user's path, and wraps RabbitMQ's script in one that changes the user.
 _PATH = f"/usr/lib/rabbitmq/bin:{os.environ['PATH']}:/usr/sbin"
 
 
 @dataclass(kw_only=True)
 class Server:
-    """A server that can be killed and started again, with what it had on disk; `port` stays the same."""
+    """A server that can be killed and started again on the same port with the same disk."""
 
     arguments: tuple[str, ...]
     directory: Path
@@ -52,7 +52,7 @@ class Server:
         self._wait_until_ready()
 
     def kill(self) -> None:
-        """End it as a power cut would, and whatever it has started."""
+        """Kill it and its child processes with SIGKILL."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -60,18 +60,18 @@ class Server:
             self._process = None
 
     def restart(self) -> None:
-        """End it in its own way, and start it again."""
+        """Stop it with SIGTERM, and start it again."""
         assert self._process
         self._process.terminate()
         self._process.wait(STOP_SECONDS)
         self.start()
 
     def close(self) -> None:
-        """End it for good, if it runs: what it has on disk is thrown away."""
+        """Kill it if it runs."""
         self.kill()
 
     def last_words(self) -> str:
-        """What it wrote last."""
+        """The end of its output."""
         return (self.directory / "output.log").read_text(errors="replace")[-2000:]
 
     def _wait_until_ready(self) -> None:
@@ -113,7 +113,7 @@ class PausedServer(Server):
         self._process.send_signal(signal.SIGSTOP)
 
     def close(self) -> None:
-        """End it for good."""
+        """Kill it."""
         super().kill()
 
 

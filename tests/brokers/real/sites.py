@@ -1,10 +1,11 @@
-"""A broker as a test has it: its server, our URL of it, and what a plain client of it reads there."""
+"""A broker as a test has it: its server, our URL of it, and what its own client reads there."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import aio_pika
 import nats
@@ -35,29 +36,27 @@ class Received:
         return found
 
 
-class Site(Protocol):
-    """A broker; `received` is everything that ever arrived, in the order of each place."""
+@dataclass(kw_only=True)
+class Site(ABC):
+    """A broker's server, and what a consumer reads there."""
 
     server: Server
 
+    @abstractmethod
     def url(self, port: int | None = None) -> str:
-        """EVENT_BROKER_URL for the server itself, or for what listens on this port before it."""
+        """EVENT_BROKER_URL for the server itself, or for a proxy on this port."""
 
+    @abstractmethod
     async def received(self) -> list[Received]:
-        """What a consumer finds."""
+        """Everything that ever arrived, in the order of each place."""
 
-    def settle(self) -> None:
-        """Let the server write down what it has been told about streams and queues, before it is killed."""
-
-    async def clear(self) -> None:
-        """Leave the server as if nobody had been there."""
+    def settle(self) -> None:  # noqa: B027  # only RabbitMQ has something to do
+        """Make the server store which streams and queues there are, so that it still knows after a kill."""
 
 
 @dataclass(kw_only=True)
-class NatsSite:
+class NatsSite(Site):
     """NATS JetStream."""
-
-    server: Server
 
     def url(self, port: int | None = None) -> str:
         """EVENT_BROKER_URL."""
@@ -92,25 +91,17 @@ class NatsSite:
                     )
             return found
 
-    def settle(self) -> None:
-        """It has written down everything at once."""
-
-    async def clear(self) -> None:
-        """The server is this test's alone."""
-
 
 @dataclass(kw_only=True)
-class RedisSite:
+class RedisSite(Site):
     """Redis streams."""
-
-    server: Server
 
     def url(self, port: int | None = None) -> str:
         """EVENT_BROKER_URL."""
         return f"redis://127.0.0.1:{port or self.server.port}"
 
     async def received(self) -> list[Received]:
-        """What the streams hold, in the order of their entries' ids, which are times and hold for all streams."""
+        """What the streams hold, ordered by the entries' ids, which are times across all streams."""
         async with Redis(port=self.server.port, decode_responses=True) as client:
             streams = cast("list[str]", await client.keys("*"))
             entries: list[tuple[str, str, dict[str, str]]] = [
@@ -129,18 +120,10 @@ class RedisSite:
             for _, stream, fields in sorted(entries, key=lambda entry: [int(part) for part in entry[0].split("-")])
         ]
 
-    def settle(self) -> None:
-        """It has written down everything at once."""
-
-    async def clear(self) -> None:
-        """The server is this test's alone."""
-
 
 @dataclass(kw_only=True)
-class KafkaSite:
+class KafkaSite(Site):
     """Kafka without idempotent producers."""
-
-    server: Server
 
     def url(self, port: int | None = None) -> str:
         """EVENT_BROKER_URL."""
@@ -184,18 +167,11 @@ class KafkaSite:
             )
         return found
 
-    def settle(self) -> None:
-        """It keeps everything in memory."""
-
-    async def clear(self) -> None:
-        """The server is this test's alone."""
-
 
 @dataclass(kw_only=True)
-class RabbitSite:
+class RabbitSite(Site):
     """RabbitMQ, with the queues that `?queue=` makes."""
 
-    server: Server
     _taken: list[Received] = field(default_factory=list)
 
     def url(self, port: int | None = None) -> str:
@@ -210,7 +186,7 @@ class RabbitSite:
             yield channel
 
     async def received(self) -> list[Received]:
-        """What was taken from the queues, now and before."""
+        """Everything taken from the queues so far."""
         async with self.channel() as channel:
             for name in QUEUES:
                 queue = await channel.get_queue(name)
@@ -227,11 +203,11 @@ class RabbitSite:
         return self._taken
 
     def settle(self) -> None:
-        """Restart: which quorum queues there are reaches RabbitMQ 3.10's disk only then, or after minutes."""
+        """Restart: RabbitMQ 3.10 writes the list of quorum queues to disk only then, or after minutes."""
         self.server.restart()
 
     async def clear(self) -> None:
-        """Delete the queues and exchanges: starting a server for each test would take its time."""
+        """Delete the queues and exchanges, because a server for each test would take too long."""
         async with self.channel() as channel:
             for name in QUEUES:
                 await channel.queue_delete(name)

@@ -35,7 +35,7 @@ STEPS = 8
 
 
 async def feed_many(tools: Tools, *, already: int = 0) -> None:
-    """Further steps of several flows, in turns, and at last a background check that ends twice."""
+    """Append further steps of several flows, in turns, and a background check that ends twice."""
     for step in range(already, already + STEPS):
         for flow in range(FLOWS):
             steps = step_events(step + 1, flow_id=f"flow-{flow}")[step:]
@@ -52,7 +52,7 @@ async def told(tools: Tools) -> list[EventRecord]:
 
 
 def sequences(received: list[Received]) -> dict[tuple[str, str], list[int]]:
-    """Of each subject, in each place, the sequence numbers in the order of their first arrival."""
+    """The sequence numbers of each subject in each place, in the order of first arrival."""
     found: defaultdict[tuple[str, str], dict[int, None]] = defaultdict(dict)
     for message in received:
         found[message.place, message.envelope["subject"]][int(message.envelope["sequence"])] = None
@@ -60,7 +60,7 @@ def sequences(received: list[Received]) -> dict[tuple[str, str], list[int]]:
 
 
 def check_complete(events: list[EventRecord], received: list[Received]) -> None:
-    """Every event is there, byte for byte under its own id, and those of a subject in their order."""
+    """Check that every event is there, byte for byte under its own id, in order within its subject."""
     assert {message.id: message.body for message in received} == {
         str(event.id): cloudevents.encoded(event) for event in events
     }
@@ -75,7 +75,7 @@ def by_id(events: list[EventRecord], wanted: str) -> EventRecord:
 
 
 async def has_got_through(relay: AcknowledgementsLost, site: Site, event: EventRecord) -> bool:
-    """Whether the broker keeps this event by now, of which nothing is heard any more."""
+    """Whether the broker has stored this event, whose acknowledgement is lost."""
     return relay.is_losing and any(message.id == str(event.id) for message in await site.received())
 
 
@@ -88,7 +88,7 @@ async def attempt(tools: Tools, broker: Broker, *, limit: int) -> int | None:
 
 
 async def publish_some(tools: Tools, broker: Broker, site: Site) -> None:
-    """Publish ten events to a broker that will know of its streams and queues even when it is killed."""
+    """Publish ten events to a broker that remembers its streams and queues after a kill."""
     await broker.open()
     await broker.aclose()
     site.settle()
@@ -101,7 +101,7 @@ async def publish_some(tools: Tools, broker: Broker, site: Site) -> None:
 
 
 async def publish_all(tools: Tools, broker: Broker) -> None:
-    """Publish pass after pass until nothing is left: RabbitMQ refuses for a while after it has come back."""
+    """Publish until nothing is left, and retry: RabbitMQ refuses for a while after a restart."""
 
     async def is_done() -> bool:
         return await attempt(tools, broker, limit=1000) == 0
@@ -110,13 +110,13 @@ async def publish_all(tools: Tools, broker: Broker) -> None:
 
 
 async def position(tools: Tools) -> int:
-    """How far the broker's cursor is."""
+    """The position of the broker's cursor."""
     found = await stored.rows(tools.engine, "SELECT position FROM broker_cursors")
     return found[0]["position"] if found else 0
 
 
 async def test_events_arrive_once_in_order_and_as_promised(site: Site, broker: Broker, tools: Tools) -> None:
-    """Id, content type, address and bytes are what consumers were told; compliance events have their own prefix."""
+    """Id, content type, address and bytes are as promised; compliance events have their own prefix."""
     await feed_many(tools)
 
     while await publish_feed(tools, broker, limit=7):
@@ -137,7 +137,7 @@ async def test_events_arrive_once_in_order_and_as_promised(site: Site, broker: B
 
 
 async def test_compliance_events_lie_apart(site: Site, broker: Broker, tools: Tools) -> None:
-    """Who may read a place with flows' events reads nothing there of what background checks found."""
+    """A consumer that may read flow events cannot read compliance events there."""
     await feed_many(tools)
 
     await publish_feed(tools, broker, limit=1000)
@@ -149,7 +149,7 @@ async def test_compliance_events_lie_apart(site: Site, broker: Broker, tools: To
 
 
 async def test_a_broker_that_is_killed_and_comes_back_gets_everything(site: Site, broker: Broker, tools: Tools) -> None:
-    """SIGKILL in the middle of a pass; while it is gone passes fail, then the feed goes on where it was."""
+    """The server dies in the middle of a pass. Passes fail while it is gone, then publishing continues."""
     await feed_many(tools)
     await publish_some(tools, broker, site)
     with pytest.raises(BrokerUnavailableError):
@@ -169,7 +169,7 @@ async def test_a_broker_that_is_killed_and_comes_back_gets_everything(site: Site
 
 
 async def test_a_lost_acknowledgement_ends_in_the_same_id_again(site: Site, tools: Tools) -> None:
-    """The broker has the event, we do not know: it is sent again, and nothing overtakes it."""
+    """The broker has the event, but we do not know it. It is sent again before any later event of its subject."""
     await feed_many(tools)
     events = await told(tools)
     lost = events[20]
@@ -193,7 +193,7 @@ async def test_a_lost_acknowledgement_ends_in_the_same_id_again(site: Site, tool
 async def test_a_connection_that_goes_silent_is_given_up(
     site: Site, tools: Tools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As behind a firewall that forgot it: a failure in bounded time, and over a new connection all arrives."""
+    """A firewall forgets the connection: publishing fails in bounded time, and a new connection works."""
     for module in (nats_stream, rabbit_exchange, kafka_topics, redis_streams):
         monkeypatch.setattr(module, "STEP_SECONDS", 1)
     await feed_many(tools)
@@ -211,7 +211,7 @@ async def test_a_connection_that_goes_silent_is_given_up(
 
 
 async def test_a_broker_may_be_closed_while_its_server_is_gone(site: Site, broker: Broker, tools: Tools) -> None:
-    """Letting go of a dead connection neither fails nor hangs, and the broker is good for another one."""
+    """Closing a dead connection neither fails nor hangs, and the broker can connect again."""
     await feed_many(tools)
     await publish_some(tools, broker, site)
     site.server.kill()
@@ -224,7 +224,7 @@ async def test_a_broker_may_be_closed_while_its_server_is_gone(site: Site, broke
 
 
 class KilledAt:
-    """A broker whose server is killed when this event is about to be sent, with others on their way."""
+    """A broker whose server is killed just before this event is sent, while others are in flight."""
 
     def __init__(self, broker: Broker, site: Site, *, event: int) -> None:
         self.name = broker.name
@@ -244,5 +244,5 @@ class KilledAt:
         await self._broker.publish(event)
 
     async def aclose(self) -> None:
-        """Let go."""
+        """Close."""
         await self._broker.aclose()

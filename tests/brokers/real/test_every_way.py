@@ -1,4 +1,4 @@
-"""The whole story: three subscribers and a broker, and every event arrives everywhere, in order, under one id."""
+"""Three subscribers and a broker: every event arrives everywhere, in order, under one id."""
 
 import asyncio
 
@@ -12,12 +12,12 @@ from tests.subscriptions import subscriber
 
 
 async def is_confirmed(database_url: str, count: int) -> bool:
-    """Whether the broker has confirmed so many events."""
+    """Whether the broker has confirmed this many events."""
     return await database.column(database_url, "SELECT position FROM broker_cursors") == [count]
 
 
 async def test_every_event_arrives_everywhere(database_url: str, unused_tcp_port: int, site: Site) -> None:
-    """One subscriber is well, one slow, one away for a while, and the broker is killed and comes back."""
+    """One subscriber is healthy, one slow, one away for a while, and the broker is killed and restarted."""
     async with running_stack(database_url, EVENT_BROKER_URL=site.url()) as stack:
         async with subscriber.listening() as healthy, subscriber.listening() as slow:
             slow.is_open.clear()

@@ -1,4 +1,4 @@
-"""What is Kafka's own. The broker is Tansu, which has no idempotent producers, no TLS and no users here."""
+"""Behaviour that only Kafka has. The broker is Tansu, here without idempotent producers, TLS and users."""
 
 import asyncio
 from collections.abc import MutableMapping

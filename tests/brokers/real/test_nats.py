@@ -1,4 +1,4 @@
-"""What is NATS' own."""
+"""Behaviour that only NATS has."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.feed.told_events import compliance_event, flow_event
 
 
 async def test_streams_are_made_where_there_are_none(nats_site: NatsSite) -> None:
-    """One for events, one for those that need compliance:read, both on disk."""
+    """There is one stream for events and one for those that need compliance:read, both on disk."""
     broker = choice.build(nats_site.url())
 
     await broker.open()
@@ -24,7 +24,7 @@ async def test_streams_are_made_where_there_are_none(nats_site: NatsSite) -> Non
 
 
 async def test_a_stream_that_is_there_is_left_as_it_is(nats_site: NatsSite) -> None:
-    """Whatever it is called and however it keeps its messages, if it takes our subjects it is the one."""
+    """An existing stream that takes our subjects is used, whatever its name and settings."""
     async with nats_site.context() as context:
         await context.add_stream(name="company", subjects=["dots.>", "other.>"], max_msgs=2)
     broker = choice.build(nats_site.url())
@@ -42,7 +42,7 @@ async def test_a_stream_that_is_there_is_left_as_it_is(nats_site: NatsSite) -> N
 
 
 async def test_streams_by_type_are_found(nats_site: NatsSite) -> None:
-    """Several streams may share our subjects; each event goes to the one that takes its own."""
+    """Several streams may share our subjects; each event goes to the stream that takes its subject."""
     async with nats_site.context() as context:
         await context.add_stream(name="steps", subjects=["dots.flow.step_completed"])
         await context.add_stream(name="rest", subjects=["dots.user.>", "dots.flow.created"])
@@ -61,7 +61,7 @@ async def test_streams_by_type_are_found(nats_site: NatsSite) -> None:
 
 @pytest.mark.parametrize("times", [2, 5])
 async def test_the_same_event_again_is_kept_once(nats_site: NatsSite, times: int) -> None:
-    """A stream knows an id again within its window, and says yes to it."""
+    """A stream recognises an id within its window and acknowledges it again."""
     broker = choice.build(nats_site.url())
 
     for _ in range(times):

@@ -1,4 +1,4 @@
-"""What is RabbitMQ's own."""
+"""Behaviour that only RabbitMQ has."""
 
 import pytest
 from aio_pika import DeliveryMode, ExchangeType
@@ -18,12 +18,12 @@ CURSOR = "SELECT position, last_error FROM broker_cursors"
 
 
 def without_queue(site: RabbitSite) -> str:
-    """EVENT_BROKER_URL for somebody who binds queues of their own."""
+    """EVENT_BROKER_URL for operators who bind their own queues."""
     return site.url().partition("?")[0]
 
 
 async def test_an_event_that_no_queue_takes_is_a_failure(rabbit_site: RabbitSite, tools: Tools) -> None:
-    """It comes back, the cursor stays before it, and once somebody has bound a queue everything arrives."""
+    """It comes back and the cursor stays before it. Once a queue is bound, every event arrives."""
     broker = choice.build(without_queue(rabbit_site))
     await feeding.feed(tools.engine, step_events(3))
     with pytest.raises(BrokerUnavailableError) as caught:
@@ -45,7 +45,7 @@ async def test_an_event_that_no_queue_takes_is_a_failure(rabbit_site: RabbitSite
 
 
 async def test_a_message_survives_and_says_what_it_is(rabbit_site: RabbitSite) -> None:
-    """Persistent, with the event's id and type where RabbitMQ's tools look for them."""
+    """The message is persistent and has the event's id and type where RabbitMQ's tools look for them."""
     broker = choice.build(rabbit_site.url())
 
     await broker.publish(flow_event())
@@ -61,7 +61,7 @@ async def test_a_message_survives_and_says_what_it_is(rabbit_site: RabbitSite) -
 
 
 async def test_exchanges_and_queues_are_durable(rabbit_site: RabbitSite) -> None:
-    """Declaring them once more as durable topic exchanges and quorum queues is no contradiction, otherwise it is."""
+    """Declaring them again as durable topic exchanges and quorum queues succeeds, and otherwise fails."""
     broker = choice.build(rabbit_site.url())
 
     await broker.open()
@@ -77,7 +77,7 @@ async def test_exchanges_and_queues_are_durable(rabbit_site: RabbitSite) -> None
 
 
 async def test_a_queue_for_everything_is_two(rabbit_site: RabbitSite) -> None:
-    """What needs compliance:read has a queue of its own, so that who reads the other has not read it."""
+    """Events that need compliance:read have a queue of their own, so readers of the other do not see them."""
     broker = choice.build(rabbit_site.url())
 
     await broker.publish(flow_event())
@@ -91,7 +91,7 @@ async def test_a_queue_for_everything_is_two(rabbit_site: RabbitSite) -> None:
 
 
 async def test_a_wrong_password_is_a_failure_that_does_not_quote_it(rabbit_site: RabbitSite) -> None:
-    """It is a failure like any other: an operator may be about to change it."""
+    """Publishing fails and may be retried, because an operator may be changing the password."""
     broker = choice.build(f"amqp://guest:s3cret@127.0.0.1:{rabbit_site.server.port}")
 
     with pytest.raises(BrokerUnavailableError) as caught:

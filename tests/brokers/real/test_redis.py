@@ -1,4 +1,4 @@
-"""What is Redis' own."""
+"""Behaviour that only Redis has."""
 
 import json
 from typing import cast
@@ -32,7 +32,7 @@ async def test_an_entry_is_readable_by_any_client(redis_site: RedisSite) -> None
 
 
 async def test_a_stream_keeps_what_it_is_told_to(redis_site: RedisSite) -> None:
-    """With `?max_length=` old entries go, about then: Redis drops whole blocks of 100."""
+    """`?max_length=` drops old entries approximately: Redis drops whole blocks of 100."""
     broker = choice.build(f"{redis_site.url()}?max_length=100")
 
     for number in range(1, 401):
@@ -45,7 +45,7 @@ async def test_a_stream_keeps_what_it_is_told_to(redis_site: RedisSite) -> None:
 
 
 async def test_a_wrong_password_is_a_failure_that_does_not_quote_it(redis_site: RedisSite) -> None:
-    """The right one publishes, in whatever characters it is."""
+    """The right password publishes, whatever characters it has."""
     password = "p@ss/w:rd"
     async with Redis(port=redis_site.server.port) as client:
         await client.config_set("requirepass", password)
