@@ -5,7 +5,7 @@ import gc
 import logging
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -75,13 +75,17 @@ async def test_a_broker_that_is_not_there_is_unavailable(scheme: str, caplog: py
 
 
 async def test_a_broker_that_does_not_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every client gives up in bounded time. They run at the same time to save that time."""
+    """Every client gives up in bounded time, and starts with TLS if the URL asks for it."""
     for module in (nats_stream, rabbit_exchange, kafka_topics, redis_streams):
         monkeypatch.setattr(module, "STEP_SECONDS", 1)
-    async with listening(b"", bytearray()) as port:
-        urls = [f"{scheme}://somebody:s3cret@127.0.0.1:{port}" for scheme in SCHEMES]
-        brokers = [choice.build(url) for url in urls]
+    heard = {scheme: bytearray() for scheme in SCHEMES}
+    async with AsyncExitStack() as servers:
+        brokers = []
+        for scheme in SCHEMES:
+            port = await servers.enter_async_context(listening(b"", heard[scheme]))
+            brokers.append(choice.build(f"{scheme}://somebody:s3cret@127.0.0.1:{port}"))
         async with asyncio.timeout(20):
+            # They run at the same time, because each takes its time-out.
             outcomes = await asyncio.gather(
                 *(broker.publish(flow_event()) for broker in brokers), return_exceptions=True
             )
@@ -89,6 +93,9 @@ async def test_a_broker_that_does_not_answer_is_unavailable(monkeypatch: pytest.
             await broker.aclose()
 
     assert [type(outcome) for outcome in outcomes] == [BrokerUnavailableError] * len(SCHEMES)
+    # A NATS server speaks first. 22 is TLS' type of a handshake.
+    assert {scheme for scheme in SCHEMES if heard[scheme][:1] == b"\x16"} == {"amqps", "kafka+tls", "rediss"}
+    assert {scheme for scheme in SCHEMES if not heard[scheme]} == {"nats", "nats+tls"}
 
 
 async def test_a_password_is_not_sent_to_nats_in_the_clear() -> None:

@@ -78,6 +78,22 @@ async def test_every_replica_has_to_acknowledge(kafka_site: KafkaSite) -> None:
     assert ALL_REPLICAS in relay.heard
 
 
+@pytest.mark.parametrize(
+    ("option", "mechanism"),
+    [("", b"SCRAM-SHA-512"), ("&sasl=scram-sha-256", b"SCRAM-SHA-256"), ("&sasl=plain", b"PLAIN")],
+)
+async def test_a_user_is_proven_by_the_mechanism_of_the_url(
+    kafka_site: KafkaSite, option: str, mechanism: bytes
+) -> None:
+    """The client asks for this mechanism and, refused, sends nothing more. The default never sends a password."""
+    async with proxy.listening(Recorder(kafka_site.server.port)) as relay:
+        kafka = choice.build(f"kafka://somebody:s3cret@127.0.0.1:{relay.port}?idempotence=off{option}")
+        with pytest.raises(BrokerUnavailableError):
+            await kafka.open()
+
+    assert relay.heard.endswith(b"\x00" + len(mechanism).to_bytes(1, "big") + mechanism)
+
+
 async def test_an_idempotent_producer_that_waits_in_vain_leaves_nothing_behind(
     kafka_site: KafkaSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
