@@ -108,9 +108,10 @@ class PausedServer(Server):
             self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """Pause it."""
+        """Pause it, and return when all its threads have stopped."""
         assert self._process
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def close(self) -> None:
         """Kill it."""
