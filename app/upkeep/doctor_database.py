@@ -9,11 +9,10 @@ from app.storage import (
     database,
     database_url,
     migrations,
-    server_signs,
     start,
 )
 from app.tools import Tools
-from app.upkeep import vital_signs
+from app.upkeep import server_signs, vital_signs
 
 OLDEST_SUPPORTED = 15
 

@@ -21,8 +21,8 @@ from app.feed.events import EventRecord
 from app.flows.rules.verdict import Verdict
 from app.storage import database
 from app.tools import Tools
+from tests.brokers.real.relay import AcknowledgementsLost, Relay
 from tests.brokers.real.sites import Received, Site
-from tests.brokers.relay import AcknowledgementsLost, Relay
 from tests.faults.campaigns import proxy
 from tests.faults.campaigns.proxy import Weather
 from tests.feed import feeding

@@ -13,8 +13,8 @@ from app.brokers.publish_feed import publish_feed
 from app.errors import BrokerUnavailableError
 from app.feed import cloudevents
 from app.tools import Tools
+from tests.brokers.real.relay import ProducerIdGranted, Recorder
 from tests.brokers.real.sites import KafkaSite
-from tests.brokers.relay import ProducerIdGranted, Recorder
 from tests.faults.campaigns import proxy
 from tests.feed import feeding
 from tests.feed.feeding import step_events
