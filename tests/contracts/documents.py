@@ -1,11 +1,10 @@
-"""The contracts as files: those in `docs/`, and the released ones that later versions are held against.
+"""The contracts in `docs/`: OpenAPI, AsyncAPI and the JSON Schemas of events, generated from the code.
 
-python -m tests.contracts.documents             write docs/ as the service makes it now
-python -m tests.contracts.documents --release   and promise it: from now on nothing of it may be taken away
+`python -m tests.contracts.documents` writes them and prints the line that CHANGELOG.md needs.
 """
 
-import argparse
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,9 +20,8 @@ from app.server import asyncapi
 from app.server.application import create_app
 
 DOCS = Path(__file__).parents[2] / "docs"
-RELEASED = Path(__file__).parent / "released"
 
-# Nothing of it is ever connected to.
+# The documents need no connection to any of these.
 _ENVIRONMENT = {
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing",
     "DOTS_API_URL": "http://127.0.0.1:9/api",
@@ -32,31 +30,33 @@ _ENVIRONMENT = {
     "DOTS_WEBHOOK_SECRETS": "whsec_ZG9jdW1lbnRzIGFyZSBtYWRlIHdpdGhvdXQgaXQ=",
 }
 
+_WORDS = frozenset({"description", "summary", "title", "example", "examples"})
+
 Documents = Mapping[str, Mapping[str, Any]]
 
 
 @asynccontextmanager
 async def service() -> AsyncIterator[FastAPI]:
-    """The application as the api process builds it, which serves what needs neither database nor Dots."""
+    """The application as the api process builds it. Routes that need the database or Dots do not work."""
     known = settings.read(_ENVIRONMENT)
     async with wiring.open_tools(known) as tools:
         yield create_app(api.build_gateway(tools, known))
 
 
 async def made() -> Documents:
-    """Every document of now, by its path below `docs`."""
+    """Generate every document. The keys are paths below `docs`."""
     async with service() as app:
         documents = {"openapi.json": app.openapi(), "asyncapi.json": asyncapi.document(version=app.version)}
     return {**documents, **{f"events/{name}": schema for name, schema in event_schemas.published().items()}}
 
 
 def text(document: Mapping[str, Any]) -> str:
-    """A document as it stands in its file."""
+    """The text of a document's file."""
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def files(folder: Path) -> Documents:
-    """Every document in a folder, by its path below it."""
+    """Read every document in a folder. The keys are paths below the folder."""
     return {
         path.relative_to(folder).as_posix(): json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(folder.rglob("*.json"))
@@ -64,7 +64,7 @@ def files(folder: Path) -> Documents:
 
 
 def write(folder: Path, documents: Documents) -> None:
-    """Make the JSON files of a folder these, and no others."""
+    """Write the documents and delete every other JSON file in the folder."""
     for path in folder.rglob("*.json"):
         path.unlink()
     for name, document in documents.items():
@@ -72,16 +72,40 @@ def write(folder: Path, documents: Documents) -> None:
         (folder / name).write_text(text(document), encoding="utf-8")
 
 
+def version(documents: Documents) -> str:
+    """The version that all documents share."""
+    return str(documents["openapi.json"]["info"]["version"])
+
+
+def digest(documents: Documents) -> str:
+    """Eight characters that change with the contracts, but not with their version, wording or examples."""
+    rules = _without_words({name: {**document, "info": {}} for name, document in documents.items()})
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def changelog_entry(documents: Documents) -> str:
+    """How the line about these documents in CHANGELOG.md begins."""
+    return f"- Contracts {version(documents)} (`{digest(documents)}`):"
+
+
+def _without_words(node: Any, *, has_names: bool = False) -> Any:
+    """Drop the texts for people. The keys of `properties` are names of fields: keep a field called `description`."""
+    if isinstance(node, list):
+        return [_without_words(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _without_words(value, has_names=key == "properties")
+        for key, value in node.items()
+        if has_names or key not in _WORDS
+    }
+
+
 def main() -> None:
-    """Write what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Write the contracts in docs/ as the service makes them now.")
-    parser.add_argument("--release", action="store_true", help="and hold later versions against them")
-    options = parser.parse_args()
+    """Write the documents."""
     documents = asyncio.run(made())
     write(DOCS, documents)
-    if options.release:
-        # AsyncAPI says nothing that the schemas of events do not.
-        write(RELEASED, {name: document for name, document in documents.items() if name != "asyncapi.json"})
+    print(f"CHANGELOG.md needs a line that begins with: {changelog_entry(documents)}")  # noqa: T201  # a command
 
 
 if __name__ == "__main__":

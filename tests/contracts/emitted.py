@@ -13,7 +13,7 @@ from tests.storage import stored
 
 
 class UnpublishedError(AssertionError):
-    """An event is not as the contracts say; publish a schema for it in `app/feed/published`."""
+    """An event is not as the contracts say; describe it in `app/feed/event_schemas.py`."""
 
 
 def check(envelope: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""The documents in the repository, and those that the service serves."""
+"""The documents in `docs/` and those that the service serves."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import httpx
 import pytest
@@ -30,7 +30,7 @@ async def stranger() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_docs_are_what_the_service_says(made: Documents) -> None:
-    """Who reads the repository reads what callers are told."""
+    """The files in `docs/` are current."""
     kept = documents.files(DOCS)
     stale = [name for name in made if documents.text(made[name]) != documents.text(kept.get(name, {}))]
 
@@ -38,9 +38,42 @@ async def test_docs_are_what_the_service_says(made: Documents) -> None:
     assert set(kept) == set(made), f"docs/ has other documents than the service: {WHAT_TO_DO}"
 
 
+async def test_changed_contracts_have_a_new_version_and_a_line_in_the_changelog(made: Documents) -> None:
+    """One line of the changelog names the version and its digest, so that no contract changes unnoticed."""
+    changelog = (DOCS.parent / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    line = f"- Contracts {documents.version(made)} "
+
+    found = [each[: len(documents.changelog_entry(made))] for each in changelog if each.startswith(line)]
+
+    assert found == [documents.changelog_entry(made)], (
+        f"{documents.changelog_entry(made)} is missing: if the version with another digest was released, "
+        "change `version` in app/server/application.py; say in CHANGELOG.md what callers must change"
+    )
+
+
+async def test_digest_follows_the_contracts_and_not_their_words(made: Documents) -> None:
+    """A better sentence needs no new version. A field that is gone does, even one called `description`."""
+    schemas = made["openapi.json"]["components"]["schemas"]
+
+    def changed(fields: Mapping[str, object]) -> Documents:
+        schema = {**schemas["SubscriptionShape"], "properties": fields}
+        components = {"schemas": {**schemas, "SubscriptionShape": schema}}
+        return {**made, "openapi.json": {**made["openapi.json"], "components": components}}
+
+    fields = schemas["SubscriptionShape"]["properties"]
+    reworded = {name: {**field, "description": "Other words."} for name, field in fields.items()}
+    shortened = {name: field for name, field in fields.items() if name != "description"}
+
+    same = documents.digest(changed(fields))
+
+    assert documents.digest(changed(reworded)) == same
+    assert documents.digest(changed(shortened)) != same
+    assert documents.digest({name: each for name, each in made.items() if "flow.completed" not in name}) != same
+
+
 @pytest.mark.parametrize("name", ["openapi.json", "asyncapi.json"])
 async def test_documents_are_served_to_everybody(stranger: httpx.AsyncClient, made: Documents, name: str) -> None:
-    """Without a key, word for word."""
+    """A caller needs no key and gets the document unchanged."""
     answer = await stranger.get(f"/{name}")
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
@@ -49,7 +82,7 @@ async def test_documents_are_served_to_everybody(stranger: httpx.AsyncClient, ma
 
 @pytest.mark.parametrize("event_type", [*events.TYPES, TEST_TYPE])
 async def test_schema_of_every_event_is_served_to_everybody(stranger: httpx.AsyncClient, event_type: str) -> None:
-    """At the path that its `dataschema` names behind the prefix."""
+    """The path is the part of `dataschema` after the prefix."""
     name, schema = event_schemas.of_type(event_type)
 
     answer = await stranger.get(f"/schemas/events/{name}")
@@ -61,14 +94,14 @@ async def test_schema_of_every_event_is_served_to_everybody(stranger: httpx.Asyn
 
 @pytest.mark.parametrize("path", ["flow.completed/v2.json", "nonsense/v1.json", "../openapi/v1.json", "%2e%2e/v1.json"])
 async def test_schemas_that_are_not_there_are_404(stranger: httpx.AsyncClient, path: str) -> None:
-    """Only what is published is served, whatever else lies about."""
+    """A path serves a published schema or nothing."""
     answer = await stranger.get(f"/schemas/events/{path}")
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 def test_there_is_a_schema_for_every_type_and_none_for_others() -> None:
-    """A type that is added, or taken away, must be so in `app/feed/published` too."""
+    """`app/feed/event_schemas.py` describes every event type and no other."""
     named = {f"dots.{name.partition('/')[0]}" for name in event_schemas.published()}
 
     assert named == {*events.TYPES, TEST_TYPE}
