@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-NODE_MODULES := clients/javascript/node_modules/.package-lock.json tests/contracts/asyncapi/node_modules/.package-lock.json
+NODE_MODULES := clients/javascript/node_modules/.package-lock.json tests/contracts/npm/node_modules/.package-lock.json
 WORKERS ?= 2
 # Whoever is idle takes over what waits behind the longest tests.
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal

@@ -17,7 +17,7 @@ from app.server import gateway
 COMPLIANCE = "compliance:read"
 SUBSCRIPTIONS_ADMIN = "subscriptions:admin"
 
-_bearer = HTTPBearer(auto_error=False, description="An API key from `dots-gateway keys create`.")
+_bearer = HTTPBearer(auto_error=False, description="An API key, made with `dots-gateway keys create`.")
 
 
 class UndeclaredScopeError(RuntimeError):

@@ -22,8 +22,8 @@ CONTENT: dict[str, Any] = {
     "text/event-stream": {
         "schema": {
             "type": "string",
-            "description": "Each message is a CloudEvent under its type, with the cursor behind it as its id; "
-            "a message without data only moves the id. Comments keep the connection alive.",
+            "description": "Each message is a CloudEvent. Its name is the event's type, its id is the cursor after it. "
+            "A message without data only updates the id. Comments keep the connection alive.",
         },
         "example": f"id: {examples.CURSOR}\nretry: {server_sent.RECONNECT_MILLISECONDS}\n\n"
         f"event: {examples.EVENT['type']}\ndata: {json.dumps(examples.EVENT)}\nid: {examples.CURSOR}\n\n",

@@ -1,4 +1,4 @@
-"""Who reads what of the feed from where, as the query says it; the same for pages and streams."""
+"""The query parameters that pages and streams of the feed share."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,21 +15,25 @@ from app.feed.cursor import Cursor
 from app.feed.read_feed import FeedPage
 from app.server import gateway
 from app.server.gateway import Gateway
+from app.web import examples
 
 Reader = Annotated[KeyRecord, Depends(RequiredScope("events:read"))]
 After = Annotated[
     str | None,
-    Query(description="A cursor; absent: from the earliest event kept; `latest`: only what comes from now on."),
+    Query(
+        description="A cursor. Absent: from the earliest stored event. `latest`: only events from now on.",
+        examples=[examples.CURSOR],
+    ),
 ]
 Types = Annotated[
     list[str],
     Query(
-        description="Types such as `dots.flow.completed` or `dots.flow.*`, by commas or repeated; absent: all.",
+        description="Event types such as `dots.flow.completed` or `dots.flow.*`, separated by commas. Absent: all.",
         examples=[["dots.flow.*"]],
     ),
     Field(max_length=50),
 ]
-LastEventId = Annotated[str | None, Header(description="Of a stream that broke off; stronger than `after`.")]
+LastEventId = Annotated[str | None, Header(description="The last id of an interrupted stream. It overrides `after`.")]
 
 
 @dataclass(frozen=True, kw_only=True)

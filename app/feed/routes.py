@@ -15,13 +15,15 @@ router = APIRouter(prefix="/v1", tags=["events"])
 LONGEST_WAIT_SECONDS = 30
 
 
-@router.get("/events")
+@router.get("/events", operation_id="readEvents", summary="Read events")
 async def read(
     reading: PageReading,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS, description="Seconds to wait for a first event.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=500, description="The most events on a page.")] = 100,
+    wait: Annotated[
+        float, Query(ge=0, le=LONGEST_WAIT_SECONDS, description="How long to wait for a first event, in seconds.")
+    ] = 0,
 ) -> EventPage:
-    """Events after a cursor, at once or as soon as there are any."""
+    """Read the events after a cursor. With `wait`, an empty page is answered only after that time."""
     page = await reading.first_page(limit=limit)
     deadline = asyncio.get_running_loop().time() + wait
     while wait and not page.events:
@@ -36,7 +38,13 @@ async def read(
     )
 
 
-@router.get("/events/stream", response_class=EventStream, responses={200: {"content": event_stream.CONTENT}})
+@router.get(
+    "/events/stream",
+    operation_id="streamEvents",
+    summary="Stream events",
+    response_class=EventStream,
+    responses={200: {"content": event_stream.CONTENT}},
+)
 async def stream(reading: StreamReading) -> EventStream:
-    """Events as they come. Reconnect with `Last-Event-ID`, which browsers do by themselves."""
+    """Send events as they occur. To resume a stream, send `Last-Event-ID`, as browsers do."""
     return EventStream(event_stream.messages(reading))

@@ -28,9 +28,11 @@ from app.flows.schemas import (
 from app.flows.timeline_schemas import Timeline
 from app.server import gateway
 from app.storage.subjects import Subject
+from app.web.lists import After
 from app.web.moments import Moment
 
 router = APIRouter(prefix="/v1", tags=["flows"])
+users_router = APIRouter(prefix="/v1", tags=["users"])
 
 WRITE = "flows:write"
 Reader = Annotated[KeyRecord, Depends(RequiredScope("flows:read"))]
@@ -38,7 +40,10 @@ Writer = Annotated[KeyRecord, Depends(RequiredScope(WRITE))]
 
 _CURSOR = cursors.by_time("flows")
 
-_BEING_ASKED: dict[str, Any] = {"model": FlowShape, "description": "Dots is being asked by another process."}
+_BEING_ASKED: dict[str, Any] = {
+    "model": FlowShape,
+    "description": "Another process is asking Dots. This is the flow as last known.",
+}
 
 IdempotencyKey = Annotated[
     str | None,
@@ -47,14 +52,14 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="Any text of yours. The same key again gives the same answer, never a second flow.",
+        description="A text of your choice. A repeat with the same key gets the same answer, not a second flow.",
     ),
 ]
 
 
-@router.post("/flows", status_code=201, response_model=CreatedFlow)
+@router.post("/flows", status_code=201, response_model=CreatedFlow, operation_id="createFlow", summary="Create a flow")
 async def create(request: Request, body: NewFlow, key: Writer, idempotency_key: IdempotencyKey = None) -> JSONResponse:
-    """Create a flow and get its link. Without an `Idempotency-Key` a repeat makes a second flow."""
+    """Create a flow and get its link. Without an `Idempotency-Key`, a repeat creates a second flow."""
     tools, wanted = gateway.of(request).tools, body.as_request()
 
     def describe(flow: FlowRecord) -> dict[str, Any]:
@@ -75,20 +80,22 @@ async def create(request: Request, body: NewFlow, key: Writer, idempotency_key: 
     return JSONResponse(created.answer, 201, headers)
 
 
-@router.get("/flows")
+@router.get("/flows", operation_id="findFlows", summary="Find flows")
 async def list_all(
     request: Request,
     key: Reader,
     *,
-    reference: Text | None = None,
-    user_id: Text | None = None,
-    status: Literal["creating", "open", "completed", "failed"] | None = None,
-    step: Annotated[Text | None, Query(description="Open flows in which this step is still pending.")] = None,
-    app: Text | None = None,
-    created_from: Moment | None = None,
-    created_before: Moment | None = None,
-    after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    reference: Annotated[Text | None, Query(description="Only flows with this reference.")] = None,
+    user_id: Annotated[Text | None, Query(description="Only flows of this user, by Dots' id.")] = None,
+    status: Annotated[
+        Literal["creating", "open", "completed", "failed"] | None, Query(description="Only flows with this status.")
+    ] = None,
+    step: Annotated[Text | None, Query(description="Only open flows in which this step is pending.")] = None,
+    app: Annotated[Text | None, Query(description="Only flows of this Dots app.")] = None,
+    created_from: Annotated[Moment | None, Query(description="Only flows created at this time or later.")] = None,
+    created_before: Annotated[Moment | None, Query(description="Only flows created before this time.")] = None,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="The most flows on a page.")] = 50,
 ) -> FlowPage:
     """Find flows, newest first."""
     wanted = FlowFilter(
@@ -110,16 +117,16 @@ async def list_all(
     )
 
 
-@router.get("/flows/{flow_id}")
+@router.get("/flows/{flow_id}", operation_id="getFlow", summary="Get a flow")
 async def get(request: Request, flow_id: str, key: Reader) -> FlowShape:
-    """One flow as it is known now."""
+    """Get a flow as the gateway knows it, without asking Dots."""
     flow = await read_flows.read_flow(gateway.of(request).tools.engine, _flow_id(flow_id))
     return FlowShape.of(flow, with_link=WRITE in key.scopes)
 
 
-@router.get("/flows/{flow_id}/timeline")
+@router.get("/flows/{flow_id}/timeline", operation_id="getFlowTimeline", summary="Get the timeline of a flow")
 async def timeline(request: Request, flow_id: str, key: Reader) -> Timeline:
-    """What happened to a flow: webhooks, refreshes, steps, events, and deliveries for keys with subscriptions:admin."""
+    """Get what happened to a flow: webhooks, refreshes, steps and events. Deliveries need `subscriptions:admin`."""
     given = gateway.of(request)
     with_deliveries = SUBSCRIPTIONS_ADMIN in key.scopes
     found = await read_timeline.read_timeline(
@@ -133,9 +140,14 @@ async def timeline(request: Request, flow_id: str, key: Reader) -> Timeline:
     return Timeline.of(found)
 
 
-@router.post("/flows/{flow_id}/refresh", responses={202: _BEING_ASKED})
+@router.post(
+    "/flows/{flow_id}/refresh",
+    operation_id="refreshFlow",
+    summary="Refresh a flow",
+    responses={202: _BEING_ASKED},
+)
 async def refresh(request: Request, response: Response, flow_id: str, key: Writer) -> FlowShape:
-    """Ask Dots now. 200 with what it said, or 202 with what is known while another process is asking."""
+    """Ask Dots now. Answers 200 with the new state, or 202 with the last known state if another process is asking."""
     del key
     tools = gateway.of(request).tools
     flow = await read_flows.read_flow(tools.engine, _flow_id(flow_id))
@@ -144,9 +156,9 @@ async def refresh(request: Request, response: Response, flow_id: str, key: Write
     return FlowShape.of(await read_flows.read_flow(tools.engine, flow.id or flow_id), with_link=True)
 
 
-@router.get("/users/{user_id}", tags=["users"])
+@users_router.get("/users/{user_id}", operation_id="getUser", summary="Get a user")
 async def get_user(request: Request, user_id: str, key: Reader) -> UserShape:
-    """One user, as far as it is kept; the background check only with compliance:read."""
+    """Get a user. The background check needs `compliance:read`."""
     tools = gateway.of(request).tools
     known_id = fields.read_id(user_id)
     if known_id is None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StrictBool, StringConstraints
 from pydantic.config import JsonDict
 
 from app.flows.flow_rows import FlowRecord, StepRecord
@@ -14,6 +14,7 @@ from app.flows.rules.progress import StepState
 from app.flows.user_rows import UserRecord
 from app.settings import DEFAULT_APP
 from app.web import examples
+from app.web.lists import HasMore, NextCursor
 
 DiscoveredBy = Literal["create", "webhook", "sweep", "refresh"]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
@@ -35,32 +36,44 @@ Address = Annotated[str, StringConstraints(max_length=45), AfterValidator(_addre
 _STEP_SCHEMA: JsonDict = {
     "anyOf": [
         {"type": "string"},
-        {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+        {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string", "description": "Dots' name of the step.", "examples": ["compliance"]}
+            },
+            "required": ["name"],
+        },
     ]
 }
 
 
 class NewFlow(BaseModel):
-    """A flow to create. `reference` is your own id for it: not sent to Dots, searchable.
+    """A flow to create. `reference` also appears in `flows` on the events of the flow's user."""
 
-    It is on every event of the flow, and in `flows` on the events of its user.
-    """
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [examples.NEW_FLOW]})
+    model_config = examples.strict(examples.NEW_FLOW)
 
     # Checked by the rules, whose complaints name the field; the union of types here would name itself.
     steps: Annotated[Any, Field(json_schema_extra={"type": "array", "minItems": 1, "items": _STEP_SCHEMA})]
+    """The steps that the payee goes through, in this order: names, or objects with `name` and the options of the step.
+
+    """
     user_id: UUID | None = None
+    """Dots' id of the payee's user. Null: the payee identifies themselves, and the flow is claimed later."""
     require_auth: StrictBool = False
+    """Whether the payee must sign in. Otherwise a link with `user_id` is signed in for 15 minutes."""
     hide_go_to_dashboard_on_complete: StrictBool = False
+    """Dots' option of this name, passed on unchanged."""
     metadata: Annotated[
         Any, Field(json_schema_extra={"anyOf": [{"type": "object"}, {"type": "string"}, {"type": "null"}]})
     ] = None
+    """Your own data, an object or a text. Dots stores it and every answer about the flow returns it."""
     reference: Text | None = None
+    """Your own id of the flow. Searchable, on every event of the flow, and not sent to Dots."""
     app: Text = DEFAULT_APP
+    """The Dots app that creates the flow."""
     user_ip: Annotated[
         Address | None,
-        Field(description="The payee's IPv4 or IPv6 address, for Dots' checks. It goes to Dots and is not stored."),
+        Field(description="The payee's IPv4 or IPv6 address, for Dots' checks. The gateway does not store it."),
     ] = None
 
     def as_request(self) -> FlowRequest:
@@ -77,19 +90,24 @@ class NewFlow(BaseModel):
 
 
 class StepShape(BaseModel):
-    """A step; `completed_at` is when it was found done, `discovered_by` what made the gateway look."""
+    """A step of a flow."""
+
+    model_config = examples.shown(examples.STEP)
 
     name: str
+    """Dots' name of the step."""
     state: Annotated[
         StepState,
         Field(
-            description="`passed_over`: a later step is done, so that Dots may have skipped this one, which Dots does "
-            "not say. `not_awaited`: the flow is complete without it; a redirect, which Dots may never report, or a "
-            "step that Dots no longer lists. More states may come."
+            description="`pending`; `completed`; `passed_over`: a later step is done, so Dots may have skipped this "
+            "one; `not_awaited`: the flow is complete without it, because it is a redirect, which Dots may never "
+            "report, or because Dots no longer lists it. More states may be added."
         ),
     ]
     completed_at: datetime | None
+    """When the gateway found the step completed (UTC). Null until then."""
     discovered_by: DiscoveredBy | None
+    """What made the gateway look when it found the step completed. Null until then."""
 
     @classmethod
     def of(cls, step: StepRecord, state: StepState) -> Self:
@@ -103,34 +121,51 @@ class StepShape(BaseModel):
 
 
 class CreationFailure(BaseModel):
-    """Why a creation failed: the error code the caller got, and Dots' HTTP status, null if Dots did not answer."""
+    """Why a creation failed."""
+
+    model_config = examples.shown(examples.FAILURE)
 
     code: str
+    """The error code that the caller got."""
     dots_status: int | None = None
+    """Dots' HTTP status. Null if Dots did not answer."""
 
 
 class FlowShape(BaseModel):
-    """A flow. `id` is Dots' and null while `creating` or `failed`; `link` is null to keys without flows:write.
-
-    `error` is there only when the flow has `failed`.
-    """
+    """A flow."""
 
     model_config = examples.shown(examples.FLOW)
 
     id: str | None
+    """Dots' id of the flow. Null while the status is `creating` or `failed`."""
     app: str
+    """The Dots app of the flow."""
     caller: str | None
+    """The name of the API key that created the flow. Null for a flow created elsewhere."""
     reference: str | None
+    """Your own id of the flow. Null if you gave none."""
     status: Literal["creating", "open", "completed", "failed"]
+    """`creating`: Dots' answer is not known yet. `open`: Dots has the flow. `completed`: every step is done. `failed`:
+    Dots refused it.
+    """
     link: str | None
+    """The URL that the payee opens. It is a secret. Null for keys without `flows:write`."""
     user_id: str | None
+    """Dots' id of the payee's user. Null while the flow is unclaimed."""
     payout_link_id: str | None
+    """Dots' id of the payout link. Null if Dots names none."""
     metadata: dict[str, Any] | str | None
+    """The metadata given at creation."""
     steps: list[StepShape]
-    error: CreationFailure | None
+    """The steps, in the order of the flow."""
+    error: Annotated[CreationFailure | None, Field(examples=[examples.FAILURE])]
+    """Why the creation failed. Null unless the status is `failed`."""
     created_at: datetime
+    """When the flow was created (UTC)."""
     completed_at: datetime | None
+    """When the gateway found the flow completed (UTC). Null until then."""
     refreshed_at: datetime | None
+    """When Dots last answered about the flow (UTC). Null until then."""
 
     @classmethod
     def of(cls, flow: FlowRecord, *, with_link: bool) -> Self:
@@ -145,14 +180,12 @@ class FlowShape(BaseModel):
 
 
 class CreatedFlow(FlowShape):
-    """A flow just created. `warnings` are sentences about what may be a mistake in the request; absent without any.
-
-    A repeat with the same `Idempotency-Key` has the same warnings.
-    """
+    """A new flow. A repeat with the same `Idempotency-Key` has the same warnings."""
 
     model_config = examples.shown({**examples.FLOW, "warnings": ["did you mean compliance?"]})
 
     warnings: list[str] = []
+    """Possible mistakes in the request, one sentence each. Absent if there are none."""
 
     @staticmethod
     def answer(flow: FlowRecord, warnings: list[str]) -> dict[str, Any]:
@@ -162,45 +195,57 @@ class CreatedFlow(FlowShape):
 
 
 class FlowPage(BaseModel):
-    """Flows, newest first; give `next_cursor` as `after` for the next page, null when there is none."""
+    """A page of flows, newest first."""
 
     model_config = examples.shown({"flows": [examples.FLOW], "next_cursor": examples.PLACE, "has_more": True})
 
     flows: list[FlowShape]
-    next_cursor: str | None
-    has_more: bool
+    """The flows of this page."""
+    next_cursor: NextCursor
+    has_more: HasMore
 
 
 class BackgroundCheck(BaseModel):
-    """What is known of a background check; `status` and `has_criminal_activity` as Dots gives them."""
+    """The state of a user's background check."""
+
+    model_config = examples.shown(examples.BACKGROUND_CHECK)
 
     verdict: Annotated[
         Literal["none", "pending", "needs_review", "cleared", "flagged"],
         Field(
-            description="`needs_review`: the check has ended or halted without a finding (`status` is `consider`, "
-            "`information_mismatch`, `canceled`, `expired` or `failed`), or it is a `pass` beside an older check that "
-            "failed; a person must look at it at Dots. More verdicts may come."
+            description="`none`, `pending`, `cleared`, `flagged`, or `needs_review`: a person must look at the check "
+            "at Dots, because it has ended or halted without a finding (`status` is `consider`, "
+            "`information_mismatch`, `canceled`, `expired` or `failed`), or because it is a `pass` and an older check "
+            "failed. More verdicts may be added."
         ),
     ]
     status: str | None
+    """Dots' status of the check. Null if Dots gives none."""
     has_criminal_activity: bool | None
+    """Dots' finding. Null if Dots gives none."""
     older_check_failed: Annotated[
         bool | None,
-        Field(description="Of users from before 2026, whose check had two parts: whether the other part failed."),
+        Field(description="Whether the other part of a two-part check failed, as users before 2026 had. Else null."),
     ]
 
 
 class UserShape(BaseModel):
-    """A user, as far as it is kept; `background_check` is null to keys without compliance:read."""
+    """A user: what the gateway stores about them."""
 
     model_config = examples.shown(examples.USER)
 
     id: str
+    """Dots' id of the user."""
     app: str
+    """The Dots app of the user."""
     status: str | None
+    """Dots' status of the user. Null if not known."""
     id_verified: bool | None
+    """Whether Dots has verified the user's identity. Null if not known."""
     background_check: BackgroundCheck | None
+    """The state of the background check. Null for keys without `compliance:read`."""
     refreshed_at: datetime | None
+    """When Dots last answered about the user (UTC). Null until then."""
 
     @classmethod
     def of(cls, user: UserRecord, *, with_check: bool) -> Self:

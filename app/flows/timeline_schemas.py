@@ -12,57 +12,96 @@ from app.web import examples
 
 
 class WebhookEntry(BaseModel):
-    """Dots sent a webhook; `handled` once Dots was asked what it meant."""
+    """Dots sent a webhook."""
+
+    model_config = examples.shown(examples.entry("webhook"))
 
     kind: Literal["webhook"] = "webhook"
+    """The kind of entry."""
     at: datetime
+    """When the webhook first arrived (UTC)."""
     message_id: str
+    """Dots' id of the webhook."""
     event: str | None
+    """Dots' name of what happened. Null if the webhook names nothing."""
     received_count: int
+    """How many times the webhook arrived."""
     last_received_at: datetime
+    """When it last arrived (UTC)."""
     handled: bool
+    """Whether a refresh has followed the webhook."""
 
 
 class RefreshEntry(BaseModel):
-    """Dots was asked; `outcome` is `grown`, `unchanged`, or the code of an error."""
+    """The gateway asked Dots for the current state."""
+
+    model_config = examples.shown(examples.entry("refresh"))
 
     kind: Literal["refresh"] = "refresh"
+    """The kind of entry."""
     at: datetime
+    """When the refresh ended (UTC)."""
     due_by: DiscoveredBy
+    """What made the refresh due."""
     outcome: str
+    """`grown`, `unchanged`, or an error code."""
 
 
 class StepEntry(BaseModel):
-    """A step was found completed."""
+    """The gateway found a step completed."""
+
+    model_config = examples.shown(examples.entry("step"))
 
     kind: Literal["step"] = "step"
+    """The kind of entry."""
     at: datetime
+    """When the gateway found the step completed (UTC)."""
     step: str
+    """Dots' name of the step."""
     discovered_by: DiscoveredBy | None
+    """What made the gateway look. Null if not known."""
 
 
 class EventEntry(BaseModel):
-    """An event was told to others; `position` in the feed is null until it is there."""
+    """The gateway reported an event."""
+
+    model_config = examples.shown(examples.entry("event"))
 
     kind: Literal["event"] = "event"
+    """The kind of entry."""
     at: datetime
+    """When the event occurred (UTC)."""
     event_id: UUID
+    """The id of the event."""
     type: str
+    """The type of the event."""
     subject: str
+    """What the event is about."""
     position: int | None
+    """The position in the feed. Null until the event has one."""
 
 
 class DeliveryEntry(BaseModel):
-    """An event was, or is to be, sent to a subscription; only keys with subscriptions:admin see it."""
+    """The delivery of an event to a subscription. Only keys with `subscriptions:admin` see it."""
+
+    model_config = examples.shown(examples.entry("delivery"))
 
     kind: Literal["delivery"] = "delivery"
+    """The kind of entry."""
     at: datetime
+    """When the delivery was created (UTC)."""
     subscription_id: UUID
+    """The id of the subscription."""
     event_id: UUID
+    """The id of the event."""
     type: str
+    """The type of the event."""
     state: Literal["pending", "delivered", "dead"]
+    """`pending`, `delivered`, or `dead`: given up."""
     failed_attempts: int
+    """How many attempts failed."""
     settled_at: datetime | None
+    """When it was delivered or given up (UTC). Null until then."""
 
 
 Entry = Annotated[WebhookEntry | RefreshEntry | StepEntry | EventEntry | DeliveryEntry, Field(discriminator="kind")]
@@ -74,7 +113,9 @@ class Timeline(BaseModel):
     model_config = examples.shown(examples.TIMELINE)
 
     flow_id: str
+    """Dots' id of the flow."""
     entries: list[Entry]
+    """What happened, oldest first."""
 
     @classmethod
     def of(cls, found: read_timeline.Timeline) -> Self:

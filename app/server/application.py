@@ -30,6 +30,7 @@ BODY_LIMIT_BYTES = 1024 * 1024
 _DESCRIPTION = """Create Dots flows, and learn reliably what payees did.
 
 Every call under `/v1` needs `Authorization: Bearer <key>`. Errors are RFC 9457 problem details with a stable `code`.
+Times are RFC 3339 in UTC.
 """
 
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
@@ -63,6 +64,7 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
         stored_webhook_routes.router,
         subscription_routes.router,
         delivery_routes.router,
+        flow_routes.users_router,
         contract_routes.router,
         health_routes.live_router,
         health_routes.ready_router,

@@ -1,4 +1,4 @@
-"""The contracts of the service, open to everybody: AsyncAPI, and the JSON Schemas of events."""
+"""The AsyncAPI document and the JSON Schemas of events. They need no key."""
 
 from typing import Any
 
@@ -36,17 +36,27 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
-@router.get("/asyncapi.json", response_class=JSONResponse, responses={200: {"content": _ASYNCAPI}})
+@router.get(
+    "/asyncapi.json",
+    operation_id="getAsyncapi",
+    summary="Get the AsyncAPI document",
+    response_class=JSONResponse,
+    responses={200: {"content": _ASYNCAPI}},
+)
 async def get_asyncapi(request: Request) -> JSONResponse:
-    """The AsyncAPI document: every event, and the ways in which it comes."""
+    """The AsyncAPI document describes every event and every way to receive it."""
     return JSONResponse(asyncapi.document(version=request.app.version))
 
 
 @router.get(
-    "/schemas/events/{name}/{version}.json", response_class=SchemaResponse, responses={200: {"content": _SCHEMA}}
+    "/schemas/events/{name}/{version}.json",
+    operation_id="getEventSchema",
+    summary="Get the schema of an event",
+    response_class=SchemaResponse,
+    responses={200: {"content": _SCHEMA}},
 )
 async def get_event_schema(name: str, version: str) -> SchemaResponse:
-    """The JSON Schema of an event's `data`: its path is what follows `urn:dots-gateway:schemas/` in `dataschema`."""
+    """The JSON Schema of an event's `data`. `dataschema` names it: `urn:dots-gateway:schemas/<name>/<version>.json`."""
     schema = event_schemas.published().get(f"{name}/{version}.json")
     if schema is None:
         raise HTTPException(404, "There is no such schema.")

@@ -1,4 +1,4 @@
-"""Whether the service lives and can serve, and what it counts. Open, and without a word about any payee."""
+"""Liveness, readiness and metrics. They need no key and say nothing about payees."""
 
 from typing import Any, Literal
 
@@ -23,28 +23,31 @@ _COUNTERS: dict[str, Any] = {
 
 
 class Health(BaseModel):
-    """The process can do what was asked about."""
+    """The answer of a healthy process."""
 
     model_config = examples.shown({"status": "ok"})
 
     status: Literal["ok"] = "ok"
+    """Always `ok`."""
 
 
 @live_router.head("/livez", include_in_schema=False)
-@live_router.get("/livez")
+@live_router.get("/livez", operation_id="checkLiveness", summary="Check liveness")
 async def live() -> Health:
-    """200 while the process runs."""
+    """Answers 200 while the process runs."""
     return Health()
 
 
 @ready_router.head("/readyz", include_in_schema=False)
 @ready_router.get(
     "/readyz",
+    operation_id="checkReadiness",
+    summary="Check readiness",
     response_model=Health,
-    responses={503: {"description": "The database does not answer, or this process is leaving."}},
+    responses={503: {"description": "The database does not answer, or this process is stopping."}},
 )
 async def ready(request: Request) -> Response:
-    """200 when requests can be served: not while draining, not without the database; whatever Dots does."""
+    """Answers 200 unless the process is stopping or cannot reach the database. It does not depend on Dots."""
     gate = gateway.of(request)
     if gate.watch.is_closing:
         return problems.problem(503, "draining", "This process is about to end.")
@@ -56,9 +59,15 @@ async def ready(request: Request) -> Response:
 
 
 @metrics_router.head("/metrics", include_in_schema=False)
-@metrics_router.get("/metrics", response_class=PlainTextResponse, responses={200: {"content": _COUNTERS}})
+@metrics_router.get(
+    "/metrics",
+    operation_id="getMetrics",
+    summary="Get the metrics",
+    response_class=PlainTextResponse,
+    responses={200: {"content": _COUNTERS}},
+)
 async def metrics(request: Request) -> Response:
-    """The counters, for Prometheus."""
+    """Returns the metrics in the format of Prometheus."""
     tools = gateway.tools_of(request)
     await check_health.measure(tools)
     return Response(generate_latest(tools.telemetry.registry), media_type=CONTENT_TYPE_LATEST)

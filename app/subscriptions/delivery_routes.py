@@ -1,4 +1,4 @@
-"""What was sent to a subscription over HTTP: list, look at one, send once more."""
+"""The deliveries of a subscription over HTTP: list them, get one, send again."""
 
 from typing import Annotated
 from uuid import UUID
@@ -27,6 +27,7 @@ from app.subscriptions.redeliver import RedeliveryOrder
 from app.subscriptions.routes import Admin
 from app.subscriptions.rules import subscriptions
 from app.subscriptions.rules.subscriptions import DeliveryState
+from app.web.lists import After
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["subscriptions"])
 
@@ -34,17 +35,19 @@ _CURSOR = cursors.by_position("deliveries")
 _REDELIVERY_CURSOR = cursors.by_position("redelivery")
 
 
-@router.get("/deliveries")
+@router.get("/deliveries", operation_id="listDeliveries", summary="List deliveries")
 async def list_deliveries(
     request: Request,
     subscription_id: UUID,
     key: Admin,
     *,
-    state: DeliveryState | None = None,
-    after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    state: Annotated[
+        DeliveryState | None, Query(description="Only deliveries that are `pending`, `delivered` or `dead` (given up).")
+    ] = None,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="The most deliveries on a page.")] = 50,
 ) -> DeliveryPage:
-    """Deliveries to a subscription, of the latest events first; of background checks only with compliance:read."""
+    """List the deliveries of a subscription, latest events first. Background checks need `compliance:read`."""
     gate = gateway.of(request)
     wanted = DeliveryFilter(subscription_id=subscription_id, types=_visible_types(key), state=state)
     before = None if after is None else _CURSOR.read(after)
@@ -57,25 +60,25 @@ async def list_deliveries(
     )
 
 
-@router.get("/deliveries/{event_id}")
+@router.get("/deliveries/{event_id}", operation_id="getDelivery", summary="Get a delivery")
 async def get_delivery(request: Request, subscription_id: UUID, event_id: UUID, key: Admin) -> DeliveryWithAttempts:
-    """The delivery of one event, with every attempt."""
+    """Get the delivery of one event with its latest attempts."""
     gate = gateway.of(request)
     return DeliveryWithAttempts.of(await _read(gate, key, subscription_id, event_id))
 
 
-@router.post("/deliveries/{event_id}/redeliver")
+@router.post("/deliveries/{event_id}/redeliver", operation_id="redeliverEvent", summary="Redeliver an event")
 async def redeliver_one(request: Request, subscription_id: UUID, event_id: UUID, key: Admin) -> DeliveryWithAttempts:
-    """Send one event once more, with its id of before, whatever has become of it."""
+    """Send one event again, with the same id, in whatever state its delivery is."""
     gate = gateway.of(request)
     await _read(gate, key, subscription_id, event_id)
     await redeliver.redeliver_one(gate.tools, subscription_id, event_id)
     return DeliveryWithAttempts.of(await read_deliveries.read_delivery(gate.tools.engine, subscription_id, event_id))
 
 
-@router.post("/redeliver")
+@router.post("/redeliver", operation_id="redeliverEvents", summary="Redeliver events")
 async def redeliver_many(request: Request, subscription_id: UUID, body: RedeliveryBody, key: Admin) -> RedeliveryShape:
-    """Send what was delivered or given up once more, and events from before the subscription was there, if kept."""
+    """Send events again that were delivered or given up, and stored events from before the subscription existed."""
     order = RedeliveryOrder(
         types=_types(body.types, key),
         since=body.since,

@@ -13,8 +13,9 @@ from app.subscriptions.delivery_search import DeliverySummary
 from app.subscriptions.read_deliveries import DeliveryStory
 from app.subscriptions.rules.deliveries import Attempt
 from app.subscriptions.rules.subscriptions import PATTERNS_LIMIT, DeliveryState
-from app.subscriptions.schemas import strict
 from app.web import examples
+from app.web.examples import strict
+from app.web.lists import HasMore, NextCursor
 from app.web.moments import Moment
 
 _DELIVERY: JsonDict = {
@@ -32,19 +33,28 @@ _ATTEMPT: JsonDict = {"attempted_at": "2026-11-26T19:35:05Z", "status": 500, "er
 
 
 class DeliveryShape(BaseModel):
-    """An event on its way; `last_error` is why the last attempt failed; `dead` is given up."""
+    """The delivery of one event to one subscription."""
 
     model_config = strict(_DELIVERY)
 
     event_id: UUID
+    """The id of the event."""
     type: str
+    """The type of the event."""
     app: str
+    """The Dots app of the event."""
     subject: str
+    """What the event is about."""
     state: DeliveryState
+    """`pending`, `delivered`, or `dead`: given up."""
     failed_attempts: int
+    """How many attempts failed."""
     created_at: datetime
+    """When the delivery was created (UTC)."""
     settled_at: datetime | None
+    """When it was delivered or given up (UTC). Null until then."""
     last_error: str | None
+    """The error code of the last failed attempt. Null if none failed."""
 
     @classmethod
     def of(cls, delivery: DeliverySummary) -> Self:
@@ -54,14 +64,18 @@ class DeliveryShape(BaseModel):
 
 
 class AttemptShape(BaseModel):
-    """One try to send: the receiver's HTTP `status`, null when none came; `error` is null when it was delivered."""
+    """One attempt to send an event."""
 
     model_config = strict(_ATTEMPT)
 
     attempted_at: datetime
+    """When the attempt began (UTC)."""
     status: int | None
+    """The receiver's HTTP status. Null if it sent none."""
     error: str | None
+    """The error code. Null if the event was delivered."""
     took_ms: int
+    """The duration in milliseconds."""
 
     @classmethod
     def of(cls, attempt: Attempt) -> Self:
@@ -75,12 +89,14 @@ class AttemptShape(BaseModel):
 
 
 class DeliveryWithAttempts(BaseModel):
-    """A delivery and its latest attempts, oldest of them first; those before a redelivery are among them."""
+    """A delivery and its latest attempts."""
 
     model_config = strict({"delivery": _DELIVERY, "attempts": [_ATTEMPT]})
 
     delivery: DeliveryShape
+    """The delivery."""
     attempts: list[AttemptShape]
+    """The latest attempts, oldest first. Attempts before a redelivery are included."""
 
     @classmethod
     def of(cls, story: DeliveryStory) -> Self:
@@ -92,44 +108,56 @@ class DeliveryWithAttempts(BaseModel):
 
 
 class DeliveryPage(BaseModel):
-    """Deliveries, of the latest events first; give `next_cursor` as `after` for the next page, null at the end.
+    """A page of deliveries, latest events first.
 
-    A page looks at a bounded number of deliveries, so it may hold few that match, or none, and still not be the last.
+    A page looks at a bounded number of deliveries. It may be short or empty and still have a next page.
     """
 
     model_config = strict({"deliveries": [_DELIVERY], "next_cursor": None, "has_more": False})
 
     deliveries: list[DeliveryShape]
-    next_cursor: str | None
-    has_more: bool
+    """The deliveries of this page."""
+    next_cursor: NextCursor
+    has_more: HasMore
 
 
 class RedeliveryBody(BaseModel):
-    """Which events to send once more; a dry run, which is the default, only counts them."""
+    """The events to send again."""
 
     model_config = strict({"since": "2026-11-23T06:00:00Z", "types": ["dots.flow.*"], "dry_run": False})
 
-    since: Annotated[Moment, Field(description="Events that occurred then or later.")]
-    until: Annotated[Moment | None, Field(description="Events that occurred before then.")] = None
+    since: Annotated[Moment, Field(description="Only events that occurred at this time or later.")]
+    until: Annotated[
+        Moment | None, Field(description="Only events that occurred before this time. Null: no limit.")
+    ] = None
     types: Annotated[
         list[Text] | None,
-        Field(min_length=1, max_length=PATTERNS_LIMIT, description="Of these alone; null: all of the subscription."),
+        Field(
+            min_length=1,
+            max_length=PATTERNS_LIMIT,
+            description="Only these types. Null: all types of the subscription.",
+        ),
     ] = None
-    after: Annotated[str | None, Field(description="`next_cursor` of the call before.")] = None
+    after: Annotated[str | None, Field(description="`next_cursor` of the call before. Null: the first call.")] = None
     dry_run: StrictBool = True
+    """Whether to count the events only and send nothing."""
 
 
 class RedeliveryShape(BaseModel):
-    """How many events match: sent before (`again`) or never (`fresh`), about so many flows and users.
+    """How many events match. They are pending now, unless this was a dry run.
 
-    They are pending now unless it was a dry run. A call looks at a bounded number of events, a dry run too; go on with
-    `next_cursor` until it is null.
+    A call looks at a bounded number of events, and so does a dry run. Call again until `next_cursor` is null.
     """
 
     model_config = strict({"again": 40, "fresh": 2, "subjects": 17, "dry_run": True, "next_cursor": None})
 
     again: int
+    """How many events were sent before and match."""
     fresh: int
+    """How many events were never sent and match."""
     subjects: int
+    """How many flows and users the matching events are about."""
     dry_run: bool
+    """Whether this call only counted."""
     next_cursor: str | None
+    """Pass it as `after` in the next call. Null when everything was looked at."""

@@ -1,4 +1,4 @@
-"""Subscriptions over HTTP: who is sent which events, and with which secret."""
+"""Subscriptions over HTTP: create, list, change, pause, rotate the secret, test."""
 
 from typing import Annotated
 from uuid import UUID
@@ -20,6 +20,7 @@ from app.subscriptions.schemas import (
     SubscriptionShape,
     SubscriptionWithSecret,
 )
+from app.web.lists import After
 
 router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
 
@@ -28,9 +29,9 @@ Admin = Annotated[KeyRecord, Depends(RequiredScope(SUBSCRIPTIONS_ADMIN))]
 _CURSOR = cursors.by_time("subscriptions")
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, operation_id="createSubscription", summary="Create a subscription")
 async def create_subscription(request: Request, order: SubscriptionOrder, key: Admin) -> SubscriptionWithSecret:
-    """Send events to a URL from now on. The answer shows the secret to verify them with, this once."""
+    """Send events to a URL from now on. Only this answer shows the secret that verifies them."""
     if order.with_compliance and COMPLIANCE not in key.scopes:
         raise ScopeMissingError(COMPLIANCE)
     made = await manage_subscriptions.create_subscription(
@@ -39,15 +40,15 @@ async def create_subscription(request: Request, order: SubscriptionOrder, key: A
     return SubscriptionWithSecret.of_new(made)
 
 
-@router.get("")
+@router.get("", operation_id="listSubscriptions", summary="List subscriptions")
 async def list_subscriptions(
     request: Request,
     key: Admin,
     *,
-    after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="The most subscriptions on a page.")] = 50,
 ) -> SubscriptionPage:
-    """List subscriptions, newest first; secrets are never shown."""
+    """List subscriptions, newest first, without their secrets."""
     del key
     engine = gateway.of(request).tools.engine
     before = None if after is None else _CURSOR.read(after)
@@ -60,19 +61,19 @@ async def list_subscriptions(
     )
 
 
-@router.get("/{subscription_id}")
+@router.get("/{subscription_id}", operation_id="getSubscription", summary="Get a subscription")
 async def get_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionShape:
-    """One subscription as it is now."""
+    """Get a subscription without its secret."""
     del key
     engine = gateway.of(request).tools.engine
     return SubscriptionShape.of(await manage_subscriptions.read_subscription(engine, subscription_id))
 
 
-@router.patch("/{subscription_id}")
+@router.patch("/{subscription_id}", operation_id="changeSubscription", summary="Change a subscription")
 async def change_subscription(
     request: Request, subscription_id: UUID, patch: SubscriptionPatch, key: Admin
 ) -> SubscriptionShape:
-    """Change where events are sent, or which. One made `with_compliance` needs `compliance:read` for that."""
+    """Change where events are sent, or which ones. A subscription `with_compliance` needs `compliance:read`."""
     tools = gateway.of(request).tools
     before = await manage_subscriptions.read_subscription(tools.engine, subscription_id)
     # Whoever may not read about background checks must not turn them to a place of their own. The flag never changes.
@@ -82,38 +83,42 @@ async def change_subscription(
     return SubscriptionShape.of(changed)
 
 
-@router.delete("/{subscription_id}", status_code=204)
+@router.delete(
+    "/{subscription_id}", status_code=204, operation_id="deleteSubscription", summary="Delete a subscription"
+)
 async def delete_subscription(request: Request, subscription_id: UUID, key: Admin) -> None:
-    """Send nothing more, and forget the subscription, its secrets and its deliveries."""
+    """Stop sending. Delete the subscription, its secrets and its deliveries."""
     del key
     await manage_subscriptions.delete_subscription(gateway.of(request).tools, subscription_id)
 
 
-@router.post("/{subscription_id}/pause")
+@router.post("/{subscription_id}/pause", operation_id="pauseSubscription", summary="Pause a subscription")
 async def pause_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionShape:
-    """Send nothing until it is resumed; deliveries are made, and wait."""
+    """Stop sending until the subscription is resumed. Deliveries are created and wait."""
     del key
     paused = await manage_subscriptions.pause_subscription(gateway.of(request).tools, subscription_id)
     return SubscriptionShape.of(paused)
 
 
-@router.post("/{subscription_id}/resume")
+@router.post("/{subscription_id}/resume", operation_id="resumeSubscription", summary="Resume a subscription")
 async def resume_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionShape:
-    """Send what has waited, now and in order, and forget earlier failures."""
+    """Send the waiting deliveries now, in order. Earlier failures no longer count."""
     del key
     resumed = await manage_subscriptions.resume_subscription(gateway.of(request).tools, subscription_id)
     return SubscriptionShape.of(resumed)
 
 
-@router.post("/{subscription_id}/secret")
+@router.post(
+    "/{subscription_id}/secret", operation_id="rotateSubscriptionSecret", summary="Rotate the secret of a subscription"
+)
 async def rotate_secret(request: Request, subscription_id: UUID, key: Admin) -> SecretShape:
-    """Get a new secret, this once. For 24 hours messages carry a signature of the one before too."""
+    """Get a new secret, shown only once. For 24 hours messages are signed with the previous secret as well."""
     del key
     return SecretShape.of(await keep_secrets.rotate_secret(gateway.of(request).tools, subscription_id))
 
 
-@router.post("/{subscription_id}/test")
+@router.post("/{subscription_id}/test", operation_id="testSubscription", summary="Test a subscription")
 async def test_subscription(request: Request, subscription_id: UUID, key: Admin) -> AttemptedTest:
-    """Send an event of the type `dots.subscription.test` now, also to a paused subscription, and say how it went."""
+    """Send an event of type `dots.subscription.test` now, even if the subscription is paused. Returns the outcome."""
     del key
     return AttemptedTest.of(await send_test_event.send_test_event(gateway.of(request).tools, subscription_id))

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, field_validator
+from pydantic import BaseModel, Field, StrictBool, StringConstraints, field_validator
 from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
@@ -20,26 +20,25 @@ from app.subscriptions.rules.subscriptions import (
     SubscriptionRequest,
 )
 from app.web import examples
+from app.web.examples import strict
+from app.web.lists import HasMore, NextCursor
 
 Url = Annotated[
     str,
     StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00]*$"),
-    Field(description="Where to POST events; SUBSCRIBERS_ALLOWED in the gateway's settings must list it."),
+    Field(description="Where to POST events. The gateway's setting SUBSCRIBERS_ALLOWED must allow it."),
 ]
 Types = Annotated[
     list[Text],
     Field(
         min_length=1,
         max_length=PATTERNS_LIMIT,
-        description="Types such as `dots.flow.completed`, or patterns: `dots.flow.*`, `*`.",
+        description="Event types such as `dots.flow.completed`, or patterns such as `dots.flow.*` and `*`.",
     ),
 ]
-Description = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$"),
-    Field(description="For people."),
-]
-App = Annotated[Text, Field(description="Only events of this Dots app; null: of every one.")]
+_ShortText = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+Description = Annotated[_ShortText | None, Field(description="A text for people. Null: none.")]
+App = Annotated[Text | None, Field(description="Only events of this Dots app. Null: of every app.")]
 
 _SECRET = "whsec_EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0="  # noqa: S105  # an example, and of no subscription
 _REQUEST: JsonDict = {
@@ -64,21 +63,17 @@ _SUBSCRIPTION: JsonDict = {
 }
 
 
-def strict(*examples: JsonDict) -> ConfigDict:
-    """The configuration of a shape that has these fields and no others."""
-    return ConfigDict(extra="forbid", json_schema_extra={"examples": list(examples)})
-
-
 class SubscriptionOrder(BaseModel):
-    """A subscription to make. `with_compliance`: with events of background checks; needs `compliance:read`."""
+    """A subscription to create."""
 
     model_config = strict(_REQUEST)
 
     url: Url
     types: Types
-    app: App | None = None
-    description: Description | None = None
+    app: App = None
+    description: Description = None
     with_compliance: StrictBool = False
+    """Whether to send events of background checks. Needs `compliance:read`."""
 
     def as_request(self) -> SubscriptionRequest:
         """The same in the words of the rules."""
@@ -86,14 +81,14 @@ class SubscriptionOrder(BaseModel):
 
 
 class SubscriptionPatch(BaseModel):
-    """What is to be different; what is left out stays. Null takes `app` or `description` away."""
+    """The fields to change. Absent fields stay as they are. Null removes `app` or `description`."""
 
     model_config = strict({"types": ["dots.flow.completed"], "description": None})
 
     url: Url | SkipJsonSchema[None] = None
     types: Types | SkipJsonSchema[None] = None
-    app: App | None = None
-    description: Description | None = None
+    app: App = None
+    description: Description = None
 
     @field_validator("url", "types", mode="before")
     @classmethod
@@ -117,27 +112,36 @@ class SubscriptionPatch(BaseModel):
 
 
 class SubscriptionShape(BaseModel):
-    """A subscription. While `paused` its deliveries are made, and wait.
-
-    `paused_by`: a `caller`, `gone` (it answered 410), or `failing` (nothing has succeeded for days). `failing_since`:
-    every attempt since then has failed. Nothing is sent before `held_until`.
-    """
+    """A subscription."""
 
     model_config = strict(_SUBSCRIPTION)
 
     id: UUID
+    """The id of the subscription."""
     url: str
+    """Where events are sent."""
     types: list[str]
+    """Event types, or patterns of them."""
     app: str | None
+    """Only events of this Dots app are sent. Null: of every app."""
     description: str | None
+    """A text for people. Null if there is none."""
     with_compliance: bool
+    """Whether events of background checks are sent."""
     caller: str
+    """The name of the API key that created the subscription."""
     status: Literal["active", "paused"]
+    """`active`, or `paused`: deliveries are created but not sent."""
     paused_by: PausedBy | None
+    """`caller`, `gone` (the receiver answered 410) or `failing` (every attempt failed for days). Null if active."""
     paused_at: datetime | None
+    """When the subscription was paused (UTC). Null if active."""
     failing_since: datetime | None
+    """Every attempt since then has failed (UTC). Null if the last attempt succeeded."""
     held_until: datetime | None
+    """Nothing is sent before this time (UTC). Null if nothing holds deliveries back."""
     created_at: datetime
+    """When the subscription was created (UTC)."""
 
     @classmethod
     def of(cls, subscription: Subscription) -> Self:
@@ -146,11 +150,12 @@ class SubscriptionShape(BaseModel):
 
 
 class SubscriptionWithSecret(SubscriptionShape):
-    """A subscription just made; `secret` verifies its messages (Standard Webhooks) and is never shown again."""
+    """A new subscription with its secret."""
 
     model_config = strict({**_SUBSCRIPTION, "secret": _SECRET})
 
     secret: str
+    """The secret that verifies messages (Standard Webhooks). It is never shown again."""
 
     @classmethod
     def of_new(cls, made: NewSubscription) -> Self:
@@ -159,22 +164,25 @@ class SubscriptionWithSecret(SubscriptionShape):
 
 
 class SubscriptionPage(BaseModel):
-    """Subscriptions, newest first; give `next_cursor` as `after` for the next page, null when there is none."""
+    """A page of subscriptions, newest first."""
 
     model_config = strict({"subscriptions": [_SUBSCRIPTION], "next_cursor": None, "has_more": False})
 
     subscriptions: list[SubscriptionShape]
-    next_cursor: str | None
-    has_more: bool
+    """The subscriptions of this page."""
+    next_cursor: NextCursor
+    has_more: HasMore
 
 
 class SecretShape(BaseModel):
-    """A new secret, never shown again. Until `previous_until` messages are signed with the one before as well."""
+    """A new secret of a subscription."""
 
     model_config = strict({"secret": _SECRET, "previous_until": "2026-11-24T12:00:00Z"})
 
     secret: str
+    """The new secret. It is never shown again."""
     previous_until: datetime
+    """Until then messages are signed with the previous secret as well (UTC)."""
 
     @classmethod
     def of(cls, rotated: RotatedSecret) -> Self:
@@ -183,15 +191,19 @@ class SecretShape(BaseModel):
 
 
 class AttemptedTest(BaseModel):
-    """What came of a test event: the receiver's HTTP `status`, or null with the code of what was wrong in `error`."""
+    """The outcome of a test event."""
 
     __test__ = False  # Not a test.
     model_config = strict({"delivered": False, "status": 500, "error": "status_500", "took_ms": 12})
 
     delivered: bool
+    """Whether the receiver accepted the event."""
     status: int | None
+    """The receiver's HTTP status. Null if it sent none."""
     error: str | None
+    """The error code. Null if the event was delivered."""
     took_ms: int
+    """The duration in milliseconds."""
 
     @classmethod
     def of(cls, answer: Answer) -> Self:

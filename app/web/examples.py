@@ -1,4 +1,4 @@
-"""What the published documents show as examples: one payee's story, the same ids throughout."""
+"""The examples in the published documents: the same payee and the same ids everywhere."""
 
 from pydantic import ConfigDict
 from pydantic.config import JsonDict
@@ -14,22 +14,68 @@ PLACE = "Zmxvd3MKMjAyNi0xMS0yMlQxMDowMDowMCswMDowMAowYjFjMmQzZTRmNTA0NjE3OGE5YmF
 CREATED_AT = "2026-11-22T10:00:00Z"
 COMPLETED_AT = "2026-11-22T10:04:31.250000Z"
 
-# Of every path parameter there is; the document's test says when one is missing.
-PATH_PARAMETERS: dict[str, str] = {
+# What every path parameter means, and an example of it.
+PATH_PARAMETERS: dict[str, tuple[str, str]] = {
+    "app": ("The name of a Dots app in the gateway's settings.", "default"),
+    "event_id": ("The id of an event.", EVENT_ID),
+    "flow_id": ("Dots' id of a flow.", FLOW_ID),
+    "message_id": ("Dots' id of a webhook.", MESSAGE_ID),
+    "name": ("The event type without `dots.`.", "flow.completed"),
+    "subscription_id": ("The id of a subscription.", SUBSCRIPTION_ID),
+    "user_id": ("Dots' id of a user.", USER_ID),
+    "version": ("The version of the schema.", "v1"),
+}
+
+# Examples of the fields and parameters that have no value in the examples below, by name.
+NAMED: JsonDict = {
+    "after": PLACE,
     "app": "default",
-    "event_id": EVENT_ID,
-    "flow_id": FLOW_ID,
-    "message_id": MESSAGE_ID,
-    "name": "flow.completed",
-    "subscription_id": SUBSCRIPTION_ID,
+    "completed_at": COMPLETED_AT,
+    "created_before": COMPLETED_AT,
+    "created_from": CREATED_AT,
+    "description": "Orders wait for onboarded payees",
+    "dots_error_code": "invalid_request",
+    "error": "status_500",
+    "event": "flow.updated",
+    "failing_since": "2026-11-23T12:00:00Z",
+    "hide_go_to_dashboard_on_complete": True,
+    "held_until": "2026-11-23T12:05:00Z",
+    "idempotency-key": "payee-17-onboarding",
+    "last-event-id": CURSOR,
+    "last_error": "status_500",
+    "limit": 50,
+    "next_cursor": PLACE,
+    "older_check_failed": False,
+    "paused_at": "2026-11-26T12:00:00Z",
+    "paused_by": "failing",
+    "payout_link_id": "9f1d7c52-3e0b-4a76-8d19-6c2b5e4f7a80",
+    "received_before": COMPLETED_AT,
+    "received_from": CREATED_AT,
+    "reference": "payee-17",
+    "require_auth": True,
+    "state": "dead",
+    "status": "open",
+    "step": "compliance",
+    "subject_id": FLOW_ID,
+    "until": "2026-11-23T12:00:00Z",
+    "url": "https://orders.svc.cluster.local/dots-events",
     "user_id": USER_ID,
-    "version": "v1",
+    "user_ip": "203.0.113.7",
+    "wait": 20,
+    "with_compliance": True,
 }
 
 NEW_FLOW: JsonDict = {
     "steps": ["compliance", {"name": "manage-payouts", "hide_continue_button": True}],
     "reference": "payee-17",
     "metadata": {"team": "eu"},
+}
+
+STEP: JsonDict = {
+    "name": "compliance",
+    "state": "completed",
+    "completed_at": COMPLETED_AT,
+    "discovered_by": "webhook",
 }
 
 FLOW: JsonDict = {
@@ -43,7 +89,7 @@ FLOW: JsonDict = {
     "payout_link_id": None,
     "metadata": {"team": "eu"},
     "steps": [
-        {"name": "compliance", "state": "completed", "completed_at": COMPLETED_AT, "discovered_by": "webhook"},
+        STEP,
         {"name": "manage-payouts", "state": "pending", "completed_at": None, "discovered_by": None},
     ],
     "error": None,
@@ -52,39 +98,44 @@ FLOW: JsonDict = {
     "refreshed_at": COMPLETED_AT,
 }
 
-TIMELINE: JsonDict = {
-    "flow_id": FLOW_ID,
-    "entries": [
-        {
-            "kind": "webhook",
-            "at": COMPLETED_AT,
-            "message_id": MESSAGE_ID,
-            "event": "flow.updated",
-            "received_count": 1,
-            "last_received_at": COMPLETED_AT,
-            "handled": True,
-        },
-        {"kind": "refresh", "at": COMPLETED_AT, "due_by": "webhook", "outcome": "grown"},
-        {"kind": "step", "at": COMPLETED_AT, "step": "compliance", "discovered_by": "webhook"},
-        {
-            "kind": "event",
-            "at": COMPLETED_AT,
-            "event_id": EVENT_ID,
-            "type": "dots.flow.step_completed",
-            "subject": f"flow/{FLOW_ID}",
-            "position": 42,
-        },
-        {
-            "kind": "delivery",
-            "at": COMPLETED_AT,
-            "subscription_id": SUBSCRIPTION_ID,
-            "event_id": EVENT_ID,
-            "type": "dots.flow.step_completed",
-            "state": "delivered",
-            "failed_attempts": 0,
-            "settled_at": COMPLETED_AT,
-        },
-    ],
+_ENTRIES: list[JsonDict] = [
+    {
+        "kind": "webhook",
+        "at": COMPLETED_AT,
+        "message_id": MESSAGE_ID,
+        "event": "flow.updated",
+        "received_count": 1,
+        "last_received_at": COMPLETED_AT,
+        "handled": True,
+    },
+    {"kind": "refresh", "at": COMPLETED_AT, "due_by": "webhook", "outcome": "grown"},
+    {"kind": "step", "at": COMPLETED_AT, "step": "compliance", "discovered_by": "webhook"},
+    {
+        "kind": "event",
+        "at": COMPLETED_AT,
+        "event_id": EVENT_ID,
+        "type": "dots.flow.step_completed",
+        "subject": f"flow/{FLOW_ID}",
+        "position": 42,
+    },
+    {
+        "kind": "delivery",
+        "at": COMPLETED_AT,
+        "subscription_id": SUBSCRIPTION_ID,
+        "event_id": EVENT_ID,
+        "type": "dots.flow.step_completed",
+        "state": "delivered",
+        "failed_attempts": 0,
+        "settled_at": COMPLETED_AT,
+    },
+]
+TIMELINE: JsonDict = {"flow_id": FLOW_ID, "entries": [*_ENTRIES]}
+
+BACKGROUND_CHECK: JsonDict = {
+    "verdict": "cleared",
+    "status": "pass",
+    "has_criminal_activity": False,
+    "older_check_failed": None,
 }
 
 USER: JsonDict = {
@@ -92,12 +143,7 @@ USER: JsonDict = {
     "app": "default",
     "status": "verified",
     "id_verified": True,
-    "background_check": {
-        "verdict": "cleared",
-        "status": "pass",
-        "has_criminal_activity": False,
-        "older_check_failed": None,
-    },
+    "background_check": BACKGROUND_CHECK,
     "refreshed_at": COMPLETED_AT,
 }
 
@@ -137,6 +183,19 @@ PROBLEM: JsonDict = {
 }
 
 
+FAILURE: JsonDict = {"code": "dots_refused", "dots_status": 400}
+
+
+def entry(kind: str) -> JsonDict:
+    """The entry of this kind in the example of a timeline."""
+    return next(each for each in _ENTRIES if each["kind"] == kind)
+
+
 def shown(*found: JsonDict) -> ConfigDict:
-    """The configuration of a shape that is documented with these examples."""
-    return ConfigDict(json_schema_extra={"examples": list(found)})
+    """The configuration of a schema with these examples. The text below a field is its description."""
+    return ConfigDict(json_schema_extra={"examples": list(found)}, use_attribute_docstrings=True)
+
+
+def strict(*found: JsonDict) -> ConfigDict:
+    """The same for a schema that allows no other fields."""
+    return ConfigDict(**shown(*found), extra="forbid")

@@ -49,7 +49,10 @@ _OUTCOMES: dict[type[GatewayError], str] = {
 _OF_STRANGERS = (SignatureRefusedError, BodyTooLargeError, BodyTooSlowError)
 _STORED = Response(status_code=204)
 _SENDER_IS_GONE = Response(status_code=400)
-_EXAMPLE: JsonDict = {"event": "flow.updated", "flow_id": examples.FLOW_ID}
+_BODY: JsonDict = {
+    "description": "Any JSON that Dots signed.",
+    "examples": [{"event": "flow.updated", "flow_id": examples.FLOW_ID}],
+}
 
 
 class SenderGoneError(Exception):
@@ -155,17 +158,23 @@ def describe(schema: dict[str, Any]) -> None:
     problem = {"$ref": "#/components/responses/Problem"}
     operation: dict[str, Any] = {
         "tags": ["webhooks"],
-        "summary": "Receive a webhook from Dots",
-        "description": "Signed by Svix or Standard Webhooks headers. Answered only after it is stored.",
+        "description": "Verifies the Svix or Standard Webhooks signature. Answers after the webhook is stored.",
         "security": [],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {}, "example": _EXAMPLE}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}},
         "responses": {
-            "204": {"description": "Stored; now or before."},
+            "204": {"description": "The webhook is stored."},
             **{str(status): problem for status in (401, 404, 405, 408, 413, 503)},
         },
     }
     name = {"name": "app", "in": "path", "required": True, "schema": {"type": "string"}}
-    schema["paths"][PATH] = {"post": {**operation, "operationId": "receive_webhook"}}
+    schema["paths"][PATH] = {
+        "post": {"operationId": "receiveWebhook", "summary": "Receive a webhook from Dots", **operation}
+    }
     schema["paths"][f"{PATH}/{{app}}"] = {
-        "post": {**operation, "operationId": "receive_webhook_of_app", "parameters": [name]}
+        "post": {
+            "operationId": "receiveAppWebhook",
+            "summary": "Receive a webhook from one Dots app",
+            **operation,
+            "parameters": [name],
+        }
     }

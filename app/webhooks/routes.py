@@ -1,4 +1,4 @@
-"""What Dots sent, for operators: list, look at one, replay one or many."""
+"""Stored webhooks for operators: list them, get one, replay one or many."""
 
 import base64
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, StrictBool
+from pydantic import BaseModel, StrictBool
 
 from app import cursors
 from app.access.key_rows import KeyRecord
@@ -16,6 +16,7 @@ from app.flows.schemas import Text
 from app.server import gateway
 from app.settings import DEFAULT_APP
 from app.web import examples
+from app.web.lists import After, HasMore, NextCursor
 from app.web.moments import Moment
 from app.webhooks import replay_webhooks
 from app.webhooks.replay_webhooks import Replay
@@ -31,8 +32,9 @@ router = APIRouter(prefix="/v1", tags=["webhooks"])
 Operator = Annotated[KeyRecord, Depends(RequiredScope("ops:admin"))]
 State = Annotated[
     WebhookState | None,
-    Query(description="`handled`, `pending`, `failing` (tried again later) or `dead` (given up)."),
+    Query(description="Only webhooks that are `handled`, `pending`, `failing` (will be retried) or `dead` (given up)."),
 ]
+OfApp = Annotated[Text, Query(description="The Dots app that the webhook was sent to.")]
 
 _CURSOR: CursorKind[WebhookKey] = CursorKind(
     name="webhooks",
@@ -42,20 +44,30 @@ _CURSOR: CursorKind[WebhookKey] = CursorKind(
 
 
 class WebhookShape(BaseModel):
-    """A stored webhook; `last_error` is the code of what kept its subject from being refreshed."""
+    """A webhook that Dots sent."""
 
     model_config = examples.shown(examples.WEBHOOK)
 
     app: str
+    """The Dots app that the webhook was sent to."""
     message_id: str
+    """Dots' id of the webhook."""
     event: str | None
+    """Dots' name of what happened. Null if the webhook names nothing."""
     subject_kind: Literal["flow", "user"] | None
+    """Whether the webhook is about a flow or a user. Null if it is about neither."""
     subject_id: str | None
+    """Dots' id of the flow or user. Null if there is none."""
     received_at: datetime
+    """When the webhook first arrived (UTC)."""
     last_received_at: datetime
+    """When it last arrived (UTC)."""
     received_count: int
+    """How many times it arrived."""
     state: WebhookState
+    """`handled`, `pending`, `failing` (will be retried) or `dead` (given up)."""
     last_error: str | None
+    """Why the last refresh failed, as an error code. Null if it did not fail."""
 
     @classmethod
     def of(cls, webhook: WebhookSummary) -> Self:
@@ -64,56 +76,61 @@ class WebhookShape(BaseModel):
 
 
 class WebhookWithBody(BaseModel):
-    """A stored webhook with its body as it came, in base64; null once it was emptied."""
+    """A webhook with its body."""
 
     model_config = examples.shown({"webhook": examples.WEBHOOK, "body_base64": "eyJldmVudCI6ICJmbG93LnVwZGF0ZWQifQ=="})
 
     webhook: WebhookShape
+    """The webhook."""
     body_base64: str | None
+    """The body as it arrived, in base64. Null after the body has expired."""
 
 
 class WebhookPage(BaseModel):
-    """Webhooks, latest first; give `next_cursor` as `after` for the next page, null when there is none.
-
-    A page of a rare kind may be short, or empty, and still have a next one.
-    """
+    """A page of webhooks, latest first. It may be short or empty and still have a next page."""
 
     model_config = examples.shown({"webhooks": [examples.WEBHOOK], "next_cursor": examples.PLACE, "has_more": True})
 
     webhooks: list[WebhookShape]
-    next_cursor: str | None
-    has_more: bool
+    """The webhooks of this page."""
+    next_cursor: NextCursor
+    has_more: HasMore
 
 
 class ReplayOrder(BaseModel):
-    """Which webhooks to replay; a dry run, which is the default, only counts them."""
+    """The webhooks to replay. Every condition must hold."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"state": "dead", "received_from": "2026-11-22T00:00:00Z", "dry_run": False}]},
-    )
+    model_config = examples.strict({"state": "dead", "received_from": "2026-11-22T00:00:00Z", "dry_run": False})
 
     app: Text | None = None
+    """Only webhooks of this Dots app. Null: of every app."""
     event: Text | None = None
+    """Only webhooks with this name. Null: with any name."""
     subject_id: Text | None = None
+    """Only webhooks about this flow or user. Null: about any."""
     state: WebhookState | None = None
+    """Only webhooks in this state. Null: in any state."""
     received_from: Moment | None = None
+    """Only webhooks that arrived at this time or later. Null: no limit."""
     received_before: Moment | None = None
+    """Only webhooks that arrived before this time. Null: no limit."""
     dry_run: StrictBool = True
+    """Whether to count the webhooks only and replay nothing."""
 
 
 class ReplayShape(BaseModel):
-    """How many webhooks matched, and how many flows and users they are about; those are due now unless it was dry.
-
-    `at_least` is true when a dry run stopped counting before it had seen every webhook.
-    """
+    """How many webhooks match. Their flows and users are due for a refresh now, unless this was a dry run."""
 
     model_config = examples.shown({"webhooks": 12, "subjects": 3, "dry_run": False, "at_least": False})
 
     webhooks: int
+    """How many webhooks match."""
     subjects: int
+    """How many flows and users the matching webhooks are about."""
     dry_run: bool
+    """Whether this call only counted."""
     at_least: bool
+    """Whether a dry run stopped counting before the end."""
 
     @classmethod
     def of(cls, done: Replay) -> Self:
@@ -121,19 +138,19 @@ class ReplayShape(BaseModel):
         return cls(webhooks=done.webhooks, subjects=done.subjects, dry_run=done.is_dry_run, at_least=done.is_at_least)
 
 
-@router.get("/webhooks")
+@router.get("/webhooks", operation_id="findWebhooks", summary="Find webhooks")
 async def list_webhooks(
     request: Request,
     key: Operator,
     *,
-    app: Text | None = None,
-    event: Text | None = None,
-    subject_id: Text | None = None,
+    app: Annotated[Text | None, Query(description="Only webhooks of this Dots app.")] = None,
+    event: Annotated[Text | None, Query(description="Only webhooks with this name.")] = None,
+    subject_id: Annotated[Text | None, Query(description="Only webhooks about this flow or user.")] = None,
     state: State = None,
-    received_from: Moment | None = None,
-    received_before: Moment | None = None,
-    after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    received_from: Annotated[Moment | None, Query(description="Only webhooks that arrived then or later.")] = None,
+    received_before: Annotated[Moment | None, Query(description="Only webhooks that arrived before then.")] = None,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="The most webhooks on a page.")] = 50,
 ) -> WebhookPage:
     """Find webhooks, latest first, without their bodies."""
     del key
@@ -154,9 +171,9 @@ async def list_webhooks(
     )
 
 
-@router.get("/webhooks/{message_id}")
-async def get_webhook(request: Request, message_id: str, key: Operator, app: Text = DEFAULT_APP) -> WebhookWithBody:
-    """One webhook with its body."""
+@router.get("/webhooks/{message_id}", operation_id="getWebhook", summary="Get a webhook")
+async def get_webhook(request: Request, message_id: str, key: Operator, app: OfApp = DEFAULT_APP) -> WebhookWithBody:
+    """Get a webhook with its body."""
     del key
     webhook, body = await replay_webhooks.read_webhook(gateway.of(request).tools.engine, app, message_id)
     return WebhookWithBody(
@@ -165,16 +182,16 @@ async def get_webhook(request: Request, message_id: str, key: Operator, app: Tex
     )
 
 
-@router.post("/webhooks/replay")
+@router.post("/webhooks/replay", operation_id="replayWebhooks", summary="Replay webhooks")
 async def replay_many(request: Request, order: ReplayOrder, key: Operator) -> ReplayShape:
-    """Ask Dots again about everything the matching webhooks are about, dead letters included."""
+    """Ask Dots again about the flows and users of the matching webhooks, dead ones included."""
     del key
     wanted = WebhookFilter(**order.model_dump(exclude={"dry_run"}))
     return ReplayShape.of(await replay_webhooks.replay(gateway.of(request).tools, wanted, is_dry_run=order.dry_run))
 
 
-@router.post("/webhooks/{message_id}/replay")
-async def replay_one(request: Request, message_id: str, key: Operator, app: Text = DEFAULT_APP) -> ReplayShape:
-    """Ask Dots again about what one webhook is about."""
+@router.post("/webhooks/{message_id}/replay", operation_id="replayWebhook", summary="Replay a webhook")
+async def replay_one(request: Request, message_id: str, key: Operator, app: OfApp = DEFAULT_APP) -> ReplayShape:
+    """Ask Dots again about the flow or user of one webhook."""
     del key
     return ReplayShape.of(await replay_webhooks.replay_one(gateway.of(request).tools, app, message_id))

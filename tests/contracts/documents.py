@@ -63,6 +63,11 @@ def files(folder: Path) -> Documents:
     }
 
 
+def openapi() -> Mapping[str, Any]:
+    """The OpenAPI document in `docs/`."""
+    return files(DOCS)["openapi.json"]
+
+
 def write(folder: Path, documents: Documents) -> None:
     """Write the documents and delete every other JSON file in the folder."""
     for path in folder.rglob("*.json"):

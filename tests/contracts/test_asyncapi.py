@@ -19,7 +19,7 @@ from tests.dots.fake_dots import NOW
 
 Json = Mapping[str, Any]
 
-OFFICIAL = Path(__file__).parent / "asyncapi"
+INSTALLED = Path(__file__).parent / "npm" / "node_modules"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def document() -> Json:
 @pytest.fixture(scope="session")
 def official_schema() -> Json:
     """The JSON Schema of AsyncAPI 3.0, which `make javascript` has installed as its lock says."""
-    path = OFFICIAL / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
+    path = INSTALLED / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 

@@ -82,14 +82,6 @@ def _is_there(document: object, ref: str) -> bool:
     return True
 
 
-def test_every_operation_has_an_id_of_its_own(app: FastAPI) -> None:
-    """Generated clients name their methods after the ids."""
-    ids = [operation.get("operationId") for operation in operations_of(app)]
-
-    assert None not in ids
-    assert len(set(ids)) == len(ids)
-
-
 def test_every_operation_documents_its_problems(app: FastAPI) -> None:
     """FastAPI's own 422 shape, which we never send, is nowhere; a problem is described everywhere."""
     document = app.openapi()
