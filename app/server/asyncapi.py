@@ -1,4 +1,4 @@
-"""The AsyncAPI document: every event, and the ways in which it comes: pushed, streamed, through a broker.
+"""The AsyncAPI document: every event and every way to receive it: push, stream or broker.
 
 Source: https://www.asyncapi.com/docs/reference/specification/v3.0.0 (read 2026-11-23).
 """
@@ -14,27 +14,27 @@ from app.web import examples
 
 Json = dict[str, Any]
 
-_DESCRIPTION = """What other services may act on, as CloudEvents 1.0 in structured JSON, the same by whichever way.
+_DESCRIPTION = """Events for other services, as CloudEvents 1.0 in JSON, the same for push, stream and broker.
 
-Every event comes at least once: handle an `id` once. Within a `subject` events come in order, `sequence` counts them.
-Events of background checks need `compliance:read`.
+Every event arrives at least once: handle an `id` once. The events of one `subject` arrive in order, and `sequence`
+counts them. Events of background checks need `compliance:read`.
 """
 
-_PUSH = """POST to the URL of a subscription (`POST /v1/subscriptions`), signed as Standard Webhooks have it.
+_PUSH = """POST to the URL of a subscription (`POST /v1/subscriptions`), signed according to Standard Webhooks.
 
-Any 2xx is success. Everything else is tried again for about three days; an event waits for the earlier ones of its
-own subject, never for others.
+Any 2xx is success. The gateway retries after any other answer, for about three days. An event waits for the earlier
+events of its own subject, never for other subjects.
 """
 
-_STREAM = """`GET` with `Authorization: Bearer <key>` of a key with `events:read`, answered as server-sent events.
+_STREAM = """`GET` with `Authorization: Bearer <key>` and a key with `events:read`. The answer is server-sent events.
 
-Each message is named after the event's type; its id is a cursor. Come back with the last one as `Last-Event-ID`.
+The name of a message is the event's type. Its id is a cursor. To resume a stream, send the last id as `Last-Event-ID`.
 """
 
-_BROKER = """The subject at NATS JetStream, the routing key at RabbitMQ, the topic at Kafka, or the stream at Redis.
+_BROKER = """The subject in NATS JetStream, the routing key in RabbitMQ, the topic in Kafka or the stream in Redis.
 
-What is published is the event, in a field `data` at Redis. Its `id` is there beside it: as `Nats-Msg-Id`, as
-RabbitMQ's message id, as Kafka's header `id`, as Redis' field `id`. Kafka's key is the `subject`.
+The message is the event. Redis has it in the field `data`. The event's `id` is also in the header `Nats-Msg-Id` (NATS),
+the message id (RabbitMQ), the header `id` (Kafka) or the field `id` (Redis). Kafka's key is the `subject`.
 """
 
 _SIGNATURE_HEADERS: Json = {
@@ -44,12 +44,12 @@ _SIGNATURE_HEADERS: Json = {
         "webhook-id": {
             "type": "string",
             "format": "uuid",
-            "description": "The event's `id`, however often it is sent.",
+            "description": "The event's `id`, the same for every attempt.",
         },
         "webhook-timestamp": {"type": "string", "pattern": "^[0-9]+$", "description": "Seconds since 1970."},
         "webhook-signature": {
             "type": "string",
-            "description": "`v1,` and a signature in base64, one for each live secret, with spaces between them.",
+            "description": "One signature for each valid secret, separated by spaces: `v1,` and base64.",
         },
     },
 }
@@ -61,7 +61,7 @@ _SIGNATURE_EXAMPLE: Json = {
 
 
 def document(*, version: str) -> Json:
-    """The document; `version` is that of the HTTP API."""
+    """The document. `version` is the version of the HTTP API."""
     pushed = [*events.TYPES, TEST_TYPE]
     channels = {
         "push": _channel(None, _PUSH, pushed, suffix=".pushed"),
@@ -139,7 +139,7 @@ def _message(event_type: str) -> Json:
 
 
 def _data(event_type: str) -> Json:
-    """The schema of an event's data, which is AsyncAPI's own dialect too as long as it does not say which it is."""
+    """The schema of an event's data. Without `$schema` it is valid in AsyncAPI's own dialect."""
     _name, schema = event_schemas.of_type(event_type)
     return {key: value for key, value in schema.items() if key not in ("$schema", "$id")}
 

@@ -1,4 +1,4 @@
-"""What every event must be like, wherever a test meets one: as its published schema says, and nothing more."""
+"""Checks an event against its published schema. Every test that produces events uses it."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -13,18 +13,18 @@ from tests.storage import stored
 
 
 class UnpublishedError(AssertionError):
-    """An event is not as the contracts say; describe it in `app/feed/event_schemas.py`."""
+    """The event does not match its schema; describe it in `app/feed/event_schemas.py`."""
 
 
 def check(envelope: Mapping[str, Any]) -> None:
-    """Raise UnpublishedError for an event that consumers were not told of."""
+    """Raise UnpublishedError for an event that does not match its published schema."""
     problems = _problems(envelope)
     if problems:
         raise UnpublishedError(f"{envelope.get('type')}: {'; '.join(problems)}. {UnpublishedError.__doc__}")
 
 
 async def check_stored(engine: AsyncEngine) -> None:
-    """The same for all events in a database, whether they have a place in the feed or not."""
+    """Check all events in a database, with or without a position in the feed."""
     for row in await stored.rows(engine, "SELECT DISTINCT type, data FROM events"):
         problems = _data_problems(row["type"], row["data"])
         if problems:
@@ -61,6 +61,6 @@ def _data_validator(event_type: str) -> Draft202012Validator:
 
 
 def _strict(schema: Mapping[str, Any]) -> Draft202012Validator:
-    """What takes nothing that the schema does not speak of."""
+    """A validator that rejects fields that the schema does not describe."""
     closed = {**schema, "additionalProperties": False}
     return Draft202012Validator(closed, format_checker=Draft202012Validator.FORMAT_CHECKER)

@@ -1,4 +1,4 @@
-"""The AsyncAPI document: whole in itself, valid by the official schema, and true of what is sent."""
+"""The AsyncAPI document is complete, valid and describes what the gateway sends."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -30,13 +30,13 @@ def document() -> Json:
 
 @pytest.fixture(scope="session")
 def official_schema() -> Json:
-    """The JSON Schema of AsyncAPI 3.0, which `make javascript` has installed as its lock says."""
+    """The JSON Schema of AsyncAPI 3.0. `make javascript` installs it."""
     path = INSTALLED / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def message_schema(document: Json, name: str) -> Draft202012Validator:
-    """What checks the payload of a message."""
+    """A validator for the payload of a message."""
     schema = document["components"]["messages"][name]["payload"]
     return Draft202012Validator(
         {**schema, "components": document["components"]}, format_checker=Draft202012Validator.FORMAT_CHECKER
@@ -55,7 +55,7 @@ def references(node: object) -> Iterator[str]:
 
 
 def at(document: Json, ref: str) -> Any:
-    """What a reference leads to. Raises KeyError."""
+    """The target of a reference. Raises KeyError."""
     found: Any = document
     for part in ref.removeprefix("#/").split("/"):
         found = found[part]
@@ -63,7 +63,7 @@ def at(document: Json, ref: str) -> Any:
 
 
 def test_document_is_valid_by_the_official_schema(document: Json, official_schema: Json) -> None:
-    """The schema of the AsyncAPI project finds nothing wrong with it, and something with a broken one."""
+    """The official schema accepts the document and rejects a broken one."""
     validator = Draft7Validator(official_schema)
     broken = {**document, "operations": {"push": {"action": "shout"}}}
 
@@ -72,7 +72,7 @@ def test_document_is_valid_by_the_official_schema(document: Json, official_schem
 
 
 def test_every_reference_leads_somewhere(document: Json) -> None:
-    """No tool stumbles over a message or a schema that is not there."""
+    """No reference names a message or schema that is missing."""
     found = list(references(document))
 
     assert len(found) > 50
@@ -80,7 +80,7 @@ def test_every_reference_leads_somewhere(document: Json) -> None:
 
 
 def test_every_type_goes_by_every_way(document: Json) -> None:
-    """Push, stream and broker; the test event goes to its subscription alone."""
+    """Every type has a push, a stream and a broker channel. The test event has only push."""
     channels = document["channels"]
 
     assert set(channels["push"]["messages"]) == {*events.TYPES, TEST_TYPE}
@@ -95,7 +95,7 @@ def test_every_type_goes_by_every_way(document: Json) -> None:
 
 
 def test_operations_send_the_messages_of_their_channels(document: Json) -> None:
-    """The document is written from the service's side: it sends."""
+    """The document takes the service's side: it sends."""
     sent = {
         name: (operation["action"], [ref["$ref"].rpartition("/")[2] for ref in operation["messages"]])
         for name, operation in document["operations"].items()
@@ -105,7 +105,7 @@ def test_operations_send_the_messages_of_their_channels(document: Json) -> None:
 
 
 def test_examples_of_messages_fit(document: Json) -> None:
-    """Each message shows one event, and a pushed one how it is signed."""
+    """Each message has one example event. A pushed message also has example signatures."""
     for name, message in document["components"]["messages"].items():
         (example,) = message["examples"]
         message_schema(document, name).validate(example["payload"])
@@ -116,7 +116,7 @@ def test_examples_of_messages_fit(document: Json) -> None:
 
 
 def test_message_takes_what_is_sent_and_nothing_else(document: Json) -> None:
-    """The envelope of a real event is valid for its own type, and not for another."""
+    """A real event is valid for its own type and not for another type."""
     facts = FlowFacts(app="default", flow_id="flow-1", reference=None, user_id=None)
     event = flow_events.flow_completed(facts, NOW)
     record = EventRecord(**vars(event), sequence=1, position=None)

@@ -1,4 +1,4 @@
-"""The check that tests make of every event they meet, itself tested: it lets true ones through, and no others."""
+"""The check of events in tests accepts published events and rejects all others."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ EVENT = examples.EVENT
 
 @pytest.mark.parametrize("event_type", [*events.TYPES, TEST_TYPE])
 def test_published_event_passes(event_type: str) -> None:
-    """The examples of the AsyncAPI document are events."""
+    """The examples of the AsyncAPI document pass the check."""
     messages = asyncapi.document(version="1")["components"]["messages"]
     (example,) = messages[f"{event_type}.pushed"]["examples"]
 
@@ -38,7 +38,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("change", "complaint"), WRONG.values(), ids=WRONG)
 def test_unpublished_event_is_told(change: dict[str, Any], complaint: str) -> None:
-    """What is wrong with it, and what to do."""
+    """The message says what is wrong and what to do."""
     with pytest.raises(UnpublishedError, match=complaint) as told:
         emitted.check({**EVENT, **change})
 

@@ -1,4 +1,4 @@
-"""Every operation shows what it is asked and what it answers; what is shown would pass."""
+"""Every operation has examples of its body and its answers, and the examples are valid."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,14 +19,14 @@ def openapi() -> Json:
 
 
 def operations(openapi: Json) -> Iterator[tuple[str, Json]]:
-    """Every operation with its name."""
+    """Every operation with its method and path."""
     for path, methods in openapi["paths"].items():
         for method, operation in methods.items():
             yield f"{method.upper()} {path}", operation
 
 
 def contents(operation: Json) -> Iterator[tuple[str, Json]]:
-    """What an operation takes and what it answers when all is well, by media type."""
+    """The body of an operation and its successful answers, by media type."""
     for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
         yield f"body as {media_type}", media
     for status, response in operation["responses"].items():
@@ -36,7 +36,7 @@ def contents(operation: Json) -> Iterator[tuple[str, Json]]:
 
 
 def resolved(openapi: Json, node: Json) -> Json:
-    """A node, or the one that it refers to."""
+    """The node itself, or the target of its reference."""
     if "$ref" not in node:
         return node
     found: Any = openapi
@@ -46,14 +46,14 @@ def resolved(openapi: Json, node: Json) -> Json:
 
 
 def examples_of(openapi: Json, holder: Json) -> list[Any]:
-    """The examples of a parameter or a medium, given there or with its schema."""
+    """The examples of a parameter or a media type, or else of its schema."""
     own = [holder["example"]] if "example" in holder else []
     own += [each["value"] for each in holder.get("examples", {}).values()]
     return own or list(resolved(openapi, holder.get("schema", {})).get("examples", []))
 
 
 def complaints(openapi: Json, schema: Json, example: Any) -> list[str]:
-    """What is wrong with an example of a schema in the document."""
+    """Why an example does not fit a schema of the document."""
     validator = Draft202012Validator(
         {**schema, "components": openapi["components"]}, format_checker=Draft202012Validator.FORMAT_CHECKER
     )
@@ -61,7 +61,7 @@ def complaints(openapi: Json, schema: Json, example: Any) -> list[str]:
 
 
 def test_every_operation_shows_what_it_takes_and_answers(openapi: Json) -> None:
-    """With a `model_config` that has examples on its shapes, or with `responses=` on the route."""
+    """The `model_config` of the schema or `responses=` of the route has an example."""
     bare = [
         f"{name}: {place}"
         for name, operation in operations(openapi)
@@ -73,7 +73,7 @@ def test_every_operation_shows_what_it_takes_and_answers(openapi: Json) -> None:
 
 
 def test_examples_are_as_their_schemas_say(openapi: Json) -> None:
-    """A reader who copies one is not told that it is wrong."""
+    """A reader can copy an example and it is accepted."""
     wrong = [
         f"{name}: {place}: {complaint}"
         for name, operation in operations(openapi)
@@ -89,7 +89,7 @@ def test_examples_are_as_their_schemas_say(openapi: Json) -> None:
 
 
 def test_examples_of_shared_schemas_are_as_they_say(openapi: Json) -> None:
-    """Also of those that no operation shows by themselves, problems among them."""
+    """The examples of all shared schemas are valid, problems included."""
     shared = openapi["components"]["schemas"]
     wrong = [
         f"{name}: {complaint}"
@@ -104,7 +104,7 @@ def test_examples_of_shared_schemas_are_as_they_say(openapi: Json) -> None:
 
 @pytest.mark.parametrize("name", event_schemas.published())
 def test_schemas_of_events_show_one_example_that_fits(name: str) -> None:
-    """With nothing in it that the schema does not speak of."""
+    """The example has no field that the schema does not describe."""
     schema = event_schemas.published()[name]
     validator = Draft202012Validator({**schema, "additionalProperties": False})
 
