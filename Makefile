@@ -85,7 +85,7 @@ container: ## Build the image, run it beside Postgres, and check what the Docker
 	scripts/container_check.sh
 
 contracts: install ## Write docs/openapi.json, docs/asyncapi.json and docs/events as the service makes them now
-	$(BIN)/python -m tests.contracts.documents $(ARGS)
+	$(BIN)/python -m tests.contracts.documents
 
 campaigns: install ## Break everything, and check that nothing is lost or doubled
 	scripts/need_servers.sh nats-server
