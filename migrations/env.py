@@ -10,18 +10,12 @@ from app.storage import database, migrations
 from app.storage.migrations import VERSION_TABLE
 from app.subscriptions import tables as delivery_tables
 
-# Any number will do as long as nothing else in the database uses it; the feed's lock is another.
+# Any number that no other lock in the database uses.
 MIGRATION_LOCK = 7_300_001
 
 
-# One for all tables: those of where events are sent know the others.
+# Importing the delivery tables imports all others.
 METADATA = delivery_tables.deliveries.metadata
-
-# Until version 0.2 our revisions were in Alembic's usual table. The revisions tell it from another program's.
-_ADOPT = (
-    f"ALTER TABLE alembic_version RENAME TO {VERSION_TABLE}",
-    f"ALTER INDEX alembic_version_pkc RENAME TO {VERSION_TABLE}_pkc",
-)
 
 
 def run(connection: Connection) -> None:
@@ -31,8 +25,8 @@ def run(connection: Connection) -> None:
         connection=connection, target_metadata=METADATA, compare_server_default=True, version_table=VERSION_TABLE
     )
     with context.begin_transaction():
-        # A second `migrate` waits here; a lock on a busy table is given up after 5 s rather than queued before
-        # everybody else's statements. An index on a large table takes as long as it takes.
+        # A second `migrate` waits here. A lock on a busy table fails after 5 s, because every other statement on that
+        # table would queue behind the request for it. An index on a large table may take any time.
         connection.execute(
             text("SELECT pg_advisory_xact_lock(:lock, hashtext(:schema))"), {"lock": MIGRATION_LOCK, "schema": schema}
         )
@@ -43,21 +37,15 @@ def run(connection: Connection) -> None:
 
 
 def take_schema(connection: Connection, schema: str) -> None:
-    """Create the schema if there is none. Raises SchemaTakenError when another program has migrated it."""
+    """Create the schema if there is none. Raises SchemaTakenError when another program migrates it with Alembic."""
     if connection.scalar(text("SELECT current_schema()")) is None:
         preparer = connection.dialect.identifier_preparer
         connection.execute(text(f"CREATE SCHEMA {preparer.quote_identifier(schema)}"))
     found = connection.execute(
         text(f"SELECT to_regclass('{VERSION_TABLE}') AS ours, to_regclass('alembic_version') AS others")  # no input
     ).one()
-    if found.ours is not None or found.others is None:
-        return
-    revisions = set(connection.scalars(text("SELECT version_num FROM alembic_version")))
-    has_our_table = connection.scalar(text("SELECT to_regclass('sync_rows')")) is not None
-    if not (has_our_table and revisions and revisions <= migrations.known()):
+    if found.ours is None and found.others is not None:
         raise SchemaTakenError(migrations.taken(schema))
-    for statement in _ADOPT:
-        connection.execute(text(statement))
 
 
 async def run_online() -> None:

@@ -37,17 +37,15 @@ class SchemaState:
     has_others: bool
 
 
-async def upgrade(
-    database_url: str, revision: str = "head", *, schema: str = DEFAULT_SCHEMA, pooler: Pooler = "none"
-) -> None:
-    """Migrate the database up to `revision`. Two at once wait for each other.
+async def upgrade(database_url: str, *, schema: str = DEFAULT_SCHEMA, pooler: Pooler = "none") -> None:
+    """Migrate the database to this program's schema. Two at once wait for each other.
 
     Raises SettingsError, DatabaseUnavailableError, SchemaVersionError (the schema is newer than this program),
     SchemaTakenError (its tables are another program's), SchemaRightsError.
     """
     try:
         with failures.failures_named():
-            await asyncio.to_thread(command.upgrade, _config(database_url, schema, pooler), revision)
+            await asyncio.to_thread(command.upgrade, _config(database_url, schema, pooler), "head")
     except CommandError as error:
         raise _newer() from error
     except DBAPIError as error:
@@ -60,7 +58,7 @@ async def upgrade(
 
 
 async def downgrade(database_url: str, revision: str) -> None:
-    """Migrate the database down to `revision`; data the older schema has no place for is gone."""
+    """Migrate the database down to `revision`. Data without a place in the older schema is lost."""
     await asyncio.to_thread(command.downgrade, _config(database_url, DEFAULT_SCHEMA, "none"), revision)
 
 

@@ -117,7 +117,7 @@ async def test_transaction_pooler_that_is_not_declared_is_named(database_url: st
     ("statement", "says"),
     [
         ("UPDATE dots_gateway_version SET version_num = '9999'", "newer than this program"),
-        ("UPDATE dots_gateway_version SET version_num = '0001'", "run `dots-gateway migrate`"),
+        ("DELETE FROM dots_gateway_version", "run `dots-gateway migrate`"),
         ("DROP TABLE dots_gateway_version", "tables of another program"),
     ],
 )

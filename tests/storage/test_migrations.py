@@ -105,41 +105,6 @@ async def test_downgrade_leaves_nothing(empty_database_url: str) -> None:
     assert revision == migrations.head()
 
 
-async def test_each_step_down_and_up_is_without_drift(empty_database_url: str) -> None:
-    """Every revision can be left and come back to."""
-    await migrations.upgrade(empty_database_url)
-    await migrations.downgrade(empty_database_url, "-1")
-    await migrations.upgrade(empty_database_url)
-    engine = create_engine(empty_database_url)
-    async with engine.connect() as connection:
-        found = await connection.run_sync(drift)
-    await engine.dispose()
-
-    assert found == []
-
-
-async def test_checks_that_were_pending_for_ever_are_asked_about_again(empty_database_url: str) -> None:
-    """Those that Dots has ended without a finding, however long ago; what is pending or dead for once stays so."""
-    await migrations.upgrade(empty_database_url)
-    await migrations.downgrade(empty_database_url, "0006")
-    engine = create_engine(empty_database_url)
-    await stored.execute(
-        engine,
-        "INSERT INTO users (app, id, verdict, check_status, first_seen_at) VALUES ('default', 'u-1', 'pending', "
-        "'consider', now()), ('default', 'u-2', 'pending', 'pending', now()), ('default', 'u-3', 'cleared', 'expired', "
-        "now())",
-        "INSERT INTO sync_rows (app, kind, subject_id, due_by, dirty_gen, clean_gen) "
-        "SELECT app, 'user', id, 'sweep', 3, 3 FROM users",
-    )
-    await migrations.upgrade(empty_database_url)
-    rows = await stored.rows(
-        engine, "SELECT subject_id, due_by, dirty_gen FROM sync_rows WHERE due_at <= now() ORDER BY subject_id"
-    )
-    await engine.dispose()
-
-    assert rows == [{"subject_id": "u-1", "due_by": "refresh", "dirty_gen": 4}]
-
-
 async def test_two_upgrades_at_once_are_one(empty_database_url: str) -> None:
     """Two containers that start together migrate once; neither fails."""
     upgrade = "import asyncio, sys; from app.storage import migrations; asyncio.run(migrations.upgrade(sys.argv[1]))"

@@ -71,16 +71,6 @@ async def test_tables_of_another_program_with_other_names_are_no_obstacle(
     await migrations.require_head(empty)
 
 
-async def test_database_of_an_earlier_version_is_adopted(engine: AsyncEngine, database_url: str) -> None:
-    """Until 0.2 our revisions were in Alembic's own table."""
-    await stored.execute(engine, f"ALTER TABLE {migrations.VERSION_TABLE} RENAME TO alembic_version")
-    await stored.execute(engine, f"ALTER INDEX {migrations.VERSION_TABLE}_pkc RENAME TO alembic_version_pkc")
-
-    await migrations.upgrade(database_url)
-
-    assert await migrations.current(engine) == migrations.head()
-
-
 async def test_upgrade_of_a_newer_schema_says_so(engine: AsyncEngine, database_url: str) -> None:
     """An old `migrate` run by mistake changes nothing and explains itself."""
     await stored.execute(engine, "UPDATE dots_gateway_version SET version_num = '9999'")
