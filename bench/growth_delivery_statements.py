@@ -23,7 +23,7 @@ DELIVERIES = """
 """
 
 LANES = """
-    INSERT INTO delivery_lanes (subscription_id, app, subject, due_at)
+    INSERT INTO delivery_queues (subscription_id, app, subject, due_at)
     SELECT DISTINCT subscription_id, app, subject, now() + interval '1 day'
     FROM deliveries
     WHERE subscription_id = :subscription_id AND state = 'pending'

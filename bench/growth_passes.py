@@ -84,7 +84,7 @@ async def make_failing(place: Place, _number: int = 0) -> None:
         kind=FAILING,
     )
     await place.execute(
-        "UPDATE delivery_lanes SET due_at = now() + interval '1 day' WHERE due_at < now() + interval '9 hours'"
+        "UPDATE delivery_queues SET due_at = now() + interval '1 day' WHERE due_at < now() + interval '9 hours'"
     )
     await _append(place, [events.flow_completed(_facts(), datetime.now(UTC))])
     await sequence(place)

@@ -89,7 +89,7 @@ _MAKE = text("""
                    OR (right(pattern, 1) = '*' AND starts_with(e.type, left(pattern, -1)))
             )
     ), opened AS (
-        INSERT INTO delivery_lanes AS l (subscription_id, app, subject, due_at)
+        INSERT INTO delivery_queues AS l (subscription_id, app, subject, due_at)
         SELECT DISTINCT subscription_id, app, subject, CAST(:now AS timestamptz)
         FROM fresh
         ORDER BY subscription_id, app, subject

@@ -103,7 +103,7 @@ _CLAIM_DUE = text(f"""
             LEFT JOIN known ON known.id = s.id
             WHERE s.opened_at IS NOT NULL AND s.held_until <= :now AND s.paused_at IS NULL
               AND EXISTS (
-                  SELECT FROM delivery_lanes l
+                  SELECT FROM delivery_queues l
                   WHERE l.subscription_id = s.id AND l.due_at >= COALESCE(known.floor, '-infinity') AND {_IS_DUE}
               )
             ORDER BY s.held_until
@@ -128,7 +128,7 @@ _CLAIM_DUE = text(f"""
         CROSS JOIN LATERAL (
             SELECT waiting.due_at, row_number() OVER (ORDER BY waiting.due_at) AS nth
             FROM (
-                SELECT l.due_at FROM delivery_lanes l WHERE {_IS_ITS}
+                SELECT l.due_at FROM delivery_queues l WHERE {_IS_ITS}
                 ORDER BY l.due_at LIMIT LEAST(ready.free, CAST(:room AS integer))
             ) AS waiting
         ) l
@@ -148,14 +148,14 @@ _CLAIM_DUE = text(f"""
         JOIN shares ON shares.id = ready.id
         CROSS JOIN LATERAL (
             SELECT l.subscription_id, l.app, l.subject, l.due_at
-            FROM delivery_lanes l
+            FROM delivery_queues l
             WHERE {_IS_ITS}
             ORDER BY l.due_at
             LIMIT shares.share
             FOR UPDATE SKIP LOCKED
         ) l
     )
-    UPDATE delivery_lanes l
+    UPDATE delivery_queues l
     SET lease_token = :token, lease_until = :lease_until
     FROM due
     WHERE (l.subscription_id, l.app, l.subject) = (due.subscription_id, due.app, due.subject)

@@ -64,10 +64,10 @@ def _key(lane: Lane) -> dict[str, object]:
 
 _IS_OURS = "subscription_id = :subscription_id AND app = :app AND subject = :subject AND lease_token = :token"
 
-_LOCK = text(f"SELECT 1 FROM delivery_lanes WHERE {_IS_OURS} FOR UPDATE")  # noqa: S608  # no input in it
+_LOCK = text(f"SELECT 1 FROM delivery_queues WHERE {_IS_OURS} FOR UPDATE")  # noqa: S608  # no input in it
 
 _CLOSE = text(f"""
-    DELETE FROM delivery_lanes l
+    DELETE FROM delivery_queues l
     WHERE {_IS_OURS} AND NOT EXISTS (
         SELECT FROM deliveries d
         WHERE d.subscription_id = l.subscription_id AND d.app = l.app AND d.subject = l.subject AND d.state = 'pending'
@@ -75,18 +75,18 @@ _CLOSE = text(f"""
 """)  # noqa: S608  # likewise
 
 _LEAVE = text(
-    f"UPDATE delivery_lanes SET due_at = :due_at, lease_token = NULL, lease_until = NULL WHERE {_IS_OURS}"  # noqa: S608  # likewise
+    f"UPDATE delivery_queues SET due_at = :due_at, lease_token = NULL, lease_until = NULL WHERE {_IS_OURS}"  # noqa: S608  # likewise
 )
 
 _RELEASE = text(
-    f"UPDATE delivery_lanes SET lease_token = NULL, lease_until = NULL WHERE {_IS_OURS}"  # noqa: S608  # likewise
+    f"UPDATE delivery_queues SET lease_token = NULL, lease_until = NULL WHERE {_IS_OURS}"  # noqa: S608  # likewise
 )
 
 _HASTEN = text("""
-    UPDATE delivery_lanes l
+    UPDATE delivery_queues l
     SET due_at = :now
     FROM (
-        SELECT app, subject FROM delivery_lanes
+        SELECT app, subject FROM delivery_queues
         WHERE subscription_id = :subscription_id AND due_at > :now
         FOR UPDATE SKIP LOCKED
     ) AS waiting

@@ -112,7 +112,7 @@ def _matching(query: Select[*tuple[Any, ...]], wanted: RedeliveryFilter) -> Sele
 
 # Locked in order, so that this and another who locks several lanes cannot deadlock.
 _LOCK_LANES = text("""
-    INSERT INTO delivery_lanes AS l (subscription_id, app, subject, due_at)
+    INSERT INTO delivery_queues AS l (subscription_id, app, subject, due_at)
     SELECT DISTINCT CAST(:subscription_id AS uuid), app, subject, CAST(:now AS timestamptz)
     FROM events
     WHERE position = ANY (CAST(:positions AS bigint[]))

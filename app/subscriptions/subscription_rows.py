@@ -117,9 +117,9 @@ _RETIRE = text("""
 
 # Locked in order, so that this and another who locks several lanes cannot deadlock.
 _DELETE_LANES = text("""
-    DELETE FROM delivery_lanes
+    DELETE FROM delivery_queues
     WHERE (subscription_id, app, subject) IN (
-        SELECT subscription_id, app, subject FROM delivery_lanes
+        SELECT subscription_id, app, subject FROM delivery_queues
         WHERE subscription_id = :subscription_id
         ORDER BY app, subject
         LIMIT :limit

@@ -89,8 +89,8 @@ deliveries = Table(
     Index("deliveries_position_idx", "position"),
 )
 
-delivery_lanes = Table(
-    "delivery_lanes",
+delivery_queues = Table(
+    "delivery_queues",
     metadata,
     Column("subscription_id", Uuid, nullable=False),
     Column("app", Text, nullable=False),

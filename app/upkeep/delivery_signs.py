@@ -45,7 +45,7 @@ _TAKE = text(f"""
         (SELECT count(*) FROM (SELECT FROM deliveries WHERE state = 'dead' LIMIT {COUNT_LIMIT}) AS counted) AS dead
     FROM subscriptions s
     CROSS JOIN LATERAL (
-        SELECT l.due_at FROM delivery_lanes l
+        SELECT l.due_at FROM delivery_queues l
         WHERE l.subscription_id = s.id AND l.due_at <= CAST(:now AS timestamptz)
         ORDER BY l.due_at
         LIMIT {COUNT_LIMIT}

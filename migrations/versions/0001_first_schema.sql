@@ -253,7 +253,7 @@ CREATE INDEX deliveries_pending_idx ON deliveries (subscription_id, app, subject
 CREATE INDEX deliveries_dead_idx ON deliveries (subscription_id, position) WHERE state = 'dead';
 CREATE INDEX deliveries_position_idx ON deliveries (position);
 
-CREATE TABLE delivery_lanes (
+CREATE TABLE delivery_queues (
     subscription_id uuid NOT NULL,
     app text NOT NULL,
     subject text NOT NULL,
@@ -264,7 +264,7 @@ CREATE TABLE delivery_lanes (
     FOREIGN KEY (subscription_id) REFERENCES subscriptions (id) ON DELETE CASCADE,
     CONSTRAINT delivery_lanes_lease_check CHECK ((lease_token IS NULL) = (lease_until IS NULL))
 );
-CREATE INDEX delivery_lanes_due_at_idx ON delivery_lanes (subscription_id, due_at);
+CREATE INDEX delivery_lanes_due_at_idx ON delivery_queues (subscription_id, due_at);
 
 CREATE TABLE delivery_attempts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

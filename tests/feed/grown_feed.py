@@ -29,7 +29,7 @@ _DELIVERIES = """
     ) kind
 """
 _LANES = """
-    INSERT INTO delivery_lanes (subscription_id, app, subject, due_at)
+    INSERT INTO delivery_queues (subscription_id, app, subject, due_at)
     SELECT DISTINCT subscription_id, app, subject, CAST(:at AS timestamptz) FROM deliveries WHERE state = 'pending'
 """
 

@@ -95,7 +95,7 @@ QUERIES = {
         act=lambda connection: delivery_rows.make(connection, positions=range(EVENTS, EVENTS), now=NOW), most_pages=20
     ),
     "lanes claimed": Query(
-        act=claim_due(8), most_pages=250, may_scan=frozenset({"feed", "subscriptions", "delivery_lanes"})
+        act=claim_due(8), most_pages=250, may_scan=frozenset({"feed", "subscriptions", "delivery_queues"})
     ),
     "first pending deliveries of lanes": Query(
         act=lambda connection: delivery_rows.heads(

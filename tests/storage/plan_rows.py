@@ -99,7 +99,7 @@ _ROWS = (
     FROM deliveries ORDER BY position
     """,
     """
-    INSERT INTO delivery_lanes (subscription_id, app, subject, due_at)
+    INSERT INTO delivery_queues (subscription_id, app, subject, due_at)
     SELECT s.id, 'default', 'flow/flow-' || n, now() + (n - 10) * interval '1 minute'
     FROM subscriptions AS s, generate_series(1, 5000) AS n
     """,

@@ -99,7 +99,7 @@ async def test_healthy_subscribers_get_theirs_among_hundreds_of_slow_ones(patien
             await eventually(is_served)
             sockets, answered = slow.most_sockets, slow.may_answer.is_set()
             slow.may_answer.set()
-        leased = await stored.rows(patient.engine, "SELECT 1 FROM delivery_lanes WHERE lease_token IS NOT NULL")
+        leased = await stored.rows(patient.engine, "SELECT 1 FROM delivery_queues WHERE lease_token IS NOT NULL")
 
     assert not answered
     assert 1 <= sockets <= IN_FLIGHT * 3 // 4
@@ -121,7 +121,7 @@ async def test_worker_has_no_more_sockets_open_than_it_may(patient: Tools) -> No
 
             await eventually(are_taken)
             begun = await courier.deliver_due()
-            leased = await stored.rows(patient.engine, "SELECT 1 FROM delivery_lanes WHERE lease_token IS NOT NULL")
+            leased = await stored.rows(patient.engine, "SELECT 1 FROM delivery_queues WHERE lease_token IS NOT NULL")
             slow.may_answer.set()
 
     assert begun == 0
@@ -138,7 +138,7 @@ async def test_lane_of_a_dead_worker_is_found_below_the_floor(tools: Tools) -> N
         await sequence(tools)
         await stored.execute(
             tools.engine,
-            "UPDATE delivery_lanes SET due_at = due_at - interval '1 hour', lease_token = gen_random_uuid(), "
+            "UPDATE delivery_queues SET due_at = due_at - interval '1 hour', lease_token = gen_random_uuid(), "
             "lease_until = due_at + interval '1 hour' WHERE subject = 'flow/flow-1'",
         )
         async with couriers(tools) as courier:
@@ -148,7 +148,7 @@ async def test_lane_of_a_dead_worker_is_found_below_the_floor(tools: Tools) -> N
                 return len(shop.received) == count
 
             await eventually(lambda: are_sent(1))
-            await stored.execute(tools.engine, "UPDATE delivery_lanes SET lease_until = due_at")
+            await stored.execute(tools.engine, "UPDATE delivery_queues SET lease_until = due_at")
             await eventually(lambda: are_sent(3))
 
     assert [received.about for received in shop.received] == [

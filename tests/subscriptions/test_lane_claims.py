@@ -14,7 +14,7 @@ from tests.subscriptions.subscribed import add, subscription
 
 SECOND = timedelta(seconds=1)
 LANES = """
-    INSERT INTO delivery_lanes (subscription_id, app, subject, due_at)
+    INSERT INTO delivery_queues (subscription_id, app, subject, due_at)
     SELECT s.id, 'default', 'flow/' || n, CAST(:at AS timestamptz) + n * interval '1 millisecond'
     FROM subscriptions s CROSS JOIN generate_series(1, :lanes) n
 """
@@ -69,11 +69,11 @@ async def test_no_more_is_leased_or_locked_than_there_is_room_for(engine: AsyncE
     async with engine.connect() as first, engine.connect() as second:
         claimed = await claim(first, 12)
         lockable = await second.scalar(
-            text("SELECT count(*) FROM (SELECT 1 FROM delivery_lanes FOR UPDATE SKIP LOCKED) AS free")
+            text("SELECT count(*) FROM (SELECT 1 FROM delivery_queues FOR UPDATE SKIP LOCKED) AS free")
         )
         await second.rollback()
         beside = await claim(second, 188, at_once=10)
-        leased = await first.scalar(text("SELECT count(*) FROM delivery_lanes WHERE lease_token IS NOT NULL"))
+        leased = await first.scalar(text("SELECT count(*) FROM delivery_queues WHERE lease_token IS NOT NULL"))
 
     assert (len(claimed), leased, lockable) == (12, 12, 188)
     assert len(beside) > 150
@@ -149,7 +149,7 @@ async def test_claim_above_a_floor_does_not_walk_dead_lanes(engine: AsyncEngine)
     await add(engine, subscription(1))
     async with plans.snapshot_held(engine):
         await stored.execute(engine, LANES, at=NOW - 20 * SECOND, lanes=6_000)
-        await stored.execute(engine, "DELETE FROM delivery_lanes")
+        await stored.execute(engine, "DELETE FROM delivery_queues")
         await stored.execute(engine, LANES, at=NOW - SECOND, lanes=5)
         of = {id_of(1): known(floor=NOW - 2 * SECOND)}
         full = await plans.pages(engine, lambda connection: claim(connection, 4))

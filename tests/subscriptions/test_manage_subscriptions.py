@@ -41,7 +41,7 @@ from tests.subscriptions.subscribing import (
 
 URL = "http://127.0.0.1:9/events"
 NOBODY = UUID(int=1)
-EVERY_TABLE = ("subscriptions", "subscription_secrets", "delivery_lanes", "deliveries", "delivery_attempts")
+EVERY_TABLE = ("subscriptions", "subscription_secrets", "delivery_queues", "deliveries", "delivery_attempts")
 
 
 async def steps_arrive(tools: Tools, count: int, *, after: int = 0) -> None:
@@ -213,7 +213,7 @@ async def test_deleted_subscription_leaves_nothing(tools: Tools, monkeypatch: py
     assert left == {
         "subscriptions": 1,
         "subscription_secrets": 1,
-        "delivery_lanes": 1,
+        "delivery_queues": 1,
         "deliveries": 2,
         "delivery_attempts": 1,
     }

@@ -17,7 +17,7 @@ from tests.storage import stored
 from tests.storage.locks import until_waiting
 from tests.subscriptions.subscribed import add, stamp, subscription
 
-LANES = "SELECT subject, due_at FROM delivery_lanes ORDER BY subject"
+LANES = "SELECT subject, due_at FROM delivery_queues ORDER BY subject"
 DELIVERIES = "SELECT position, state, attempts, settled_at, last_error FROM deliveries ORDER BY position"
 
 
@@ -36,7 +36,7 @@ async def test_settled_deliveries_begin_anew(engine: AsyncEngine) -> None:
     await stored.execute(
         engine,
         "UPDATE deliveries SET state = 'dead', attempts = 10, settled_at = now(), last_error = 'gone'",
-        "DELETE FROM delivery_lanes",
+        "DELETE FROM delivery_queues",
     )
     await make_pending(engine, 1)
 
@@ -56,7 +56,7 @@ async def test_lane_becomes_due_now_unless_it_is_already(engine: AsyncEngine, du
     await add(engine, subscription())
     await feeding.append(engine, step_events(1))
     await stamp(engine)
-    await stored.execute(engine, "UPDATE delivery_lanes SET due_at = :due_at", due_at=later(due_at))
+    await stored.execute(engine, "UPDATE delivery_queues SET due_at = :due_at", due_at=later(due_at))
     await make_pending(engine, 1, minutes=5)
 
     assert await stored.rows(engine, LANES) == [{"subject": "flow/flow-1", "due_at": later(expected)}]
@@ -68,11 +68,11 @@ async def test_redelivery_waits_for_whoever_settles_the_lane(engine: AsyncEngine
     await feeding.append(engine, step_events(1))
     await stamp(engine)
     async with engine.connect() as sender:
-        await sender.execute(text("SELECT FROM delivery_lanes FOR UPDATE"))
+        await sender.execute(text("SELECT FROM delivery_queues FOR UPDATE"))
         await sender.execute(text("UPDATE deliveries SET state = 'delivered', settled_at = :now"), {"now": NOW})
         redelivering = asyncio.create_task(make_pending(engine, 1))
         await until_waiting(engine)
-        await sender.execute(text("DELETE FROM delivery_lanes"))
+        await sender.execute(text("DELETE FROM delivery_queues"))
         await sender.commit()
     await redelivering
 
@@ -108,4 +108,4 @@ async def test_subscription_deleted_meanwhile_is_said_to_be_unknown(engine: Asyn
 
     with pytest.raises(SubscriptionNotFoundError):
         await redelivering
-    assert [await stored.count(engine, table) for table in ("delivery_lanes", "deliveries")] == [0, 0]
+    assert [await stored.count(engine, table) for table in ("delivery_queues", "deliveries")] == [0, 0]

@@ -140,4 +140,4 @@ async def test_deliveries_and_lanes_go_a_batch_at_a_time(engine: AsyncEngine) ->
 
     assert (lanes, rows) == ([2, 1, 0], [2, 1, 0])
     assert await find(engine, subscription().id) is None
-    assert [await stored.count(engine, table) for table in ("delivery_lanes", "deliveries")] == [3, 3]
+    assert [await stored.count(engine, table) for table in ("delivery_queues", "deliveries")] == [3, 3]

@@ -16,7 +16,7 @@ from tests.stack import database
 from tests.stack.waiting import eventually
 
 # What a worker asks Postgres first, once a subscriber has answered: whether the lane is still its own.
-LANE_LOCK = b"SELECT 1 FROM delivery_lanes"
+LANE_LOCK = b"SELECT 1 FROM delivery_queues"
 WAIT_SECONDS = 25.0
 
 # It refuses the second event of every subject once, so that the lane is still there, waiting, when it is settled late.
