@@ -101,7 +101,7 @@ delivery_queues = Table(
     PrimaryKeyConstraint("subscription_id", "app", "subject"),
     ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], ondelete="CASCADE"),
     CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name="lease"),
-    Index("delivery_lanes_due_at_idx", "subscription_id", "due_at"),
+    Index("delivery_queues_due_at_idx", "subscription_id", "due_at"),
 )
 
 delivery_attempts = Table(

@@ -264,7 +264,7 @@ CREATE TABLE delivery_queues (
     FOREIGN KEY (subscription_id) REFERENCES subscriptions (id) ON DELETE CASCADE,
     CONSTRAINT delivery_lanes_lease_check CHECK ((lease_token IS NULL) = (lease_until IS NULL))
 );
-CREATE INDEX delivery_lanes_due_at_idx ON delivery_queues (subscription_id, due_at);
+CREATE INDEX delivery_queues_due_at_idx ON delivery_queues (subscription_id, due_at);
 
 CREATE TABLE delivery_attempts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
