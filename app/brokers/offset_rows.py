@@ -75,13 +75,13 @@ def _values(claim: BrokerClaim, cursor: Cursor, now: datetime) -> dict[str, obje
 
 
 _BEGIN = text("""
-    INSERT INTO broker_cursors (broker, epoch, position)
+    INSERT INTO broker_offsets (broker, epoch, position)
     SELECT :broker, epoch, expired_position FROM feed
     ON CONFLICT (broker) DO NOTHING
 """)
 
 _CLAIM = text(f"""
-    UPDATE broker_cursors AS b
+    UPDATE broker_offsets AS b
     SET lease_token = :token, lease_until = :lease_until
     FROM feed
     WHERE b.broker = :broker
@@ -91,7 +91,7 @@ _CLAIM = text(f"""
 """)  # noqa: S608  # no input in it
 
 _MOVE = text("""
-    UPDATE broker_cursors
+    UPDATE broker_offsets
     SET epoch = :epoch, position = :position, published_at = :now,
         lease_token = NULL, lease_until = NULL, failing_since = NULL, last_error = NULL
     WHERE broker = :broker AND lease_token = :token
@@ -99,7 +99,7 @@ _MOVE = text("""
 
 # A failure that comes after some success is a new one.
 _MOVE_AND_FAIL = text("""
-    UPDATE broker_cursors
+    UPDATE broker_offsets
     SET failing_since = CASE
             WHEN (epoch, position) = (CAST(:epoch AS uuid), CAST(:position AS bigint))
             THEN COALESCE(failing_since, CAST(:now AS timestamptz))
@@ -120,6 +120,6 @@ _STANDINGS = text(f"""
             ELSE feed.expired_position
         END AS lag,
         b.failing_since, b.last_error, b.published_at
-    FROM broker_cursors AS b CROSS JOIN feed
+    FROM broker_offsets AS b CROSS JOIN feed
     ORDER BY b.broker
 """)  # noqa: S608  # likewise

@@ -121,8 +121,8 @@ delivery_attempts = Table(
     Index("delivery_attempts_latest_idx", "subscription_id", "id"),
 )
 
-broker_cursors = Table(
-    "broker_cursors",
+broker_offsets = Table(
+    "broker_offsets",
     metadata,
     Column("broker", Text, primary_key=True, comment="its URL, without credentials"),
     Column("epoch", Uuid, nullable=False),

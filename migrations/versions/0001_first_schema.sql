@@ -279,7 +279,7 @@ CREATE TABLE delivery_attempts (
 CREATE INDEX delivery_attempts_delivery_idx ON delivery_attempts (subscription_id, position, id);
 CREATE INDEX delivery_attempts_latest_idx ON delivery_attempts (subscription_id, id);
 
-CREATE TABLE broker_cursors (
+CREATE TABLE broker_offsets (
     broker text PRIMARY KEY,  -- its URL, without credentials
     epoch uuid NOT NULL,
     position bigint NOT NULL,  -- the broker has confirmed every event up to it
@@ -288,7 +288,7 @@ CREATE TABLE broker_cursors (
     failing_since timestamptz,
     last_error text,  -- a code
     published_at timestamptz,
-    CONSTRAINT broker_cursors_lease_check CHECK ((lease_token IS NULL) = (lease_until IS NULL))
+    CONSTRAINT broker_offsets_lease_check CHECK ((lease_token IS NULL) = (lease_until IS NULL))
 );
 
 -- The feed has one row from the start. Its epoch distinguishes cursors of this database from those of another one.

@@ -19,7 +19,7 @@ from tests.feed.feeding import step_events, verdict_events
 from tests.stand_in_tools import LEASE, HandClock
 from tests.storage import stored
 
-CURSOR = "SELECT * FROM broker_cursors"
+CURSOR = "SELECT * FROM broker_offsets"
 
 
 async def cursor(tools: Tools) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tests.feed import feeding
 from tests.feed.feeding import step_events
 from tests.storage import stored
 
-CURSOR = "SELECT position, lease_token FROM broker_cursors"
+CURSOR = "SELECT position, lease_token FROM broker_offsets"
 
 
 async def cursor_at(tools: Tools, position: int) -> Cursor:

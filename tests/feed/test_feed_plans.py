@@ -108,7 +108,7 @@ QUERIES = {
         most_pages=120,
     ),
     "standings of brokers": Query(
-        act=offset_rows.standings, most_pages=20, may_scan=frozenset({"feed", "broker_cursors"})
+        act=offset_rows.standings, most_pages=20, may_scan=frozenset({"feed", "broker_offsets"})
     ),
     "redelivery counted": Query(
         act=lambda connection: redelivery_rows.count(connection, redelivery(20_000, 21_000)), most_pages=5_000

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 MODES = ("force_custom_plan", "force_generic_plan")
 # These have as many rows as there are apps, subscriptions, brokers or people.
-SMALL_TABLES = frozenset({"api_keys", "apps", "broker_cursors", "feed", "subscription_secrets", "subscriptions"})
+SMALL_TABLES = frozenset({"api_keys", "apps", "broker_offsets", "feed", "subscription_secrets", "subscriptions"})
 
 Act = Callable[[AsyncConnection], Awaitable[object]]
 Statement = tuple[str, Sequence[Any]]

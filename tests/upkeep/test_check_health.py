@@ -94,7 +94,7 @@ async def test_gauges_say_how_far_a_broker_has_come(tools: Tools) -> None:
     await feeding.feed(tools.engine, step_events(3))
     await stored.execute(
         tools.engine,
-        "INSERT INTO broker_cursors (broker, epoch, position, failing_since, last_error) "
+        "INSERT INTO broker_offsets (broker, epoch, position, failing_since, last_error) "
         "SELECT 'nats://host:4222', epoch, 1, :at, 'TimeoutError' FROM feed",
         at=NOW,
     )

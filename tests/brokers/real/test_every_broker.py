@@ -111,7 +111,7 @@ async def publish_all(tools: Tools, broker: Broker) -> None:
 
 async def position(tools: Tools) -> int:
     """The position of the broker's cursor."""
-    found = await stored.rows(tools.engine, "SELECT position FROM broker_cursors")
+    found = await stored.rows(tools.engine, "SELECT position FROM broker_offsets")
     return found[0]["position"] if found else 0
 
 

@@ -13,7 +13,7 @@ from tests.subscriptions import subscriber
 
 async def is_confirmed(database_url: str, count: int) -> bool:
     """Whether the broker has confirmed this many events."""
-    return await database.column(database_url, "SELECT position FROM broker_cursors") == [count]
+    return await database.column(database_url, "SELECT position FROM broker_offsets") == [count]
 
 
 async def test_every_event_arrives_everywhere(database_url: str, unused_tcp_port: int, site: Site) -> None:

@@ -14,7 +14,7 @@ from tests.feed.feeding import step_events
 from tests.feed.told_events import compliance_event, flow_event
 from tests.storage import stored
 
-CURSOR = "SELECT position, last_error FROM broker_cursors"
+CURSOR = "SELECT position, last_error FROM broker_offsets"
 
 
 def without_queue(site: RabbitSite) -> str:

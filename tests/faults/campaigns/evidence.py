@@ -88,7 +88,7 @@ class StoredDelivery:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredCursor:
-    """A row of `broker_cursors`: how many events it is `behind` the feed."""
+    """A row of `broker_offsets`: how many events it is `behind` the feed."""
 
     broker: str
     behind: int

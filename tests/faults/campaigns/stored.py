@@ -106,5 +106,5 @@ _DELIVERIES = """
 
 _CURSORS = """
     SELECT b.broker, GREATEST(feed.expired_position, (SELECT max(position) FROM events)) - b.position AS behind
-    FROM broker_cursors b CROSS JOIN feed
+    FROM broker_offsets b CROSS JOIN feed
 """
