@@ -64,7 +64,7 @@ STEPS = """
 
 USERS = """
     INSERT INTO users (
-        app, id, status, id_verified, was_id_verified, check_status, has_criminal_activity, verdict, settlements,
+        app, id, status, id_verified, was_id_verified, check_status, has_criminal_activity, verdict, verdict_count,
         check_submitted_at, last_sequence, first_seen_at, refreshed_at
     )
     SELECT pg_temp.app_of(n), pg_temp.name_of('user', n), 'verified', n % 2 = 0, n % 2 = 0,

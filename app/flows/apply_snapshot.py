@@ -162,7 +162,7 @@ async def _user_events(
         return fresh
     facts = await _facts(connection, known, step=BACKGROUND_CHECK)
     if change.reported is not None:
-        settlement = change.standing.settlements
+        settlement = change.standing.verdict_count
         fresh.append(
             events.verdict_settled(facts, now, verdict=change.reported, previous=change.previous, settlement=settlement)
         )

@@ -143,7 +143,7 @@ users = Table(
     Column("has_criminal_activity", Boolean),
     Column("older_check_failed", Boolean, comment="what Dots' check before 2026 came to; null: Dots did not say"),
     Column("verdict", Text, nullable=False, server_default=text("'none'")),
-    Column("settlements", Integer, nullable=False, server_default=text("0"), comment="verdicts told so far"),
+    Column("verdict_count", Integer, nullable=False, server_default=text("0"), comment="verdicts told so far"),
     Column(
         "reviews_told",
         ARRAY(Text),

@@ -91,7 +91,7 @@ async def test_user_is_read_as_it_was_saved(engine: AsyncEngine) -> None:
         verdict=Verdict.CLEARED,
         is_check_submitted=False,
         was_id_verified=True,
-        settlements=3,
+        verdict_count=3,
         reviews_told=("expired", "consider"),
     )
 
@@ -173,7 +173,7 @@ async def test_lock_waits_and_sees_what_was_saved_meanwhile(engine: AsyncEngine)
         known = await user_rows.lock(first, "default", "user-1", now=NOW)
         waiting = asyncio.create_task(lock(engine))
         await until_waiting(engine)
-        standing = Standing(verdict=Verdict.FLAGGED, settlements=1)
+        standing = Standing(verdict=Verdict.FLAGGED, verdict_count=1)
         await user_rows.save(first, known, standing, now=NOW, events_added=1)
         await first.commit()
         found = await waiting

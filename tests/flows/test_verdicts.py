@@ -22,7 +22,7 @@ from tests.stand_in_tools import HandClock
 from tests.storage import stored
 
 FLOW = flow(flow_id_of(1))
-VERDICT = "SELECT verdict, settlements FROM users"
+VERDICT = "SELECT verdict, verdict_count FROM users"
 
 
 async def hand_in(tools: Tools, dots: MemoryDots, step: str = "background-check") -> None:
@@ -38,7 +38,7 @@ async def test_user_is_due_once_a_check_is_handed_in(tools: Tools, dots: MemoryD
 
     row = await sync_row(tools, user())
     assert (row["due_at"], row["due_by"]) == (NOW, "webhook")
-    assert await stored.row(tools.engine, VERDICT) == {"verdict": "pending", "settlements": 0}
+    assert await stored.row(tools.engine, VERDICT) == {"verdict": "pending", "verdict_count": 0}
     assert not [kind for kind in await event_types(tools) if "background_check" in kind]
 
 
@@ -52,7 +52,7 @@ async def test_user_is_due_also_when_it_becomes_known_only_later(tools: Tools, d
     await refresh_due(tools, limit=1)
 
     assert (await sync_row(tools, user()))["due_at"] == NOW
-    assert await stored.row(tools.engine, VERDICT) == {"verdict": "pending", "settlements": 0}
+    assert await stored.row(tools.engine, VERDICT) == {"verdict": "pending", "verdict_count": 0}
 
 
 async def test_another_check_is_polled_like_the_first(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
@@ -67,7 +67,7 @@ async def test_another_check_is_polled_like_the_first(tools: Tools, dots: Memory
     await refresh_due(tools, limit=10)
     await refresh_due(tools, limit=10)
 
-    assert await stored.row(tools.engine, VERDICT) == {"verdict": "cleared", "settlements": 1}
+    assert await stored.row(tools.engine, VERDICT) == {"verdict": "cleared", "verdict_count": 1}
     assert (await sync_row(tools, user()))["due_at"] == clock.now + timedelta(minutes=1)
 
 
@@ -85,7 +85,7 @@ async def test_pending_verdict_is_polled_until_it_settles(tools: Tools, dots: Me
 
     assert [age / timedelta(minutes=1) for age in ages] == [1, 5, 30, 120, 360, 720]
     assert (await sync_row(tools, user()))["due_at"] == NOW + timedelta(days=1)
-    assert await stored.row(tools.engine, VERDICT) == {"verdict": "cleared", "settlements": 1}
+    assert await stored.row(tools.engine, VERDICT) == {"verdict": "cleared", "verdict_count": 1}
     assert (await event_types(tools))[-1] == "dots.background_check.cleared"
 
 
@@ -171,7 +171,7 @@ async def test_unknown_user_of_a_webhook_is_added(tools: Tools, dots: MemoryDots
     await make_due(tools, user())
     await refresh_due(tools, limit=10)
 
-    assert await stored.row(tools.engine, VERDICT) == {"verdict": "none", "settlements": 0}
+    assert await stored.row(tools.engine, VERDICT) == {"verdict": "none", "verdict_count": 0}
     assert (await sync_row(tools, user()))["due_at"] is None
 
 

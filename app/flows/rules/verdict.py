@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What is known of a user; `settlements` counts the verdicts reported so far, reversals included.
+    """What is known of a user; `verdict_count` counts the verdicts reported so far, reversals included.
 
     `reviews_told`: Dots' statuses for which a review was asked for, in that order.
     """
@@ -46,7 +46,7 @@ class Standing:
     verdict: Verdict = Verdict.NONE
     is_check_submitted: bool = False
     was_id_verified: bool = False
-    settlements: int = 0
+    verdict_count: int = 0
     reviews_told: tuple[str, ...] = ()
 
 
@@ -116,7 +116,7 @@ def merge(known: Standing, snapshot: UserSnapshot) -> Change:
         older_check_failed=older,
         verdict=verdict,
         was_id_verified=known.was_id_verified or snapshot.id_verified is True,
-        settlements=known.settlements + is_reported,
+        verdict_count=known.verdict_count + is_reported,
         reviews_told=known.reviews_told if to_review is None else (*known.reviews_told, to_review),
     )
     said_now = read(snapshot.check_status, has_criminal_activity=said, is_submitted=False)

@@ -148,13 +148,13 @@ def test_change(
     known: Verdict, *, known_flag: bool | None, said: UserSnapshot, after: Verdict, reported: Verdict | None
 ) -> None:
     """A verdict is told when it settles and when it turns, and not otherwise."""
-    standing = Standing(verdict=known, has_criminal_activity=known_flag, settlements=int(known.is_settled))
+    standing = Standing(verdict=known, has_criminal_activity=known_flag, verdict_count=int(known.is_settled))
 
     change = verdict.merge(standing, said)
 
     assert (change.standing.verdict, change.reported) == (after, reported)
     assert change.previous == (known if reported and known.is_settled else None)
-    assert change.standing.settlements == standing.settlements + (reported is not None)
+    assert change.standing.verdict_count == standing.verdict_count + (reported is not None)
 
 
 def told(*answers: UserSnapshot) -> list[tuple[Verdict, str | None, Verdict | None, Verdict | None]]:
@@ -219,7 +219,7 @@ def test_what_dots_leaves_out_is_kept() -> None:
         verdict=CLEARED,
         is_check_submitted=True,
         was_id_verified=True,
-        settlements=1,
+        verdict_count=1,
         reviews_told=("consider",),
     )
 
@@ -273,5 +273,5 @@ def test_verdicts_are_never_guessed(answers: list[UserSnapshot]) -> None:
     )
     assert len(set(reviewed)) == len(reviewed)
     assert standing.reviews_told == tuple(reviewed)
-    assert standing.settlements == len(reported)
+    assert standing.verdict_count == len(reported)
     assert not standing.verdict.is_settled or reported[-1] is standing.verdict
