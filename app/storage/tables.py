@@ -145,7 +145,7 @@ users = Table(
     Column("verdict", Text, nullable=False, server_default=text("'none'")),
     Column("verdict_count", Integer, nullable=False, server_default=text("0"), comment="verdicts told so far"),
     Column(
-        "reviews_told",
+        "reviews_announced",
         ARRAY(Text),
         nullable=False,
         server_default=text("'{}'"),

@@ -89,7 +89,7 @@ CREATE TABLE users (
     older_check_failed boolean,  -- what Dots' check before 2026 came to; null: Dots did not say
     verdict text NOT NULL DEFAULT 'none',
     verdict_count integer NOT NULL DEFAULT 0,  -- verdicts told so far
-    reviews_told text[] NOT NULL DEFAULT '{}',  -- Dots' statuses for which a review was asked for
+    reviews_announced text[] NOT NULL DEFAULT '{}',  -- Dots' statuses for which a review was asked for
     check_submitted_at timestamptz,  -- a background check was handed in; a verdict is to come
     id_submitted_at timestamptz,  -- an ID was handed in; a verification is to come
     merged_into text,  -- the user Dots has made of this one and another

@@ -19,7 +19,7 @@ from tests.stand_in_tools import HandClock
 from tests.storage import stored
 
 REVIEW = "dots.background_check.needs_review"
-VERDICT = "SELECT verdict, check_status, verdict_count, reviews_told FROM users"
+VERDICT = "SELECT verdict, check_status, verdict_count, reviews_announced FROM users"
 
 
 async def hand_in(tools: Tools, dots: MemoryDots) -> None:
@@ -58,7 +58,7 @@ async def test_a_check_that_ends_without_a_finding_needs_review(tools: Tools, do
         "verdict": "needs_review",
         "check_status": status,
         "verdict_count": 0,
-        "reviews_told": [status],
+        "reviews_announced": [status],
     }
     assert await told(tools) == [(REVIEW, {"check_status": status, "previous": None})]
 

@@ -92,7 +92,7 @@ async def test_user_is_read_as_it_was_saved(engine: AsyncEngine) -> None:
         is_check_submitted=False,
         was_id_verified=True,
         verdict_count=3,
-        reviews_told=("expired", "consider"),
+        reviews_announced=("expired", "consider"),
     )
 
     await save(engine, standing, minutes=1, events_added=2)

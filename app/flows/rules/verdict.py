@@ -35,7 +35,7 @@ class Verdict(StrEnum):
 class Standing:
     """What is known of a user; `verdict_count` counts the verdicts reported so far, reversals included.
 
-    `reviews_told`: Dots' statuses for which a review was asked for, in that order.
+    `reviews_announced`: Dots' statuses for which a review was asked for, in that order.
     """
 
     status: str | None = None
@@ -47,7 +47,7 @@ class Standing:
     is_check_submitted: bool = False
     was_id_verified: bool = False
     verdict_count: int = 0
-    reviews_told: tuple[str, ...] = ()
+    reviews_announced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ def merge(known: Standing, snapshot: UserSnapshot) -> Change:
     is_standing = known.verdict.is_settled and not read_now.is_settled and not was_cleared_wrongly
     verdict = known.verdict if is_standing else read_now
     is_reported = verdict.is_settled and verdict != known.verdict
-    is_for_review = verdict is Verdict.NEEDS_REVIEW and check_status not in known.reviews_told
+    is_for_review = verdict is Verdict.NEEDS_REVIEW and check_status not in known.reviews_announced
     to_review = check_status if is_for_review else None
     standing = replace(
         known,
@@ -117,7 +117,7 @@ def merge(known: Standing, snapshot: UserSnapshot) -> Change:
         verdict=verdict,
         was_id_verified=known.was_id_verified or snapshot.id_verified is True,
         verdict_count=known.verdict_count + is_reported,
-        reviews_told=known.reviews_told if to_review is None else (*known.reviews_told, to_review),
+        reviews_announced=known.reviews_announced if to_review is None else (*known.reviews_announced, to_review),
     )
     said_now = read(snapshot.check_status, has_criminal_activity=said, is_submitted=False)
     return Change(

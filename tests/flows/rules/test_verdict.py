@@ -220,7 +220,7 @@ def test_what_dots_leaves_out_is_kept() -> None:
         is_check_submitted=True,
         was_id_verified=True,
         verdict_count=1,
-        reviews_told=("consider",),
+        reviews_announced=("consider",),
     )
 
     change = verdict.merge(known, snapshot())
@@ -272,6 +272,6 @@ def test_verdicts_are_never_guessed(answers: list[UserSnapshot]) -> None:
         if before.is_settled
     )
     assert len(set(reviewed)) == len(reviewed)
-    assert standing.reviews_told == tuple(reviewed)
+    assert standing.reviews_announced == tuple(reviewed)
     assert standing.verdict_count == len(reported)
     assert not standing.verdict.is_settled or reported[-1] is standing.verdict
