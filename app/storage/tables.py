@@ -267,10 +267,10 @@ events = Table(
 feed = Table(
     "feed",
     metadata,
-    Column("is_the_one", Boolean, primary_key=True, server_default=text("true")),
+    Column("is_singleton", Boolean, primary_key=True, server_default=text("true")),
     Column("epoch", Uuid, nullable=False, comment="another one after a restore: old cursors are refused"),
     Column("expired_position", BigInteger, nullable=False, server_default=text("0"), comment="kept: later ones"),
-    CheckConstraint("is_the_one", name="is_the_one"),
+    CheckConstraint("is_singleton", name="is_singleton"),
 )
 
 compliance_reads = Table(

@@ -187,10 +187,10 @@ CREATE INDEX events_unsequenced_idx ON events (row_id) WHERE position IS NULL;
 CREATE INDEX events_occurred_at_idx ON events USING brin (occurred_at);
 
 CREATE TABLE feed (
-    is_the_one boolean PRIMARY KEY DEFAULT true,
+    is_singleton boolean PRIMARY KEY DEFAULT true,
     epoch uuid NOT NULL,  -- another one after a restore: old cursors are refused
     expired_position bigint NOT NULL DEFAULT 0,  -- kept: later ones
-    CONSTRAINT feed_is_the_one_check CHECK (is_the_one)
+    CONSTRAINT feed_is_the_one_check CHECK (is_singleton)
 );
 
 CREATE TABLE compliance_reads (

@@ -88,7 +88,7 @@ async def test_feed_has_its_one_row(engine: AsyncEngine) -> None:
     feed = await stored.row(engine, "SELECT * FROM feed")
 
     assert feed.pop("epoch").version == 4
-    assert feed == {"is_the_one": True, "expired_position": 0}
+    assert feed == {"is_singleton": True, "expired_position": 0}
 
 
 async def test_downgrade_leaves_nothing(empty_database_url: str) -> None:

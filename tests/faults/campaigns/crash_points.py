@@ -51,11 +51,11 @@ def _deadly(function: Callable[..., Any], point: CrashPoint) -> Callable[..., An
     async def wrapped(*arguments: Any, **named: Any) -> Any:
         nonlocal calls
         calls += 1
-        is_the_one = calls == point.nth
-        if is_the_one and point.when == "before":
+        is_singleton = calls == point.nth
+        if is_singleton and point.when == "before":
             os._exit(EXIT_STATUS)
         result = await function(*arguments, **named)
-        if is_the_one:
+        if is_singleton:
             os._exit(EXIT_STATUS)
         return result
 
