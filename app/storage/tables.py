@@ -220,7 +220,7 @@ sync_rows = Table(
     CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name="lease"),
     CheckConstraint("dead_at IS NULL OR due_at IS NULL", name="dead_at"),
     Index(
-        "sync_rows_asked_for_due_idx",
+        "sync_rows_requested_due_idx",
         "app",
         "due_at",
         postgresql_where=text("due_at IS NOT NULL AND due_by <> 'sweep'"),

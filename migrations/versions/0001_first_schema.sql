@@ -152,7 +152,7 @@ CREATE TABLE sync_rows (
     CONSTRAINT sync_rows_lease_check CHECK ((lease_token IS NULL) = (lease_until IS NULL)),
     CONSTRAINT sync_rows_dead_at_check CHECK (dead_at IS NULL OR due_at IS NULL)
 );
-CREATE INDEX sync_rows_asked_for_due_idx ON sync_rows (app, due_at) WHERE due_at IS NOT NULL AND due_by <> 'sweep';
+CREATE INDEX sync_rows_requested_due_idx ON sync_rows (app, due_at) WHERE due_at IS NOT NULL AND due_by <> 'sweep';
 CREATE INDEX sync_rows_sweep_due_idx ON sync_rows (app, due_at) WHERE due_at IS NOT NULL AND due_by = 'sweep';
 CREATE INDEX sync_rows_dead_at_idx ON sync_rows (app, dead_at) WHERE dead_at IS NOT NULL;
 CREATE INDEX sync_rows_failing_idx ON sync_rows (app) WHERE due_at IS NOT NULL AND attempts > 0;

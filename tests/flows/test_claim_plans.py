@@ -23,7 +23,7 @@ from tests.flows.syncing import MINUTE, TOKEN
 from tests.storage import stored
 
 SECOND = timedelta(seconds=1)
-INDEXES = {"asked_for": "sync_rows_asked_for_due_idx", "sweep": "sync_rows_sweep_due_idx"}
+INDEXES = {"asked_for": "sync_rows_requested_due_idx", "sweep": "sync_rows_sweep_due_idx"}
 
 # A fifth is due because it was asked for, a fifth is due for a sweep, and a fifth will be; the others are done. The
 # app `eu` has one row.
