@@ -1,4 +1,4 @@
-"""The tables of where events are sent: subscriptions, their secrets and deliveries, and the broker's cursor."""
+"""The tables of subscriptions, their secrets and deliveries, and the offsets of brokers."""
 
 from sqlalchemy import (
     BigInteger,
@@ -24,19 +24,19 @@ subscriptions = Table(
     "subscriptions",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("caller", Text, nullable=False, comment="name of the API key that made it"),
+    Column("caller", Text, nullable=False, comment="name of the API key that created it"),
     Column("description", Text),
     Column("url", Text, nullable=False),
-    Column("types", ARRAY(Text), nullable=False, comment="such as dots.flow.completed, dots.flow.* or *"),
-    Column("app", Text, comment="null: every app"),
-    Column("with_compliance", Boolean, nullable=False, comment="gets what needs compliance:read"),
+    Column("types", ARRAY(Text), nullable=False, comment="dots.flow.completed, dots.flow.*, * and the like"),
+    Column("app", Text, comment="null: all apps"),
+    Column("with_compliance", Boolean, nullable=False, comment="receives events that need compliance:read"),
     Column("created_at", MOMENT, nullable=False),
     Column("paused_at", MOMENT),
     Column("paused_by", Text, comment="caller, gone (it answered 410) or failing (for days)"),
-    Column("failing_since", MOMENT, comment="since when every attempt has failed"),
-    Column("opened_at", MOMENT, comment="since when the circuit breaker lets only a probe through"),
-    Column("held_until", MOMENT, comment="nothing is sent before"),
-    Column("closed_at", MOMENT, comment="when the breaker closed; attempts before do not count for it"),
+    Column("failing_since", MOMENT, comment="when the failures began"),
+    Column("opened_at", MOMENT, comment="when the circuit breaker opened; null: closed"),
+    Column("held_until", MOMENT, comment="no deliveries until then"),
+    Column("closed_at", MOMENT, comment="when the breaker closed; earlier attempts do not count"),
     CheckConstraint("paused_by IN ('caller', 'gone', 'failing')", name="paused_by"),
     CheckConstraint("(paused_at IS NULL) = (paused_by IS NULL)", name="paused_at"),
 )
@@ -46,11 +46,11 @@ subscription_secrets = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("subscription_id", Uuid, nullable=False),
-    Column("key_id", Text, nullable=False, comment="which of ENCRYPTION_KEYS it is encrypted with"),
+    Column("key_id", Text, nullable=False, comment="the one of ENCRYPTION_KEYS that encrypted it"),
     Column("nonce", LargeBinary, nullable=False),
     Column("ciphertext", LargeBinary, nullable=False, comment="AES-GCM, bound to the subscription"),
     Column("created_at", MOMENT, nullable=False),
-    Column("expires_at", MOMENT, comment="signs until then, beside a newer one; null: the newest"),
+    Column("expires_at", MOMENT, comment="signs until then, beside a newer secret; null: the newest"),
     ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], ondelete="CASCADE"),
     Index("subscription_secrets_subscription_id_idx", "subscription_id"),
     Index(
@@ -69,9 +69,11 @@ deliveries = Table(
     Column("app", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("state", Text, nullable=False, server_default=text("'pending'")),
-    Column("attempts", Integer, nullable=False, server_default=text("0"), comment="failed, since it became pending"),
+    Column(
+        "attempts", Integer, nullable=False, server_default=text("0"), comment="failed attempts since it became pending"
+    ),
     Column("created_at", MOMENT, nullable=False),
-    Column("settled_at", MOMENT, comment="when it was delivered or given up"),
+    Column("settled_at", MOMENT, comment="when it was delivered or became a dead letter"),
     Column("last_error", Text, comment="a code"),
     PrimaryKeyConstraint("subscription_id", "position"),
     ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], ondelete="CASCADE"),
@@ -124,9 +126,9 @@ delivery_attempts = Table(
 broker_offsets = Table(
     "broker_offsets",
     metadata,
-    Column("broker", Text, primary_key=True, comment="its URL, without credentials"),
+    Column("broker", Text, primary_key=True, comment="URL without credentials"),
     Column("epoch", Uuid, nullable=False),
-    Column("position", BigInteger, nullable=False, comment="the broker has confirmed every event up to it"),
+    Column("position", BigInteger, nullable=False, comment="the broker has confirmed all events up to here"),
     Column("lease_token", Uuid),
     Column("lease_until", MOMENT),
     Column("failing_since", MOMENT),

@@ -4,7 +4,7 @@
 CREATE TABLE api_keys (
     id text PRIMARY KEY,
     name text NOT NULL,  -- the caller; several keys of one name are one caller
-    secret_hash bytea NOT NULL,  -- SHA-256 of 32 random bytes; nothing to guess
+    secret_hash bytea NOT NULL,  -- SHA-256 of 32 random bytes
     scopes text[] NOT NULL,
     created_at timestamptz NOT NULL,
     revoked_at timestamptz
@@ -12,20 +12,20 @@ CREATE TABLE api_keys (
 
 CREATE TABLE apps (
     app text PRIMARY KEY,
-    paused_until timestamptz,  -- no call before: Dots refuses the credentials, or has asked for a pause
-    pauses integer NOT NULL DEFAULT 0,  -- refusals of the credentials in a row
-    tokens double precision,  -- of the budget, at tokens_at; null: a full bucket
+    paused_until timestamptz,  -- no calls until then: Dots refuses the credentials or asked for a pause
+    pauses integer NOT NULL DEFAULT 0,  -- consecutive refusals of the credentials
+    tokens double precision,  -- in the budget at tokens_at; null: full
     tokens_at timestamptz,
-    listing_due_at timestamptz,  -- when to page through Dots' list of flows next; null: now
-    listing_until timestamptz  -- while a process is paging
+    listing_due_at timestamptz,  -- when to page through Dots' list of flows again; null: now
+    listing_until timestamptz  -- until when a process may page through it
 );
 
 CREATE TABLE flows (
-    ref uuid PRIMARY KEY,  -- ours; rides in Dots' metadata as client_ref
+    ref uuid PRIMARY KEY,  -- our id; sent to Dots as client_ref in the metadata
     app text NOT NULL,
-    id text,  -- Dots'; null until Dots has given one
+    id text,  -- Dots' id; null until Dots has assigned one
     status text NOT NULL,
-    caller text,  -- name of the API key; null when made elsewhere
+    caller text,  -- name of the API key; null: created elsewhere
     reference text,
     user_id text,
     link text,  -- secret
@@ -38,10 +38,10 @@ CREATE TABLE flows (
     idempotency_key text,
     fingerprint bytea,  -- of the request, SHA-256
     request jsonb,  -- only while creating
-    attempted_at timestamptz,  -- when the POST to Dots was last begun
-    searches integer NOT NULL DEFAULT 0,  -- complete listings without it
-    error jsonb,  -- why Dots has made none; nothing of Dots' prose
-    waits_for_passed_over boolean NOT NULL DEFAULT false,  -- only for steps that were passed over
+    attempted_at timestamptz,  -- when the last POST to Dots began
+    searches integer NOT NULL DEFAULT 0,  -- complete listings that did not contain it
+    error jsonb,  -- why Dots created none; without Dots' texts
+    waits_for_passed_over boolean NOT NULL DEFAULT false,  -- every step left was passed over
     UNIQUE (id, app),
     UNIQUE (caller, idempotency_key),
     CONSTRAINT flows_status_check CHECK (status IN ('creating', 'open', 'completed', 'failed')),
@@ -60,7 +60,7 @@ CREATE TABLE answers (
     flow_ref uuid PRIMARY KEY,
     version integer NOT NULL,
     answered_at timestamptz NOT NULL,
-    answer json NOT NULL,  -- as it was given, with the secret link; for a repeat of the key
+    answer json NOT NULL,  -- with the secret link; repeated for the same Idempotency-Key
     FOREIGN KEY (flow_ref) REFERENCES flows (ref) ON DELETE CASCADE
 );
 CREATE INDEX answers_answered_at_idx ON answers (answered_at);
@@ -68,8 +68,8 @@ CREATE INDEX answers_answered_at_idx ON answers (answered_at);
 CREATE TABLE flow_steps (
     flow_ref uuid NOT NULL,
     name text NOT NULL,
-    position integer NOT NULL,  -- as listed by Dots; steps it never listed come first
-    completed_at timestamptz,  -- when we found it done; Dots gives no time
+    position integer NOT NULL,  -- as in Dots' list; unlisted steps come first
+    completed_at timestamptz,  -- when we found it completed; Dots gives no time
     discovered_by text,
     PRIMARY KEY (flow_ref, name),
     FOREIGN KEY (flow_ref) REFERENCES flows (ref) ON DELETE CASCADE,
@@ -86,13 +86,13 @@ CREATE TABLE users (
     was_id_verified boolean NOT NULL DEFAULT false,
     check_status text,
     has_criminal_activity boolean,
-    older_check_failed boolean,  -- what Dots' check before 2026 came to; null: Dots did not say
+    older_check_failed boolean,  -- outcome of Dots' check before 2026; null: unknown
     verdict text NOT NULL DEFAULT 'none',
-    verdict_count integer NOT NULL DEFAULT 0,  -- verdicts told so far
-    reviews_announced text[] NOT NULL DEFAULT '{}',  -- Dots' statuses for which a review was asked for
-    check_submitted_at timestamptz,  -- a background check was handed in; a verdict is to come
-    id_submitted_at timestamptz,  -- an ID was handed in; a verification is to come
-    merged_into text,  -- the user Dots has made of this one and another
+    verdict_count integer NOT NULL DEFAULT 0,  -- verdicts reported so far
+    reviews_announced text[] NOT NULL DEFAULT '{}',  -- Dots' statuses for which a review was announced
+    check_submitted_at timestamptz,  -- when a background check was submitted whose verdict is due
+    id_submitted_at timestamptz,  -- when an ID was submitted whose verification is due
+    merged_into text,  -- the user that this one became part of
     last_sequence integer NOT NULL DEFAULT 0,  -- of its events
     first_seen_at timestamptz NOT NULL,
     refreshed_at timestamptz,
@@ -108,9 +108,9 @@ CREATE TABLE webhooks (
     received_at timestamptz NOT NULL,
     last_received_at timestamptz NOT NULL,
     received_count integer NOT NULL,
-    body bytea,  -- raw, as signed; null once expired
+    body bytea,  -- raw, as signed; null: expired
     event text,
-    kind text,  -- what it is about: flow, user, or null for neither
+    kind text,  -- flow, user, or null for neither
     subject_id text,
     raised_gen bigint,  -- handled once the sync row's clean_gen has reached it
     PRIMARY KEY (app, message_id),
@@ -125,9 +125,9 @@ CREATE TABLE user_merges (
     app text NOT NULL,
     old_user_id text NOT NULL,
     new_user_id text NOT NULL,
-    survivor_id text NOT NULL,  -- whose refresh applies it: the end of the chain
+    survivor_id text NOT NULL,  -- the last user of the chain; its refresh applies the merge
     received_at timestamptz NOT NULL,
-    applied_at timestamptz,  -- null: the flows and checks of the old user have still to move
+    applied_at timestamptz,  -- null: the old user's flows and checks have not moved yet
     PRIMARY KEY (app, old_user_id)
 );
 CREATE INDEX user_merges_waiting_idx ON user_merges (app, survivor_id) WHERE applied_at IS NULL;
@@ -136,16 +136,16 @@ CREATE TABLE sync_rows (
     app text NOT NULL,
     kind text NOT NULL,
     subject_id text NOT NULL,
-    due_at timestamptz,  -- null: nothing left to look for
-    due_by text NOT NULL,  -- who made it due last
-    dirty_gen bigint NOT NULL,  -- bumped by whoever makes it due
+    due_at timestamptz,  -- null: no refresh is planned
+    due_by text NOT NULL,  -- what made it due last
+    dirty_gen bigint NOT NULL,  -- raised by every action that makes it due
     clean_gen bigint NOT NULL DEFAULT 0,  -- seen by a refresh
     lease_token uuid,
     lease_until timestamptz,
-    attempts integer NOT NULL DEFAULT 0,  -- failures in a row
-    failing_since timestamptz,  -- since when every attempt has failed
-    last_error text,  -- a code, never a body
-    dead_at timestamptz,  -- given up, until somebody makes it due again
+    attempts integer NOT NULL DEFAULT 0,  -- consecutive failures
+    failing_since timestamptz,  -- when the failures began
+    last_error text,  -- a code
+    dead_at timestamptz,  -- when it became a dead letter; it stays one until it is due again
     PRIMARY KEY (app, kind, subject_id),
     CONSTRAINT sync_rows_kind_check CHECK (kind IN ('flow', 'user')),
     CONSTRAINT sync_rows_due_by_check CHECK (due_by IN ('create', 'webhook', 'sweep', 'refresh')),
@@ -170,15 +170,15 @@ CREATE INDEX refreshes_subject_idx ON refreshes (subject_id, id);
 CREATE INDEX refreshes_ended_at_idx ON refreshes (ended_at);
 
 CREATE TABLE events (
-    row_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- order of insertion; never shown
+    row_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- order of insertion; internal
     id uuid NOT NULL,
     app text NOT NULL,
     type text NOT NULL,
     subject text NOT NULL,
-    sequence integer NOT NULL,  -- 1, 2, 3, … in its subject
+    sequence integer NOT NULL,  -- 1, 2, 3, … within the subject
     occurred_at timestamptz NOT NULL,
     data jsonb NOT NULL,
-    position bigint,  -- in the feed; stamped by the sequencer after commit
+    position bigint,  -- in the feed; the sequencer sets it after the commit
     UNIQUE (id),
     UNIQUE (app, subject, sequence),
     UNIQUE (position)
@@ -188,9 +188,9 @@ CREATE INDEX events_occurred_at_idx ON events USING brin (occurred_at);
 
 CREATE TABLE feed (
     is_singleton boolean PRIMARY KEY DEFAULT true,
-    epoch uuid NOT NULL,  -- another one after a restore: old cursors are refused
-    expired_position bigint NOT NULL DEFAULT 0,  -- kept: later ones
-    CONSTRAINT feed_is_the_one_check CHECK (is_singleton)
+    epoch uuid NOT NULL,  -- changes after a restore, so that old cursors are refused
+    expired_position bigint NOT NULL DEFAULT 0,  -- events after this position are kept
+    CONSTRAINT feed_is_singleton_check CHECK (is_singleton)
 );
 
 CREATE TABLE compliance_reads (
@@ -198,25 +198,25 @@ CREATE TABLE compliance_reads (
     read_at timestamptz NOT NULL,
     key_id text NOT NULL,
     caller text NOT NULL,
-    what text NOT NULL  -- a user, or a stretch of the feed
+    what text NOT NULL  -- a user, or a range of the feed
 );
 CREATE INDEX compliance_reads_read_at_idx ON compliance_reads (read_at);
 
 CREATE TABLE subscriptions (
     id uuid PRIMARY KEY,
-    caller text NOT NULL,  -- name of the API key that made it
+    caller text NOT NULL,  -- name of the API key that created it
     description text,
     url text NOT NULL,
-    types text[] NOT NULL,  -- such as dots.flow.completed, dots.flow.* or *
-    app text,  -- null: every app
-    with_compliance boolean NOT NULL,  -- gets what needs compliance:read
+    types text[] NOT NULL,  -- dots.flow.completed, dots.flow.*, * and the like
+    app text,  -- null: all apps
+    with_compliance boolean NOT NULL,  -- receives events that need compliance:read
     created_at timestamptz NOT NULL,
     paused_at timestamptz,
     paused_by text,  -- caller, gone (it answered 410) or failing (for days)
-    failing_since timestamptz,  -- since when every attempt has failed
-    opened_at timestamptz,  -- since when the circuit breaker lets only a probe through
-    held_until timestamptz,  -- nothing is sent before
-    closed_at timestamptz,  -- when the breaker closed; attempts before do not count for it
+    failing_since timestamptz,  -- when the failures began
+    opened_at timestamptz,  -- when the circuit breaker opened; null: closed
+    held_until timestamptz,  -- no deliveries until then
+    closed_at timestamptz,  -- when the breaker closed; earlier attempts do not count
     CONSTRAINT subscriptions_paused_by_check CHECK (paused_by IN ('caller', 'gone', 'failing')),
     CONSTRAINT subscriptions_paused_at_check CHECK ((paused_at IS NULL) = (paused_by IS NULL))
 );
@@ -224,11 +224,11 @@ CREATE TABLE subscriptions (
 CREATE TABLE subscription_secrets (
     id uuid PRIMARY KEY,
     subscription_id uuid NOT NULL,
-    key_id text NOT NULL,  -- which of ENCRYPTION_KEYS it is encrypted with
+    key_id text NOT NULL,  -- the one of ENCRYPTION_KEYS that encrypted it
     nonce bytea NOT NULL,
     ciphertext bytea NOT NULL,  -- AES-GCM, bound to the subscription
     created_at timestamptz NOT NULL,
-    expires_at timestamptz,  -- signs until then, beside a newer one; null: the newest
+    expires_at timestamptz,  -- signs until then, beside a newer secret; null: the newest
     FOREIGN KEY (subscription_id) REFERENCES subscriptions (id) ON DELETE CASCADE
 );
 CREATE INDEX subscription_secrets_subscription_id_idx ON subscription_secrets (subscription_id);
@@ -240,9 +240,9 @@ CREATE TABLE deliveries (
     app text NOT NULL,
     subject text NOT NULL,
     state text NOT NULL DEFAULT 'pending',
-    attempts integer NOT NULL DEFAULT 0,  -- failed, since it became pending
+    attempts integer NOT NULL DEFAULT 0,  -- failed attempts since it became pending
     created_at timestamptz NOT NULL,
-    settled_at timestamptz,  -- when it was delivered or given up
+    settled_at timestamptz,  -- when it was delivered or became a dead letter
     last_error text,  -- a code
     PRIMARY KEY (subscription_id, position),
     FOREIGN KEY (subscription_id) REFERENCES subscriptions (id) ON DELETE CASCADE,
@@ -262,7 +262,7 @@ CREATE TABLE delivery_queues (
     lease_until timestamptz,
     PRIMARY KEY (subscription_id, app, subject),
     FOREIGN KEY (subscription_id) REFERENCES subscriptions (id) ON DELETE CASCADE,
-    CONSTRAINT delivery_lanes_lease_check CHECK ((lease_token IS NULL) = (lease_until IS NULL))
+    CONSTRAINT delivery_queues_lease_check CHECK ((lease_token IS NULL) = (lease_until IS NULL))
 );
 CREATE INDEX delivery_queues_due_at_idx ON delivery_queues (subscription_id, due_at);
 
@@ -280,9 +280,9 @@ CREATE INDEX delivery_attempts_delivery_idx ON delivery_attempts (subscription_i
 CREATE INDEX delivery_attempts_latest_idx ON delivery_attempts (subscription_id, id);
 
 CREATE TABLE broker_offsets (
-    broker text PRIMARY KEY,  -- its URL, without credentials
+    broker text PRIMARY KEY,  -- URL without credentials
     epoch uuid NOT NULL,
-    position bigint NOT NULL,  -- the broker has confirmed every event up to it
+    position bigint NOT NULL,  -- the broker has confirmed all events up to here
     lease_token uuid,
     lease_until timestamptz,
     failing_since timestamptz,
