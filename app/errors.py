@@ -213,7 +213,7 @@ class DotsFailedError(DotsError):
     may_have_acted = True
 
 
-class DotsGibberishError(DotsError):
+class DotsInvalidResponseError(DotsError):
     """Dots answered with something that cannot be read."""
 
     may_have_acted = True

@@ -11,7 +11,7 @@ class Telemetry:
         self.registry = CollectorRegistry()
         self.webhooks = Counter(
             "dots_gateway_webhooks_total",
-            "Webhooks by what became of them: stored, foreign_app (stored and left alone), refused, too_large, "
+            "Webhooks by outcome: stored, foreign_app (stored and left alone), refused, too_large, "
             "too_slow, overloaded, unavailable; and requests with a wrong path or method: not_found, wrong_method.",
             ["app", "outcome"],
             registry=self.registry,
@@ -30,7 +30,7 @@ class Telemetry:
         )
         self.refreshes = Counter(
             "dots_gateway_refreshes_total",
-            "Refreshes by outcome: grown, unchanged, fenced, or the code of an error.",
+            "Refreshes by outcome: changed, unchanged, fenced, or the code of an error.",
             ["app", "kind", "outcome"],
             registry=self.registry,
         )
@@ -42,7 +42,7 @@ class Telemetry:
         )
         self.found_by_sweep = Counter(
             "dots_gateway_found_by_sweep_total",
-            "Facts that a sweep found and no webhook had told: webhook loss as a number.",
+            "Changes that a sweep found before any webhook announced them; measures webhook loss.",
             ["app"],
             registry=self.registry,
         )
@@ -50,7 +50,7 @@ class Telemetry:
             "dots_gateway_events_appended_total", "Events appended.", ["app"], registry=self.registry
         )
         self.sequenced = Counter(
-            "dots_gateway_events_sequenced_total", "Events given a place in the feed.", registry=self.registry
+            "dots_gateway_events_sequenced_total", "Events numbered in the feed.", registry=self.registry
         )
         self.deliveries = Counter(
             "dots_gateway_deliveries_total",
@@ -111,10 +111,10 @@ class Telemetry:
             "dots_gateway_app_paused", "1 while Dots refuses an app's credentials.", ["app"], registry=self.registry
         )
         self.unsequenced = Gauge(
-            "dots_gateway_unsequenced_events", "Events waiting for a place in the feed.", registry=self.registry
+            "dots_gateway_unsequenced_events", "Events not yet numbered in the feed.", registry=self.registry
         )
         self.feed_position = Gauge("dots_gateway_feed_position", "The feed's last position.", registry=self.registry)
-        self.dead = Gauge("dots_gateway_dead", "Flows and users given up on.", registry=self.registry)
+        self.dead = Gauge("dots_gateway_dead", "Flows and users that are dead letters.", registry=self.registry)
         self.overdue_verdicts = Gauge(
             "dots_gateway_overdue_checks", "Background checks pending for too long.", registry=self.registry
         )
@@ -143,7 +143,9 @@ class Telemetry:
             "How long the longest waiting one is due.",
             registry=self.registry,
         )
-        self.dead_deliveries = Gauge("dots_gateway_dead_deliveries", "Deliveries given up on.", registry=self.registry)
+        self.dead_deliveries = Gauge(
+            "dots_gateway_dead_deliveries", "Deliveries that are dead letters.", registry=self.registry
+        )
         self.subscriptions = Gauge(
             "dots_gateway_subscriptions",
             "Subscriptions by state: active, broken (breaker open), or paused by caller, gone (410), failing (days).",

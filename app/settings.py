@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     ssl_cert_file: NotEmpty | None = None
     ssl_cert_dir: NotEmpty | None = None
 
-    refresh_lanes: Annotated[int, Field(ge=1, le=64)] = 4
+    refresh_concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     refresh_batch: Annotated[int, Field(ge=1, le=100)] = 8
     lease_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     pause_seconds: Annotated[int, Field(ge=1, le=3600)] = 60

@@ -12,10 +12,10 @@ from app.dots.client import DotsClient
 from app.errors import UnknownAppError
 from app.flows.rules.schedule import PollSchedule
 from app.metrics import Telemetry
-from app.storage.hints import Hints
+from app.storage.notifications import Notifications
 from app.subscriptions.push.destinations import Destinations
 from app.subscriptions.push.http_push import Pusher
-from app.subscriptions.push.vault import Vault
+from app.subscriptions.push.secret_cipher import SecretCipher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +27,14 @@ class Tools:
 
     engine: AsyncEngine
     loop_connections: asyncio.Semaphore
-    hints: Hints
+    notifications: Notifications
     clients: Mapping[str, DotsClient]
-    vault: Vault | None
+    secret_cipher: SecretCipher | None
     destinations: Destinations
     pusher: Pusher
     telemetry: Telemetry
     clock: Callable[[], datetime]
-    chance: Callable[[], float]
+    jitter: Callable[[], float]
     new_uuid: Callable[[], UUID]
     lease: timedelta
     delivery_lease: timedelta

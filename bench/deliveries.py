@@ -23,7 +23,7 @@ from app.feed import event_rows
 from app.flows.rules import events
 from app.flows.rules.events import FlowFacts
 from app.processes import wiring
-from app.storage import database, hints, migrations
+from app.storage import database, migrations, notifications
 from app.subscriptions import manage_subscriptions
 from app.subscriptions.rules.subscriptions import SubscriptionRequest
 from app.tools import Tools
@@ -103,7 +103,7 @@ class Bench:
         fresh = events.step_completed(facts, datetime.now(UTC), step=f"step-{sequence}")
         async with database.transaction(self._tools.engine) as connection:
             await event_rows.append(connection, [fresh], after_sequence=sequence)
-        self._tools.hints.give(hints.APPENDED)
+        self._tools.notifications.send(notifications.APPENDED)
         self._occurred += 1
 
     async def _sequenced(self) -> None:
@@ -138,7 +138,7 @@ async def run(arguments: argparse.Namespace) -> bool:
         await migrations.upgrade(url)
         environment = environment_for(url)
         tools = await stack.enter_async_context(wiring.open_tools(settings.read(environment)))
-        carrying = asyncio.create_task(tools.hints.run())
+        carrying = asyncio.create_task(tools.notifications.run())
         stack.callback(carrying.cancel)
         await stack.enter_async_context(worker(environment))
         slow = await stack.enter_async_context(subscriber.listening())

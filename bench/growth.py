@@ -26,17 +26,17 @@ from bench import (
     growth_lag,
     growth_open_transaction,
     growth_passes,
-    growth_place,
     growth_receiving,
     growth_requests,
     growth_table,
+    growth_target,
     growth_unclaimable,
 )
 from bench.databases import NotComparableError, connected, durable_version
 from bench.growth_open_transaction import Compared
-from bench.growth_place import Place
 from bench.growth_sizes import Sizes
 from bench.growth_table import Row
+from bench.growth_target import Target
 from devstack import embedded_postgres
 
 # Inside the checkout, not in the temporary directory: that one may be memory, where fsync costs nothing.
@@ -75,7 +75,7 @@ async def measure(server_url: str, options: argparse.Namespace) -> Measured:
         dots = await stack.enter_async_context(dots_stand_in.listening())
         empty, grown = [
             await stack.enter_async_context(
-                growth_place.opened(
+                growth_target.opened(
                     server_url, name, sizes, directory=DIRECTORY, dots_url=dots.url, uses_jit=options.jit == "on"
                 )
             )
@@ -90,12 +90,12 @@ async def measure(server_url: str, options: argparse.Namespace) -> Measured:
     return Measured(rows=rows, open_transaction=compared)
 
 
-async def _rows(empty: Place, grown: Place, only: str) -> AsyncIterator[Row]:
+async def _rows(empty: Target, grown: Target, only: str) -> AsyncIterator[Row]:
     for group in (growth_requests, growth_passes, growth_unclaimable):
         async for row in group.rows(empty, grown, only=only):
             yield row
     if only in growth_lag.NAME:
-        timings = [await growth_lag.measure(place) for place in (empty, grown)]
+        timings = [await growth_lag.measure(target) for target in (empty, grown)]
         yield Row.of_timings(growth_lag.NAME, *timings)
     if only in growth_receiving.NAME:
         yield await growth_receiving.row(empty, grown, rounds=ROUNDS, seconds=ROUND_SECONDS, directory=DIRECTORY)

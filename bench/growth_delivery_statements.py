@@ -22,7 +22,7 @@ DELIVERIES = """
     ORDER BY position
 """
 
-LANES = """
+QUEUES = """
     INSERT INTO delivery_queues (subscription_id, app, subject, due_at)
     SELECT DISTINCT subscription_id, app, subject, now() + interval '1 day'
     FROM deliveries
@@ -40,4 +40,4 @@ ATTEMPTS = """
     ORDER BY position
 """
 
-STATEMENTS = (DELIVERIES, LANES, ATTEMPTS)
+STATEMENTS = (DELIVERIES, QUEUES, ATTEMPTS)

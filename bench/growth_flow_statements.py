@@ -105,7 +105,7 @@ REFRESHES = """
     INSERT INTO refreshes (app, kind, subject_id, ended_at, due_by, outcome)
     SELECT pg_temp.app_of(pg_temp.user_of(n)), 'flow', pg_temp.name_of('flow', n),
         LEAST(now(), pg_temp.time_of(n, :flows, :days) + k * interval '2 hours'),
-        CASE WHEN k < 4 THEN 'webhook' ELSE 'sweep' END, CASE WHEN k < 4 THEN 'grown' ELSE 'unchanged' END
+        CASE WHEN k < 4 THEN 'webhook' ELSE 'sweep' END, CASE WHEN k < 4 THEN 'changed' ELSE 'unchanged' END
     FROM generate_series(CAST(CAST(:flows AS bigint) * (1 - :body_days / CAST(:days AS float8)) + 2 AS bigint), :flows)
         AS n
     CROSS JOIN generate_series(1, 6) AS k

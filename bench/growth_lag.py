@@ -10,9 +10,9 @@ from uuid import uuid4
 from app.feed import event_rows
 from app.flows.rules import events
 from app.flows.rules.events import FlowFacts
-from app.storage import database, hints
+from app.storage import database, notifications
 from bench.deliveries import worker
-from bench.growth_place import Place
+from bench.growth_target import Target
 from bench.growth_timing import Timing
 
 NAME = "feed lag: event committed → seen by a stream, p50"
@@ -22,18 +22,18 @@ BETWEEN_SECONDS = 0.04
 DEADLINE_SECONDS = 120.0
 
 
-async def measure(place: Place) -> Timing:
+async def measure(target: Target) -> Timing:
     """Append events one after the other and wait for each at the stream."""
-    giving = asyncio.create_task(place.tools.hints.run())
+    giving = asyncio.create_task(target.tools.notifications.run())
     try:
-        async with asyncio.timeout(DEADLINE_SECONDS), worker(dict(place.environment)):
-            reader, writer = await asyncio.open_connection("127.0.0.1", place.port, limit=1 << 22)
+        async with asyncio.timeout(DEADLINE_SECONDS), worker(dict(target.environment)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", target.port, limit=1 << 22)
             writer.write(
                 f"GET /v1/events/stream?after=latest HTTP/1.1\r\nhost: bench\r\n"
-                f"authorization: Bearer {place.key}\r\n\r\n".encode()
+                f"authorization: Bearer {target.key}\r\n\r\n".encode()
             )
             await reader.readuntil(b"\r\n\r\n")
-            taken = [await _lag(place, reader) for _ in range(WARM_UP + COUNT)][WARM_UP:]
+            taken = [await _lag(target, reader) for _ in range(WARM_UP + COUNT)][WARM_UP:]
             writer.close()
     finally:
         giving.cancel()
@@ -45,14 +45,14 @@ async def measure(place: Place) -> Timing:
     )
 
 
-async def _lag(place: Place, reader: asyncio.StreamReader) -> float:
+async def _lag(target: Target, reader: asyncio.StreamReader) -> float:
     """Append one event and return the seconds from its commit until the stream shows it."""
     facts = FlowFacts(app="default", flow_id=f"bench-{uuid4()}", reference=None, user_id=None)
     event = events.flow_created(facts, datetime.now(UTC))
-    async with database.transaction(place.tools.engine) as connection:
+    async with database.transaction(target.tools.engine) as connection:
         await event_rows.append(connection, [event], after_sequence=0)
     began = time.perf_counter()
-    place.tools.hints.give(hints.APPENDED)
+    target.tools.notifications.send(notifications.APPENDED)
     while True:
         line = await reader.readuntil(b"\n")
         if line.startswith(b"data: ") and json.loads(line[6:])["id"] == str(event.id):

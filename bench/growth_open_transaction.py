@@ -20,9 +20,9 @@ from bench.databases import connected
 from bench.deliveries import worker
 from bench.dots_stand_in import DotsStandIn
 from bench.growth_fill import WELL
-from bench.growth_place import Place
 from bench.growth_receiving import Load
 from bench.growth_sizes import DAYS
+from bench.growth_target import Target
 
 WEBHOOKS_PER_SECOND = 200.0
 CONNECTIONS = 16
@@ -83,19 +83,19 @@ class Compared:
         return "\n".join(lines)
 
 
-async def compare(place: Place, dots: DotsStandIn, *, minutes: float, directory: Path) -> Compared:
+async def compare(target: Target, dots: DotsStandIn, *, minutes: float, directory: Path) -> Compared:
     """Measure the rates without and with the open transaction."""
-    without = await _rates(place, dots, minutes=minutes, directory=directory)
-    await place.execute("VACUUM")
-    async with _open_transaction(place):
-        beside = await _rates(place, dots, minutes=minutes, directory=directory)
+    without = await _rates(target, dots, minutes=minutes, directory=directory)
+    await target.execute("VACUUM")
+    async with _open_transaction(target):
+        beside = await _rates(target, dots, minutes=minutes, directory=directory)
     return Compared(without=without, beside=beside)
 
 
 @asynccontextmanager
-async def _open_transaction(place: Place) -> AsyncIterator[None]:
+async def _open_transaction(target: Target) -> AsyncIterator[None]:
     """Hold one transaction with a snapshot and a write of its own, as a forgotten session does."""
-    async with connected(place.database_url) as connection:
+    async with connected(target.database_url) as connection:
         await connection.execute(text("BEGIN ISOLATION LEVEL REPEATABLE READ"))
         await connection.execute(text("SELECT pg_current_xact_id(), count(*) FROM apps"))
         try:
@@ -104,40 +104,40 @@ async def _open_transaction(place: Place) -> AsyncIterator[None]:
             await connection.execute(text("ROLLBACK"))
 
 
-async def _rates(place: Place, dots: DotsStandIn, *, minutes: float, directory: Path) -> Rates:
+async def _rates(target: Target, dots: DotsStandIn, *, minutes: float, directory: Path) -> Rates:
     seconds = minutes * 60
-    await _make_backlog(place, round((seconds + SETTLING_SECONDS) * BACKLOG_PER_SECOND))
+    await _make_backlog(target, round((seconds + SETTLING_SECONDS) * BACKLOG_PER_SECOND))
     load = Load(seconds=seconds + SETTLING_SECONDS, connections=CONNECTIONS, rate=WEBHOOKS_PER_SECOND)
-    async with worker({**place.environment, **UNLIMITED}):
-        sending = asyncio.create_task(growth_receiving.send(place, load, directory=directory))
+    async with worker({**target.environment, **UNLIMITED}):
+        sending = asyncio.create_task(growth_receiving.send(target, load, directory=directory))
         await asyncio.sleep(SETTLING_SECONDS)
         refreshes, deliveries = [], []
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
             answered, began = dots.answered, time.perf_counter()
-            place.subscriber.received.clear()
+            target.subscriber.received.clear()
             await asyncio.sleep(min(SLICE_SECONDS, seconds))
             took = time.perf_counter() - began
             refreshes.append((dots.answered - answered) / took)
-            deliveries.append(len(place.subscriber.received) / took)
+            deliveries.append(len(target.subscriber.received) / took)
         result = await sending
     return Rates(refreshes=refreshes, deliveries=deliveries, webhooks=result.acknowledged / result.seconds)
 
 
-async def _make_backlog(place: Place, count: int) -> None:
+async def _make_backlog(target: Target, count: int) -> None:
     """Make flows due for a sweep and deliveries pending, as many as one worker could get done in the time."""
-    await place.execute(
+    await target.execute(
         "UPDATE sync_rows SET due_at = now(), due_by = 'sweep' WHERE (app, kind, subject_id) IN "
         "(SELECT app, kind, subject_id FROM sync_rows WHERE kind = 'flow' AND dead_at IS NULL LIMIT :count)",
         count=count,
     )
-    found = json.loads(await place.client.get("/v1/subscriptions"))["subscriptions"]
+    found = json.loads(await target.client.get("/v1/subscriptions"))["subscriptions"]
     subscription_id = next(each["id"] for each in found if each["types"] == [WELL])
     since = datetime.now(UTC) - timedelta(days=DAYS)
     order: dict[str, object] = {"since": since.isoformat(), "dry_run": False}
     pending = 0
     while pending < count:
-        body = await place.client.post(f"/v1/subscriptions/{subscription_id}/redeliver", json.dumps(order).encode())
+        body = await target.client.post(f"/v1/subscriptions/{subscription_id}/redeliver", json.dumps(order).encode())
         done = json.loads(body)
         pending += done["again"] + done["fresh"]
         if done["next_cursor"] is None:

@@ -18,8 +18,8 @@ from app.subscriptions import deliver_due, delivery_rows
 from app.upkeep import purge_expired
 from bench import growth_sizes
 from bench.growth_fill import FAILING
-from bench.growth_place import Place
 from bench.growth_table import Row
+from bench.growth_target import Target
 from bench.growth_timing import Action, timed
 
 BATCH = 8
@@ -30,70 +30,70 @@ SEQUENCE_LIMIT = 1000
 class Pass:
     """One pass; `prepare` gives it something to do."""
 
-    run: Callable[[Place, int], Awaitable[object]]
-    prepare: Callable[[Place, int], Awaitable[object]] | None = None
+    run: Callable[[Target, int], Awaitable[object]]
+    prepare: Callable[[Target, int], Awaitable[object]] | None = None
 
-    def on(self, place: Place) -> Action:
+    def on(self, target: Target) -> Action:
         """Return the pass as it is timed on one database."""
-        prepare = self.prepare and functools.partial(self.prepare, place)
-        return Action(act=functools.partial(self.run, place), prepare=prepare)
+        prepare = self.prepare and functools.partial(self.prepare, target)
+        return Action(act=functools.partial(self.run, target), prepare=prepare)
 
 
-async def refresh(place: Place, _number: int = 0) -> int:
+async def refresh(target: Target, _number: int = 0) -> int:
     """Run one refresh pass and return how many rows it claimed."""
-    return (await refresh_due.refresh_due(place.tools, limit=BATCH)).claimed
+    return (await refresh_due.refresh_due(target.tools, limit=BATCH)).claimed
 
 
-async def make_due(place: Place, number: int) -> None:
+async def make_due(target: Target, number: int) -> None:
     """Make as many flows due as one pass takes."""
-    ids = [growth_sizes.flow_id(place.flow_number(number * BATCH + each)) for each in range(BATCH)]
-    await place.execute(
+    ids = [growth_sizes.flow_id(target.flow_number(number * BATCH + each)) for each in range(BATCH)]
+    await target.execute(
         "UPDATE sync_rows SET due_at = now(), due_by = 'webhook', dirty_gen = dirty_gen + 1, dead_at = NULL "
         "WHERE kind = 'flow' AND app IN ('default', 'europe') AND subject_id = ANY (:ids)",
         ids=ids,
     )
 
 
-async def sequence(place: Place, _number: int = 0) -> int:
+async def sequence(target: Target, _number: int = 0) -> int:
     """Run one pass of the sequencer."""
-    return await sequence_events.sequence_events(place.tools, delivery_rows, limit=SEQUENCE_LIMIT)
+    return await sequence_events.sequence_events(target.tools, delivery_rows, limit=SEQUENCE_LIMIT)
 
 
-async def append_some(place: Place, _number: int = 0) -> None:
+async def append_some(target: Target, _number: int = 0) -> None:
     """Append events of as many flows, which one subscription gets."""
-    await _append(place, [events.step_completed(_facts(), datetime.now(UTC), step="compliance") for _ in range(BATCH)])
+    await _append(target, [events.step_completed(_facts(), datetime.now(UTC), step="compliance") for _ in range(BATCH)])
 
 
-async def deliver(place: Place, _number: int = 0) -> int:
+async def deliver(target: Target, _number: int = 0) -> int:
     """Run one delivery pass, wait until all that it has begun to send is settled, and return how much that was."""
     async with asyncio.TaskGroup() as tasks:
-        return await deliver_due.Courier(place.tools, tasks, in_flight=BATCH, at_once=BATCH).deliver_due()
+        return await deliver_due.Dispatcher(target.tools, tasks, in_flight=BATCH, at_once=BATCH).deliver_due()
 
 
-async def make_deliverable(place: Place, number: int) -> None:
+async def make_deliverable(target: Target, number: int) -> None:
     """Append events and make their deliveries."""
-    await append_some(place, number)
-    await sequence(place)
+    await append_some(target, number)
+    await sequence(target)
 
 
-async def make_failing(place: Place, _number: int = 0) -> None:
+async def make_failing(target: Target, _number: int = 0) -> None:
     """Make one delivery to the subscription that fails and whose breaker closed a moment ago."""
-    await place.execute(
+    await target.execute(
         "UPDATE subscriptions SET closed_at = now(), opened_at = NULL, held_until = NULL, failing_since = NULL "
         "WHERE types = ARRAY[CAST(:kind AS text)]",
         kind=FAILING,
     )
-    await place.execute(
+    await target.execute(
         "UPDATE delivery_queues SET due_at = now() + interval '1 day' WHERE due_at < now() + interval '9 hours'"
     )
-    await _append(place, [events.flow_completed(_facts(), datetime.now(UTC))])
-    await sequence(place)
+    await _append(target, [events.flow_completed(_facts(), datetime.now(UTC))])
+    await sequence(target)
 
 
-async def purge(place: Place, _number: int = 0) -> int:
+async def purge(target: Target, _number: int = 0) -> int:
     """Run one pass of the purge."""
-    keep = purge_expired.Keep.of(settings.read(place.environment))
-    return await purge_expired.purge_expired(place.tools, keep)
+    retention = purge_expired.Retention.of(settings.read(target.environment))
+    return await purge_expired.purge_expired(target.tools, retention)
 
 
 PASSES: dict[str, Pass] = {
@@ -108,14 +108,14 @@ PASSES: dict[str, Pass] = {
 }
 
 
-async def rows(empty: Place, grown: Place, *, only: str) -> AsyncIterator[Row]:
+async def rows(empty: Target, grown: Target, *, only: str) -> AsyncIterator[Row]:
     """Time every pass whose name contains `only` on both databases, in turn."""
     for name, each in PASSES.items():
         if only not in name:
             continue
         # What the row before has appended must not be sent at the expense of this one.
-        for place in (empty, grown):
-            while await deliver(place):
+        for target in (empty, grown):
+            while await deliver(target):
                 pass
         yield Row.of_timings(name, *await timed(each.on(empty), each.on(grown)))
 
@@ -124,7 +124,7 @@ def _facts() -> FlowFacts:
     return FlowFacts(app="default", flow_id=f"bench-{uuid4()}", reference="payee-17", user_id=None)
 
 
-async def _append(place: Place, fresh: list[Event]) -> None:
+async def _append(target: Target, fresh: list[Event]) -> None:
     for each in fresh:
-        async with database.transaction(place.tools.engine) as connection:
+        async with database.transaction(target.tools.engine) as connection:
             await event_rows.append(connection, [each], after_sequence=0)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from bench import growth_settings, growth_sizes
 from bench.databases import NotComparableError, settle
-from bench.growth_place import Place
 from bench.growth_table import Row
+from bench.growth_target import Target
 from bench.load import LoadResult
 
 NAME = "receive, acknowledged webhooks"
@@ -28,28 +28,28 @@ class Load:
     rate: float | None = None
 
 
-async def row(empty: Place, grown: Place, *, rounds: int, seconds: float, directory: Path) -> Row:
+async def row(empty: Target, grown: Target, *, rounds: int, seconds: float, directory: Path) -> Row:
     """Load both in turn; a round after the warm-up counts."""
     rates: dict[str, list[float]] = {empty.name: [], grown.name: []}
     for number in range(rounds + 1):
-        for place in (empty, grown) if number % 2 else (grown, empty):
-            await settle(place.database_url)
-            result = await send(place, Load(seconds=seconds if number else 2.0), directory=directory)
+        for target in (empty, grown) if number % 2 else (grown, empty):
+            await settle(target.database_url)
+            result = await send(target, Load(seconds=seconds if number else 2.0), directory=directory)
             if number:
-                rates[place.name].append(result.acknowledged / result.seconds)
+                rates[target.name].append(result.acknowledged / result.seconds)
     return Row.of_rates(NAME, *(statistics.median(each) for each in rates.values()))
 
 
-async def send(place: Place, load: Load, *, directory: Path) -> LoadResult:
+async def send(target: Target, load: Load, *, directory: Path) -> LoadResult:
     """Run the load generator in its own process. Raises `NotComparableError` if a webhook is refused."""
-    flow_ids = directory / f"flow-ids-{place.name}"
-    flow_ids.write_text("\n".join(growth_sizes.flow_id(place.flow_number(number)) for number in range(FLOWS)))
+    flow_ids = directory / f"flow-ids-{target.name}"
+    flow_ids.write_text("\n".join(growth_sizes.flow_id(target.flow_number(number)) for number in range(FLOWS)))
     options: dict[str, object] = {
-        "--port": place.port,
+        "--port": target.port,
         "--connections": load.connections,
         "--seconds": load.seconds,
         "--flow-ids": flow_ids,
-        "--acknowledged-ids": directory / f"acknowledged-ids-{place.name}",
+        "--acknowledged-ids": directory / f"acknowledged-ids-{target.name}",
     }
     if load.rate is not None:
         options |= {"--rate": load.rate, "--webhooks": round(load.rate * load.seconds * 2)}
@@ -69,5 +69,5 @@ async def send(place: Place, load: Load, *, directory: Path) -> LoadResult:
         raise NotComparableError("the load generator failed; its error is above")
     result = LoadResult(**json.loads(output))
     if result.refused or not result.acknowledged:
-        raise NotComparableError(f"{place.name}: not every webhook was acknowledged: {result}")
+        raise NotComparableError(f"{target.name}: not every webhook was acknowledged: {result}")
     return result

@@ -6,20 +6,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote
 
 from bench import growth_sizes
-from bench.growth_place import Place
 from bench.growth_table import Row
+from bench.growth_target import Target
 from bench.growth_timing import Action, timed
 
-Request = Callable[[Place, int], Awaitable[bytes]]
+Request = Callable[[Target, int], Awaitable[bytes]]
 EVENTS_BEFORE_THE_PAGE = 500
 
 
 def _get(path: str) -> Request:
     """Describe a request that asks for one flow or user after the other."""
 
-    async def send(place: Place, number: int) -> bytes:
-        chosen = place.flow_number(number)
-        return await place.client.get(path.format(flow=growth_sizes.flow_id(chosen), user=growth_sizes.user_id(chosen)))
+    async def send(target: Target, number: int) -> bytes:
+        chosen = target.flow_number(number)
+        return await target.client.get(
+            path.format(flow=growth_sizes.flow_id(chosen), user=growth_sizes.user_id(chosen))
+        )
 
     return send
 
@@ -27,23 +29,23 @@ def _get(path: str) -> Request:
 def _dry_run(**order: str) -> Request:
     """Describe a replay that only counts."""
 
-    async def send(place: Place, _number: int) -> bytes:
-        return await place.client.post("/v1/webhooks/replay", json.dumps({**order, "dry_run": True}).encode())
+    async def send(target: Target, _number: int) -> bytes:
+        return await target.client.post("/v1/webhooks/replay", json.dumps({**order, "dry_run": True}).encode())
 
     return send
 
 
-async def _feed_page(place: Place, _number: int) -> bytes:
-    cursor = await _cursor(place)
-    return await place.client.get(f"/v1/events?after={quote(cursor)}&limit=100")
+async def _feed_page(target: Target, _number: int) -> bytes:
+    cursor = await _cursor(target)
+    return await target.client.get(f"/v1/events?after={quote(cursor)}&limit=100")
 
 
-async def _cursor(place: Place) -> str:
+async def _cursor(target: Target) -> str:
     """Return a cursor that is not at the beginning; asked for once for each database."""
-    if place.database_url not in _CURSORS:
-        page = json.loads(await place.client.get(f"/v1/events?limit={EVENTS_BEFORE_THE_PAGE}"))
-        _CURSORS[place.database_url] = page["next_cursor"]
-    return _CURSORS[place.database_url]
+    if target.database_url not in _CURSORS:
+        page = json.loads(await target.client.get(f"/v1/events?limit={EVENTS_BEFORE_THE_PAGE}"))
+        _CURSORS[target.database_url] = page["next_cursor"]
+    return _CURSORS[target.database_url]
 
 
 _CURSORS: dict[str, str] = {}
@@ -73,10 +75,10 @@ REQUESTS: dict[str, Request] = {
 }
 
 
-async def rows(empty: Place, grown: Place, *, only: str) -> AsyncIterator[Row]:
+async def rows(empty: Target, grown: Target, *, only: str) -> AsyncIterator[Row]:
     """Time every request whose name contains `only` on both databases, in turn."""
     for name, request in REQUESTS.items():
         if only not in name:
             continue
-        actions = [Action(act=functools.partial(request, place)) for place in (empty, grown)]
+        actions = [Action(act=functools.partial(request, target)) for target in (empty, grown)]
         yield Row.of_timings(name, *await timed(*actions))

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from bench import growth_passes
 from bench.growth_passes import Pass
-from bench.growth_place import Place
 from bench.growth_settings import PAUSED_APP, SECOND_APP
 from bench.growth_table import Row
+from bench.growth_target import Target
 from bench.growth_timing import timed
 
 COUNT = 10_000
@@ -14,9 +14,9 @@ COUNTED_PASSES = 10
 COUNTED_TABLES = ("sync_rows", "apps")
 
 
-async def rows(empty: Place, grown: Place, *, only: str) -> AsyncIterator[Row]:
+async def rows(empty: Target, grown: Target, *, only: str) -> AsyncIterator[Row]:
     """Compare passes that have nothing before them on the empty database with passes past such rows on the grown."""
-    obstacles: list[tuple[str, str, Callable[[Place], Awaitable[None]]]] = [
+    obstacles: list[tuple[str, str, Callable[[Target], Awaitable[None]]]] = [
         (f"claim pass, {COUNT:,} due rows of a paused app", PAUSED_APP, _pause),
         (f"claim pass, {COUNT:,} due rows and the budget spent", SECOND_APP, _spend),
     ]
@@ -40,41 +40,41 @@ async def rows(empty: Place, grown: Place, *, only: str) -> AsyncIterator[Row]:
         await grown.execute("VACUUM ANALYZE sync_rows")
 
 
-async def _pause(place: Place) -> None:
+async def _pause(target: Target) -> None:
     """Let Dots refuse the app's credentials."""
-    await place.execute(
+    await target.execute(
         "INSERT INTO apps (app, paused_until, pauses) VALUES (:app, now() + interval '1 hour', 1) "
         "ON CONFLICT (app) DO UPDATE SET paused_until = excluded.paused_until, pauses = 1",
         app=PAUSED_APP,
     )
 
 
-async def _spend(place: Place) -> None:
+async def _spend(target: Target) -> None:
     """Leave the app no call to Dots, and no refill before an hour has passed."""
-    await place.execute(
+    await target.execute(
         "INSERT INTO apps (app, tokens, tokens_at) VALUES (:app, 0, now() + interval '1 hour') "
         "ON CONFLICT (app) DO UPDATE SET tokens = 0, tokens_at = excluded.tokens_at",
         app=SECOND_APP,
     )
 
 
-async def _updates(place: Place) -> float:
+async def _updates(target: Target) -> float:
     """Return how many rows one claim pass updates, counted by triggers because statistics come late."""
-    await place.execute("CREATE SEQUENCE bench_updates")
-    await place.execute(
+    await target.execute("CREATE SEQUENCE bench_updates")
+    await target.execute(
         "CREATE FUNCTION bench_count() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN PERFORM nextval('bench_updates'); RETURN NULL; END $$"
     )
     for table in COUNTED_TABLES:
-        await place.execute(
+        await target.execute(
             f"CREATE TRIGGER bench_count AFTER UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION bench_count()"
         )
     for _ in range(COUNTED_PASSES):
-        await growth_passes.refresh(place)
+        await growth_passes.refresh(target)
     # The first number that a sequence gives is 1.
-    updates = int(await place.scalar("SELECT nextval('bench_updates') - 1"))
+    updates = int(await target.scalar("SELECT nextval('bench_updates') - 1"))
     for table in COUNTED_TABLES:
-        await place.execute(f"DROP TRIGGER bench_count ON {table}")
-    await place.execute("DROP FUNCTION bench_count()")
-    await place.execute("DROP SEQUENCE bench_updates")
+        await target.execute(f"DROP TRIGGER bench_count ON {table}")
+    await target.execute("DROP FUNCTION bench_count()")
+    await target.execute("DROP SEQUENCE bench_updates")
     return updates / COUNTED_PASSES

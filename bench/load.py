@@ -44,7 +44,7 @@ class LoadResult:
 
 
 @dataclass(kw_only=True)
-class Tally:
+class PassResult:
     """What the connections of one run have seen so far; times are `time.perf_counter()` seconds."""
 
     upcoming: Iterator[SignedWebhook]
@@ -79,8 +79,8 @@ def answered_status(received: bytes) -> int | None:
 class Connection(asyncio.Protocol):
     """One keep-alive connection with at most one webhook in flight."""
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, step_counts: PassResult) -> None:
+        self._tally = step_counts
         self._transport: asyncio.WriteTransport | None = None
         self._in_flight: SignedWebhook | None = None
         self._sent_at = 0.0
@@ -151,29 +151,30 @@ async def send_load(
 
     `rate` is how many are sent each second; with None each connection sends as soon as it is answered.
     """
-    tally = Tally(upcoming=iter(webhooks), rate=rate)
+    step_counts = PassResult(upcoming=iter(webhooks), rate=rate)
     loop = asyncio.get_running_loop()
     opened = [
-        (await loop.create_connection(lambda: Connection(tally), "127.0.0.1", port))[1] for _ in range(connections)
+        (await loop.create_connection(lambda: Connection(step_counts), "127.0.0.1", port))[1]
+        for _ in range(connections)
     ]
-    started_at = tally.started_at = time.perf_counter()
-    tally.stop_at = started_at + seconds
+    started_at = step_counts.started_at = time.perf_counter()
+    step_counts.stop_at = started_at + seconds
     for connection in opened:
         connection.send_next()
     await asyncio.wait([each.finished for each in opened], timeout=seconds + ANSWER_WITHIN_SECONDS)
     unanswered = sum(each.is_unanswered for each in opened)
     for connection in opened:
         connection.close()
-    percentiles = statistics.quantiles(tally.latencies, n=100) if len(tally.latencies) > 1 else [0.0] * 99
+    percentiles = statistics.quantiles(step_counts.latencies, n=100) if len(step_counts.latencies) > 1 else [0.0] * 99
     result = LoadResult(
-        acknowledged=len(tally.acknowledged_ids),
-        refused={str(status): count for status, count in tally.refused.items()},
+        acknowledged=len(step_counts.acknowledged_ids),
+        refused={str(status): count for status, count in step_counts.refused.items()},
         unanswered=unanswered,
-        seconds=max(tally.last_answer_at - started_at, 0.0),
+        seconds=max(step_counts.last_answer_at - started_at, 0.0),
         p50_milliseconds=percentiles[49] * 1000,
         p99_milliseconds=percentiles[98] * 1000,
     )
-    return result, tally.acknowledged_ids
+    return result, step_counts.acknowledged_ids
 
 
 def parsed_arguments() -> argparse.Namespace:

@@ -78,7 +78,7 @@ async def _create(gateway: httpx.AsyncClient, dots: httpx.AsyncClient, payee: Pa
     key = {"Idempotency-Key": f"{payee.reference}-{time.time_ns()}"}
     flow = await _post(gateway, "/v1/flows", order, headers=key)
     names = ", ".join(step["name"] for step in flow["steps"])
-    _say(f"  {payee.reference} {payee.story}: {names}")
+    _say(f"  {payee.reference} {payee.timeline}: {names}")
     return flow
 
 

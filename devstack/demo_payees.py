@@ -10,7 +10,7 @@ class Payee:
     """Who gets a flow with which steps, how many of them they complete, and what their check comes to."""
 
     reference: str
-    story: str
+    timeline: str
     steps: Sequence[str | dict[str, Any]]
     expected: Sequence[str]
     has_user: bool = True
@@ -21,7 +21,7 @@ class Payee:
 PAYEES = (
     Payee(
         reference="payee-1",
-        story="has no Dots user yet: signs up on the way",
+        timeline="has no Dots user yet: signs up on the way",
         steps=["compliance", "id-verification", "manage-payouts"],
         has_user=False,
         expected=[
@@ -36,7 +36,7 @@ PAYEES = (
     ),
     Payee(
         reference="payee-2",
-        story="has a background check that comes back flagged",
+        timeline="has a background check that comes back flagged",
         steps=["compliance", "background-check"],
         verdict="flagged",
         expected=[
@@ -49,7 +49,7 @@ PAYEES = (
     ),
     Payee(
         reference="payee-3",
-        story="has a background check that comes back clear",
+        timeline="has a background check that comes back clear",
         steps=["background-check", "manage-payments", {"name": "pdf-form-fill", "template_id": "contract"}],
         verdict="cleared",
         expected=[
@@ -63,13 +63,13 @@ PAYEES = (
     ),
     Payee(
         reference="payee-4",
-        story="withdraws, and is sent back to the shop",
+        timeline="withdraws, and is sent back to the shop",
         steps=["payout", {"name": "redirect", "redirect_url": "https://shop.example.com/thanks"}],
         expected=["created", "step_completed payout", "completed"],
     ),
     Payee(
         reference="payee-5",
-        story="gives up half-way",
+        timeline="gives up half-way",
         steps=["compliance", "manage-payouts", "payout"],
         completes=1,
         expected=["created", "step_completed compliance"],

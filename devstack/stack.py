@@ -11,7 +11,7 @@ from app.access import manage_keys
 from app.errors import KeyRefusedError
 from app.processes import wiring
 from app.storage import database, migrations
-from app.subscriptions.push import vault
+from app.subscriptions.push import secret_cipher
 from devstack.child import Command
 from devstack.processes import Supervisor
 
@@ -112,7 +112,7 @@ def _encryption_key(key_file: Path | None) -> str:
     """The one that was kept from the last time, so that what it has encrypted stays readable, else a new one."""
     kept = _read(key_file)
     if kept is None:
-        kept = f"dev:{b64encode(secrets.token_bytes(vault.KEY_BYTES)).decode()}"
+        kept = f"dev:{b64encode(secrets.token_bytes(secret_cipher.KEY_BYTES)).decode()}"
         _keep(key_file, kept)
     return kept
 

@@ -9,7 +9,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from simulator import guards
-from simulator.api.door import ApiDoor
+from simulator.api.middleware import ApiMiddleware
 from simulator.api.routes import create_api
 from simulator.control.flow_routes import flow_router
 from simulator.control.knob_routes import knob_router
@@ -32,7 +32,7 @@ def create_app(simulation: Simulation) -> FastAPI:
         await simulation.close()
 
     app = FastAPI(title="dots-simulator", lifespan=lifespan, docs_url="/docs", redoc_url=None)
-    app.router.routes.append(Mount("/api", ApiDoor(create_api(simulation), simulation)))
+    app.router.routes.append(Mount("/api", ApiMiddleware(create_api(simulation), simulation)))
     app.mount("/static", StaticFiles(directory=STATIC_DIRECTORY))
     app.add_middleware(guards.HostCheck, allowed=guards.allowed_hosts(simulation.settings))
     guarded = [Depends(guards.control_guard(simulation.settings))]

@@ -124,7 +124,7 @@ class Unknowns(_Knobs):
     )
     list_order: Literal["newest_first", "oldest_first"] = Field("newest_first", description="Order of GET /v2/flows.")
     bad_credentials_status: Literal[401, 403] = Field(401, description="Status of an answer to wrong credentials.")
-    error_shape: Literal["full", "message_only", "empty", "text"] = Field(
+    error_format: Literal["full", "message_only", "empty", "text"] = Field(
         "full", description="How much of `success`, `message`, `error_code` an error has; text: not JSON."
     )
     rate_limit_per_minute: int | None = Field(None, ge=0, description="More calls are answered 429; null: no limit.")

@@ -16,7 +16,7 @@ _FILE = Path(__file__).with_name("published_webhooks.json")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
+class PublishedWebhook:
     """One published body; `subject` None: stored and acknowledged only."""
 
     published_as: str
@@ -24,9 +24,9 @@ class Shape:
     subject: str | None
 
 
-def shapes() -> list[Shape]:
+def published_webhooks() -> list[PublishedWebhook]:
     """Every shape. Two may have the same name: `user.updated.user_merged` comes with and without `event`."""
-    return [Shape(**each) for each in json.loads(_FILE.read_text(encoding="utf-8"))]
+    return [PublishedWebhook(**each) for each in json.loads(_FILE.read_text(encoding="utf-8"))]
 
 
 def body(published_as: str, values: Mapping[str, Any], *, variant: int = 0) -> bytes:
@@ -35,7 +35,11 @@ def body(published_as: str, values: Mapping[str, Any], *, variant: int = 0) -> b
     Raises:
         RefusalError: there is no such shape, or it has no such key.
     """
-    named = [shape for shape in shapes() if shape.published_as == published_as]
+    named = [
+        published_webhook
+        for published_webhook in published_webhooks()
+        if published_webhook.published_as == published_as
+    ]
     if not 0 <= variant < len(named):
         raise not_found("No such shape")
     replaced: set[str] = set()

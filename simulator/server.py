@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from simulator import loopback
-from simulator.api.door import CUT_EXTENSION
+from simulator.api.middleware import CUT_EXTENSION
 
 _KEEP_ALIVE_SECONDS = 75
 """Longer than clients keep idle connections, so that none is closed just as a client uses it again."""

@@ -16,7 +16,7 @@ from simulator.delivery.sender import Clock, Sender, Sleep
 from simulator.knob_panel import KnobPanel
 from simulator.knobs import Unknowns
 from simulator.settings import Settings
-from simulator.world.happening import Happening
+from simulator.world.webhook_event import WebhookEvent
 from simulator.world.world import World
 
 _API_CALLS_KEPT = 20_000
@@ -56,10 +56,10 @@ class Simulation:
         """The assumptions that hold now."""
         return self.panel.current.unknowns
 
-    def announce(self, happenings: Iterable[Happening]) -> None:
+    def announce(self, webhook_events: Iterable[WebhookEvent]) -> None:
         """Tell by webhook what happened."""
-        for happening in happenings:
-            self.sender.dispatch(webhooks.body(happening, self.world, self.unknowns))
+        for webhook_event in webhook_events:
+            self.sender.dispatch(webhooks.body(webhook_event, self.world, self.unknowns))
 
     async def hold(self, seconds: float) -> None:
         """Keep a caller waiting, but not beyond the end of the simulator."""

@@ -7,20 +7,20 @@ import json
 from typing import Any
 
 from simulator.knobs import Unknowns
-from simulator.world.happening import Happening
+from simulator.world.webhook_event import WebhookEvent
 from simulator.world.world import World
 
 
-def body(happening: Happening, world: World, unknowns: Unknowns) -> bytes:
+def body(webhook_event: WebhookEvent, world: World, unknowns: Unknowns) -> bytes:
     """The JSON body that tells of a happening."""
-    if unknowns.webhooks_omit_event and happening.old_user_id is not None:
-        merged = {"old_user_id": happening.old_user_id, "new_user_id": happening.user_id}
+    if unknowns.webhooks_omit_event and webhook_event.old_user_id is not None:
+        merged = {"old_user_id": webhook_event.old_user_id, "new_user_id": webhook_event.user_id}
         return json.dumps(merged).encode()
-    said: dict[str, Any] = {} if unknowns.webhooks_omit_event else {"event": happening.event}
-    if happening.flow_id is not None:
-        said |= _flow_fields(happening.flow_id, world, unknowns)
-    if happening.user_id is not None:
-        said |= _user_fields(happening.user_id, happening.old_user_id, world, unknowns)
+    said: dict[str, Any] = {} if unknowns.webhooks_omit_event else {"event": webhook_event.event}
+    if webhook_event.flow_id is not None:
+        said |= _flow_fields(webhook_event.flow_id, world, unknowns)
+    if webhook_event.user_id is not None:
+        said |= _user_fields(webhook_event.user_id, webhook_event.old_user_id, world, unknowns)
     return json.dumps(said).encode()
 
 

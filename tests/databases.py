@@ -24,7 +24,7 @@ from app.storage import migrations
 from devstack import embedded_postgres
 
 # Linux' directory in memory. In containers it is often too small for all clones and what is logged of them.
-MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 2**30  # noqa: S108  # what is made in it has a random name of its own
+MEMORY, FREE_BYTES = Path("/dev/shm"), 4 * 2**30  # noqa: S108  # what is made in it has a random name of its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,8 @@ def server(url: str | None) -> Iterator[Server]:
 
 def fast_directory(memory: Path = MEMORY) -> Path | None:
     """Where files cost least: in memory where there is room for them, else wherever temporary files are (None)."""
-    has_room = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= ROOM_BYTES
-    return memory if has_room else None
+    has_space = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= FREE_BYTES
+    return memory if has_space else None
 
 
 @contextmanager

@@ -17,10 +17,10 @@ from app.dots.call_ledger import CallLedger
 from app.dots.gate import Gate, Ledger
 from app.flows.rules.schedule import SWEEPS, VERDICT_POLLS
 from app.metrics import Telemetry
-from app.storage.hints import Hints
+from app.storage.notifications import Notifications
 from app.subscriptions.push.destinations import Destinations
 from app.subscriptions.push.http_push import Pusher
-from app.subscriptions.push.vault import Vault
+from app.subscriptions.push.secret_cipher import SecretCipher
 from app.tools import Tools
 from tests.dots.fake_dots import NOW
 from tests.dots.memory_dots import MemoryDots
@@ -66,9 +66,9 @@ def tools_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, MemoryD
     return Tools(
         engine=engine,
         loop_connections=asyncio.Semaphore(5),
-        hints=Hints(engine),
+        notifications=Notifications(engine),
         clients={app: each.client(gate_of(app, ledger, clock, USUAL_BUDGET), clock) for app, each in dots.items()},
-        vault=Vault([f"test:{base64.b64encode(bytes(32)).decode()}"], random_bytes=secrets.token_bytes),
+        secret_cipher=SecretCipher([f"test:{base64.b64encode(bytes(32)).decode()}"], random_bytes=secrets.token_bytes),
         destinations=destinations,
         pusher=Pusher(
             destinations,
@@ -79,7 +79,7 @@ def tools_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, MemoryD
         ),
         telemetry=Telemetry(),
         clock=clock,
-        chance=lambda: 0.5,
+        jitter=lambda: 0.5,
         new_uuid=uuid4,
         lease=LEASE,
         delivery_lease=LEASE,

@@ -73,7 +73,7 @@ async def tools(
 @pytest.fixture
 async def announce(tools: Tools, clock: HandClock) -> AsyncIterator[Announcer]:
     """Sends webhooks to a receiver, as Dots does."""
-    receiver = WebhookReceiver(tools.engine, tools.hints, tools.telemetry, AppIds({}))
+    receiver = WebhookReceiver(tools.engine, tools.notifications, tools.telemetry, AppIds({}))
     writing = asyncio.create_task(receiver.run())
     yield Announcer(receiver, clock)
     writing.cancel()
@@ -93,8 +93,8 @@ def gateway(tools: Tools, monkeypatch: pytest.MonkeyPatch, app_ids: dict[str, st
     return Gateway(
         tools=tools,
         verifiers={"default": Verifier([KEY]), "eu": Verifier([OTHER_KEY])},
-        receiver=WebhookReceiver(tools.engine, tools.hints, tools.telemetry, AppIds(app_ids)),
-        watch=FeedWatch(tools.engine, tools.hints),
+        receiver=WebhookReceiver(tools.engine, tools.notifications, tools.telemetry, AppIds(app_ids)),
+        watch=FeedWatch(tools.engine, tools.notifications),
         neighbours=wiring.TIMELINE_NEIGHBOURS,
     )
 

@@ -9,13 +9,13 @@ ROOT = Path(__file__).parents[1]
 LINES_LIMIT = 300
 # Names that say nothing about what is in a file, so that anything ends up in it.
 EMPTY_NAMES = {"utils", "util", "helpers", "common", "core", "base", "manager", "service", "models", "misc"}
-ROOMS = ("app", "devstack", "simulator", "migrations", "tests", "bench", "clients/python/src")
+FOLDERS = ("app", "devstack", "simulator", "migrations", "tests", "bench", "clients/python/src")
 
 
-def sources(*rooms: str) -> Iterator[Path]:
+def sources(*folders: str) -> Iterator[Path]:
     """Every Python file of these rooms."""
-    for room in rooms or ROOMS:
-        yield from sorted((ROOT / room).rglob("*.py"))
+    for folder in folders or FOLDERS:
+        yield from sorted((ROOT / folder).rglob("*.py"))
 
 
 def place_of(path: Path) -> str:

@@ -55,10 +55,10 @@ def test_server_itself_is_left_alone(database_server: Server, database_url: str)
 
 def test_memory_is_used_where_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container's few megabytes of it would be full in the middle of the tests."""
-    monkeypatch.setattr(databases, "ROOM_BYTES", 0)
+    monkeypatch.setattr(databases, "FREE_BYTES", 0)
     assert databases.fast_directory(tmp_path) == tmp_path
 
-    monkeypatch.setattr(databases, "ROOM_BYTES", 2**62)
+    monkeypatch.setattr(databases, "FREE_BYTES", 2**62)
     assert databases.fast_directory(tmp_path) is None
 
 

@@ -44,12 +44,12 @@ def test_traceback_shows_where_and_not_what(capsys: pytest.CaptureFixture[str], 
         else:
             logging.getLogger(logger).exception("it broke")
 
-    told = capsys.readouterr().err
-    assert "it broke" in told
-    assert "ValueError" in told
-    assert "RuntimeError" in told
-    assert "in fail_within" in told
-    assert [word for word in ("Failing row", "dots.dev", "Ada") if word in told] == []
+    reported = capsys.readouterr().err
+    assert "it broke" in reported
+    assert "ValueError" in reported
+    assert "RuntimeError" in reported
+    assert "in fail_within" in reported
+    assert [word for word in ("Failing row", "dots.dev", "Ada") if word in reported] == []
 
 
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ def test_compiled_modules_are_kept_whatever_the_shell_says() -> None:
     recipe = 'told: ; @echo "[$$PYTHONDONTWRITEBYTECODE]"'
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
 
-    told = subprocess.run(
+    reported = subprocess.run(
         ["make", "--no-print-directory", f"--eval={recipe}", "told"],  # noqa: S607 - likewise
         cwd=PROJECT,
         env=environment,
@@ -30,4 +30,4 @@ def test_compiled_modules_are_kept_whatever_the_shell_says() -> None:
         check=True,
     ).stdout
 
-    assert told == "[]\n"
+    assert reported == "[]\n"

@@ -11,7 +11,7 @@ from app import settings
 from app.settings import AppSettings, Settings
 from tests.test_settings import EU_APP
 
-WAYS = [" {} ", '"{}"', "'{}'", " '{}'\n", '\t" {} "\r\n']
+POOLER_CASES = [" {} ", '"{}"', "'{}'", " '{}'\n", '\t" {} "\r\n']
 NOTHING = ["", "   ", "\n", '""', "''", " '' ", '" "']
 LIST_WAYS = ["{0},{1}", "{0}, {1},", ",{0}\n{1}", "'{0}, {1},'", '"{0}","{1}"', "'{0}' '{1}'"]
 TRUE, FALSE = ["true", "True", "TRUE", "1", "yes", "on"], ["false", "False", "FALSE", "0", "no", "off"]
@@ -57,7 +57,7 @@ def test_white_space_and_one_pair_of_quotes_are_stripped(name: str) -> None:
     plain = settings.read({name.upper(): sample_of(name)})
 
     assert plain != settings.read({})
-    assert [way for way in WAYS if settings.read({name.upper(): way.format(sample_of(name))}) != plain] == []
+    assert [way for way in POOLER_CASES if settings.read({name.upper(): way.format(sample_of(name))}) != plain] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,7 +81,7 @@ def test_switch_may_be_written_in_many_ways(name: str) -> None:
     assert [getattr(settings.read({name.upper(): word}), name) for word in FALSE] == [False] * len(FALSE)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", POOLER_CASES)
 def test_values_of_further_apps_are_stripped_too(way: str) -> None:
     """Whether each has a variable of its own or all are one JSON text."""
     nested = {name: way.format(value) for name, value in EU_APP.items()}
@@ -92,7 +92,7 @@ def test_values_of_further_apps_are_stripped_too(way: str) -> None:
     assert settings.read({"DOTS_APPS": json.dumps({"eu": inner})}) == plain
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", POOLER_CASES)
 def test_mounted_files_and_their_paths_are_stripped_too(tmp_path: Path, way: str) -> None:
     """Manifests quote paths, and editors leave a newline in files."""
     for name, value in EU_APP.items():

@@ -32,7 +32,7 @@ MALFORMED: list[tuple[str, str, str]] = [
     ("DOTS_TIMEOUT_SECONDS", "61", "less than or equal to 60"),
     ("DOTS_WEBHOOK_SECRETS", " , ", "at least 1 item"),
     ("DOTS_WEBHOOK_SECRETS", ",".join(["whsec_x"] * 9), "at most 8 items"),
-    ("REFRESH_LANES", "65", "less than or equal to 64"),
+    ("REFRESH_CONCURRENCY", "65", "less than or equal to 64"),
     ("REFRESH_BATCH", "0", "greater than or equal to 1"),
     ("LEASE_SECONDS", "3601", "less than or equal to 3600"),
     ("PAUSE_SECONDS", "-7", "greater than or equal to 1"),

@@ -21,7 +21,7 @@ class BrokerClaim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BrokerStanding:
+class BrokerState:
     """How a broker is doing; `lag` counts the events it has not confirmed."""
 
     broker: str
@@ -58,10 +58,10 @@ async def move_and_fail(
     return (await connection.execute(_MOVE_AND_FAIL, {**_values(claim, cursor, now), "error": error})).rowcount == 1
 
 
-async def standings(connection: AsyncConnection) -> list[BrokerStanding]:
+async def broker_states(connection: AsyncConnection) -> list[BrokerState]:
     """How every broker is doing that was ever published to, by name."""
-    rows = await connection.execute(_STANDINGS)
-    return [BrokerStanding(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's documented name
+    rows = await connection.execute(_BROKER_STATES)
+    return [BrokerState(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's documented name
 
 
 def _values(claim: BrokerClaim, cursor: Cursor, now: datetime) -> dict[str, object]:
@@ -113,7 +113,7 @@ _MOVE_AND_FAIL = text("""
     WHERE broker = :broker AND lease_token = :token
 """)
 
-_STANDINGS = text(f"""
+_BROKER_STATES = text(f"""
     SELECT b.broker,
         {LAST_POSITION_SQL} - CASE
             WHEN b.epoch = feed.epoch THEN GREATEST(b.position, feed.expired_position)

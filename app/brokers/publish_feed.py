@@ -49,7 +49,7 @@ async def publish_feed(tools: Tools, broker: Broker, *, limit: int) -> int:
         tools.telemetry.published.labels("failed").inc()
         raise outcome.error
     if not is_kept:
-        log.info("cursor lost to another process", broker=broker.name)
+        log.info("lease lost to another process", broker=broker.name)
         return 0
     return outcome.prefix
 

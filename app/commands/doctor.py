@@ -26,9 +26,9 @@ from app.processes import wiring
 from app.settings import DEFAULT_APP, Settings
 from app.storage import database
 from app.tools import Tools
-from app.upkeep import delivery_signs, doctor_database, vital_signs
+from app.upkeep import delivery_stats, doctor_database, health_stats
 from app.upkeep.doctor_database import FindingError
-from app.upkeep.vital_signs import VitalSigns
+from app.upkeep.health_stats import HealthStats
 from app.webhooks import webhook_search
 
 LATE_SECONDS = 120
@@ -69,12 +69,12 @@ def _unknown_settings(environ: Mapping[str, str]) -> list[Finding]:
 
 def _checks(tools: Tools, found: Settings, url: str) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
     # Read once for two checks. If that fails, both of them say so.
-    signs = functools.cache(lambda: asyncio.ensure_future(_vital_signs(tools)))
+    stats = functools.cache(lambda: asyncio.ensure_future(_health_stats(tools)))
     checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
         ("settings", partial(_settings, found)),
         *doctor_database.checks(tools, found),
-        ("worker", lambda: _worker(tools, signs())),
-        ("payees", lambda: _payees(found, signs())),
+        ("worker", lambda: _worker(tools, stats())),
+        ("payees", lambda: _payees(found, stats())),
         ("deliveries", partial(_deliveries, tools)),
     ]
     if found.event_broker_url is not None:
@@ -100,52 +100,52 @@ async def _settings(found: Settings) -> str:
     return f"{len(found.apps)} app(s): {', '.join(found.apps)}; {secrets} webhook secret(s)."
 
 
-async def _worker(tools: Tools, look: Awaitable[VitalSigns]) -> str:
-    signs = await asyncio.shield(look)
-    if signs.oldest_due_seconds > LATE_SECONDS:
-        late = f"{signs.due} due, the oldest for {signs.oldest_due_seconds:.0f} s"
+async def _worker(tools: Tools, look: Awaitable[HealthStats]) -> str:
+    stats = await asyncio.shield(look)
+    if stats.oldest_due_seconds > LATE_SECONDS:
+        late = f"{stats.due} due, the oldest for {stats.oldest_due_seconds:.0f} s"
         raise FindingError(f"{late}: is a worker running, and is Dots well?")
-    if signs.overdue_verdicts:
-        raise FindingError(f"{signs.overdue_verdicts} background check(s) are pending for too long; ask Dots.")
-    if signs.dead:
+    if stats.overdue_verdicts:
+        raise FindingError(f"{stats.overdue_verdicts} background check(s) are pending for too long; ask Dots.")
+    if stats.dead:
         async with database.transaction(tools.engine) as connection:
-            named = ", ".join(await vital_signs.given_up(connection, apps=tools.clients, limit=NAMED))
-        raise FindingError(f"{signs.dead} given up: {named}; `webhooks replay --state dead`, `flows refresh --dead`.")
-    return f"{signs.due} due, {signs.failing} failing, {signs.unsequenced} unsequenced, feed at {signs.feed_position}."
+            named = ", ".join(await health_stats.given_up(connection, apps=tools.clients, limit=NAMED))
+        raise FindingError(f"{stats.dead} given up: {named}; `webhooks replay --state dead`, `flows refresh --dead`.")
+    return f"{stats.due} due, {stats.failing} failing, {stats.unsequenced} unsequenced, feed at {stats.feed_position}."
 
 
-async def _payees(found: Settings, look: Awaitable[VitalSigns]) -> str:
+async def _payees(found: Settings, look: Awaitable[HealthStats]) -> str:
     """Report what waits for a person's decision. The service itself is healthy."""
-    signs = await asyncio.shield(look)
-    reviews = f"{signs.checks_to_review} background check(s) need review"
-    waiting = f"{signs.flows_passed_over} flow(s) wait only for steps that were passed over"
-    if not signs.flows_passed_over:
+    stats = await asyncio.shield(look)
+    reviews = f"{stats.checks_to_review} background check(s) need review"
+    waiting = f"{stats.flows_passed_over} flow(s) wait only for steps that were passed over"
+    if not stats.flows_passed_over:
         return f"{reviews}; {waiting}."
     if found.dots_complete_passed_over:
         return f"{reviews}; {waiting}, and are completed at the next look: `flows refresh --status open --yes`."
     return f"{reviews}; {waiting}: DOTS_COMPLETE_PASSED_OVER=true lets such flows complete."
 
 
-async def _vital_signs(tools: Tools) -> VitalSigns:
+async def _health_stats(tools: Tools) -> HealthStats:
     now = tools.clock()
     overdue_before = now - tools.verdict_overdue_after
     async with database.transaction(tools.engine) as connection:
-        return await vital_signs.take(connection, apps=tools.clients, now=now, overdue_before=overdue_before)
+        return await health_stats.take(connection, apps=tools.clients, now=now, overdue_before=overdue_before)
 
 
 async def _deliveries(tools: Tools) -> str:
     async with database.transaction(tools.engine) as connection:
-        signs = await delivery_signs.take(connection, now=tools.clock())
-    counts = signs.subscriptions
+        stats = await delivery_stats.take(connection, now=tools.clock())
+    counts = stats.subscriptions
     if still := counts["gone"] + counts["failing"]:
         raise FindingError(f"{still} subscription(s) are paused because they failed; see `subscriptions list`.")
-    if signs.oldest_due_seconds > LATE_SECONDS:
-        raise FindingError(f"A delivery is due for {signs.oldest_due_seconds:.0f} s: is a worker running?")
-    if signs.dead:
-        raise FindingError(f"{signs.dead} given up; see `subscriptions deliveries --state dead`, then redeliver.")
-    if sum(counts.values()) and tools.vault is None:
+    if stats.oldest_due_seconds > LATE_SECONDS:
+        raise FindingError(f"A delivery is due for {stats.oldest_due_seconds:.0f} s: is a worker running?")
+    if stats.dead:
+        raise FindingError(f"{stats.dead} given up; see `subscriptions deliveries --state dead`, then redeliver.")
+    if sum(counts.values()) and tools.secret_cipher is None:
         raise FindingError("There are subscriptions, and ENCRYPTION_KEYS is not set: nothing can be signed.")
-    return f"{sum(counts.values())} subscription(s), {counts['broken']} with an open breaker; {signs.due} due."
+    return f"{sum(counts.values())} subscription(s), {counts['broken']} with an open breaker; {stats.due} due."
 
 
 async def _broker(tools: Tools, found: Settings) -> str:
@@ -157,8 +157,8 @@ async def _broker(tools: Tools, found: Settings) -> str:
         except BrokerUnavailableError as error:
             raise FindingError(f"{error.detail} Is {broker.name} right, and does it let us in?") from error
         async with database.transaction(tools.engine) as connection:
-            standings = await offset_rows.standings(connection)
-        lag = next((standing.lag for standing in standings if standing.broker == broker.name), 0)
+            broker_states = await offset_rows.broker_states(connection)
+        lag = next((broker_state.lag for broker_state in broker_states if broker_state.broker == broker.name), 0)
         return f"{broker.name} takes events; {lag} to be published."
 
 

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from app.feed.events import COMPLIANCE_TYPES
-from app.flows import ask_again, read_flows, read_timeline
+from app.flows import read_flows, read_timeline, request_refreshes
 from app.flows.flow_search import FlowFilter
-from app.flows.schemas import FlowShape
+from app.flows.schemas import FlowResponse
 from app.flows.timeline_schemas import Entry, Timeline
 from app.processes import wiring
 
@@ -42,7 +42,7 @@ def list_flows(
         app=app, reference=reference, user_id=user, status=_status(status), step=step, is_dead=dead or None
     )
     found = wiring.run_with_tools(lambda tools: read_flows.list_flows(tools.engine, wanted, before=None, limit=limit))
-    shapes = [FlowShape.of(flow, with_link=False) for flow in found]
+    shapes = [FlowResponse.of(flow, with_link=False) for flow in found]
     if as_json:
         typer.echo(json.dumps([shape.model_dump(mode="json") for shape in shapes]))
         return
@@ -50,7 +50,7 @@ def list_flows(
     for flow, shape in zip(found, shapes, strict=True):
         next_step = (flow.status == "open" and flow.progress.next_step) or ""
         next_step += " (passed over)" if flow.progress.waits_for_passed_over else ""
-        done, needed = flow.progress.tally
+        done, needed = flow.progress.step_counts
         created = shape.created_at.isoformat(timespec="seconds")
         cells = (shape.id or "", shape.reference or "", shape.status, shape.user_id or "")
         table.add_row(created, *cells, next_step, f"{done} of {needed}")
@@ -92,7 +92,7 @@ def refresh(
     wanted = FlowFilter(
         id=flow_id, app=app, reference=reference, user_id=user, status=_status(status), step=step, is_dead=dead or None
     )
-    asked = wiring.run_with_tools(lambda tools: ask_again.ask_again(tools, wanted, is_dry_run=not yes))
+    asked = wiring.run_with_tools(lambda tools: request_refreshes.request_refreshes(tools, wanted, is_dry_run=not yes))
     if as_json:
         typer.echo(json.dumps({"flows": asked.flows, "is_dry_run": not yes, "is_at_least": asked.is_at_least}))
         return

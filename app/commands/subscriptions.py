@@ -14,14 +14,14 @@ from app.errors import InvalidFieldsError
 from app.feed import events
 from app.processes import wiring
 from app.subscriptions import (
-    keep_secrets,
+    manage_secrets,
     manage_subscriptions,
     read_deliveries,
     redeliver,
     send_test_event,
 )
 from app.subscriptions.delivery_search import DeliveryFilter, DeliverySummary
-from app.subscriptions.redeliver import RedeliveryOrder
+from app.subscriptions.redeliver import RedeliveryRequest
 from app.subscriptions.rules import subscriptions as rules
 from app.subscriptions.rules.subscriptions import DeliveryState, Subscription, SubscriptionRequest
 from app.tools import Tools
@@ -117,7 +117,7 @@ def resume(subscription_id: Id, *, as_json: AsJson = False) -> None:
 @subscriptions.command("rotate-secret")
 def rotate_secret(subscription_id: Id, *, as_json: AsJson = False) -> None:
     """Sign with a new secret, and print it; for 24 hours the one before signs too."""
-    rotated = wiring.run_with_tools(lambda tools: keep_secrets.rotate_secret(tools, subscription_id))
+    rotated = wiring.run_with_tools(lambda tools: manage_secrets.rotate_secret(tools, subscription_id))
     if as_json:
         typer.echo(json.dumps(asdict(rotated), default=str))
     else:
@@ -180,8 +180,10 @@ def redeliver_events(
         wiring.run_with_tools(lambda tools: redeliver.redeliver_one(tools, subscription_id, event_id))
         typer.echo(json.dumps({"event_id": str(event_id)}) if as_json else f"Event {event_id} is due now.")
     elif since is not None:
-        order = RedeliveryOrder(types=_types(types), since=_utc(since), until=until and _utc(until))
-        done = wiring.run_with_tools(lambda tools: _redeliver(tools, subscription_id, order, is_dry_run=not yes))
+        wanted_events = RedeliveryRequest(types=_types(types), since=_utc(since), until=until and _utc(until))
+        done = wiring.run_with_tools(
+            lambda tools: _redeliver(tools, subscription_id, wanted_events, is_dry_run=not yes)
+        )
         if as_json:
             typer.echo(json.dumps(asdict(done)))
             return
@@ -196,11 +198,15 @@ def delete(subscription_id: Id) -> None:
     typer.echo(f"Subscription {subscription_id} is deleted.")
 
 
-async def _redeliver(tools: Tools, subscription_id: UUID, order: RedeliveryOrder, *, is_dry_run: bool) -> Totals:
+async def _redeliver(
+    tools: Tools, subscription_id: UUID, wanted_events: RedeliveryRequest, *, is_dry_run: bool
+) -> Totals:
     again = fresh = 0
-    after: int | None = order.after
+    after: int | None = wanted_events.after
     while after is not None:
-        done = await redeliver.redeliver(tools, subscription_id, replace(order, after=after), is_dry_run=is_dry_run)
+        done = await redeliver.redeliver(
+            tools, subscription_id, replace(wanted_events, after=after), is_dry_run=is_dry_run
+        )
         again, fresh, after = again + done.count.again, fresh + done.count.fresh, done.next_after
     return Totals(again=again, fresh=fresh, is_dry_run=is_dry_run)
 

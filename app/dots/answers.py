@@ -15,7 +15,7 @@ from app.errors import (
     DotsError,
     DotsFailedError,
     DotsForbiddenError,
-    DotsGibberishError,
+    DotsInvalidResponseError,
     DotsMisroutedError,
     DotsNotFoundError,
     DotsRefusedError,
@@ -95,7 +95,7 @@ def _kind_of_error(status: int, refusal: _Refusal | None) -> type[DotsError]:
     if status // 100 == 5:  # noqa: PLR2004  # 5xx
         return DotsFailedError
     if status // 100 != 4 or status not in _DEFINED:  # noqa: PLR2004  # 4xx
-        return DotsGibberishError
+        return DotsInvalidResponseError
     if refusal is None:
         return DotsMisroutedError
     if refusal.error_code in _PASSING_CODES:
@@ -105,12 +105,12 @@ def _kind_of_error(status: int, refusal: _Refusal | None) -> type[DotsError]:
 
 def _read_json(answer: Answer) -> object:
     if answer.body is None:
-        raise DotsGibberishError("Dots answered with too much, or compressed.", status=answer.status)
+        raise DotsInvalidResponseError("Dots answered with too much, or compressed.", status=answer.status)
     try:
         return json.loads(answer.body)
     except (ValueError, RecursionError):
         # Without its cause: the parser's error holds the whole body, and tracebacks are logged.
-        raise DotsGibberishError("Dots answered with something that is not JSON.", status=answer.status) from None
+        raise DotsInvalidResponseError("Dots answered with something that is not JSON.", status=answer.status) from None
 
 
 def _read_refusal(body: bytes | None) -> _Refusal | None:

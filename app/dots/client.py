@@ -63,7 +63,7 @@ class DotsClient:
 
     Every call needs a permit of the client's `gate`. Beside the errors of what it asks for, it raises
     DotsUnreachableError, DotsMisroutedError, DotsBusyError, DotsThrottledError or DotsForbiddenError (not carried out),
-    DotsUnansweredError, DotsFailedError or DotsGibberishError (perhaps carried out), or DotsCredentialsError (not
+    DotsUnansweredError, DotsFailedError or DotsInvalidResponseError (perhaps carried out), or DotsCredentialsError (not
     carried out, and the gate is paused). Asking again is harmless for all but `create_flow`.
     """
 

@@ -14,7 +14,7 @@ import structlog
 
 from app.backoff import BackoffSchedule
 from app.dots.budget import Budget, Grant
-from app.dots.purse import Purse
+from app.dots.token_cache import TokenCache
 from app.errors import DatabaseUnavailableError, DotsCredentialsError, DotsError, DotsThrottledError
 
 log = structlog.get_logger()
@@ -80,7 +80,7 @@ class Gate:
         self._ledger = ledger
         self._pauses = BackoffSchedule(waits=tuple(first_pause * times for times in _PAUSES))
         self._now = now
-        self._purse = Purse(budget)
+        self._token_cache = TokenCache(budget)
         self._chunks: dict[tuple[float, bool], asyncio.Task[None]] = {}
         self._shut_until: datetime | None = None
         self._believed_until: datetime | None = None
@@ -95,13 +95,13 @@ class Gate:
         for _ in range(_MOST_CHUNKS + 1):
             if self.is_paused(is_trial=is_trial):
                 break
-            taken += self._purse.spend(wanted - taken, reserve=reserve, now=self._now())
-            if taken == wanted or not self._purse.is_worth_asking(reserve=reserve, now=self._now()):
+            taken += self._token_cache.spend(wanted - taken, reserve=reserve, now=self._now())
+            if taken == wanted or not self._token_cache.is_worth_asking(reserve=reserve, now=self._now()):
                 break
             try:
                 await self._fill(wanted - taken, reserve=reserve, is_trial=is_trial)
             except BaseException:
-                self._purse.put(taken, reserve=reserve, now=self._now())
+                self._token_cache.put(taken, reserve=reserve, now=self._now())
                 raise
         return [Permit(self, reserve=reserve, is_trial=is_trial) for _ in range(taken)]
 
@@ -117,11 +117,11 @@ class Gate:
         for permit in permits:
             if not permit.is_spent:
                 permit.is_spent = True
-                self._purse.put(1, reserve=permit.reserve, now=self._now())
+                self._token_cache.put(1, reserve=permit.reserve, now=self._now())
 
     def is_shut(self, *, reserve: float = 0) -> bool:
         """Whether `take` would issue nothing now, as far as memory tells."""
-        return self.is_paused() or self._purse.is_spent(reserve=reserve, now=self._now())
+        return self.is_paused() or self._token_cache.is_spent(reserve=reserve, now=self._now())
 
     def refusal(self) -> DotsError:
         """The error for a caller without a permit: why there is none, and how long to wait."""
@@ -196,13 +196,13 @@ class Gate:
         now = self._now()
         # Spare tokens of a trial could be spent during the pause that the trial ignores.
         chunk = wanted if is_trial else self.budget.chunk(wanted)
-        returned = self._purse.take_stale(now)
+        returned = self._token_cache.take_stale(now)
         grant = await self._ledger.take(self.app, chunk, reserve=reserve, returned=returned, is_trial=is_trial)
         if not self.is_paused():  # Otherwise an answer of Dots arrived meanwhile, and is newer than the grant.
             self._refusals = grant.refusals
             self._shut_until = grant.paused_until
             self._believed_until = now + _BELIEVE_PAUSE
         # Fresh from now on: the commit may have taken longer than tokens are kept.
-        self._purse.put(grant.calls, reserve=reserve, now=self._now())
+        self._token_cache.put(grant.calls, reserve=reserve, now=self._now())
         if grant.calls < chunk:
-            self._purse.note_empty_bucket(reserve=reserve, now=now)
+            self._token_cache.note_empty_bucket(reserve=reserve, now=now)

@@ -20,7 +20,7 @@ SIGNATURE_LIMIT = 16
 """How many signatures one webhook may carry. Svix signs with the newest secret and up to ten older ones."""
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix of every secret, not one of them
-_SECRET_SHAPE = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_SECRET_EXAMPLE = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _SECRET_LENGTHS = range(16, 65)
 
 # A full stop separates the signed parts, so an id that held one could be split in a second way.
@@ -174,7 +174,7 @@ def _expected_signature(key: bytes, content: bytes) -> bytes:
 
 def _decode_base64(encoded: str) -> bytes | None:
     """The bytes, or None unless `encoded` is how exactly they are written, with or without padding."""
-    if not _SECRET_SHAPE.fullmatch(encoded):
+    if not _SECRET_EXAMPLE.fullmatch(encoded):
         return None
     unpadded = encoded.rstrip("=")
     try:

@@ -13,7 +13,7 @@ from app.dots.snapshots import (
     ListedFlow,
     UserSnapshot,
 )
-from app.errors import DotsGibberishError
+from app.errors import DotsInvalidResponseError
 
 CLIENT_REF_KEY = flow_metadata.CLIENT_REF_KEY
 
@@ -24,7 +24,7 @@ _OLDER_CHECK: Mapping[str | None, bool] = {"failed": True, "passed": False}
 
 
 def read_flow(payload: object) -> FlowSnapshot:
-    """A flow as Dots returns it; raises DotsGibberishError without an id or a readable list of steps."""
+    """A flow as Dots returns it; raises DotsInvalidResponseError without an id or a readable list of steps."""
     flow = _require_object(payload, "flow")
     completed = flow.get("completed_steps")
     own_metadata, client_ref = flow_metadata.unwrap(flow.get("metadata"))
@@ -42,7 +42,7 @@ def read_flow(payload: object) -> FlowSnapshot:
 
 
 def read_flow_page(payload: object) -> FlowPage:
-    """A page of flows; raises DotsGibberishError when it is none.
+    """A page of flows; raises DotsInvalidResponseError when it is none.
 
     Reads only what discovery needs of each flow, so that one malformed flow does not hide the others.
     """
@@ -50,7 +50,7 @@ def read_flow_page(payload: object) -> FlowPage:
     flows = page.get("data")
     has_more = fields.read_flag(page.get("has_more"))
     if not isinstance(flows, list) or has_more is None:
-        raise DotsGibberishError("Dots gave a page of flows without `data` or `has_more`.")
+        raise DotsInvalidResponseError("Dots gave a page of flows without `data` or `has_more`.")
     return FlowPage(flows=tuple(_read_listed(_object_or_empty(flow)) for flow in flows), has_more=has_more)
 
 
@@ -62,7 +62,7 @@ def _read_listed(flow: dict[str, Any]) -> ListedFlow:
 
 
 def read_user(payload: object) -> UserSnapshot:
-    """The six things we keep of a user; raises DotsGibberishError without an id."""
+    """The six things we keep of a user; raises DotsInvalidResponseError without an id."""
     user = _require_object(payload, "user")
     compliance = _object_or_empty(user.get("compliance"))
     background_check = _object_or_empty(compliance.get("background_check"))
@@ -105,21 +105,21 @@ def _object_or_empty(value: object) -> dict[str, Any]:
 
 def _require_object(payload: object, what: str) -> dict[str, Any]:
     if not isinstance(payload, dict):
-        raise DotsGibberishError(f"Dots gave something that is not a {what}.")
+        raise DotsInvalidResponseError(f"Dots gave something that is not a {what}.")
     return payload
 
 
 def _require_id(content: dict[str, Any], what: str) -> str:
     found = fields.read_id(content.get("id"))
     if found is None:
-        raise DotsGibberishError(f"Dots gave a {what} without a readable `id`.")
+        raise DotsInvalidResponseError(f"Dots gave a {what} without a readable `id`.")
     return found
 
 
 def _read_step_names(entries: object, field: str) -> tuple[str, ...]:
     """The names in a list of steps, known or not; an unreadable one is no detail: it decides completeness."""
     if not isinstance(entries, list):
-        raise DotsGibberishError(f"Dots gave a flow whose `{field}` is not a list.")
+        raise DotsInvalidResponseError(f"Dots gave a flow whose `{field}` is not a list.")
     return tuple(_read_step_name(entry, field) for entry in entries)
 
 
@@ -127,5 +127,5 @@ def _read_step_name(entry: object, field: str) -> str:
     name = entry.get("name") if isinstance(entry, dict) else entry
     text = fields.read_text(name, limit=_NAME_LIMIT)
     if text is None:
-        raise DotsGibberishError(f"Dots gave a flow with an unreadable step in `{field}`.")
+        raise DotsInvalidResponseError(f"Dots gave a flow with an unreadable step in `{field}`.")
     return text

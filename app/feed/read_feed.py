@@ -13,7 +13,7 @@ from app.feed.events import EventRecord
 from app.storage import database
 
 # Positions are dense, so that a stretch of them bounds what one page may look through, however few events match.
-STRETCH = 10_000
+SCAN_LIMIT = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ async def read_feed(engine: AsyncEngine, *, after: Cursor, types: Collection[str
     async with database.transaction(engine) as connection:
         state = await event_rows.state(connection)
         _check(after, state)
-        up_to = min(state.last_position, after.position + STRETCH)
+        up_to = min(state.last_position, after.position + SCAN_LIMIT)
         found = await event_rows.between(connection, after=after.position, up_to=up_to, types=types, limit=limit)
         # Once more: a purge between the two statements may have deleted the first events behind the cursor.
         _check(after, await event_rows.state(connection))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from app.feed import cloudevents, event_stream
 from app.feed.event_stream import EventStream
 from app.feed.feed_reading import PageReading, StreamReading
-from app.feed.schemas import EventPage, EventShape
+from app.feed.schemas import EventPage, EventResponse
 
 router = APIRouter(prefix="/v1", tags=["events"])
 
@@ -32,7 +32,7 @@ async def read(
             break
         page = await reading.next_page(after=page.cursor, limit=limit)
     return EventPage(
-        events=[EventShape.model_validate(cloudevents.envelope(event)) for event in page.events],
+        events=[EventResponse.model_validate(cloudevents.envelope(event)) for event in page.events],
         next_cursor=str(page.cursor),
         has_more=page.has_more,
     )

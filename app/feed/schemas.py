@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from app.web import examples
 
 
-class EventShape(BaseModel):
+class EventResponse(BaseModel):
     """An event in the CloudEvents format."""
 
     model_config = examples.shown(examples.EVENT)
@@ -39,7 +39,7 @@ class EventPage(BaseModel):
 
     model_config = examples.shown({"events": [examples.EVENT], "next_cursor": examples.CURSOR, "has_more": False})
 
-    events: list[EventShape]
+    events: list[EventResponse]
     """The events of this page."""
     next_cursor: str
     """Pass it as `after` to read on, now or later."""

@@ -7,8 +7,8 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.feed import event_rows
-from app.storage import database, hints
-from app.storage.front import Front
+from app.storage import database, notifications
+from app.storage.scan_floor import ScanFloor
 from app.tools import Tools
 
 # One pass makes so many deliveries at most, or else many subscriptions would take it beyond the statement timeout,
@@ -26,18 +26,20 @@ class Deliveries(Protocol):
         """Make the deliveries of the events at these positions. Returns their number."""
 
 
-async def sequence_events(tools: Tools, deliveries: Deliveries, *, limit: int, front: Front | None = None) -> int:
+async def sequence_events(
+    tools: Tools, deliveries: Deliveries, *, limit: int, scan_floor: ScanFloor | None = None
+) -> int:
     """One pass: stamp up to `limit` events; returns how many, 0 also while another process is at it.
 
-    A process that repeats the pass keeps a `front`; without one the pass looks at everything.
+    A process that repeats the pass keeps a `scan_floor`; without one the pass looks at everything.
     """
-    front = front or Front()
+    scan_floor = scan_floor or ScanFloor()
     made = count = 0
     async with database.transaction(tools.engine) as connection:
         fan_out = await deliveries.fan_out(connection)
         limit = min(limit, max(1, DELIVERIES_LIMIT // max(1, fan_out)))
         began = time.monotonic()
-        floor = front.floor(began)
+        floor = scan_floor.floor(began)
         stamped = await event_rows.stamp(connection, limit=limit, floor=floor)
         ended = time.monotonic()
         if stamped and stamped.positions:
@@ -45,10 +47,10 @@ async def sequence_events(tools: Tools, deliveries: Deliveries, *, limit: int, f
             made = await deliveries.make(connection, positions=stamped.positions, now=tools.clock())
     if stamped:
         is_whole = stamped.looked_at < limit
-        front.looked(floor, reached=stamped.reached, is_whole=is_whole, began=began, now=ended)
+        scan_floor.looked(floor, reached=stamped.reached, is_whole=is_whole, began=began, now=ended)
     if count:
         tools.telemetry.sequenced.inc(count)
-        tools.hints.give(hints.FEED)
+        tools.notifications.send(notifications.FEED)
     if made:
-        tools.hints.give(hints.DELIVERABLE)
+        tools.notifications.send(notifications.DELIVERABLE)
     return count

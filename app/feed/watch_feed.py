@@ -11,8 +11,8 @@ from app.feed import event_rows, read_feed
 from app.feed.cursor import Cursor
 from app.feed.event_rows import FeedState
 from app.feed.read_feed import FeedPage
-from app.storage import database, hints
-from app.storage.hints import Hints
+from app.storage import database, notifications
+from app.storage.notifications import Notifications
 
 log = structlog.get_logger()
 
@@ -24,10 +24,10 @@ READS_AT_ONCE = 3
 class FeedWatch:
     """Wakes the readers who wait for events. `run` keeps it up to date."""
 
-    def __init__(self, engine: AsyncEngine, hints_: Hints) -> None:
+    def __init__(self, engine: AsyncEngine, notifications_: Notifications) -> None:
         """Queries nothing before `run`."""
         self._engine = engine
-        self._hints = hints_
+        self._notifications = notifications_
         self._state: FeedState | None = None
         self._has_looked = asyncio.Event()
         self._turns = asyncio.Semaphore(READS_AT_ONCE)
@@ -71,12 +71,12 @@ class FeedWatch:
     async def run(self) -> None:
         """Query the end of the feed at every notification and every second, forever."""
         while True:
-            hint = self._hints.next(hints.FEED)
+            notification = self._notifications.next(notifications.FEED)
             try:
                 await self._look()
             except Exception as error:  # noqa: BLE001  # Readers depend on this loop; it tries again in a second.
                 log.warning("feed not watched", error=type(error).__name__)
-            await hints.wait(hint, at_most_seconds=POLL_SECONDS)
+            await notifications.wait(notification, at_most_seconds=POLL_SECONDS)
 
     async def _look(self) -> None:
         async with database.transaction(self._engine) as connection:

@@ -27,11 +27,11 @@ async def apply_merges(connection: AsyncConnection, user: Subject, *, now: datet
     if not waiting:
         return Merged()
     done = []
-    room = FLOWS_AT_ONCE
+    flows_left = FLOWS_AT_ONCE
     for old_id in waiting:
         if old_id != user.id:  # A circle of merges can end in the user itself.
-            room -= await user_rows.move_flows(connection, user.app, old_id, user.id, limit=room)
-        if room == 0:
+            flows_left -= await user_rows.move_flows(connection, user.app, old_id, user.id, limit=flows_left)
+        if flows_left == 0:
             break
         done.append(old_id)
     if done:

@@ -20,7 +20,7 @@ from app.flows import (
 from app.flows.flow_rows import FlowRecord
 from app.flows.rules import events, progress, schedule, verdict
 from app.flows.rules.events import FlowFacts, UserFacts
-from app.flows.rules.progress import Growth
+from app.flows.rules.progress import ProgressDiff
 from app.flows.rules.steps import BACKGROUND_CHECK, ID_VERIFICATION
 from app.flows.rules.verdict import Verdict
 from app.flows.sync_rows import DueBy
@@ -38,13 +38,13 @@ FLOWS_NAMED = 100
 class Applied:
     """What a snapshot came to.
 
-    `next_look_at` is when to ask again without being told to (None: never). The caller makes `also_due` due, after its
-    own sync row: sync rows are locked in the order of their keys. It also ends the polls of `left_behind`: users that
-    were merged into this one.
+    `next_refresh_at` is when to ask again without being told to (None: never). The caller makes `also_due` due, after
+    its own sync row: sync rows are locked in the order of their keys. It also ends the polls of `left_behind`: users
+    that were merged into this one.
     """
 
     events_added: int
-    next_look_at: datetime | None
+    next_refresh_at: datetime | None
     also_due: Subject | None = None
     left_behind: tuple[Subject, ...] = ()
 
@@ -56,32 +56,32 @@ async def apply_flow(
     now = tools.clock()
     known = await _lock_or_adopt(connection, tools, app, snapshot)
     if known is None:
-        return Applied(events_added=0, next_look_at=None)
+        return Applied(events_added=0, next_refresh_at=None)
     snapshot = await _with_user_of_today(connection, known, snapshot)
-    growth = progress.merge(known.progress, snapshot, may_pass_over=tools.complete_passed_over)
-    fresh = _flow_events(known, snapshot, growth, now)
+    diff = progress.merge(known.progress, snapshot, may_pass_over=tools.complete_passed_over)
+    fresh = _flow_events(known, snapshot, diff, now)
     await flow_rows.save(
         connection,
         known,
         snapshot,
-        growth.progress,
+        diff.progress,
         now=now,
         discovered_by=discovered_by,
         events_added=len(fresh),
     )
     await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
-    also_due = await _note_submission(connection, app, growth, now=now)
-    if growth.missing_again:
+    also_due = await _note_submission(connection, app, diff, now=now)
+    if diff.missing_again:
         tools.telemetry.anomalies.labels(app).inc()
-        log.warning("dots took completed steps back", app=app, flow_id=snapshot.id, steps=growth.missing_again)
+        log.warning("dots no longer reports completed steps", app=app, flow_id=snapshot.id, steps=diff.missing_again)
     if discovered_by == "sweep" and known.last_sequence:
-        tools.telemetry.found_by_sweep.labels(app).inc(len(growth.newly_completed) + growth.is_newly_claimed)
+        tools.telemetry.found_by_sweep.labels(app).inc(len(diff.newly_completed) + diff.is_newly_claimed)
     tools.telemetry.appended.labels(app).inc(len(fresh))
     return Applied(
         events_added=len(fresh),
-        next_look_at=None
-        if growth.progress.is_complete
-        else schedule.next_look(tools.sweeps, since=known.created_at, now=now),
+        next_refresh_at=None
+        if diff.progress.is_complete
+        else schedule.next_refresh(tools.sweeps, since=known.created_at, now=now),
         also_due=also_due,
     )
 
@@ -96,15 +96,15 @@ async def apply_user(connection: AsyncConnection, tools: Tools, subject: Subject
     merged = await apply_merges.apply_merges(connection, subject, now=now)
     known = await user_rows.lock(connection, subject.app, subject.id, now=now)
     if known.merged_into is not None:
-        return Applied(events_added=0, next_look_at=None)
-    change = verdict.merge(known.standing, snapshot)
+        return Applied(events_added=0, next_refresh_at=None)
+    change = verdict.merge(known.user_state, snapshot)
     fresh = await _user_events(connection, known, change, now)
-    await user_rows.save(connection, known, change.standing, now=now, events_added=len(fresh))
+    await user_rows.save(connection, known, change.user_state, now=now, events_added=len(fresh))
     await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
     tools.telemetry.appended.labels(subject.app).inc(len(fresh))
     return Applied(
         events_added=len(fresh),
-        next_look_at=now if merged.has_more else _next_look_at(tools, known, change, now),
+        next_refresh_at=now if merged.has_more else _next_refresh_at(tools, known, change, now),
         left_behind=merged.left_behind,
     )
 
@@ -139,16 +139,16 @@ def _parse_ref(client_ref: str | None) -> UUID | None:
         return None
 
 
-def _flow_events(known: FlowRecord, snapshot: FlowSnapshot, growth: Growth, now: datetime) -> list[Event]:
-    facts = FlowFacts(app=known.app, flow_id=snapshot.id, reference=known.reference, user_id=growth.progress.user_id)
+def _flow_events(known: FlowRecord, snapshot: FlowSnapshot, diff: ProgressDiff, now: datetime) -> list[Event]:
+    facts = FlowFacts(app=known.app, flow_id=snapshot.id, reference=known.reference, user_id=diff.progress.user_id)
     fresh = []
     if known.last_sequence == 0:
         fresh.append(events.flow_created(facts, now))
-    if growth.is_newly_claimed:
+    if diff.is_newly_claimed:
         fresh.append(events.flow_claimed(facts, now))
-    fresh += [events.step_completed(facts, now, step=step) for step in growth.newly_completed]
-    if growth.is_newly_complete:
-        fresh.append(events.flow_completed(facts, now, passed_over=growth.progress.passed_over))
+    fresh += [events.step_completed(facts, now, step=step) for step in diff.newly_completed]
+    if diff.is_newly_complete:
+        fresh.append(events.flow_completed(facts, now, passed_over=diff.progress.passed_over))
     return fresh
 
 
@@ -162,7 +162,7 @@ async def _user_events(
         return fresh
     facts = await _facts(connection, known, step=BACKGROUND_CHECK)
     if change.reported is not None:
-        settlement = change.standing.verdict_count
+        settlement = change.user_state.verdict_count
         fresh.append(
             events.verdict_settled(facts, now, verdict=change.reported, previous=change.previous, settlement=settlement)
         )
@@ -176,31 +176,33 @@ async def _facts(connection: AsyncConnection, user: UserRecord, *, step: str) ->
     return UserFacts(app=user.app, user_id=user.id, flows=flows)
 
 
-async def _note_submission(connection: AsyncConnection, app: str, growth: Growth, *, now: datetime) -> Subject | None:
+async def _note_submission(
+    connection: AsyncConnection, app: str, diff: ProgressDiff, *, now: datetime
+) -> Subject | None:
     """What was handed in is decided on the user, later: remember that, and return the user to look at."""
     # What was handed in before the user was known counts from now on.
-    handed_in = growth.progress.completed if growth.is_newly_claimed else growth.newly_completed
+    handed_in = diff.progress.completed if diff.is_newly_claimed else diff.newly_completed
     is_check = BACKGROUND_CHECK in handed_in
     is_id = ID_VERIFICATION in handed_in
-    user_id = growth.progress.user_id
+    user_id = diff.progress.user_id
     if user_id is None or not (is_check or is_id):
         return None
     await user_rows.note_submission(connection, app, user_id, now=now, is_check=is_check, is_id=is_id)
     return Subject(app=app, kind="user", id=user_id)
 
 
-def _next_look_at(tools: Tools, known: UserRecord, change: verdict.Change, now: datetime) -> datetime | None:
+def _next_refresh_at(tools: Tools, known: UserRecord, change: verdict.Change, now: datetime) -> datetime | None:
     """While something is awaited, often; what is settled is swept, because Dots may reverse it.
 
     A check that needs review is swept too after its polls have ended: a review may take longer than a check.
     """
-    standing = change.standing
+    user_state = change.user_state
     since = known.check_submitted_at or now
     looks = []
-    if standing.verdict.is_awaited or change.is_under_way:  # Under way may be another check, after a settled one.
-        looks.append(schedule.next_look(tools.verdict_polls, since=since, now=now))
-    if known.id_submitted_at is not None and not standing.was_id_verified:
-        looks.append(schedule.next_look(tools.verdict_polls, since=known.id_submitted_at, now=now))
-    if standing.verdict.is_settled or standing.verdict is Verdict.NEEDS_REVIEW:
-        looks.append(schedule.next_look(tools.sweeps, since=since, now=now))
+    if user_state.verdict.is_awaited or change.is_under_way:  # Under way may be another check, after a settled one.
+        looks.append(schedule.next_refresh(tools.verdict_polls, since=since, now=now))
+    if known.id_submitted_at is not None and not user_state.was_id_verified:
+        looks.append(schedule.next_refresh(tools.verdict_polls, since=known.id_submitted_at, now=now))
+    if user_state.verdict.is_settled or user_state.verdict is Verdict.NEEDS_REVIEW:
+        looks.append(schedule.next_refresh(tools.sweeps, since=since, now=now))
     return min((look for look in looks if look is not None), default=None)

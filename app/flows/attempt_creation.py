@@ -28,7 +28,7 @@ from app.flows import (
 )
 from app.flows.creation_rows import CreationError
 from app.flows.flow_rows import FlowRecord
-from app.storage import database, hints
+from app.storage import database, notifications
 from app.storage.subjects import Subject
 from app.tools import Tools
 
@@ -114,7 +114,7 @@ async def _settle(tools: Tools, attempt: Attempt, snapshot: FlowSnapshot) -> Flo
     async with database.transaction(tools.engine) as connection:
         applied = await apply_snapshot.apply_flow(connection, tools, attempt.app, ours, discovered_by="create")
         subject = Subject(app=attempt.app, kind="flow", id=snapshot.id)
-        await sync_rows.schedule(connection, subject, due_at=applied.next_look_at, due_by="sweep")
+        await sync_rows.schedule(connection, subject, due_at=applied.next_refresh_at, due_by="sweep")
         if applied.also_due:
             await sync_rows.mark_due(connection, [applied.also_due], due_at=tools.clock(), due_by="create")
         flow = await flow_rows.lock(connection, attempt.app, snapshot.id)
@@ -124,5 +124,5 @@ async def _settle(tools: Tools, attempt: Attempt, snapshot: FlowSnapshot) -> Flo
             await answer_rows.add(connection, flow.ref, attempt.describe(flow), now=tools.clock())
     tools.telemetry.creations.labels(attempt.app, "created").inc()
     log.info("flow created", app=attempt.app, flow_id=flow.id, caller=attempt.caller)
-    tools.hints.give(hints.APPENDED)
+    tools.notifications.send(notifications.APPENDED)
     return flow

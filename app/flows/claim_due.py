@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 
 from app.dots.gate import Gate, Permit
 from app.flows import due_rows
-from app.flows.due_front import DueFront, View
 from app.flows.due_rows import (
     KINDS,
+    AppScan,
     ClaimedRow,
     Due,
     DueKind,
-    Look,
 )
+from app.flows.due_scan_floor import DueScanFloor, View
 from app.flows.rules import sharing
 from app.flows.sync_rows import Claim
 from app.storage import background
@@ -29,7 +29,7 @@ class PermittedClaim:
     permit: Permit
 
 
-async def claim_due(tools: Tools, *, limit: int, front: DueFront) -> list[PermittedClaim]:
+async def claim_due(tools: Tools, *, limit: int, scan_floor: DueScanFloor) -> list[PermittedClaim]:
     """Claim up to `limit` subjects that are due: what was asked for, then sweeps, each with the longest due first.
 
     Rows of an app that is paused, or whose budget is spent, are not claimed. Their number does not matter then. The
@@ -38,10 +38,12 @@ async def claim_due(tools: Tools, *, limit: int, front: DueFront) -> list[Permit
     """
     now = tools.clock()
     gates = {app: client.gate for app, client in tools.clients.items()}
-    apps = [app for app, gate in gates.items() if not gate.is_shut(reserve=_reserve(gate, "asked_for"))]
+    apps = [app for app, gate in gates.items() if not gate.is_shut(reserve=_reserve(gate, "requested"))]
     if not apps:
         return []
-    turn = _Turn(tools=tools, gates=gates, front=front, view=front.view(apps, share=limit, now=now), now=now)
+    turn = _Turn(
+        tools=tools, gates=gates, scan_floor=scan_floor, view=scan_floor.view(apps, share=limit, now=now), now=now
+    )
     claims: list[PermittedClaim] = []
     try:
         found = await turn.count()
@@ -49,7 +51,7 @@ async def claim_due(tools: Tools, *, limit: int, front: DueFront) -> list[Permit
             claims += await turn.claim(found, kind, limit - len(claims))
     finally:
         if turn.view.is_full:
-            front.end_full_look(took=turn.took, now=tools.clock())
+            scan_floor.end_full_scan(took=turn.took, now=tools.clock())
     return claims
 
 
@@ -59,7 +61,7 @@ class _Turn:
 
     tools: Tools
     gates: Mapping[str, Gate]
-    front: DueFront
+    scan_floor: DueScanFloor
     view: View
     now: datetime
     took: timedelta = timedelta(0)
@@ -68,10 +70,10 @@ class _Turn:
         """Count the due rows of each app that is not paused."""
         async with background.transaction(self.tools) as connection:
             with self._timed():
-                found = await due_rows.count(connection, self.view.looks, now=self.now)
+                found = await due_rows.count(connection, self.view.scans, now=self.now)
         for due in found:
             if due.is_paused:  # At the end of the pause, what was due before it is found at once.
-                self.front.forget(due.app)
+                self.scan_floor.forget(due.app)
         return [due for due in found if not due.is_paused]
 
     async def claim(self, found: list[Due], kind: DueKind, limit: int) -> list[PermittedClaim]:
@@ -81,7 +83,7 @@ class _Turn:
             for due in found
             if due.count(kind) and not self.gates[due.app].is_shut(reserve=_reserve(self.gates[due.app], kind))
         }
-        shares = sharing.share(wanted, limit, first=int(self.tools.chance() * len(wanted)))
+        shares = sharing.share(wanted, limit, first=int(self.tools.jitter() * len(wanted)))
         permits: dict[str, list[Permit]] = {}
         claims: list[PermittedClaim] = []
         try:
@@ -98,11 +100,11 @@ class _Turn:
 
     async def _claim_rows(self, found: list[Due], kind: DueKind, granted: Mapping[str, int]) -> list[ClaimedRow]:
         # Nothing is due before what the count has found first, so that the claim does not walk there again.
-        looks = [
-            Look(
+        scans = [
+            AppScan(
                 app=due.app,
                 share=granted[due.app],
-                asked_for_floor=due.asked_for_since,
+                requested_floor=due.requested_since,
                 sweep_floor=due.sweep_since,
             )
             for due in found
@@ -112,7 +114,7 @@ class _Turn:
             with self._timed():
                 return await due_rows.claim(
                     connection,
-                    looks,
+                    scans,
                     kind=kind,
                     now=self.now,
                     lease_until=self.now + self.tools.lease,
@@ -120,7 +122,7 @@ class _Turn:
                 )
 
     def _advance(self, found: list[Due], kind: DueKind, granted: Mapping[str, int], rows: list[ClaimedRow]) -> None:
-        looks = {look.app: look for look in self.view.looks}
+        scans = {look.app: look for look in self.view.scans}
         for due in found:
             claimed = [row.due_at for row in rows if row.claim.subject.app == due.app]
             if not granted.get(due.app):
@@ -129,7 +131,9 @@ class _Turn:
                 seen_up_to = None  # There was no more.
             else:
                 seen_up_to = claimed[-1]
-            self.front.advance(looks[due.app], kind, seen_up_to=seen_up_to, now=self.now, is_full=self.view.is_full)
+            self.scan_floor.advance(
+                scans[due.app], kind, seen_up_to=seen_up_to, now=self.now, is_full=self.view.is_full
+            )
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -141,4 +145,4 @@ class _Turn:
 
 
 def _reserve(gate: Gate, kind: DueKind) -> float:
-    return gate.budget.reserve_of_refreshes if kind == "asked_for" else gate.budget.reserve_of_sweeps
+    return gate.budget.reserve_of_refreshes if kind == "requested" else gate.budget.reserve_of_sweeps

@@ -12,7 +12,7 @@ import structlog
 from app.dots.snapshots import FlowPage
 from app.errors import DatabaseUnavailableError, DotsError
 from app.flows import listing_rows, sync_rows
-from app.storage import background, hints
+from app.storage import background, notifications
 from app.storage.subjects import Subject
 from app.tools import Tools
 
@@ -96,7 +96,7 @@ async def _list(tools: Tools, app: str, listing: _Listing) -> None:
     )
     if listing.found:
         log.info("flows discovered", app=app, count=listing.found)
-        tools.hints.give(hints.DUE)
+        tools.notifications.send(notifications.DUE)
 
 
 async def _end(tools: Tools, app: str, listing: _Listing) -> None:

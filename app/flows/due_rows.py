@@ -16,12 +16,12 @@ from app.flows.sync_rows import Claim
 from app.storage.subjects import Subject
 
 # Asked for by a webhook, a creation or an operator; or due for a sweep.
-DueKind = Literal["asked_for", "sweep"]
+DueKind = Literal["requested", "sweep"]
 KINDS: tuple[DueKind, ...] = get_args(DueKind)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class AppScan:
     """Where to look for due rows of one app: at those of each kind that are due at its floor or later (None: at all).
 
     `share` limits how many rows are counted or claimed.
@@ -29,12 +29,12 @@ class Look:
 
     app: str
     share: int
-    asked_for_floor: datetime | None = None
+    requested_floor: datetime | None = None
     sweep_floor: datetime | None = None
 
     def floor(self, kind: DueKind) -> datetime | None:
         """Where the look for this kind begins."""
-        return self.asked_for_floor if kind == "asked_for" else self.sweep_floor
+        return self.requested_floor if kind == "requested" else self.sweep_floor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +43,18 @@ class Due:
 
     app: str
     is_paused: bool
-    asked_for: int
-    asked_for_since: datetime | None
+    requested: int
+    requested_since: datetime | None
     sweep: int
     sweep_since: datetime | None
 
     def count(self, kind: DueKind) -> int:
         """How many rows of this kind are due, up to the share."""
-        return self.asked_for if kind == "asked_for" else self.sweep
+        return self.requested if kind == "requested" else self.sweep
 
     def since(self, kind: DueKind) -> datetime | None:
         """Since when the oldest of them is due; None if there is none."""
-        return self.asked_for_since if kind == "asked_for" else self.sweep_since
+        return self.requested_since if kind == "requested" else self.sweep_since
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +65,15 @@ class ClaimedRow:
     due_at: datetime
 
 
-async def count(connection: AsyncConnection, looks: Sequence[Look], *, now: datetime) -> list[Due]:
+async def count(connection: AsyncConnection, scans: Sequence[AppScan], *, now: datetime) -> list[Due]:
     """Count the due rows of each app that are not leased. Rows of a paused app are not read."""
-    rows = await connection.execute(_COUNT, {**_columns(looks), "now": now})
+    rows = await connection.execute(_COUNT, {**_columns(scans), "now": now})
     return [Due(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's documented name
 
 
 async def claim(
     connection: AsyncConnection,
-    looks: Sequence[Look],
+    scans: Sequence[AppScan],
     *,
     kind: DueKind,
     now: datetime,
@@ -84,7 +84,7 @@ async def claim(
 
     Changes only the rows that it returns.
     """
-    values = {**_columns(looks), "now": now, "lease_until": lease_until, "token": token}
+    values = {**_columns(scans), "now": now, "lease_until": lease_until, "token": token}
     rows = await connection.execute(_CLAIMS[kind], values)
     return [
         ClaimedRow(
@@ -103,12 +103,12 @@ async def claim(
     ]
 
 
-def _columns(looks: Sequence[Look]) -> dict[str, object]:
+def _columns(scans: Sequence[AppScan]) -> dict[str, object]:
     return {
-        "apps": [look.app for look in looks],
-        "shares": [look.share for look in looks],
-        "asked_for_floors": [look.asked_for_floor for look in looks],
-        "sweep_floors": [look.sweep_floor for look in looks],
+        "apps": [look.app for look in scans],
+        "shares": [look.share for look in scans],
+        "asked_for_floors": [look.requested_floor for look in scans],
+        "sweep_floors": [look.sweep_floor for look in scans],
     }
 
 
@@ -116,7 +116,7 @@ _LOOKS = """
     unnest(
         CAST(:apps AS text[]), CAST(:shares AS int[]),
         CAST(:asked_for_floors AS timestamptz[]), CAST(:sweep_floors AS timestamptz[])
-    ) AS look (app, share, asked_for_floor, sweep_floor)
+    ) AS look (app, share, requested_floor, sweep_floor)
 """
 
 # The order is that of the index: with it and the limit, Postgres reads no more rows than it returns, plus leased and
@@ -131,21 +131,21 @@ _CLAIMABLE = """
     ORDER BY s.due_at
     LIMIT look.share
 """
-_ASKED_FOR = _CLAIMABLE.format(kind="asked_for", due_by="<> 'sweep'")
+_REQUESTED = _CLAIMABLE.format(kind="requested", due_by="<> 'sweep'")
 _SWEEPS = _CLAIMABLE.format(kind="sweep", due_by="= 'sweep'")
 
 _COUNT = text(f"""
     SELECT
         look.app, COALESCE(a.paused_until > :now, false) AS is_paused,
-        asked_for.number AS asked_for, asked_for.since AS asked_for_since, sweep.number AS sweep,
+        requested.number AS requested, requested.since AS requested_since, sweep.number AS sweep,
         sweep.since AS sweep_since
     FROM {_LOOKS}
     LEFT JOIN apps a ON a.app = look.app
     CROSS JOIN LATERAL (
         SELECT count(*) AS number, min(due_at) AS since
-        FROM (SELECT s.due_at {_ASKED_FOR}) found
+        FROM (SELECT s.due_at {_REQUESTED}) found
         WHERE a.paused_until IS NULL OR a.paused_until <= :now
-    ) asked_for
+    ) requested
     CROSS JOIN LATERAL (
         SELECT count(*) AS number, min(due_at) AS since
         FROM (SELECT s.due_at {_SWEEPS}) found
@@ -161,7 +161,7 @@ _CLAIM = """
         SET lease_token = :token, lease_until = :lease_until
         WHERE ctid = ANY (ARRAY(
             SELECT found.place
-            FROM {looks}
+            FROM {scans}
             CROSS JOIN LATERAL (SELECT s.ctid AS place {claimable} FOR UPDATE SKIP LOCKED) found
         ))
         RETURNING app, kind, subject_id, dirty_gen, due_at, due_by, attempts, failing_since
@@ -169,6 +169,6 @@ _CLAIM = """
     SELECT * FROM claimed ORDER BY due_at
 """
 _CLAIMS = {
-    "asked_for": text(_CLAIM.format(looks=_LOOKS, claimable=_ASKED_FOR)),
-    "sweep": text(_CLAIM.format(looks=_LOOKS, claimable=_SWEEPS)),
+    "requested": text(_CLAIM.format(scans=_LOOKS, claimable=_REQUESTED)),
+    "sweep": text(_CLAIM.format(scans=_LOOKS, claimable=_SWEEPS)),
 }

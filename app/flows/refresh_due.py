@@ -15,7 +15,7 @@ from app.errors import (
     DotsCredentialsError,
     DotsError,
     DotsForbiddenError,
-    DotsGibberishError,
+    DotsInvalidResponseError,
     DotsMisroutedError,
     DotsNotFoundError,
     DotsRefusedError,
@@ -24,11 +24,11 @@ from app.errors import (
 )
 from app.flows import apply_snapshot, claim_due, merge_rows, refresh_rows, sync_rows
 from app.flows.apply_snapshot import Applied
-from app.flows.due_front import DueFront
+from app.flows.due_scan_floor import DueScanFloor
 from app.flows.refresh_rows import RefreshRecord
 from app.flows.rules import schedule
 from app.flows.sync_rows import Claim
-from app.storage import background, database, hints
+from app.storage import background, database, notifications
 from app.storage.subjects import Subject
 from app.tools import Tools
 
@@ -40,7 +40,7 @@ _CALLERS_PATIENCE = timedelta(seconds=5)
 _BEHIND_THE_OTHERS = timedelta(seconds=1)
 
 # Errors not worth retrying after `dead_after`.
-_HOPELESS = (DotsNotFoundError, DotsRefusedError, DotsForbiddenError, DotsMisroutedError, DotsGibberishError)
+_HOPELESS = (DotsNotFoundError, DotsRefusedError, DotsForbiddenError, DotsMisroutedError, DotsInvalidResponseError)
 # Errors about the whole app. They do not count as failures of the flow or user.
 _PAUSES = (DotsCredentialsError, DotsThrottledError)
 
@@ -50,21 +50,21 @@ class FencedError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tally:
+class PassResult:
     """What one pass did."""
 
     claimed: int
     failed: int
 
 
-async def refresh_due(tools: Tools, *, limit: int, front: DueFront | None = None) -> Tally:
+async def refresh_due(tools: Tools, *, limit: int, scan_floor: DueScanFloor | None = None) -> PassResult:
     """One pass: claim up to `limit`, ask Dots about all of them at once, apply each by itself.
 
-    With the `front` of earlier passes it looks only at what has become due since; without, at everything.
+    With the `scan_floor` of earlier passes it looks only at what has become due since; without, at everything.
     """
-    claims = await claim_due.claim_due(tools, limit=limit, front=front or DueFront())
+    claims = await claim_due.claim_due(tools, limit=limit, scan_floor=scan_floor or DueScanFloor())
     results = await asyncio.gather(*(_refresh_quietly(tools, each.claim, each.permit) for each in claims))
-    return Tally(claimed=len(claims), failed=results.count(False))
+    return PassResult(claimed=len(claims), failed=results.count(False))
 
 
 async def refresh_now(tools: Tools, subject: Subject) -> bool:
@@ -91,7 +91,7 @@ async def _refresh_permitted(tools: Tools, subject: Subject, permit: Permit) -> 
             connection, subject, now=now, lease_until=now + tools.lease, token=tools.new_uuid()
         )
     if claim is None:
-        tools.hints.give(hints.DUE)
+        tools.notifications.send(notifications.DUE)
         return False
     try:
         await _refresh(tools, claim, permit, until=min(claim.lease_until, tools.clock() + _CALLERS_PATIENCE))
@@ -107,7 +107,7 @@ async def _refresh_quietly(tools: Tools, claim: Claim, permit: Permit) -> bool:
     except (DotsError, FencedError, DatabaseUnavailableError):
         return False
     except Exception:  # One claim's bug must not stop the loop for the others.
-        log.exception("refresh broke", app=claim.subject.app, subject=str(claim.subject))
+        log.exception("refresh failed unexpectedly", app=claim.subject.app, subject=str(claim.subject))
         await _put_off(tools, claim)
         return False
     return True
@@ -116,7 +116,7 @@ async def _refresh_quietly(tools: Tools, claim: Claim, permit: Permit) -> bool:
 async def _put_off(tools: Tools, claim: Claim) -> None:
     """Try later what broke for a reason we do not know, and ever more seldom; it counts as failing."""
     now = tools.clock()
-    wait = schedule.RETRIES.wait(claim.attempts + 1, jitter=tools.chance())
+    wait = schedule.RETRIES.wait(claim.attempts + 1, jitter=tools.jitter())
 
     async def postpone() -> None:
         async with background.transaction(tools) as connection:
@@ -146,7 +146,7 @@ async def _fetch(tools: Tools, subject: Subject, permit: Permit) -> FlowSnapshot
         return await client.get_user(permit, subject.id)
     snapshot = await client.get_flow(permit, subject.id)
     if snapshot.id != subject.id:
-        raise DotsGibberishError("Dots answered with another flow than the one asked for.")
+        raise DotsInvalidResponseError("Dots answered with another flow than the one asked for.")
     return snapshot
 
 
@@ -159,9 +159,9 @@ async def _apply(tools: Tools, claim: Claim, snapshot: FlowSnapshot | UserSnapsh
             )
         else:
             applied = await apply_snapshot.apply_user(connection, tools, claim.subject, snapshot)
-        outcome = "grown" if applied.events_added else "unchanged"
+        outcome = "changed" if applied.events_added else "unchanged"
         await _note(connection, tools, claim, outcome)
-        if not await sync_rows.settle(connection, claim, next_due_at=applied.next_look_at):
+        if not await sync_rows.settle(connection, claim, next_due_at=applied.next_refresh_at):
             _count(tools, claim, "fenced")
             raise FencedError
         if applied.also_due:
@@ -174,9 +174,9 @@ async def _apply(tools: Tools, claim: Claim, snapshot: FlowSnapshot | UserSnapsh
 def _tell(tools: Tools, claim: Claim, applied: Applied, outcome: str) -> None:
     _count(tools, claim, outcome)
     if applied.events_added:
-        tools.hints.give(hints.APPENDED)
+        tools.notifications.send(notifications.APPENDED)
     if applied.also_due:
-        tools.hints.give(hints.DUE)
+        tools.notifications.send(notifications.DUE)
     log.info(
         "refreshed",
         app=claim.subject.app,
@@ -203,16 +203,16 @@ async def _note_failure(tools: Tools, claim: Claim, error: DotsError) -> None:
             is_beyond_hope = False
             await sync_rows.settle(connection, claim, next_due_at=None)
         elif is_beyond_hope:
-            await sync_rows.bury(connection, claim, now=now, error=code)
+            await sync_rows.dead_letter(connection, claim, now=now, error=code)
         elif isinstance(error, _PAUSES):
             await sync_rows.defer(connection, claim, due_at=now + _BEHIND_THE_OTHERS)
         else:
-            wait = schedule.RETRIES.wait(claim.attempts + 1, jitter=tools.chance(), at_least=error.retry_after)
+            wait = schedule.RETRIES.wait(claim.attempts + 1, jitter=tools.jitter(), at_least=error.retry_after)
             await sync_rows.postpone(connection, claim, due_at=now + wait, now=now, error=code)
         await _note(connection, tools, claim, code)
     # After the commit, because an attempt that Postgres did not take is made again.
     if is_beyond_hope:
-        log.error("given up, until asked for again", app=subject.app, subject=str(subject), error=code)
+        log.error("became a dead letter", app=subject.app, subject=str(subject), error=code)
     _count(tools, claim, code)
     log.warning("refresh failed", app=subject.app, subject=str(subject), attempts=claim.attempts + 1, error=code)
 

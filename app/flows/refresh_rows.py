@@ -13,7 +13,7 @@ from app.storage.tables import refreshes
 
 @dataclass(frozen=True, kw_only=True)
 class RefreshRecord:
-    """One refresh; `outcome` is `grown`, `unchanged`, or the code of an error."""
+    """One refresh; `outcome` is `changed`, `unchanged`, or the code of an error."""
 
     ended_at: datetime
     due_by: DueBy

@@ -20,10 +20,10 @@ from app.flows.rules import steps
 from app.flows.schemas import (
     CreatedFlow,
     FlowPage,
-    FlowShape,
+    FlowResponse,
     NewFlow,
     Text,
-    UserShape,
+    UserResponse,
 )
 from app.flows.timeline_schemas import Timeline
 from app.server import gateway
@@ -41,7 +41,7 @@ Writer = Annotated[KeyRecord, Depends(RequiredScope(WRITE))]
 _CURSOR = cursors.by_time("flows")
 
 _BEING_ASKED: dict[str, Any] = {
-    "model": FlowShape,
+    "model": FlowResponse,
     "description": "Another process is asking Dots. This is the flow as last known.",
 }
 
@@ -111,17 +111,17 @@ async def list_all(
     found = await read_flows.list_flows(gateway.of(request).tools.engine, wanted, before=before, limit=limit + 1)
     shown, has_more = found[:limit], len(found) > limit
     return FlowPage(
-        flows=[FlowShape.of(flow, with_link=WRITE in key.scopes) for flow in shown],
+        flows=[FlowResponse.of(flow, with_link=WRITE in key.scopes) for flow in shown],
         next_cursor=_CURSOR.write((shown[-1].created_at, shown[-1].ref)) if has_more else None,
         has_more=has_more,
     )
 
 
 @router.get("/flows/{flow_id}", operation_id="getFlow", summary="Get a flow")
-async def get(request: Request, flow_id: str, key: Reader) -> FlowShape:
+async def get(request: Request, flow_id: str, key: Reader) -> FlowResponse:
     """Get a flow as the gateway knows it, without asking Dots."""
     flow = await read_flows.read_flow(gateway.of(request).tools.engine, _flow_id(flow_id))
-    return FlowShape.of(flow, with_link=WRITE in key.scopes)
+    return FlowResponse.of(flow, with_link=WRITE in key.scopes)
 
 
 @router.get("/flows/{flow_id}/timeline", operation_id="getFlowTimeline", summary="Get the timeline of a flow")
@@ -146,18 +146,18 @@ async def timeline(request: Request, flow_id: str, key: Reader) -> Timeline:
     summary="Refresh a flow",
     responses={202: _BEING_ASKED},
 )
-async def refresh(request: Request, response: Response, flow_id: str, key: Writer) -> FlowShape:
+async def refresh(request: Request, response: Response, flow_id: str, key: Writer) -> FlowResponse:
     """Ask Dots now. Answers 200 with the new state, or 202 with the last known state if another process is asking."""
     del key
     tools = gateway.of(request).tools
     flow = await read_flows.read_flow(tools.engine, _flow_id(flow_id))
     if not await refresh_due.refresh_now(tools, Subject(app=flow.app, kind="flow", id=flow.id or flow_id)):
         response.status_code = 202
-    return FlowShape.of(await read_flows.read_flow(tools.engine, flow.id or flow_id), with_link=True)
+    return FlowResponse.of(await read_flows.read_flow(tools.engine, flow.id or flow_id), with_link=True)
 
 
 @users_router.get("/users/{user_id}", operation_id="getUser", summary="Get a user")
-async def get_user(request: Request, user_id: str, key: Reader) -> UserShape:
+async def get_user(request: Request, user_id: str, key: Reader) -> UserResponse:
     """Get a user. The background check needs `compliance:read`."""
     tools = gateway.of(request).tools
     known_id = fields.read_id(user_id)
@@ -167,7 +167,7 @@ async def get_user(request: Request, user_id: str, key: Reader) -> UserShape:
     with_check = COMPLIANCE in key.scopes
     if with_check:
         await audit_reads.audit_read(tools, key, f"user/{user.id}")
-    return UserShape.of(user, with_check=with_check)
+    return UserResponse.of(user, with_check=with_check)
 
 
 def _flow_id(text: str) -> str:

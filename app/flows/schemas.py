@@ -89,7 +89,7 @@ class NewFlow(BaseModel):
         )
 
 
-class StepShape(BaseModel):
+class StepResponse(BaseModel):
     """A step of a flow."""
 
     model_config = examples.shown(examples.STEP)
@@ -131,7 +131,7 @@ class CreationFailure(BaseModel):
     """Dots' HTTP status. Null if Dots did not answer."""
 
 
-class FlowShape(BaseModel):
+class FlowResponse(BaseModel):
     """A flow."""
 
     model_config = examples.shown(examples.FLOW)
@@ -156,7 +156,7 @@ class FlowShape(BaseModel):
     """Dots' id of the payout link. Null if Dots names none."""
     metadata: dict[str, Any] | str | None
     """The metadata given at creation."""
-    steps: list[StepShape]
+    steps: list[StepResponse]
     """The steps, in the order of the flow."""
     error: Annotated[CreationFailure | None, Field(examples=[examples.FAILURE])]
     """Why the creation failed. Null unless the status is `failed`."""
@@ -174,12 +174,12 @@ class FlowShape(BaseModel):
             {
                 **{name: getattr(flow, name) for name in cls.model_fields if name not in ("steps", "link")},
                 "link": flow.link if with_link else None,
-                "steps": [StepShape.of(*each) for each in zip(flow.steps, flow.progress.states, strict=True)],
+                "steps": [StepResponse.of(*each) for each in zip(flow.steps, flow.progress.states, strict=True)],
             }
         )
 
 
-class CreatedFlow(FlowShape):
+class CreatedFlow(FlowResponse):
     """A new flow. A repeat with the same `Idempotency-Key` has the same warnings."""
 
     model_config = examples.shown({**examples.FLOW, "warnings": ["did you mean compliance?"]})
@@ -190,7 +190,7 @@ class CreatedFlow(FlowShape):
     @staticmethod
     def answer(flow: FlowRecord, warnings: list[str]) -> dict[str, Any]:
         """The JSON of a flow with its link, and these warnings."""
-        shown = FlowShape.of(flow, with_link=True).model_dump(mode="json")
+        shown = FlowResponse.of(flow, with_link=True).model_dump(mode="json")
         return {**shown, "warnings": warnings} if warnings else shown
 
 
@@ -199,7 +199,7 @@ class FlowPage(BaseModel):
 
     model_config = examples.shown({"flows": [examples.FLOW], "next_cursor": examples.PLACE, "has_more": True})
 
-    flows: list[FlowShape]
+    flows: list[FlowResponse]
     """The flows of this page."""
     next_cursor: NextCursor
     has_more: HasMore
@@ -229,7 +229,7 @@ class BackgroundCheck(BaseModel):
     ]
 
 
-class UserShape(BaseModel):
+class UserResponse(BaseModel):
     """A user: what the gateway stores about them."""
 
     model_config = examples.shown(examples.USER)
@@ -250,18 +250,18 @@ class UserShape(BaseModel):
     @classmethod
     def of(cls, user: UserRecord, *, with_check: bool) -> Self:
         """The shape of a stored user."""
-        standing = user.standing
+        user_state = user.user_state
         check = BackgroundCheck(
-            verdict=standing.verdict.value,
-            status=standing.check_status,
-            has_criminal_activity=standing.has_criminal_activity,
-            older_check_failed=standing.older_check_failed,
+            verdict=user_state.verdict.value,
+            status=user_state.check_status,
+            has_criminal_activity=user_state.has_criminal_activity,
+            older_check_failed=user_state.older_check_failed,
         )
         return cls(
             id=user.id,
             app=user.app,
-            status=standing.status,
-            id_verified=standing.id_verified,
+            status=user_state.status,
+            id_verified=user_state.id_verified,
             background_check=check if with_check else None,
             refreshed_at=user.refreshed_at,
         )

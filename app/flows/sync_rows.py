@@ -88,10 +88,10 @@ async def postpone(connection: AsyncConnection, claim: Claim, *, due_at: datetim
     return (await connection.execute(_POSTPONE, values)).rowcount == 1
 
 
-async def bury(connection: AsyncConnection, claim: Claim, *, now: datetime, error: str) -> bool:
+async def dead_letter(connection: AsyncConnection, claim: Claim, *, now: datetime, error: str) -> bool:
     """Give up what cannot succeed, until somebody makes it due again; False when the lease was lost."""
     values = {**_key(claim.subject), "token": claim.token, "seen_gen": claim.seen_gen, "now": now, "error": error}
-    return (await connection.execute(_BURY, values)).rowcount == 1
+    return (await connection.execute(_DEAD_LETTER, values)).rowcount == 1
 
 
 async def defer(connection: AsyncConnection, claim: Claim, *, due_at: datetime) -> None:
@@ -166,7 +166,7 @@ _POSTPONE = text("""
 """)
 
 # What was made due again while Dots was being asked gets its own try.
-_BURY = text("""
+_DEAD_LETTER = text("""
     UPDATE sync_rows
     SET lease_token = NULL, lease_until = NULL, attempts = attempts + 1, last_error = :error,
         dead_at = CASE WHEN dirty_gen > :seen_gen THEN NULL ELSE CAST(:now AS timestamptz) END,

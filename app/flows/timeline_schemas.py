@@ -44,7 +44,7 @@ class RefreshEntry(BaseModel):
     due_by: DiscoveredBy
     """What made the refresh due."""
     outcome: str
-    """`grown`, `unchanged`, or an error code."""
+    """`changed`, `unchanged`, or an error code."""
 
 
 class StepEntry(BaseModel):

@@ -9,7 +9,7 @@ from sqlalchemy import Select, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.flows.rules.verdict import Standing, Verdict
+from app.flows.rules.verdict import UserState, Verdict
 from app.storage.tables import flows, users
 
 # Verdicts that end when a user is merged into another one.
@@ -22,7 +22,7 @@ class UserRecord:
 
     app: str
     id: str
-    standing: Standing
+    user_state: UserState
     check_submitted_at: datetime | None
     id_submitted_at: datetime | None
     refreshed_at: datetime | None
@@ -115,23 +115,23 @@ async def take_over(
 
 
 async def save(
-    connection: AsyncConnection, known: UserRecord, standing: Standing, *, now: datetime, events_added: int
+    connection: AsyncConnection, known: UserRecord, user_state: UserState, *, now: datetime, events_added: int
 ) -> None:
     """Save what a snapshot made of a locked user."""
     await connection.execute(
         update(users)
         .where(users.c.app == known.app, users.c.id == known.id)
         .values(
-            status=standing.status,
-            id_verified=standing.id_verified,
-            was_id_verified=standing.was_id_verified,
-            check_status=standing.check_status,
-            has_criminal_activity=standing.has_criminal_activity,
-            older_check_failed=standing.older_check_failed,
-            verdict=standing.verdict,
-            verdict_count=standing.verdict_count,
-            reviews_announced=list(standing.reviews_announced),
-            check_submitted_at=known.check_submitted_at or (now if standing.verdict.is_awaited else None),
+            status=user_state.status,
+            id_verified=user_state.id_verified,
+            was_id_verified=user_state.was_id_verified,
+            check_status=user_state.check_status,
+            has_criminal_activity=user_state.has_criminal_activity,
+            older_check_failed=user_state.older_check_failed,
+            verdict=user_state.verdict,
+            verdict_count=user_state.verdict_count,
+            reviews_announced=list(user_state.reviews_announced),
+            check_submitted_at=known.check_submitted_at or (now if user_state.verdict.is_awaited else None),
             refreshed_at=now,
             last_sequence=known.last_sequence + events_added,
         )
@@ -155,7 +155,7 @@ def _record(row: object) -> UserRecord:
     return UserRecord(
         app=found["app"],
         id=found["id"],
-        standing=Standing(
+        user_state=UserState(
             status=found["status"],
             id_verified=found["id_verified"],
             check_status=found["check_status"],

@@ -9,7 +9,7 @@ from app.processes import wiring, worker
 from app.server import draining, http_server
 from app.server.application import create_app, create_metrics_app
 from app.server.gateway import Gateway
-from app.server.listening import Place
+from app.server.listening import ListenAddress
 from app.settings import Settings
 from app.tools import Tools
 from app.webhooks.receive_webhook import WebhookReceiver
@@ -32,7 +32,7 @@ async def serve(
         if not await draining.before_stop(wiring.wait_for_database(tools.engine, settings), stop):
             return
         app = create_app(gateway, with_metrics=settings.metrics_port is None)
-        servers = [http_server.build(app, Place(host=host, port=port), drain_seconds=drain_seconds)]
+        servers = [http_server.build(app, ListenAddress(host=host, port=port), drain_seconds=drain_seconds)]
         if settings.metrics_port is not None:
             metrics_app = create_metrics_app(tools)
             servers.append(http_server.build_metrics(metrics_app, settings, drain_seconds=drain_seconds))
@@ -48,7 +48,7 @@ async def serve(
         for server in servers:
             server.should_exit = True
         if not await draining.drain(running, stop, seconds=drain_seconds):
-            log.warning("api stopped with work begun; leases hand it on")
+            log.warning("api stopped with unfinished work; its leases expire")
     log.info("api stopped")
 
 
@@ -57,7 +57,7 @@ def build_gateway(tools: Tools, settings: Settings) -> Gateway:
     return Gateway(
         tools=tools,
         verifiers=wiring.verifiers(settings),
-        receiver=WebhookReceiver(tools.engine, tools.hints, tools.telemetry, wiring.app_ids(settings)),
-        watch=FeedWatch(tools.engine, tools.hints),
+        receiver=WebhookReceiver(tools.engine, tools.notifications, tools.telemetry, wiring.app_ids(settings)),
+        watch=FeedWatch(tools.engine, tools.notifications),
         neighbours=wiring.TIMELINE_NEIGHBOURS,
     )

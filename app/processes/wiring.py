@@ -33,12 +33,12 @@ from app.flows.rules.schedule import SWEEPS, VERDICT_POLLS, PollSchedule
 from app.metrics import Telemetry
 from app.settings import AppSettings, Settings, setting_prefix
 from app.storage import background, database, database_url, start
-from app.storage.hints import Hints
+from app.storage.notifications import Notifications
 from app.subscriptions import delivery_search
 from app.subscriptions.push.destinations import Destinations
 from app.subscriptions.push.http_push import Pusher
+from app.subscriptions.push.secret_cipher import SecretCipher
 from app.subscriptions.push.urls import Endpoint
-from app.subscriptions.push.vault import Vault
 from app.tools import Tools
 from app.webhooks import webhook_rows
 
@@ -85,15 +85,15 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
         stack.push_async_callback(pusher.aclose)
         yield Tools(
             engine=engine,
-            hints=Hints(engine, can_listen=not has_transaction_pooler(settings)),
+            notifications=Notifications(engine, can_listen=not has_transaction_pooler(settings)),
             loop_connections=asyncio.Semaphore(background.connections_of(settings.database_pool_size)),
             clients=clients,
-            vault=vault(settings),
+            secret_cipher=secret_cipher(settings),
             destinations=destinations,
             pusher=pusher,
             telemetry=Telemetry(),
             clock=utc_now,
-            chance=random.random,
+            jitter=random.random,
             new_uuid=uuid4,
             lease=settings.lease,
             delivery_lease=DELIVERY_LEASES * timedelta(seconds=settings.delivery_timeout_seconds),
@@ -205,11 +205,11 @@ def _dots_client(app: AppSettings, settings: Settings, way: Network, gate: Gate)
     return DotsClient(access, gate=gate, timeout=timedelta(seconds=settings.dots_timeout_seconds), network=way)
 
 
-def vault(settings: Settings) -> Vault | None:
+def secret_cipher(settings: Settings) -> SecretCipher | None:
     """Where subscriptions' secrets are sealed; None where ENCRYPTION_KEYS is not set. Raises SettingsError."""
     if settings.encryption_keys is None:
         return None
-    return Vault([key.get_secret_value() for key in settings.encryption_keys], random_bytes=secrets.token_bytes)
+    return SecretCipher([key.get_secret_value() for key in settings.encryption_keys], random_bytes=secrets.token_bytes)
 
 
 def own_endpoints(settings: Settings) -> list[Endpoint]:

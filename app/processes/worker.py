@@ -13,14 +13,14 @@ from app.brokers.broker import Broker
 from app.dots import try_credentials
 from app.feed import sequence_events
 from app.flows import discover_flows, refresh_due, settle_creations
-from app.flows.due_front import DueFront
+from app.flows.due_scan_floor import DueScanFloor
 from app.processes import wiring
 from app.server import application, draining, http_server
 from app.settings import Settings
-from app.storage import hints
-from app.storage.front import Front
+from app.storage import notifications
+from app.storage.scan_floor import ScanFloor
 from app.subscriptions import delivery_rows
-from app.subscriptions.deliver_due import Courier
+from app.subscriptions.deliver_due import Dispatcher
 from app.tools import Tools
 from app.upkeep import purge_expired
 
@@ -47,21 +47,23 @@ class Loop:
 
 def loops(tools: Tools, settings: Settings, tasks: asyncio.TaskGroup, broker: Broker | None) -> list[Loop]:
     """Everything a worker does; what outlasts a pass becomes one of `tasks`."""
-    due_front, sequencing_front = DueFront(), Front()
+    due_scan_floor, sequencing_floor = DueScanFloor(), ScanFloor()
 
     async def refresh() -> int:
-        return (await refresh_due.refresh_due(tools, limit=settings.refresh_batch, front=due_front)).claimed
+        return (await refresh_due.refresh_due(tools, limit=settings.refresh_batch, scan_floor=due_scan_floor)).claimed
 
     async def sequence() -> int:
-        return await sequence_events.sequence_events(tools, delivery_rows, limit=SEQUENCE_BATCH, front=sequencing_front)
+        return await sequence_events.sequence_events(
+            tools, delivery_rows, limit=SEQUENCE_BATCH, scan_floor=sequencing_floor
+        )
 
     async def purge() -> int:
-        return await purge_expired.purge_expired(tools, purge_expired.Keep.of(settings))
+        return await purge_expired.purge_expired(tools, purge_expired.Retention.of(settings))
 
     # Several lanes, so that a Dots that hangs on a few flows does not hold up the others.
     lanes = [
-        Loop(name=f"refresh-{lane}", run_pass=refresh, channel=hints.DUE, poll_seconds=POLL_SECONDS)
-        for lane in range(settings.refresh_lanes)
+        Loop(name=f"refresh-{lane}", run_pass=refresh, channel=notifications.DUE, poll_seconds=POLL_SECONDS)
+        for lane in range(settings.refresh_concurrency)
     ]
 
     async def discover() -> int:
@@ -69,10 +71,12 @@ def loops(tools: Tools, settings: Settings, tasks: asyncio.TaskGroup, broker: Br
         return await settle_creations.settle_creations(tools)
 
     finder = Loop(name="discover", run_pass=discover, channel=None, poll_seconds=DISCOVER_POLL_SECONDS)
-    sequencer = Loop(name="sequence", run_pass=sequence, channel=hints.APPENDED, poll_seconds=POLL_SECONDS)
+    sequencer = Loop(name="sequence", run_pass=sequence, channel=notifications.APPENDED, poll_seconds=POLL_SECONDS)
     purger = Loop(name="purge", run_pass=purge, channel=None, poll_seconds=PURGE_SECONDS)
-    courier = Courier(tools, tasks, in_flight=settings.deliveries_in_flight, at_once=settings.deliveries_at_once)
-    sender = Loop(name="deliver", run_pass=courier.deliver_due, channel=hints.DELIVERABLE, poll_seconds=POLL_SECONDS)
+    dispatcher = Dispatcher(tools, tasks, in_flight=settings.deliveries_in_flight, at_once=settings.deliveries_at_once)
+    sender = Loop(
+        name="deliver", run_pass=dispatcher.deliver_due, channel=notifications.DELIVERABLE, poll_seconds=POLL_SECONDS
+    )
     return [*lanes, finder, sequencer, sender, *_publishers(tools, broker), purger]
 
 
@@ -83,7 +87,7 @@ def _publishers(tools: Tools, broker: Broker | None) -> list[Loop]:
     async def publish() -> int:
         return await publish_feed.publish_feed(tools, broker, limit=PUBLISH_BATCH)
 
-    return [Loop(name="publish", run_pass=publish, channel=hints.FEED, poll_seconds=POLL_SECONDS)]
+    return [Loop(name="publish", run_pass=publish, channel=notifications.FEED, poll_seconds=POLL_SECONDS)]
 
 
 async def run_loops(tools: Tools, settings: Settings, stopping: asyncio.Event) -> None:
@@ -98,19 +102,19 @@ async def repeat(tools: Tools, loop: Loop, stopping: asyncio.Event) -> None:
     """Repeat one loop's pass. If a pass raises, log the error and repeat it later; its rows are still due."""
     failures = 0
     while not stopping.is_set():
-        hint = asyncio.Event() if loop.channel is None else tools.hints.next(loop.channel)
+        notification = asyncio.Event() if loop.channel is None else tools.notifications.next(loop.channel)
         try:
             did = await loop.run_pass()
         except Exception as error:  # noqa: BLE001  # A pass may break in any way; the loop may not.
             tools.telemetry.failed_passes.labels(loop.name).inc()
             failures += 1
-            seconds = _RETRIES.wait(failures, jitter=tools.chance()).total_seconds()
-            log.warning("pass broke", loop=loop.name, error=type(error).__name__, retry_in_seconds=round(seconds, 1))
+            seconds = _RETRIES.wait(failures, jitter=tools.jitter()).total_seconds()
+            log.warning("pass failed", loop=loop.name, error=type(error).__name__, retry_in_seconds=round(seconds, 1))
             await _either(stopping, asyncio.Event(), at_most_seconds=seconds)
             continue
         failures = 0
         if not did:
-            await _either(stopping, hint, at_most_seconds=loop.poll_seconds)
+            await _either(stopping, notification, at_most_seconds=loop.poll_seconds)
 
 
 async def _either(first: asyncio.Event, second: asyncio.Event, *, at_most_seconds: float) -> None:
@@ -135,7 +139,7 @@ async def work(settings: Settings, *, drain_seconds: float = draining.DRAIN_SECO
             return
         wiring.freeze_objects()
         log.info("worker started", apps=sorted(tools.clients))
-        background: list[asyncio.Task[None]] = [asyncio.create_task(tools.hints.run())]
+        background: list[asyncio.Task[None]] = [asyncio.create_task(tools.notifications.run())]
         if settings.metrics_port is not None:
             metrics_app = application.create_metrics_app(tools)
             server = http_server.build_metrics(metrics_app, settings, drain_seconds=drain_seconds)
@@ -145,7 +149,7 @@ async def work(settings: Settings, *, drain_seconds: float = draining.DRAIN_SECO
         try:
             await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
             if not await draining.drain([running], stop, seconds=drain_seconds):
-                log.warning("worker stopped with work begun; leases hand it on")
+                log.warning("worker stopped with unfinished work; its leases expire")
         finally:
             asked.cancel()
             await draining.cancel([*background, running])

@@ -23,7 +23,7 @@ from app.web.request_log import RequestLog
 from app.web.request_rules import RequestRules
 from app.webhooks import endpoint
 from app.webhooks import routes as stored_webhook_routes
-from app.webhooks.endpoint import WebhookDoor
+from app.webhooks.endpoint import WebhookEndpoint
 
 BODY_LIMIT_BYTES = 1024 * 1024
 
@@ -42,7 +42,7 @@ class Api(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve webhooks by their own door, and everything else as FastAPI does."""
         if scope["type"] == "http" and scope["path"].startswith(endpoint.PREFIX):
-            await self.state.webhook_door(scope, receive, send)
+            await self.state.webhook_endpoint(scope, receive, send)
         elif scope["type"] == "http" and _announced_bytes(scope) > BODY_LIMIT_BYTES:
             # FastAPI refuses it too, but as plain text that no exception handler gets to see.
             await problems.respond(BodyTooLargeError())(scope, receive, send)
@@ -75,8 +75,8 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        runners = (gateway.receiver.run(), gateway.tools.hints.run(), gateway.watch.run())
-        tasks = [asyncio.create_task(runner) for runner in runners]
+        background_tasks = (gateway.receiver.run(), gateway.tools.notifications.run(), gateway.watch.run())
+        tasks = [asyncio.create_task(background_task) for background_task in background_tasks]
         try:
             yield
         finally:
@@ -99,7 +99,7 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
         telemetry=_NO_TELEMETRY,
     )
     app.state.gateway, app.state.tools = gateway, gateway.tools
-    app.state.webhook_door = WebhookDoor(gateway)
+    app.state.webhook_endpoint = WebhookEndpoint(gateway)
     problems.install(app)
     for router in routers:
         app.include_router(router)

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.brokers import addressing
 from app.feed import event_schemas, events
-from app.feed.schemas import EventShape
+from app.feed.schemas import EventResponse
 from app.subscriptions.rules.subscriptions import TEST_TYPE
 from app.web import examples
 
@@ -81,7 +81,7 @@ def document(*, version: str) -> Json:
                 **{f"{event_type}.pushed": _pushed_message(event_type) for event_type in pushed},
             },
             "schemas": {
-                "envelope": EventShape.model_json_schema(),
+                "envelope": EventResponse.model_json_schema(),
                 **{event_type: _data(event_type) for event_type in pushed},
             },
         },

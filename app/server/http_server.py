@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from app.server import listening
 from app.server.draining import DRAIN_SECONDS
-from app.server.listening import Place
+from app.server.listening import ListenAddress
 from app.settings import Settings
 
 log = structlog.get_logger()
@@ -23,11 +23,11 @@ KEEP_ALIVE_SECONDS = 75
 class Server(uvicorn.Server):
     """A server that leaves signals to its process, which has more to stop than this."""
 
-    def __init__(self, config: uvicorn.Config, place: Place) -> None:
+    def __init__(self, config: uvicorn.Config, listen_address: ListenAddress) -> None:
         """Take the address at once. Raises SettingsError, naming it, when that is not possible."""
         super().__init__(config)
-        self._place = place
-        self._listeners = listening.bind(place)
+        self._place = listen_address
+        self._listeners = listening.bind(listen_address)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve on the address taken, until `should_exit` is set. Raises SettingsError."""
@@ -57,7 +57,7 @@ class Server(uvicorn.Server):
                 log.info("listening", url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
 
-def build(app: ASGIApp, place: Place, *, drain_seconds: float = DRAIN_SECONDS) -> Server:
+def build(app: ASGIApp, listen_address: ListenAddress, *, drain_seconds: float = DRAIN_SECONDS) -> Server:
     """A server for the application; `serve()` runs it until `should_exit` is set, then drains it.
 
     Its address is taken from now on. Raises SettingsError.
@@ -74,16 +74,16 @@ def build(app: ASGIApp, place: Place, *, drain_seconds: float = DRAIN_SECONDS) -
             # A little sooner than the process, so that requests are cancelled before the tasks that serve them.
             timeout_graceful_shutdown=max(1, int(drain_seconds) - 1),
         ),
-        place,
+        listen_address,
     )
 
 
 def build_metrics(app: ASGIApp, settings: Settings, *, drain_seconds: float = DRAIN_SECONDS) -> Server:
     """The same for metrics, at METRICS_HOST and METRICS_PORT. Raises SettingsError."""
-    place = Place(
+    listen_address = ListenAddress(
         host=settings.metrics_host,
         port=settings.metrics_port or 0,
         host_setting="METRICS_HOST",
         port_setting="METRICS_PORT",
     )
-    return build(app, place, drain_seconds=drain_seconds)
+    return build(app, listen_address, drain_seconds=drain_seconds)

@@ -20,7 +20,7 @@ _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class ListenAddress:
     """Where to listen, and what an operator calls it: `--host` and `--port`, METRICS_HOST and METRICS_PORT."""
 
     host: str
@@ -35,15 +35,15 @@ class Place:
         return SettingsError(f"{setting}: cannot listen on {self.host}:{self.port}: {reason}.")
 
 
-def bind(place: Place) -> list[socket.socket]:
+def bind(listen_address: ListenAddress) -> list[socket.socket]:
     """A bound socket for each address of the host; nothing is accepted yet. Raises SettingsError.
 
     With port 0 the system chooses one, the same for all addresses.
     """
     bound: list[socket.socket] = []
     absent: OSError | None = None
-    port = place.port
-    for family, address in _addresses(place):
+    port = listen_address.port
+    for family, address in _addresses(listen_address):
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
             _bind(listener, address, port)
@@ -53,11 +53,11 @@ def bind(place: Place) -> list[socket.socket]:
                 absent = error
                 continue
             close(bound)
-            raise place.refused(error) from None
+            raise listen_address.refused(error) from None
         bound.append(listener)
         port = port or listener.getsockname()[1]
     if not bound and absent is not None:
-        raise place.refused(absent)
+        raise listen_address.refused(absent)
     return bound
 
 
@@ -67,16 +67,16 @@ def close(listeners: list[socket.socket]) -> None:
         listener.close()
 
 
-def _addresses(place: Place) -> list[tuple[socket.AddressFamily, Address]]:
+def _addresses(listen_address: ListenAddress) -> list[tuple[socket.AddressFamily, Address]]:
     try:
         found = socket.getaddrinfo(
-            place.host.removeprefix("[").removesuffix("]"),
-            place.port,
+            listen_address.host.removeprefix("[").removesuffix("]"),
+            listen_address.port,
             type=socket.SOCK_STREAM,
             flags=socket.AI_PASSIVE,
         )
     except (OSError, UnicodeError):  # UnicodeError: what cannot be written as a domain name.
-        raise SettingsError(f"{place.host_setting}: the host {place.host} is unknown.") from None
+        raise SettingsError(f"{listen_address.host_setting}: the host {listen_address.host} is unknown.") from None
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 

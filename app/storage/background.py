@@ -51,7 +51,7 @@ async def persist(tools: Tools, write: Callable[[], Awaitable[Result]], *, until
             return await write()
         except DatabaseUnavailableError as error:
             failures += 1
-            wait_seconds = _RETRIES.wait(failures, jitter=tools.chance()).total_seconds()
+            wait_seconds = _RETRIES.wait(failures, jitter=tools.jitter()).total_seconds()
             if loop.time() + wait_seconds >= deadline or tools.clock() >= until:
                 log.error("not stored before its lease ended", what=what, error=str(error))  # noqa: TRY400  # no bug
                 raise

@@ -66,9 +66,9 @@ async def session_of(connection: AsyncConnection) -> Session:
 
 async def is_pooled(connection: AsyncConnection) -> bool:
     """Whether there is a pooler in between: it invents the process id that it tells its clients."""
-    told_pid: int = (await session_of(connection)).get_server_pid()
+    backend_pid: int = (await session_of(connection)).get_server_pid()
     server_pid: int = await connection.scalar(text("SELECT pg_backend_pid()"))
-    return server_pid != told_pid
+    return server_pid != backend_pid
 
 
 async def _look(engine: AsyncEngine, url: str, *, needs_schema: bool) -> None:

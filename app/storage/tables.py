@@ -248,7 +248,7 @@ refreshes = Table(
     Column("subject_id", Text, nullable=False),
     Column("ended_at", MOMENT, nullable=False),
     Column("due_by", Text, nullable=False),
-    Column("outcome", Text, nullable=False, comment="grown, unchanged, or the code of an error"),
+    Column("outcome", Text, nullable=False, comment="changed, unchanged, or the code of an error"),
     Index("refreshes_subject_idx", "subject_id", "id"),
     Index("refreshes_ended_at_idx", "ended_at"),
 )

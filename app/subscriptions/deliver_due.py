@@ -12,21 +12,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import DatabaseUnavailableError, EncryptionUnavailableError
 from app.feed import cloudevents
-from app.storage import database, hints
-from app.storage.front import FullLooks
+from app.storage import database, notifications
+from app.storage.scan_floor import FullScans
 from app.subscriptions import (
     delivery_rows,
-    keep_secrets,
-    lane_claims,
-    lane_rows,
+    manage_secrets,
+    queue_claims,
+    queue_rows,
     settle_delivery,
     subscriber_health,
     subscription_secret_rows,
 )
-from app.subscriptions.delivery_room import DeliveryRoom
-from app.subscriptions.lane_claims import ClaimedLane, KnownSubscription
-from app.subscriptions.lane_rows import Lane
+from app.subscriptions.delivery_slots import DeliverySlots
 from app.subscriptions.push.http_push import Message
+from app.subscriptions.queue_claims import ClaimedQueue, KnownSubscription
+from app.subscriptions.queue_rows import DeliveryQueue
 from app.subscriptions.rules import deliveries
 from app.subscriptions.rules.deliveries import Attempt, Delivery
 from app.tools import Tools
@@ -46,12 +46,12 @@ FLOOR_KEPT = timedelta(minutes=10)
 class Outgoing:
     """The first delivery of a claimed lane, and the keys to sign it with."""
 
-    lane: Lane
+    queue: DeliveryQueue
     delivery: Delivery
     keys: Sequence[bytes]
 
 
-class Courier:
+class Dispatcher:
     """Sends for one worker process: `in_flight` deliveries at the same time, of those `at_once` to a subscription.
 
     A pass only begins: what it has begun goes on by itself, as one of `tasks`, so that a subscriber that takes its
@@ -62,35 +62,35 @@ class Courier:
         """Take what is needed; nothing is sent before the first pass."""
         self._tools = tools
         self._tasks = tasks
-        self._room = DeliveryRoom(in_flight=in_flight, at_once=at_once)
+        self._slots = DeliverySlots(in_flight=in_flight, at_once=at_once)
         self._floors: dict[UUID, datetime] = {}
-        self._full_looks = FullLooks()
+        self._full_scans = FullScans()
         self._settling = asyncio.Semaphore(SETTLED_AT_ONCE)
 
     async def deliver_due(self) -> int:
         """One pass: claim due lanes where there is room, and begin to send the first delivery of each."""
-        slow = self._room.slow(time.monotonic())
-        if self._room.left(slow).total <= 0:
+        slow = self._slots.slow(time.monotonic())
+        if self._slots.left(slow).total <= 0:
             return 0
         async with database.transaction(self._tools.engine) as connection:
             claimed = await self._claim(connection, slow)
-            outgoing = await self._prepare(connection, [each.lane for each in claimed])
+            outgoing = await self._prepare(connection, [each.queue for each in claimed])
         self._raise_floors(claimed)
-        slow_lanes = {each.lane for each in claimed if each.is_slow}
+        slow_queues = {each.queue for each in claimed if each.is_slow}
         for one in outgoing:
-            is_slow = one.lane in slow_lanes
-            self._room.begin(one.lane, one.lane.subscription_id, now=time.monotonic(), is_slow=is_slow)
+            is_slow = one.queue in slow_queues
+            self._slots.begin(one.queue, one.queue.subscription_id, now=time.monotonic(), is_slow=is_slow)
             self._tasks.create_task(self._carry(one))
         return len(outgoing)
 
-    async def _claim(self, connection: AsyncConnection, slow: set[UUID]) -> list[ClaimedLane]:
+    async def _claim(self, connection: AsyncConnection, slow: set[UUID]) -> list[ClaimedQueue]:
         tools, now, began = self._tools, self._tools.clock(), time.monotonic()
-        is_full = self._full_looks.is_due(began)
+        is_full = self._full_scans.is_due(began)
         floors = {} if is_full else self._floors
-        busy = self._room.busy
-        claimed = await lane_claims.claim_due(
+        busy = self._slots.busy
+        claimed = await queue_claims.claim_due(
             connection,
-            room=self._room.left(slow),
+            slots=self._slots.left(slow),
             known={
                 each: KnownSubscription(busy=busy.get(each, 0), is_slow=each in slow, floor=floors.get(each))
                 for each in {*busy, *slow, *floors}
@@ -102,35 +102,35 @@ class Courier:
         )
         if is_full:
             ended = time.monotonic()
-            self._full_looks.took(ended - began, now=ended)
+            self._full_scans.took(ended - began, now=ended)
             self._floors = {each: floor for each, floor in self._floors.items() if floor > now - FLOOR_KEPT}
         return claimed
 
-    def _raise_floors(self, claimed: Sequence[ClaimedLane]) -> None:
+    def _raise_floors(self, claimed: Sequence[ClaimedQueue]) -> None:
         """Begin later looks behind the dead rows that these lanes are about to leave.
 
         The lanes of a subscription are claimed in the order of `due_at`, so what was due before is claimed too.
         """
         settled = self._tools.clock() - FLOOR_LAG
         for each in claimed:
-            subscription_id, floor = each.lane.subscription_id, min(each.due_at, settled)
+            subscription_id, floor = each.queue.subscription_id, min(each.due_at, settled)
             self._floors[subscription_id] = max(floor, self._floors.get(subscription_id, floor))
 
-    async def _prepare(self, connection: AsyncConnection, lanes: Sequence[Lane]) -> list[Outgoing]:
+    async def _prepare(self, connection: AsyncConnection, queues: Sequence[DeliveryQueue]) -> list[Outgoing]:
         """The first delivery of each lane; lanes that have none to send are given back."""
-        if not lanes:
+        if not queues:
             return []
         now = self._tools.clock()
-        heads = await delivery_rows.heads(connection, lanes)
-        keys = await self._keys(connection, {lane.subscription_id for lane in lanes})
+        heads = await delivery_rows.heads(connection, queues)
+        keys = await self._keys(connection, {queue.subscription_id for queue in queues})
         outgoing = []
-        for lane, head in zip(lanes, heads, strict=True):
+        for queue, head in zip(queues, heads, strict=True):
             if head is None:
-                await lane_rows.leave(connection, lane, due_at=now)
-            elif lane.subscription_id not in keys:
-                await lane_rows.release(connection, lane)
+                await queue_rows.leave(connection, queue, due_at=now)
+            elif queue.subscription_id not in keys:
+                await queue_rows.release(connection, queue)
             else:
-                outgoing.append(Outgoing(lane=lane, delivery=head, keys=keys[lane.subscription_id]))
+                outgoing.append(Outgoing(queue=queue, delivery=head, keys=keys[queue.subscription_id]))
         return outgoing
 
     async def _keys(
@@ -142,7 +142,7 @@ class Courier:
         records = await subscription_secret_rows.live_of_all(connection, subscription_ids, now=now)
         for subscription_id in sorted(records):  # in the same order as others who lock some of them
             try:
-                keys[subscription_id] = keep_secrets.open_all(tools.vault, records[subscription_id])
+                keys[subscription_id] = manage_secrets.open_all(tools.secret_cipher, records[subscription_id])
             except EncryptionUnavailableError:
                 log.error("subscription held: its secrets cannot be opened", subscription=str(subscription_id))  # noqa: TRY400  # a traceback would say no more
                 await subscriber_health.hold(connection, subscription_id, until=now + deliveries.BREAKER_PAUSE)
@@ -154,14 +154,14 @@ class Courier:
         try:
             has_made_due = await self._send(one)
         except DatabaseUnavailableError:
-            log.warning("delivery not settled: it will be sent again", subscription=str(one.lane.subscription_id))
+            log.warning("delivery not settled: it will be sent again", subscription=str(one.queue.subscription_id))
         except Exception:  # One delivery's bug must not end the courier.
-            log.exception("delivery broke", subscription=str(one.lane.subscription_id))
+            log.exception("delivery failed", subscription=str(one.queue.subscription_id))
         finally:
             # Where there was no room left, more may be waiting than was claimed.
-            was_full = self._room.end(one.lane)
+            was_full = self._slots.end(one.queue)
             if has_made_due or was_full:
-                self._tools.hints.wake(hints.DELIVERABLE)
+                self._tools.notifications.wake(notifications.DELIVERABLE)
 
     async def _send(self, one: Outgoing) -> bool:
         """Send and settle; whether there is something to be sent now that could not be before."""
@@ -170,16 +170,16 @@ class Courier:
         body = cloudevents.encoded(delivery.event)
         message = Message(id=str(delivery.event.id), body=body, sent_at=now, keys=one.keys)
         answer = await tools.pusher.push(delivery.url, message)
-        self._room.answered(delivery.subscription_id, answer.took)
+        self._slots.answered(delivery.subscription_id, answer.took)
         attempt = Attempt(
             attempted_at=now,
             status=answer.status,
             error=answer.error,
             took=answer.took,
-            asked_for=answer.retry_after,
+            retry_after=answer.retry_after,
         )
         async with self._settling:
-            settlement = await settle_delivery.settle_delivery(tools, one.lane, delivery, attempt)
+            settlement = await settle_delivery.settle_delivery(tools, one.queue, delivery, attempt)
         tools.telemetry.deliveries.labels(settlement.outcome).inc()
         tools.telemetry.delivery_seconds.observe(answer.took.total_seconds())
         log.info(

@@ -16,14 +16,14 @@ from app.server.gateway import Gateway
 from app.subscriptions import read_deliveries, redeliver
 from app.subscriptions.delivery_schemas import (
     DeliveryPage,
-    DeliveryShape,
+    DeliveryResponse,
     DeliveryWithAttempts,
-    RedeliveryBody,
-    RedeliveryShape,
+    RedeliverEventsRequest,
+    RedeliveryResponse,
 )
 from app.subscriptions.delivery_search import DeliveryFilter, DeliverySummary
-from app.subscriptions.read_deliveries import DeliveryStory
-from app.subscriptions.redeliver import RedeliveryOrder
+from app.subscriptions.read_deliveries import DeliveryHistory
+from app.subscriptions.redeliver import RedeliveryRequest
 from app.subscriptions.routes import Admin
 from app.subscriptions.rules import subscriptions
 from app.subscriptions.rules.subscriptions import DeliveryState
@@ -54,7 +54,7 @@ async def list_deliveries(
     found = await read_deliveries.list_deliveries(gate.tools.engine, wanted, before=before, limit=limit)
     await _audit(gate, key, found.deliveries)
     return DeliveryPage(
-        deliveries=[DeliveryShape.of(delivery) for delivery in found.deliveries],
+        deliveries=[DeliveryResponse.of(delivery) for delivery in found.deliveries],
         next_cursor=None if found.next_before is None else _CURSOR.write(found.next_before),
         has_more=found.next_before is not None,
     )
@@ -77,16 +77,18 @@ async def redeliver_one(request: Request, subscription_id: UUID, event_id: UUID,
 
 
 @router.post("/redeliver", operation_id="redeliverEvents", summary="Redeliver events")
-async def redeliver_many(request: Request, subscription_id: UUID, body: RedeliveryBody, key: Admin) -> RedeliveryShape:
+async def redeliver_many(
+    request: Request, subscription_id: UUID, body: RedeliverEventsRequest, key: Admin
+) -> RedeliveryResponse:
     """Send events again that were delivered or given up, and stored events from before the subscription existed."""
-    order = RedeliveryOrder(
+    wanted_events = RedeliveryRequest(
         types=_types(body.types, key),
         since=body.since,
         until=body.until,
         after=_REDELIVERY_CURSOR.read(body.after) if body.after else 0,
     )
-    done = await redeliver.redeliver(gateway.of(request).tools, subscription_id, order, is_dry_run=body.dry_run)
-    return RedeliveryShape(
+    done = await redeliver.redeliver(gateway.of(request).tools, subscription_id, wanted_events, is_dry_run=body.dry_run)
+    return RedeliveryResponse(
         again=done.count.again,
         fresh=done.count.fresh,
         subjects=done.count.subjects,
@@ -112,13 +114,13 @@ def _types(patterns: list[str] | None, key: KeyRecord) -> frozenset[str]:
     return visible if patterns is None else events.matching(patterns) & visible
 
 
-async def _read(gate: Gateway, key: KeyRecord, subscription_id: UUID, event_id: UUID) -> DeliveryStory:
+async def _read(gate: Gateway, key: KeyRecord, subscription_id: UUID, event_id: UUID) -> DeliveryHistory:
     """A delivery this key may see, with the trail left if it needs one. Raises DeliveryNotFoundError."""
-    story = await read_deliveries.read_delivery(gate.tools.engine, subscription_id, event_id)
-    if story.delivery.type not in _visible_types(key):
+    history = await read_deliveries.read_delivery(gate.tools.engine, subscription_id, event_id)
+    if history.delivery.type not in _visible_types(key):
         raise DeliveryNotFoundError
-    await _audit(gate, key, [story.delivery])
-    return story
+    await _audit(gate, key, [history.delivery])
+    return history
 
 
 async def _audit(gate: Gateway, key: KeyRecord, shown: list[DeliverySummary]) -> None:

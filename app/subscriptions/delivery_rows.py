@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.feed import events
 from app.feed.events import EventRecord
-from app.subscriptions.lane_rows import Lane
+from app.subscriptions.queue_rows import DeliveryQueue
 from app.subscriptions.rules.deliveries import Attempt, Delivery
 
 
@@ -31,18 +31,18 @@ async def fan_out(connection: AsyncConnection) -> int:
     return (await connection.scalar(_FAN_OUT)) or 0
 
 
-async def heads(connection: AsyncConnection, lanes: Sequence[Lane]) -> list[Delivery | None]:
+async def heads(connection: AsyncConnection, queues: Sequence[DeliveryQueue]) -> list[Delivery | None]:
     """The earliest pending delivery of each lane, in the order of the lanes.
 
     None where nothing is pending, or where the subscription was paused. For a statement after the one that locked
     or claimed the lanes: only its snapshot is sure to see what the lane's last holder has settled.
     """
     values = {
-        "subscription_ids": [lane.subscription_id for lane in lanes],
-        "apps": [lane.app for lane in lanes],
-        "subjects": [lane.subject for lane in lanes],
+        "subscription_ids": [queue.subscription_id for queue in queues],
+        "apps": [queue.app for queue in queues],
+        "subjects": [queue.subject for queue in queues],
     }
-    found: list[Delivery | None] = [None] * len(lanes)
+    found: list[Delivery | None] = [None] * len(queues)
     for row in (await connection.execute(_HEADS, values)).mappings():
         event = EventRecord(**{name: row[name] for name in EventRecord.__dataclass_fields__})
         found[row["nth"] - 1] = Delivery(

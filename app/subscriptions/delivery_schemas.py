@@ -10,7 +10,7 @@ from pydantic.config import JsonDict
 
 from app.flows.schemas import Text
 from app.subscriptions.delivery_search import DeliverySummary
-from app.subscriptions.read_deliveries import DeliveryStory
+from app.subscriptions.read_deliveries import DeliveryHistory
 from app.subscriptions.rules.deliveries import Attempt
 from app.subscriptions.rules.subscriptions import PATTERNS_LIMIT, DeliveryState
 from app.web import examples
@@ -32,7 +32,7 @@ _DELIVERY: JsonDict = {
 _ATTEMPT: JsonDict = {"attempted_at": "2026-11-26T19:35:05Z", "status": 500, "error": "status_500", "took_ms": 12}
 
 
-class DeliveryShape(BaseModel):
+class DeliveryResponse(BaseModel):
     """The delivery of one event to one subscription."""
 
     model_config = strict(_DELIVERY)
@@ -63,7 +63,7 @@ class DeliveryShape(BaseModel):
         return cls.model_validate({name: fields[name] for name in cls.model_fields})
 
 
-class AttemptShape(BaseModel):
+class AttemptResponse(BaseModel):
     """One attempt to send an event."""
 
     model_config = strict(_ATTEMPT)
@@ -93,17 +93,17 @@ class DeliveryWithAttempts(BaseModel):
 
     model_config = strict({"delivery": _DELIVERY, "attempts": [_ATTEMPT]})
 
-    delivery: DeliveryShape
+    delivery: DeliveryResponse
     """The delivery."""
-    attempts: list[AttemptShape]
+    attempts: list[AttemptResponse]
     """The latest attempts, oldest first. Attempts before a redelivery are included."""
 
     @classmethod
-    def of(cls, story: DeliveryStory) -> Self:
+    def of(cls, history: DeliveryHistory) -> Self:
         """The shape of a delivery's story."""
         return cls(
-            delivery=DeliveryShape.of(story.delivery),
-            attempts=[AttemptShape.of(attempt) for attempt in story.attempts],
+            delivery=DeliveryResponse.of(history.delivery),
+            attempts=[AttemptResponse.of(attempt) for attempt in history.attempts],
         )
 
 
@@ -115,13 +115,13 @@ class DeliveryPage(BaseModel):
 
     model_config = strict({"deliveries": [_DELIVERY], "next_cursor": None, "has_more": False})
 
-    deliveries: list[DeliveryShape]
+    deliveries: list[DeliveryResponse]
     """The deliveries of this page."""
     next_cursor: NextCursor
     has_more: HasMore
 
 
-class RedeliveryBody(BaseModel):
+class RedeliverEventsRequest(BaseModel):
     """The events to send again."""
 
     model_config = strict({"since": "2026-11-23T06:00:00Z", "types": ["dots.flow.*"], "dry_run": False})
@@ -143,7 +143,7 @@ class RedeliveryBody(BaseModel):
     """Whether to count the events only and send nothing."""
 
 
-class RedeliveryShape(BaseModel):
+class RedeliveryResponse(BaseModel):
     """How many events match. They are pending now, unless this was a dry run.
 
     A call looks at a bounded number of events, and so does a dry run. Call again until `next_cursor` is null.

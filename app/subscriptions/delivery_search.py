@@ -53,7 +53,7 @@ class DeliverySummary:
 
 
 # So many deliveries at most are looked at for one page, however few of them match.
-STRETCH = 10_000
+SCAN_LIMIT = 10_000
 _LAST_POSITION = 2**63 - 1
 
 _FIELDS = (
@@ -82,19 +82,19 @@ _WITH_EVENTS = deliveries.join(events, events.c.position == deliveries.c.positio
 
 
 async def page(
-    connection: AsyncConnection, wanted: DeliveryFilter, *, before: int | None, limit: int, stretch: int = STRETCH
+    connection: AsyncConnection, wanted: DeliveryFilter, *, before: int | None, limit: int, scan_limit: int = SCAN_LIMIT
 ) -> DeliveryPage:
     """The deliveries of the latest events that match, at positions in the feed `before` that one.
 
-    A page looks at no more than `stretch` deliveries, so it may hold few of them, or none, and still not be the last.
+    A page scans at most `scan_limit` deliveries, so it may hold few of them, or none, and still not be the last.
     """
     await planning.plan_for_values(connection)
     is_its = deliveries.c.subscription_id == wanted.subscription_id
     is_before = deliveries.c.position < (_LAST_POSITION if before is None else before)
     is_wanted = true() if wanted.state is None else deliveries.c.state == wanted.state
     order = deliveries.c.position.desc()
-    few = await _few_pending(connection, wanted, most=stretch) if wanted.state == "pending" else None
-    looked_at = select(deliveries.c.position).where(is_its, is_before).order_by(order).limit(stretch)
+    few = await _few_pending(connection, wanted, most=scan_limit) if wanted.state == "pending" else None
+    looked_at = select(deliveries.c.position).where(is_its, is_before).order_by(order).limit(scan_limit)
     if wanted.state == "dead":
         looked_at = looked_at.where(is_wanted)
     elif few is not None:
@@ -113,7 +113,7 @@ async def page(
     found = await _read(connection, query.where(events.c.type.in_(wanted.types)).order_by(order).limit(limit + 1))
     if len(found) > limit:
         return DeliveryPage(deliveries=found[:limit], next_before=found[limit - 1].position)
-    return DeliveryPage(deliveries=found, next_before=first if count == stretch else None)
+    return DeliveryPage(deliveries=found, next_before=first if count == scan_limit else None)
 
 
 async def _few_pending(connection: AsyncConnection, wanted: DeliveryFilter, *, most: int) -> list[int] | None:

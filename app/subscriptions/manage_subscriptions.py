@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.errors import InvalidFieldsError, SubscriptionNotFoundError
-from app.storage import database, hints
-from app.subscriptions import keep_secrets, subscription_rows
+from app.storage import database, notifications
+from app.subscriptions import manage_secrets, subscription_rows
 from app.subscriptions.rules import subscriptions
 from app.subscriptions.rules.subscriptions import Subscription, SubscriptionChange, SubscriptionRequest
 from app.tools import Tools
@@ -31,7 +31,7 @@ async def create_subscription(tools: Tools, request: SubscriptionRequest, *, cal
 
     Raises EncryptionUnavailableError, InvalidFieldsError, UnknownAppError, DestinationRefusedError.
     """
-    keep_secrets.required_vault(tools)
+    manage_secrets.required_cipher(tools)
     subscription = Subscription(
         id=tools.new_uuid(),
         caller=caller,
@@ -51,7 +51,7 @@ async def create_subscription(tools: Tools, request: SubscriptionRequest, *, cal
     _check(tools, subscription)
     async with database.transaction(tools.engine) as connection:
         await subscription_rows.add(connection, subscription)
-        secret = await keep_secrets.add_secret(connection, tools, subscription.id)
+        secret = await manage_secrets.add_secret(connection, tools, subscription.id)
     return NewSubscription(subscription=subscription, secret=secret)
 
 
@@ -102,7 +102,7 @@ async def resume_subscription(tools: Tools, subscription_id: UUID) -> Subscripti
     async with database.transaction(tools.engine) as connection:
         await subscription_rows.resume(connection, subscription_id, now=tools.clock())
         subscription = await _find(connection, subscription_id)
-    tools.hints.give(hints.DELIVERABLE)
+    tools.notifications.send(notifications.DELIVERABLE)
     return subscription
 
 
@@ -115,7 +115,7 @@ async def delete_subscription(tools: Tools, subscription_id: UUID) -> None:
     async with database.transaction(tools.engine) as connection:
         if not await subscription_rows.retire(connection, subscription_id, now=tools.clock()):
             raise SubscriptionNotFoundError
-    for delete_some in (subscription_rows.delete_lanes, subscription_rows.delete_deliveries):
+    for delete_some in (subscription_rows.delete_queues, subscription_rows.delete_deliveries):
         deleted = DELETED_AT_ONCE
         while deleted == DELETED_AT_ONCE:
             async with database.transaction(tools.engine) as connection:

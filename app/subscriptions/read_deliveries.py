@@ -16,7 +16,7 @@ ATTEMPTS_LIMIT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeliveryStory:
+class DeliveryHistory:
     """A delivery and its latest attempts, oldest of them first."""
 
     delivery: DeliverySummary
@@ -36,7 +36,7 @@ async def list_deliveries(
         return await delivery_search.page(connection, wanted, before=before, limit=limit)
 
 
-async def read_delivery(engine: AsyncEngine, subscription_id: UUID, event_id: UUID) -> DeliveryStory:
+async def read_delivery(engine: AsyncEngine, subscription_id: UUID, event_id: UUID) -> DeliveryHistory:
     """The delivery of one event. Raises SubscriptionNotFoundError, DeliveryNotFoundError."""
     async with database.transaction(engine) as connection:
         found = await delivery_search.find(connection, subscription_id, event_id)
@@ -45,4 +45,4 @@ async def read_delivery(engine: AsyncEngine, subscription_id: UUID, event_id: UU
         if found is None:
             raise DeliveryNotFoundError
         tries = await delivery_search.attempts(connection, subscription_id, found.position, limit=ATTEMPTS_LIMIT)
-    return DeliveryStory(delivery=found, attempts=tries)
+    return DeliveryHistory(delivery=found, attempts=tries)

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.feed import event_rows, event_times
-from app.storage import database, hints
+from app.storage import database, notifications
 from app.subscriptions import manage_subscriptions, read_deliveries, redelivery_rows
 from app.subscriptions.redelivery_rows import RedeliveryCandidate, RedeliveryCount, RedeliveryFilter
 from app.subscriptions.rules import subscriptions
@@ -19,12 +19,12 @@ BATCH = 1_000
 # … and so many a call, so that none takes for ever; the answer says where to go on.
 CALL_LIMIT = 10_000
 # The same for the positions that are looked at, however few of their events match.
-STRETCH = 10_000
+SCAN_LIMIT = 10_000
 LOOK_LIMIT = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class RedeliveryOrder:
+class RedeliveryRequest:
     """Events of these types (the subscription's own among them) that occurred `since` and before `until`, if given.
 
     `after` is a position in the feed: where an earlier call has stopped.
@@ -47,26 +47,28 @@ class Redelivery:
 
 async def redeliver_one(tools: Tools, subscription_id: UUID, event_id: UUID) -> None:
     """Send one event once more, whatever became of it. Raises SubscriptionNotFoundError, DeliveryNotFoundError."""
-    story = await read_deliveries.read_delivery(tools.engine, subscription_id, event_id)
+    history = await read_deliveries.read_delivery(tools.engine, subscription_id, event_id)
     async with database.transaction(tools.engine) as connection:
-        await redelivery_rows.make_pending(connection, subscription_id, [story.delivery.position], now=tools.clock())
-    tools.hints.give(hints.DELIVERABLE)
+        await redelivery_rows.make_pending(connection, subscription_id, [history.delivery.position], now=tools.clock())
+    tools.notifications.send(notifications.DELIVERABLE)
 
 
-async def redeliver(tools: Tools, subscription_id: UUID, order: RedeliveryOrder, *, is_dry_run: bool) -> Redelivery:
+async def redeliver(
+    tools: Tools, subscription_id: UUID, wanted_events: RedeliveryRequest, *, is_dry_run: bool
+) -> Redelivery:
     """Make pending what was delivered, given up or never made of the events ordered; a dry run only counts them.
 
     Raises SubscriptionNotFoundError. What is no longer kept is not sent, and what is pending anyway stays as it is.
     """
     subscription = await manage_subscriptions.read_subscription(tools.engine, subscription_id)
     async with database.transaction(tools.engine) as connection:
-        first, last = await _stretch(connection, order)
+        first, last = await _range(connection, wanted_events)
     wanted = RedeliveryFilter(
         subscription_id=subscription_id,
         app=subscription.app,
-        types=subscriptions.wanted_types(subscription) & frozenset(order.types),
-        since=order.since,
-        until=order.until,
+        types=subscriptions.wanted_types(subscription) & frozenset(wanted_events.types),
+        since=wanted_events.since,
+        until=wanted_events.until,
         after=first,
         up_to=min(last, first + LOOK_LIMIT),
     )
@@ -77,25 +79,25 @@ async def redeliver(tools: Tools, subscription_id: UUID, order: RedeliveryOrder,
     return Redelivery(count=count, is_dry_run=True, next_after=_next_after(wanted.up_to, last))
 
 
-async def _stretch(connection: AsyncConnection, order: RedeliveryOrder) -> tuple[int, int]:
+async def _range(connection: AsyncConnection, wanted_events: RedeliveryRequest) -> tuple[int, int]:
     """The positions after which and up to which events of the time ordered may lie."""
-    first = await event_times.last_before(connection, order.since - event_times.MARGIN)
+    first = await event_times.last_before(connection, wanted_events.since - event_times.MARGIN)
     last = (await event_rows.state(connection)).last_position
-    if order.until is not None:
-        last = min(last, await event_times.last_before(connection, order.until + event_times.MARGIN))
-    return max(first, order.after), last
+    if wanted_events.until is not None:
+        last = min(last, await event_times.last_before(connection, wanted_events.until + event_times.MARGIN))
+    return max(first, wanted_events.after), last
 
 
 async def _make_pending(tools: Tools, wanted: RedeliveryFilter, *, last: int) -> Redelivery:
     done: list[RedeliveryCandidate] = []
     reached, end = wanted.after, wanted.up_to
     while reached < end and len(done) < CALL_LIMIT:
-        wanted = replace(wanted, after=reached, up_to=min(reached + STRETCH, end))
+        wanted = replace(wanted, after=reached, up_to=min(reached + SCAN_LIMIT, end))
         async with database.transaction(tools.engine) as connection:
             batch = await redelivery_rows.candidates(connection, wanted, limit=BATCH)
             positions = [candidate.position for candidate in batch]
             await redelivery_rows.make_pending(connection, wanted.subscription_id, positions, now=tools.clock())
-        tools.hints.give(hints.DELIVERABLE)
+        tools.notifications.send(notifications.DELIVERABLE)
         done += batch
         reached = positions[-1] if len(batch) == BATCH else wanted.up_to
     count = RedeliveryCount(

@@ -82,7 +82,7 @@ async def make_pending(
     values = {"subscription_id": subscription_id, "positions": list(positions), "now": now}
     try:
         # In a statement of its own: whoever settles one of the lanes has ended when the next statement looks.
-        await connection.execute(_LOCK_LANES, values)
+        await connection.execute(_LOCK_QUEUES, values)
     except IntegrityError as error:
         raise SubscriptionNotFoundError from error
     await connection.execute(_MAKE_PENDING, values)
@@ -111,7 +111,7 @@ def _matching(query: Select[*tuple[Any, ...]], wanted: RedeliveryFilter) -> Sele
 
 
 # Locked in order, so that this and another who locks several lanes cannot deadlock.
-_LOCK_LANES = text("""
+_LOCK_QUEUES = text("""
     INSERT INTO delivery_queues AS l (subscription_id, app, subject, due_at)
     SELECT DISTINCT CAST(:subscription_id AS uuid), app, subject, CAST(:now AS timestamptz)
     FROM events

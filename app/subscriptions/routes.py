@@ -10,14 +10,14 @@ from app.access.key_rows import KeyRecord
 from app.access.scopes import COMPLIANCE, SUBSCRIPTIONS_ADMIN, RequiredScope
 from app.errors import ScopeMissingError
 from app.server import gateway
-from app.subscriptions import keep_secrets, manage_subscriptions, send_test_event
+from app.subscriptions import manage_secrets, manage_subscriptions, send_test_event
 from app.subscriptions.schemas import (
     AttemptedTest,
-    SecretShape,
-    SubscriptionOrder,
+    CreateSubscriptionRequest,
+    SecretResponse,
     SubscriptionPage,
     SubscriptionPatch,
-    SubscriptionShape,
+    SubscriptionResponse,
     SubscriptionWithSecret,
 )
 from app.web.lists import After
@@ -30,12 +30,14 @@ _CURSOR = cursors.by_time("subscriptions")
 
 
 @router.post("", status_code=201, operation_id="createSubscription", summary="Create a subscription")
-async def create_subscription(request: Request, order: SubscriptionOrder, key: Admin) -> SubscriptionWithSecret:
+async def create_subscription(
+    request: Request, request_body: CreateSubscriptionRequest, key: Admin
+) -> SubscriptionWithSecret:
     """Send events to a URL from now on. Only this answer shows the secret that verifies them."""
-    if order.with_compliance and COMPLIANCE not in key.scopes:
+    if request_body.with_compliance and COMPLIANCE not in key.scopes:
         raise ScopeMissingError(COMPLIANCE)
     made = await manage_subscriptions.create_subscription(
-        gateway.of(request).tools, order.as_request(), caller=key.name
+        gateway.of(request).tools, request_body.as_request(), caller=key.name
     )
     return SubscriptionWithSecret.of_new(made)
 
@@ -55,24 +57,24 @@ async def list_subscriptions(
     found = await manage_subscriptions.list_subscriptions(engine, before=before, limit=limit + 1)
     shown, has_more = found[:limit], len(found) > limit
     return SubscriptionPage(
-        subscriptions=[SubscriptionShape.of(subscription) for subscription in shown],
+        subscriptions=[SubscriptionResponse.of(subscription) for subscription in shown],
         next_cursor=_CURSOR.write((shown[-1].created_at, shown[-1].id)) if has_more else None,
         has_more=has_more,
     )
 
 
 @router.get("/{subscription_id}", operation_id="getSubscription", summary="Get a subscription")
-async def get_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionShape:
+async def get_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionResponse:
     """Get a subscription without its secret."""
     del key
     engine = gateway.of(request).tools.engine
-    return SubscriptionShape.of(await manage_subscriptions.read_subscription(engine, subscription_id))
+    return SubscriptionResponse.of(await manage_subscriptions.read_subscription(engine, subscription_id))
 
 
 @router.patch("/{subscription_id}", operation_id="changeSubscription", summary="Change a subscription")
 async def change_subscription(
     request: Request, subscription_id: UUID, patch: SubscriptionPatch, key: Admin
-) -> SubscriptionShape:
+) -> SubscriptionResponse:
     """Change where events are sent, or which ones. A subscription `with_compliance` needs `compliance:read`."""
     tools = gateway.of(request).tools
     before = await manage_subscriptions.read_subscription(tools.engine, subscription_id)
@@ -80,7 +82,7 @@ async def change_subscription(
     if before.with_compliance and COMPLIANCE not in key.scopes:
         raise ScopeMissingError(COMPLIANCE)
     changed = await manage_subscriptions.change_subscription(tools, subscription_id, patch.as_change())
-    return SubscriptionShape.of(changed)
+    return SubscriptionResponse.of(changed)
 
 
 @router.delete(
@@ -93,28 +95,28 @@ async def delete_subscription(request: Request, subscription_id: UUID, key: Admi
 
 
 @router.post("/{subscription_id}/pause", operation_id="pauseSubscription", summary="Pause a subscription")
-async def pause_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionShape:
+async def pause_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionResponse:
     """Stop sending until the subscription is resumed. Deliveries are created and wait."""
     del key
     paused = await manage_subscriptions.pause_subscription(gateway.of(request).tools, subscription_id)
-    return SubscriptionShape.of(paused)
+    return SubscriptionResponse.of(paused)
 
 
 @router.post("/{subscription_id}/resume", operation_id="resumeSubscription", summary="Resume a subscription")
-async def resume_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionShape:
+async def resume_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionResponse:
     """Send the waiting deliveries now, in order. Earlier failures no longer count."""
     del key
     resumed = await manage_subscriptions.resume_subscription(gateway.of(request).tools, subscription_id)
-    return SubscriptionShape.of(resumed)
+    return SubscriptionResponse.of(resumed)
 
 
 @router.post(
     "/{subscription_id}/secret", operation_id="rotateSubscriptionSecret", summary="Rotate the secret of a subscription"
 )
-async def rotate_secret(request: Request, subscription_id: UUID, key: Admin) -> SecretShape:
+async def rotate_secret(request: Request, subscription_id: UUID, key: Admin) -> SecretResponse:
     """Get a new secret, shown only once. For 24 hours messages are signed with the previous secret as well."""
     del key
-    return SecretShape.of(await keep_secrets.rotate_secret(gateway.of(request).tools, subscription_id))
+    return SecretResponse.of(await manage_secrets.rotate_secret(gateway.of(request).tools, subscription_id))
 
 
 @router.post("/{subscription_id}/test", operation_id="testSubscription", summary="Test a subscription")

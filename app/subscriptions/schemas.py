@@ -9,7 +9,7 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
 from app.flows.schemas import Text
-from app.subscriptions.keep_secrets import RotatedSecret
+from app.subscriptions.manage_secrets import RotatedSecret
 from app.subscriptions.manage_subscriptions import NewSubscription
 from app.subscriptions.push.answers import Answer
 from app.subscriptions.rules.subscriptions import (
@@ -63,7 +63,7 @@ _SUBSCRIPTION: JsonDict = {
 }
 
 
-class SubscriptionOrder(BaseModel):
+class CreateSubscriptionRequest(BaseModel):
     """A subscription to create."""
 
     model_config = strict(_REQUEST)
@@ -111,7 +111,7 @@ class SubscriptionPatch(BaseModel):
         return change
 
 
-class SubscriptionShape(BaseModel):
+class SubscriptionResponse(BaseModel):
     """A subscription."""
 
     model_config = strict(_SUBSCRIPTION)
@@ -149,7 +149,7 @@ class SubscriptionShape(BaseModel):
         return cls.model_validate(_fields(subscription))
 
 
-class SubscriptionWithSecret(SubscriptionShape):
+class SubscriptionWithSecret(SubscriptionResponse):
     """A new subscription with its secret."""
 
     model_config = strict({**_SUBSCRIPTION, "secret": _SECRET})
@@ -168,13 +168,13 @@ class SubscriptionPage(BaseModel):
 
     model_config = strict({"subscriptions": [_SUBSCRIPTION], "next_cursor": None, "has_more": False})
 
-    subscriptions: list[SubscriptionShape]
+    subscriptions: list[SubscriptionResponse]
     """The subscriptions of this page."""
     next_cursor: NextCursor
     has_more: HasMore
 
 
-class SecretShape(BaseModel):
+class SecretResponse(BaseModel):
     """A new secret of a subscription."""
 
     model_config = strict({"secret": _SECRET, "previous_until": "2026-11-24T12:00:00Z"})
@@ -217,7 +217,7 @@ class AttemptedTest(BaseModel):
 
 
 def _fields(subscription: Subscription) -> dict[str, object]:
-    names = [name for name in SubscriptionShape.model_fields if name not in ("types", "status")]
+    names = [name for name in SubscriptionResponse.model_fields if name not in ("types", "status")]
     return {
         **{name: getattr(subscription, name) for name in names},
         "types": list(subscription.types),

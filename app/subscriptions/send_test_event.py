@@ -7,7 +7,7 @@ from app.feed import cloudevents
 from app.feed.events import EventRecord
 from app.settings import DEFAULT_APP
 from app.storage import database
-from app.subscriptions import keep_secrets, subscription_rows
+from app.subscriptions import manage_secrets, subscription_rows
 from app.subscriptions.push.answers import Answer
 from app.subscriptions.push.http_push import Message
 from app.subscriptions.rules import subscriptions
@@ -21,10 +21,10 @@ async def send_test_event(tools: Tools, subscription_id: UUID) -> Answer:
     It is signed like any other, is in no feed, and is not tried again.
     Raises SubscriptionNotFoundError, EncryptionUnavailableError.
     """
-    vault = keep_secrets.required_vault(tools)
+    secret_cipher = manage_secrets.required_cipher(tools)
     async with database.transaction(tools.engine) as connection:
         subscription = await subscription_rows.find(connection, subscription_id)
-        keys = await keep_secrets.live_keys(connection, vault, subscription_id, now=tools.clock())
+        keys = await manage_secrets.live_keys(connection, secret_cipher, subscription_id, now=tools.clock())
     if subscription is None or not keys:
         raise SubscriptionNotFoundError
     event = _test_event(tools, subscription)

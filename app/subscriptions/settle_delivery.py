@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.storage import database
 from app.subscriptions import (
     delivery_rows,
-    lane_rows,
+    queue_rows,
     subscriber_health,
     subscription_rows,
 )
-from app.subscriptions.lane_rows import Lane
+from app.subscriptions.queue_rows import DeliveryQueue
 from app.subscriptions.rules import deliveries
 from app.subscriptions.rules.deliveries import Attempt, Delivery
 from app.subscriptions.rules.subscriptions import PausedBy
@@ -37,40 +37,40 @@ class Settlement:
     has_made_due: bool = False
 
 
-async def settle_delivery(tools: Tools, lane: Lane, delivery: Delivery, attempt: Attempt) -> Settlement:
+async def settle_delivery(tools: Tools, queue: DeliveryQueue, delivery: Delivery, attempt: Attempt) -> Settlement:
     """Note the attempt and give the lane back, in one transaction."""
     async with database.transaction(tools.engine) as connection:
-        if not await lane_rows.lock(connection, lane):
+        if not await queue_rows.lock(connection, queue):
             return Settlement(outcome="fenced")
         if attempt.error is None:
-            return await _succeed(connection, tools, lane, delivery, attempt)
-        return await _fail(connection, tools, lane, delivery, attempt)
+            return await _succeed(connection, tools, queue, delivery, attempt)
+        return await _fail(connection, tools, queue, delivery, attempt)
 
 
 async def _succeed(
-    connection: AsyncConnection, tools: Tools, lane: Lane, delivery: Delivery, attempt: Attempt
+    connection: AsyncConnection, tools: Tools, queue: DeliveryQueue, delivery: Delivery, attempt: Attempt
 ) -> Settlement:
     now = tools.clock()
     await delivery_rows.settle(connection, delivery, attempt)
-    has_more = await lane_rows.leave(connection, lane, due_at=now)
+    has_more = await queue_rows.leave(connection, queue, due_at=now)
     has_recovered = await subscriber_health.note_success(connection, delivery.subscription_id, now=now)
     if has_recovered:
         log.info("breaker closed", subscription=str(delivery.subscription_id))
         # Whatever failed while nothing could succeed has no reason to wait for its next attempt any longer.
-        await lane_rows.hasten(connection, delivery.subscription_id, now=now)
+        await queue_rows.retry_now(connection, delivery.subscription_id, now=now)
     return Settlement(outcome="delivered", has_made_due=has_more or has_recovered)
 
 
 async def _fail(
-    connection: AsyncConnection, tools: Tools, lane: Lane, delivery: Delivery, attempt: Attempt
+    connection: AsyncConnection, tools: Tools, queue: DeliveryQueue, delivery: Delivery, attempt: Attempt
 ) -> Settlement:
     now = tools.clock()
     retry_at = deliveries.next_attempt_at(
-        delivery.attempts + 1, now=now, jitter=tools.chance(), asked_for=attempt.asked_for
+        delivery.attempts + 1, now=now, jitter=tools.jitter(), retry_after=attempt.retry_after
     )
     is_dead = retry_at is None
     await delivery_rows.fail(connection, delivery, attempt, is_last=is_dead)
-    has_more = await lane_rows.leave(connection, lane, due_at=retry_at or now)
+    has_more = await queue_rows.leave(connection, queue, due_at=retry_at or now)
     await _judge(connection, tools, delivery, attempt)
     return Settlement(outcome="dead", has_made_due=has_more) if is_dead else Settlement(outcome="failed")
 
@@ -88,8 +88,8 @@ async def _judge(connection: AsyncConnection, tools: Tools, delivery: Delivery, 
         await subscription_rows.pause(connection, subscription_id, by=pause_by, now=now)
         log.error("subscription paused", subscription=str(subscription_id), by=pause_by, error=attempt.error)
         return
-    if attempt.status == TOO_MANY_REQUESTS and attempt.asked_for:
-        until = now + min(attempt.asked_for, deliveries.LONGEST_HOLD)
+    if attempt.status == TOO_MANY_REQUESTS and attempt.retry_after:
+        until = now + min(attempt.retry_after, deliveries.LONGEST_HOLD)
         await subscriber_health.hold(connection, subscription_id, until=until)
     latest = await subscriber_health.latest_failed(
         connection, subscription_id, since=health.closed_at, limit=deliveries.BREAKER_WINDOW

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.feed import event_rows
-from app.subscriptions import lane_rows
+from app.subscriptions import queue_rows
 from app.subscriptions.rules.subscriptions import PausedBy, Subscription
 from app.subscriptions.tables import subscriptions
 
@@ -68,7 +68,7 @@ async def pause(connection: AsyncConnection, subscription_id: UUID, *, by: Pause
 
 async def resume(connection: AsyncConnection, subscription_id: UUID, *, now: datetime) -> None:
     """Send what has waited, what waits for another attempt at once too, and judge the subscriber afresh."""
-    await lane_rows.hasten(connection, subscription_id, now=now)
+    await queue_rows.retry_now(connection, subscription_id, now=now)
     await connection.execute(_RESUME, {"subscription_id": subscription_id, "now": now})
 
 
@@ -82,9 +82,9 @@ async def retire(connection: AsyncConnection, subscription_id: UUID, *, now: dat
     return (await connection.execute(_RETIRE, {"subscription_id": subscription_id, "now": now})).rowcount == 1
 
 
-async def delete_lanes(connection: AsyncConnection, subscription_id: UUID, *, limit: int) -> int:
+async def delete_queues(connection: AsyncConnection, subscription_id: UUID, *, limit: int) -> int:
     """Delete lanes of a retired subscription, so that whoever sends for one finds it gone; returns how many."""
-    return (await connection.execute(_DELETE_LANES, {"subscription_id": subscription_id, "limit": limit})).rowcount
+    return (await connection.execute(_DELETE_QUEUES, {"subscription_id": subscription_id, "limit": limit})).rowcount
 
 
 async def delete_deliveries(connection: AsyncConnection, subscription_id: UUID, *, limit: int) -> int:
@@ -116,7 +116,7 @@ _RETIRE = text("""
 """)
 
 # Locked in order, so that this and another who locks several lanes cannot deadlock.
-_DELETE_LANES = text("""
+_DELETE_QUEUES = text("""
     DELETE FROM delivery_queues
     WHERE (subscription_id, app, subject) IN (
         SELECT subscription_id, app, subject FROM delivery_queues

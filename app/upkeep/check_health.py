@@ -5,7 +5,7 @@ from app.dots import app_rows
 from app.errors import DatabaseUnavailableError
 from app.storage import database, migrations, start
 from app.tools import Tools
-from app.upkeep import delivery_signs, vital_signs
+from app.upkeep import delivery_stats, health_stats
 
 
 async def check_readiness(tools: Tools) -> None:
@@ -25,25 +25,25 @@ async def measure(tools: Tools) -> None:
     try:
         async with database.transaction(tools.engine) as connection:
             overdue_before = now - tools.verdict_overdue_after
-            signs = await vital_signs.take(connection, apps=tools.clients, now=now, overdue_before=overdue_before)
-            resting = await vital_signs.resting(connection, tools.clients)
+            stats = await health_stats.take(connection, apps=tools.clients, now=now, overdue_before=overdue_before)
+            resting = await health_stats.resting(connection, tools.clients)
             paused = await app_rows.paused(connection, now)
-            sent = await delivery_signs.take(connection, now=now)
-            brokers = await offset_rows.standings(connection)
+            sent = await delivery_stats.take(connection, now=now)
+            brokers = await offset_rows.broker_states(connection)
     except DatabaseUnavailableError:
         gauges.database_up.set(0)
         return
     gauges.database_up.set(1)
-    gauges.due.set(signs.due)
-    gauges.due_age.set(signs.oldest_due_seconds)
-    gauges.failing.set(signs.failing)
-    gauges.unsequenced.set(signs.unsequenced)
-    gauges.feed_position.set(signs.feed_position)
-    gauges.dead.set(signs.dead)
-    gauges.overdue_verdicts.set(signs.overdue_verdicts)
-    gauges.checks_to_review.set(signs.checks_to_review)
-    gauges.flows_passed_over.set(signs.flows_passed_over)
-    gauges.unsettled.set(signs.unsettled_creations)
+    gauges.due.set(stats.due)
+    gauges.due_age.set(stats.oldest_due_seconds)
+    gauges.failing.set(stats.failing)
+    gauges.unsequenced.set(stats.unsequenced)
+    gauges.feed_position.set(stats.feed_position)
+    gauges.dead.set(stats.dead)
+    gauges.overdue_verdicts.set(stats.overdue_verdicts)
+    gauges.checks_to_review.set(stats.checks_to_review)
+    gauges.flows_passed_over.set(stats.flows_passed_over)
+    gauges.unsettled.set(stats.unsettled_creations)
     gauges.resting.clear()  # An app that has come back does not rest any more.
     for app, count in resting.items():
         gauges.resting.labels(app).set(count)
@@ -54,6 +54,6 @@ async def measure(tools: Tools) -> None:
     gauges.dead_deliveries.set(sent.dead)
     for state, count in sent.subscriptions.items():
         gauges.subscriptions.labels(state).set(count)
-    for standing in brokers:
-        gauges.broker_lag.labels(standing.broker).set(standing.lag)
-        gauges.broker_failing.labels(standing.broker).set(standing.failing_since is not None)
+    for broker_state in brokers:
+        gauges.broker_lag.labels(broker_state.broker).set(broker_state.lag)
+        gauges.broker_failing.labels(broker_state.broker).set(broker_state.failing_since is not None)

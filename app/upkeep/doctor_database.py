@@ -12,7 +12,7 @@ from app.storage import (
     start,
 )
 from app.tools import Tools
-from app.upkeep import server_signs, vital_signs
+from app.upkeep import health_stats, server_signs
 
 OLDEST_SUPPORTED = 15
 
@@ -89,7 +89,7 @@ async def _apps(tools: Tools) -> str:
     """Apps that are paused fail; those that are not in the settings rest, which may be meant."""
     async with database.transaction(tools.engine) as connection:
         paused = await app_rows.paused(connection, tools.clock())
-        resting = await vital_signs.resting(connection, tools.clients.keys())
+        resting = await health_stats.resting(connection, tools.clients.keys())
     if paused:
         raise FindingError(f"Paused, because Dots refuses the credentials: {', '.join(sorted(paused))}.")
     if resting:

@@ -20,7 +20,7 @@ _Statement = Callable[..., Awaitable[int]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Keep:
+class Retention:
     """For how long things are kept."""
 
     bodies: timedelta
@@ -41,18 +41,18 @@ class Keep:
         )
 
 
-async def purge_expired(tools: Tools, keep: Keep) -> int:
+async def purge_expired(tools: Tools, retention: Retention) -> int:
     """One pass: at most a batch of each kind, each in a transaction of its own; returns how many rows.
 
     Each kind is tried, whatever became of the others. Raises the first error once all were.
     """
     now = tools.clock()
     steps: list[tuple[str, _Statement, datetime]] = [
-        ("bodies", expired_rows.forget_bodies, now - keep.bodies),
-        ("webhooks", expired_rows.delete_webhooks, now - keep.webhooks),
-        ("refreshes", expired_rows.delete_refreshes, now - keep.refreshes),
-        ("answers", expired_rows.delete_answers, now - keep.answers),
-        ("events", expired_rows.delete_events, now - keep.events),
+        ("bodies", expired_rows.forget_bodies, now - retention.bodies),
+        ("webhooks", expired_rows.delete_webhooks, now - retention.webhooks),
+        ("refreshes", expired_rows.delete_refreshes, now - retention.refreshes),
+        ("answers", expired_rows.delete_answers, now - retention.answers),
+        ("events", expired_rows.delete_events, now - retention.events),
     ]
     purged = 0
     errors: list[Exception] = []
@@ -61,7 +61,7 @@ async def purge_expired(tools: Tools, keep: Keep) -> int:
             purged += await _purge(tools, statement, before)
         except Exception as error:  # noqa: BLE001  # A step may break in any way; the others still have their turn.
             tools.telemetry.failed_purges.labels(name).inc()
-            log.warning("purge step broke", step=name, error=type(error).__name__)
+            log.warning("purge step failed", step=name, error=type(error).__name__)
             errors.append(error)
     if errors:
         raise errors[0]

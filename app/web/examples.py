@@ -108,7 +108,7 @@ _ENTRIES: list[JsonDict] = [
         "last_received_at": COMPLETED_AT,
         "handled": True,
     },
-    {"kind": "refresh", "at": COMPLETED_AT, "due_by": "webhook", "outcome": "grown"},
+    {"kind": "refresh", "at": COMPLETED_AT, "due_by": "webhook", "outcome": "changed"},
     {"kind": "step", "at": COMPLETED_AT, "step": "compliance", "discovered_by": "webhook"},
     {
         "kind": "event",

@@ -51,7 +51,7 @@ STATUSES: Mapping[type[GatewayError], int] = {
     errors.DotsBusyError: 503,
     errors.DotsUnansweredError: 504,
     errors.DotsFailedError: 502,
-    errors.DotsGibberishError: 502,
+    errors.DotsInvalidResponseError: 502,
     errors.DotsMisroutedError: 502,
     errors.DotsCredentialsError: 502,
     # … except where Dots says that the caller did.
@@ -137,7 +137,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _bug(request: Request, error: Exception) -> JSONResponse:
-        log.error("request broke", method=request.method, error=type(error).__name__)
+        log.error("request failed", method=request.method, error=type(error).__name__)
         return problem(500, "internal", "Something broke here; it was noted, and nothing you sent was at fault.")
 
 

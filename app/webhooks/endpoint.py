@@ -59,7 +59,7 @@ class SenderGoneError(Exception):
     """The sender has hung up before its body was complete."""
 
 
-class WebhookDoor:
+class WebhookEndpoint:
     """Answers 204 once a webhook is stored, and a problem otherwise; never anything else."""
 
     def __init__(self, gateway: Gateway, *, answer_seconds: float = ANSWER_SECONDS) -> None:

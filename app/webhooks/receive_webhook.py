@@ -14,8 +14,8 @@ from app.dots.signature import Attestation
 from app.dots.webhook_meaning import WebhookMeaning
 from app.errors import DatabaseUnavailableError, GatewayError, OverloadedError
 from app.metrics import Telemetry
-from app.storage import database, hints
-from app.storage.hints import Hints
+from app.storage import database, notifications
+from app.storage.notifications import Notifications
 from app.storage.subjects import Subject
 from app.webhooks import webhook_rows
 from app.webhooks.webhook_rows import Webhook
@@ -50,12 +50,14 @@ class WebhookReceiver:
     waits for company: without load a webhook is a batch of one.
     """
 
-    def __init__(self, engine: AsyncEngine, hints_: Hints, telemetry: Telemetry, app_ids: AppIds) -> None:
+    def __init__(
+        self, engine: AsyncEngine, notifications_: Notifications, telemetry: Telemetry, app_ids: AppIds
+    ) -> None:
         """Take what is needed; nothing is written before `run`."""
         self._engine = engine
         self._app_ids = app_ids
         self._foreign_apps: set[str] = set()
-        self._hints = hints_
+        self._notifications = notifications_
         self._telemetry = telemetry
         self._line: list[_Waiting] = []
         self._line_bytes = 0
@@ -124,7 +126,7 @@ class WebhookReceiver:
         async with database.transaction(self._engine) as connection:
             await webhook_rows.store(connection, webhooks)
         self._telemetry.webhook_batch.observe(len(webhooks))
-        self._hints.give(hints.DUE)
+        self._notifications.send(notifications.DUE)
 
 
 def _describe(

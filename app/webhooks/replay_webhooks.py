@@ -7,19 +7,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import WebhookNotFoundError
 from app.flows import sync_rows
-from app.storage import database, hints
+from app.storage import database, notifications
 from app.storage.subjects import Subject
 from app.tools import Tools
 from app.webhooks import webhook_search
 from app.webhooks.webhook_search import WebhookFilter, WebhookKey, WebhookSummary
 
 # A page looks through so many stretches of webhooks at most, and may then be short although there are more.
-STRETCHES_A_PAGE = 5
+SCANS_PER_PAGE = 5
 # So many webhooks are found, and so many flows and users made due, in one transaction.
 BATCH = 1000
 # A dry run counts no further than this, and looks through no more than so many stretches.
 COUNT_LIMIT = 10_000
-STRETCHES_A_COUNT = 10
+SCANS_PER_COUNT = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +48,10 @@ async def list_webhooks(
 ) -> WebhookPage:
     """The latest webhooks that match, older than the one `before`; at most `limit`."""
     found: list[WebhookSummary] = []
-    for _ in range(STRETCHES_A_PAGE):
+    for _ in range(SCANS_PER_PAGE):
         async with database.transaction(engine) as connection:
             # One more than is wanted tells whether there is another page.
-            looked = await webhook_search.stretch(connection, wanted, before=before, limit=limit + 1 - len(found))
+            looked = await webhook_search.scan(connection, wanted, before=before, limit=limit + 1 - len(found))
         found += looked.webhooks
         before = looked.before
         if len(found) > limit:
@@ -111,12 +111,12 @@ async def _find_subjects(engine: AsyncEngine, wanted: WebhookFilter, *, is_bound
     before: WebhookKey | None = None
     while True:
         async with database.transaction(engine) as connection:
-            looked = await webhook_search.stretch(connection, wanted, before=before, limit=BATCH)
+            looked = await webhook_search.scan(connection, wanted, before=before, limit=BATCH)
         count += len(looked.webhooks)
         short += len(looked.webhooks) < BATCH
         subjects |= webhook_search.subjects(looked.webhooks)
         before = looked.before
-        is_enough = is_bounded and (count >= COUNT_LIMIT or short >= STRETCHES_A_COUNT)
+        is_enough = is_bounded and (count >= COUNT_LIMIT or short >= SCANS_PER_COUNT)
         if before is None or is_enough:
             return _Found(webhooks=count, subjects=frozenset(subjects), has_more=before is not None)
 
@@ -127,4 +127,4 @@ async def _make_due(tools: Tools, subjects: Collection[Subject]) -> None:
         async with database.transaction(tools.engine) as connection:
             batch = ordered[start : start + BATCH]
             await sync_rows.mark_due(connection, batch, due_at=tools.clock(), due_by="refresh")
-        tools.hints.give(hints.DUE)
+        tools.notifications.send(notifications.DUE)

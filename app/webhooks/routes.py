@@ -43,7 +43,7 @@ _CURSOR: CursorKind[WebhookKey] = CursorKind(
 )
 
 
-class WebhookShape(BaseModel):
+class WebhookResponse(BaseModel):
     """A webhook that Dots sent."""
 
     model_config = examples.shown(examples.WEBHOOK)
@@ -80,7 +80,7 @@ class WebhookWithBody(BaseModel):
 
     model_config = examples.shown({"webhook": examples.WEBHOOK, "body_base64": "eyJldmVudCI6ICJmbG93LnVwZGF0ZWQifQ=="})
 
-    webhook: WebhookShape
+    webhook: WebhookResponse
     """The webhook."""
     body_base64: str | None
     """The body as it arrived, in base64. Null after the body has expired."""
@@ -91,13 +91,13 @@ class WebhookPage(BaseModel):
 
     model_config = examples.shown({"webhooks": [examples.WEBHOOK], "next_cursor": examples.PLACE, "has_more": True})
 
-    webhooks: list[WebhookShape]
+    webhooks: list[WebhookResponse]
     """The webhooks of this page."""
     next_cursor: NextCursor
     has_more: HasMore
 
 
-class ReplayOrder(BaseModel):
+class ReplayWebhooksRequest(BaseModel):
     """The webhooks to replay. Every condition must hold."""
 
     model_config = examples.strict({"state": "dead", "received_from": "2026-11-22T00:00:00Z", "dry_run": False})
@@ -118,7 +118,7 @@ class ReplayOrder(BaseModel):
     """Whether to count the webhooks only and replay nothing."""
 
 
-class ReplayShape(BaseModel):
+class ReplayResponse(BaseModel):
     """How many webhooks match. Their flows and users are due for a refresh now, unless this was a dry run."""
 
     model_config = examples.shown({"webhooks": 12, "subjects": 3, "dry_run": False, "at_least": False})
@@ -165,7 +165,7 @@ async def list_webhooks(
     before = None if after is None else _CURSOR.read(after)
     page = await replay_webhooks.list_webhooks(gateway.of(request).tools.engine, wanted, before=before, limit=limit)
     return WebhookPage(
-        webhooks=[WebhookShape.of(webhook) for webhook in page.webhooks],
+        webhooks=[WebhookResponse.of(webhook) for webhook in page.webhooks],
         next_cursor=page.before and _CURSOR.write(page.before),
         has_more=page.before is not None,
     )
@@ -177,21 +177,23 @@ async def get_webhook(request: Request, message_id: str, key: Operator, app: OfA
     del key
     webhook, body = await replay_webhooks.read_webhook(gateway.of(request).tools.engine, app, message_id)
     return WebhookWithBody(
-        webhook=WebhookShape.of(webhook),
+        webhook=WebhookResponse.of(webhook),
         body_base64=None if body is None else base64.b64encode(body).decode(),
     )
 
 
 @router.post("/webhooks/replay", operation_id="replayWebhooks", summary="Replay webhooks")
-async def replay_many(request: Request, order: ReplayOrder, key: Operator) -> ReplayShape:
+async def replay_many(request: Request, request_body: ReplayWebhooksRequest, key: Operator) -> ReplayResponse:
     """Ask Dots again about the flows and users of the matching webhooks, dead ones included."""
     del key
-    wanted = WebhookFilter(**order.model_dump(exclude={"dry_run"}))
-    return ReplayShape.of(await replay_webhooks.replay(gateway.of(request).tools, wanted, is_dry_run=order.dry_run))
+    wanted = WebhookFilter(**request_body.model_dump(exclude={"dry_run"}))
+    return ReplayResponse.of(
+        await replay_webhooks.replay(gateway.of(request).tools, wanted, is_dry_run=request_body.dry_run)
+    )
 
 
 @router.post("/webhooks/{message_id}/replay", operation_id="replayWebhook", summary="Replay a webhook")
-async def replay_one(request: Request, message_id: str, key: Operator, app: OfApp = DEFAULT_APP) -> ReplayShape:
+async def replay_one(request: Request, message_id: str, key: Operator, app: OfApp = DEFAULT_APP) -> ReplayResponse:
     """Ask Dots again about the flow or user of one webhook."""
     del key
-    return ReplayShape.of(await replay_webhooks.replay_one(gateway.of(request).tools, app, message_id))
+    return ReplayResponse.of(await replay_webhooks.replay_one(gateway.of(request).tools, app, message_id))

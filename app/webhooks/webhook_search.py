@@ -19,7 +19,7 @@ from app.storage.tables import sync_rows, webhooks
 WebhookState = Literal["handled", "pending", "failing", "dead"]
 
 # One step through the webhooks looks at so many of them.
-STRETCH = 10_000
+SCAN_LIMIT = 10_000
 # Webhooks that wait are found by way of what they are about, unless so many flows and users wait that the latest
 # webhooks are mostly about one of them.
 WAITING_LIMIT = 1_000
@@ -62,7 +62,7 @@ class WebhookSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WebhookStretch:
+class WebhookScan:
     """The webhooks a step has found, latest first. The next step begins `before` this key; None: all were seen."""
 
     webhooks: list[WebhookSummary]
@@ -72,18 +72,18 @@ class WebhookStretch:
 _ORDER = (webhooks.c.received_at, webhooks.c.app, webhooks.c.message_id)
 
 
-async def stretch(
+async def scan(
     connection: AsyncConnection, wanted: WebhookFilter, *, before: WebhookKey | None, limit: int
-) -> WebhookStretch:
-    """The latest webhooks that match, older than the one `before`: at most `limit`, of the next STRETCH at most.
+) -> WebhookScan:
+    """The latest webhooks that match, older than the one `before`: at most `limit`, of the next SCAN_LIMIT at most.
 
     It may find fewer, or none, and still not be the last.
     """
     await planning.plan_for_values(connection)
     if wanted.state in ("dead", "pending", "failing") and await _are_few(connection, wanted):
         found = await _waiting(connection, wanted, before, limit)
-        return WebhookStretch(webhooks=found, before=_key(found[-1]) if len(found) == limit else None)
-    looked_at = _next(wanted, before).limit(STRETCH).subquery("looked_at")
+        return WebhookScan(webhooks=found, before=_key(found[-1]) if len(found) == limit else None)
+    looked_at = _next(wanted, before).limit(SCAN_LIMIT).subquery("looked_at")
     sync = _sync_row_of(looked_at.c)
     query = _described(looked_at.c, sync.c).select_from(looked_at.outerjoin(sync, true()))
     if wanted.app is not None:
@@ -93,10 +93,10 @@ async def stretch(
     order = (looked_at.c.received_at.desc(), looked_at.c.app.desc(), looked_at.c.message_id.desc())
     found = [_summary(row) for row in await connection.execute(query.order_by(*order).limit(limit))]
     if len(found) == limit:
-        return WebhookStretch(webhooks=found, before=_key(found[-1]))
-    last = _next(wanted, before).with_only_columns(*_ORDER).offset(STRETCH - 1).limit(1)
+        return WebhookScan(webhooks=found, before=_key(found[-1]))
+    last = _next(wanted, before).with_only_columns(*_ORDER).offset(SCAN_LIMIT - 1).limit(1)
     key = (await connection.execute(last)).one_or_none()
-    return WebhookStretch(webhooks=found, before=key and WebhookKey(*key))
+    return WebhookScan(webhooks=found, before=key and WebhookKey(*key))
 
 
 async def find(connection: AsyncConnection, app: str, message_id: str) -> tuple[WebhookSummary, bytes | None] | None:
@@ -146,8 +146,8 @@ async def _waiting(
 def _is_waiting(wanted: WebhookFilter) -> ColumnElement[bool]:
     """Whether a sync row is that of a flow or user whose webhooks may be in the state; each state has an index."""
     # As in the conditions of the two indexes. A sweep that is due has no webhook behind it.
-    is_asked_for = and_(sync_rows.c.due_at.is_not(None), sync_rows.c.due_by != literal_column("'sweep'"))
-    is_waiting: ColumnElement[bool] = and_(is_asked_for, sync_rows.c.clean_gen < sync_rows.c.dirty_gen)
+    is_requested = and_(sync_rows.c.due_at.is_not(None), sync_rows.c.due_by != literal_column("'sweep'"))
+    is_waiting: ColumnElement[bool] = and_(is_requested, sync_rows.c.clean_gen < sync_rows.c.dirty_gen)
     if wanted.state == "dead":
         is_waiting = sync_rows.c.dead_at.is_not(None)
     return is_waiting if wanted.app is None else and_(is_waiting, sync_rows.c.app == wanted.app)

@@ -164,7 +164,7 @@ CREATE TABLE refreshes (
     subject_id text NOT NULL,
     ended_at timestamptz NOT NULL,
     due_by text NOT NULL,
-    outcome text NOT NULL  -- grown, unchanged, or the code of an error
+    outcome text NOT NULL  -- changed, unchanged, or the code of an error
 );
 CREATE INDEX refreshes_subject_idx ON refreshes (subject_id, id);
 CREATE INDEX refreshes_ended_at_idx ON refreshes (ended_at);

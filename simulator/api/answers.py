@@ -11,16 +11,16 @@ def error(
     unknowns: Unknowns, *, status: int, error_code: str, message: str, headers: dict[str, str] | None = None
 ) -> Response:
     """An error as Dots words it: `success`, `message` and `error_code`, of which some may be missing."""
-    shapes = {
+    formats = {
         "full": {"success": False, "message": message, "error_code": error_code},
         "message_only": {"message": message},
         "empty": {},
     }
     if status == HTTPStatus.NOT_MODIFIED:  # HTTP allows it no body.
         return Response(status_code=status, headers=headers)
-    if unknowns.error_shape == "text":
+    if unknowns.error_format == "text":
         return PlainTextResponse(message, status, headers)
-    return JSONResponse(shapes[unknowns.error_shape], status, headers)
+    return JSONResponse(formats[unknowns.error_format], status, headers)
 
 
 def bad_credentials(unknowns: Unknowns) -> Response:

@@ -116,10 +116,10 @@ def _add_acts(router: APIRouter, simulation: Simulation) -> None:
     async def skip_step(flow_id: str, which: Skip) -> dict[str, Any]:
         """Pass over the step named, as Dots may; knobs say whether that shows in `completed_steps` or is told."""
         flow = simulation.world.flow(flow_id)
-        happenings = payee.skip(
+        webhook_events = payee.skip(
             simulation.world, flow, which.step, unknowns=simulation.unknowns, now=simulation.clock()
         )
-        simulation.announce(happenings)
+        simulation.announce(webhook_events)
         return {"flow": answers.flow_answer(simulation, flow_id), "step": which.step}
 
     @router.post("/{flow_id}/claim")
@@ -130,7 +130,7 @@ def _add_acts(router: APIRouter, simulation: Simulation) -> None:
 
 
 def _complete(simulation: Simulation, flow_id: str, step: str, how: Completion) -> None:
-    happenings = payee.complete(
+    webhook_events = payee.complete(
         simulation.world,
         simulation.world.flow(flow_id),
         step,
@@ -138,7 +138,7 @@ def _complete(simulation: Simulation, flow_id: str, step: str, how: Completion) 
         unknowns=simulation.unknowns,
         now=simulation.clock(),
     )
-    simulation.announce(happenings)
+    simulation.announce(webhook_events)
 
 
 def _claim(simulation: Simulation, flow_id: str, user_id: str | None) -> None:

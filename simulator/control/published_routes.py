@@ -29,7 +29,7 @@ def published_router(simulation: Simulation) -> APIRouter:
         return {
             "webhooks": [
                 {"published_as": each.published_as, "body": each.body, "subject": each.subject}
-                for each in published.shapes()
+                for each in published.published_webhooks()
             ]
         }
 

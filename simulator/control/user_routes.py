@@ -78,10 +78,10 @@ def user_router(simulation: Simulation) -> APIRouter:
     async def set_id_verified(user_id: str, new: Annotated[IdVerification | None, Body()] = None) -> dict[str, Any]:
         """Confirm an identity, or take it back. Sends `user.updated.id_verified` (or its published typo)."""
         is_verified = (new or IdVerification()).id_verified
-        happenings = user_changes.set_id_verified(
+        webhook_events = user_changes.set_id_verified(
             world, world.user(user_id), is_verified=is_verified, unknowns=simulation.unknowns
         )
-        simulation.announce(happenings)
+        simulation.announce(webhook_events)
         return answers.user_answer(simulation, user_id)
 
     @router.post("/{user_id}/merge")

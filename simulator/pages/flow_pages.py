@@ -59,7 +59,7 @@ class FlowPages:
             "flow": flow,
             "theme": theme.read(carried.get("styles")),
             "carried": f"?{urlencode(carried)}" if carried else "",
-            "told": _told(request, flow),
+            "told": _reported(request, flow),
             **further,
         }
         return self._templates.TemplateResponse(request, template, context, headers=_HEADERS)
@@ -86,7 +86,7 @@ class FlowPages:
     ) -> Response:
         """Complete a step and send the browser on: to the flow again, or where a `redirect` leads."""
         simulation = self._simulation
-        happenings = payee.complete(
+        webhook_events = payee.complete(
             simulation.world,
             flow,
             step.name,
@@ -94,7 +94,7 @@ class FlowPages:
             unknowns=simulation.unknowns,
             now=simulation.clock(),
         )
-        simulation.announce(happenings)
+        simulation.announce(webhook_events)
         if step.name == "redirect":
             return _redirect(request, flow, step)
         return go_to(request, flow, over=step.name, status=self._status(flow, step, choice))
@@ -206,7 +206,7 @@ def _redirect(request: Request, flow: Flow, step: Step) -> RedirectResponse:
     return RedirectResponse(url, HTTPStatus.SEE_OTHER, headers=_HEADERS)
 
 
-def _told(request: Request, flow: Flow) -> dict[str, str] | None:
+def _reported(request: Request, flow: Flow) -> dict[str, str] | None:
     """What a page tells the page around it, if it is true: that a step of the flow was completed."""
     step, status = request.query_params.get("over", ""), request.query_params.get("status", "")
     is_true = step in flow.done and step not in flow.skipped and status in _STATUSES

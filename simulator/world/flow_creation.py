@@ -48,7 +48,7 @@ def create(
 
 def _with_added_compliance(steps: tuple[Step, ...], unknowns: Unknowns) -> tuple[Step, ...]:
     """Put `compliance` in front, as Dots does where tax law asks for it, when the knob says so."""
-    is_asked_for = any(step.name == "compliance" for step in steps)
-    if unknowns.added_compliance == "never" or is_asked_for:
+    is_requested = any(step.name == "compliance" for step in steps)
+    if unknowns.added_compliance == "never" or is_requested:
         return steps
     return (Step(name="compliance", listed=unknowns.added_compliance == "listed"), *steps)

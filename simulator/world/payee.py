@@ -7,7 +7,7 @@ from simulator.errors import conflict, invalid_input
 from simulator.knobs import Unknowns
 from simulator.world import verdict
 from simulator.world.flow import Flow
-from simulator.world.happening import Happening, flow_happening, user_happening
+from simulator.world.webhook_event import WebhookEvent, flow_webhook_event, user_webhook_event
 from simulator.world.world import World
 
 ID_OUTCOMES = ("verified", "failed")
@@ -18,7 +18,7 @@ _FURTHER_EVENTS = {
 }
 
 
-def claim(world: World, flow: Flow, *, user_id: str | None = None, now: datetime) -> list[Happening]:
+def claim(world: World, flow: Flow, *, user_id: str | None = None, now: datetime) -> list[WebhookEvent]:
     """Authenticate and onboard: the flow gets its user, a new one unless `user_id` names one.
 
     Raises:
@@ -31,12 +31,12 @@ def claim(world: World, flow: Flow, *, user_id: str | None = None, now: datetime
     else:
         user = world.invent_user(status="unverified", now=now, api_app_id=flow.api_app_id)
     world.save_flow(replace(flow, user_id=user.id, was_onboarded=True), now=now)
-    return [flow_happening("flow.updated", flow.id), *_verify(world, user.id)]
+    return [flow_webhook_event("flow.updated", flow.id), *_verify(world, user.id)]
 
 
 def complete(
     world: World, flow: Flow, step_name: str, *, outcome: str | None = None, unknowns: Unknowns, now: datetime
-) -> list[Happening]:
+) -> list[WebhookEvent]:
     """Finish one step, not necessarily the next one.
 
     `outcome` is a verdict or check status for `background-check` (default `cleared`) and one of
@@ -48,14 +48,14 @@ def complete(
     user_id = _require_step(flow, step_name)
     # The effects come first: they are what can be refused, and then nothing may have changed.
     effects = _after_effects(world, user_id, step_name, outcome, unknowns=unknowns, now=now)
-    happenings = [*_verify(world, user_id), *effects]
+    webhook_events = [*_verify(world, user_id), *effects]
     if step_name == "manage-payments":
-        happenings.append(flow_happening("flow.transaction_updated", flow.id))
+        webhook_events.append(flow_webhook_event("flow.transaction_updated", flow.id))
     world.save_flow(replace(flow, done=(*flow.done, step_name)), now=now)
-    return [flow_happening("flow.updated", flow.id), *happenings]
+    return [flow_webhook_event("flow.updated", flow.id), *webhook_events]
 
 
-def skip(world: World, flow: Flow, step_name: str, *, unknowns: Unknowns, now: datetime) -> list[Happening]:
+def skip(world: World, flow: Flow, step_name: str, *, unknowns: Unknowns, now: datetime) -> list[WebhookEvent]:
     """Pass over one step, as Dots may: it is over, and nothing was done.
 
     Raises:
@@ -64,7 +64,7 @@ def skip(world: World, flow: Flow, step_name: str, *, unknowns: Unknowns, now: d
     _require_step(flow, step_name)
     skipped = flow.skipped | {step_name}
     world.save_flow(replace(flow, done=(*flow.done, step_name), skipped=skipped), now=now)
-    return [flow_happening("flow.updated", flow.id)] if unknowns.skip_sends_webhook else []
+    return [flow_webhook_event("flow.updated", flow.id)] if unknowns.skip_sends_webhook else []
 
 
 def _require_step(flow: Flow, step_name: str) -> str:
@@ -78,30 +78,30 @@ def _require_step(flow: Flow, step_name: str) -> str:
     return flow.user_id
 
 
-def _verify(world: World, user_id: str) -> list[Happening]:
+def _verify(world: World, user_id: str) -> list[WebhookEvent]:
     """Turn an unverified user into a verified one, which anybody is who got through the one-time code."""
     user = world.user(user_id)
     if user.status != "unverified":
         return []
     world.save_user(replace(user, status="verified"))
-    return [user_happening("user.updated", user_id)]
+    return [user_webhook_event("user.updated", user_id)]
 
 
 def _after_effects(
     world: World, user_id: str, step_name: str, outcome: str | None, *, unknowns: Unknowns, now: datetime
-) -> list[Happening]:
+) -> list[WebhookEvent]:
     """What finishing a step does to the user."""
     user = world.user(user_id)
     if step_name == "background-check":
         check = verdict.background_check(outcome or "cleared", unknowns=unknowns, now=now)
         world.save_user(replace(user, background_check=check))
-        return [user_happening("user.updated.background_check", user_id)]
+        return [user_webhook_event("user.updated.background_check", user_id)]
     if step_name == "id-verification":
         if (outcome or "verified") not in ID_OUTCOMES:
             raise invalid_input(f"outcome: must be one of {', '.join(ID_OUTCOMES)}")
         if outcome == "failed":
             return []
         world.save_user(replace(user, id_verified=True))
-        return [user_happening(unknowns.id_verified_event, user_id)]
+        return [user_webhook_event(unknowns.id_verified_event, user_id)]
     event = _FURTHER_EVENTS.get(step_name)
-    return [user_happening(event, user_id)] if event else []
+    return [user_webhook_event(event, user_id)] if event else []

@@ -5,21 +5,21 @@ from datetime import datetime
 
 from simulator.errors import invalid_input
 from simulator.knobs import Unknowns
-from simulator.world.happening import Happening, user_happening
 from simulator.world.user import BackgroundCheck, User
+from simulator.world.webhook_event import WebhookEvent, user_webhook_event
 from simulator.world.world import World
 
 
-def set_check(world: World, user: User, check: BackgroundCheck) -> list[Happening]:
+def set_check(world: World, user: User, check: BackgroundCheck) -> list[WebhookEvent]:
     """The background check of a user changes, also long after its step."""
     world.save_user(replace(user, background_check=check))
-    return [user_happening("user.updated.background_check", user.id)]
+    return [user_webhook_event("user.updated.background_check", user.id)]
 
 
-def set_id_verified(world: World, user: User, *, is_verified: bool, unknowns: Unknowns) -> list[Happening]:
+def set_id_verified(world: World, user: User, *, is_verified: bool, unknowns: Unknowns) -> list[WebhookEvent]:
     """The identity of a user is confirmed, or no longer."""
     world.save_user(replace(user, id_verified=is_verified))
-    return [user_happening(unknowns.id_verified_event, user.id)]
+    return [user_webhook_event(unknowns.id_verified_event, user.id)]
 
 
 def choose_payout(world: World, user: User, choice: str) -> bool:
@@ -28,7 +28,7 @@ def choose_payout(world: World, user: User, choice: str) -> bool:
     return choice != user.payout_choice
 
 
-def merge(world: World, user: User, *, into: User, now: datetime) -> list[Happening]:
+def merge(world: World, user: User, *, into: User, now: datetime) -> list[WebhookEvent]:
     """One user becomes another: flows move over, and the one that stays keeps the better knowledge of both.
 
     Raises:
@@ -48,4 +48,4 @@ def merge(world: World, user: User, *, into: User, now: datetime) -> list[Happen
             world.save_flow(replace(flow, user_id=into.id), now=now)
     del world.users[user.id]
     world.merged[user.id] = into.id
-    return [Happening(event="user.updated.user_merged", user_id=into.id, old_user_id=user.id)]
+    return [WebhookEvent(event="user.updated.user_merged", user_id=into.id, old_user_id=user.id)]

@@ -1,21 +1,21 @@
 import re
 
 from bench import load
-from bench.load import Tally
+from bench.load import PassResult
 
 
 def test_paced_webhooks_keep_their_rate_whatever_each_answer_takes() -> None:
     """A webhook waits for its own time; one that is late goes out at once, and the next ones catch up."""
-    tally = Tally(upcoming=iter(()), rate=100, started_at=50.0)
+    step_counts = PassResult(upcoming=iter(()), rate=100, started_at=50.0)
 
-    pauses = [tally.pause_seconds(50.0), tally.pause_seconds(50.015), tally.pause_seconds(51.0)]
+    pauses = [step_counts.pause_seconds(50.0), step_counts.pause_seconds(50.015), step_counts.pause_seconds(51.0)]
 
     assert [round(pause, 6) for pause in pauses] == [0.01, 0.005, 0.0]
 
 
 def test_without_a_rate_nothing_waits() -> None:
     """The usual load sends as soon as it is answered."""
-    assert Tally(upcoming=iter(()), rate=None).pause_seconds(0.0) == 0.0
+    assert PassResult(upcoming=iter(()), rate=None).pause_seconds(0.0) == 0.0
 
 
 def test_message_ids_look_like_those_of_svix_and_differ() -> None:

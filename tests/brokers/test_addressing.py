@@ -6,7 +6,7 @@ import pytest
 
 from app.brokers import addressing
 from app.feed import cloudevents, events
-from tests.feed.told_events import compliance_event, flow_event
+from tests.feed.sample_events import compliance_event, flow_event
 
 ADDRESSES = [
     (events.FLOW_CREATED, "dots.flow.created"),

@@ -19,7 +19,7 @@ from app.brokers import (
 )
 from app.errors import BrokerUnavailableError
 from devstack.ports import free_port
-from tests.feed.told_events import flow_event
+from tests.feed.sample_events import flow_event
 
 SCHEMES = ["nats", "nats+tls", "amqp", "amqps", "kafka", "kafka+tls", "redis", "rediss"]
 # Names the server as NATS, without `tls_required`.

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.brokers import offset_rows
-from app.brokers.offset_rows import BrokerClaim, BrokerStanding
+from app.brokers.offset_rows import BrokerClaim, BrokerState
 from app.feed import event_rows
 from app.feed.cursor import Cursor
 from app.storage import database
@@ -56,22 +56,22 @@ async def test_a_write_needs_the_lease(engine: AsyncEngine) -> None:
     assert (moved, failed) == (False, False)
 
 
-async def test_standings_say_how_far_behind_a_broker_is(engine: AsyncEngine) -> None:
+async def test_broker_states_say_how_far_behind_a_broker_is(engine: AsyncEngine) -> None:
     """The lag counts events, also while the broker fails; a success after a failure makes the next failure new."""
     await feeding.feed(engine, step_events(5))
     first = await claim(engine)
     assert first is not None
     async with database.transaction(engine) as connection:
         await offset_rows.move_and_fail(connection, first, await at(engine, 0), now=NOW, error="OSError")
-        failing = await offset_rows.standings(connection)
+        failing = await offset_rows.broker_states(connection)
     second = await claim(engine)
     assert second is not None
     async with database.transaction(engine) as connection:
         await offset_rows.move_and_fail(connection, second, await at(engine, 2), now=LATER, error="TimeoutError")
-        failing_again = await offset_rows.standings(connection)
+        failing_again = await offset_rows.broker_states(connection)
 
     broker = "memory://broker"
-    assert failing == [BrokerStanding(broker=broker, lag=5, failing_since=NOW, last_error="OSError", published_at=None)]
+    assert failing == [BrokerState(broker=broker, lag=5, failing_since=NOW, last_error="OSError", published_at=None)]
     assert failing_again == [
-        BrokerStanding(broker=broker, lag=3, failing_since=LATER, last_error="TimeoutError", published_at=LATER)
+        BrokerState(broker=broker, lag=3, failing_since=LATER, last_error="TimeoutError", published_at=LATER)
     ]

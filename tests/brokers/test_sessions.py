@@ -8,7 +8,7 @@ from app.brokers import broker
 from app.brokers.addressing import Message
 from app.brokers.broker import SessionBroker
 from app.errors import BrokerUnavailableError
-from tests.feed.told_events import flow_event
+from tests.feed.sample_events import flow_event
 
 
 class MemorySession:

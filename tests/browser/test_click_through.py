@@ -34,17 +34,17 @@ async def test_clicks_become_events_and_what_was_typed_stays_in_the_browser(page
         await page.get_by_role("button", name="Continue").click()
         await page.wait_for_url(f"{REDIRECT_URL}**")
         user_id, events = await claimed_by(stack, flow["id"]), Feed(stack.gateway)
-        told_of_flow = await events.until_told(f"flow/{flow['id']}", 5)
-        told_of_user = await events.until_told(f"user/{user_id}", 1)
+        reported_for_flow = await events.until_reported(f"flow/{flow['id']}", 5)
+        reported_for_user = await events.until_reported(f"user/{user_id}", 1)
 
-        assert told_of_flow == [
+        assert reported_for_flow == [
             "flow.created",
             "flow.claimed",
             "flow.step_completed compliance",
             "flow.step_completed background-check",
             "flow.completed",
         ]
-        assert told_of_user == ["background_check.flagged"]
+        assert reported_for_user == ["background_check.flagged"]
         assert {event["data"].get("reference", "payee-17") for event in events.events} == {"payee-17"}
         await assert_nowhere(stack, TYPED.values())
 

@@ -26,24 +26,24 @@ async def test_an_embedded_flow_tells_its_height_and_each_step(page: Page) -> No
         async with embedding(page, first) as frame:
             await press(frame, "payout")
             await press(frame, "manage-payouts")
-            told = await heard(page, "manage-payouts")
+            reported = await heard(page, "manage-payouts")
         second = await flow_of(stack, user_id, "manage-payouts", redirect_to(stack))
         async with embedding(page, second) as frame:
             await press(frame, "manage-payouts")
             await press(frame, "redirect")
-            told_again = await heard(page, "redirect")
+            reported_again = await heard(page, "redirect")
             await expect(frame.get_by_test_id("flow-thanks")).to_be_visible()
 
-        assert [each["data"] for each in told if "step" in each["data"]] == [
+        assert [each["data"] for each in reported if "step" in each["data"]] == [
             {"step": "payout", "status": "completed"},
             {"step": "manage-payouts", "status": "completed"},
         ]
-        assert [each["data"] for each in told_again if "step" in each["data"]] == [
+        assert [each["data"] for each in reported_again if "step" in each["data"]] == [
             {"step": "manage-payouts", "status": "completed-saved"},
             {"step": "redirect", "status": "completed"},
         ]
-        assert {each["origin"] for each in told} == {stack.dots.url}
-        heights = [each["data"]["height"] for each in told if "height" in each["data"]]
+        assert {each["origin"] for each in reported} == {stack.dots.url}
+        heights = [each["data"]["height"] for each in reported if "height" in each["data"]]
         assert all(height > HEIGHT_WITHOUT_CONTENT for height in heights)
         assert len(heights) >= 3
 

@@ -38,7 +38,7 @@ class Script:
     def gateway(self) -> Gateway:
         """A client of this gateway, whose chance always falls in the middle."""
         transport = httpx.MockTransport(self)
-        return Gateway("http://gateway", "dgw_key", transport=transport, sleep=self.sleep, chance=lambda: 0.5)
+        return Gateway("http://gateway", "dgw_key", transport=transport, sleep=self.sleep, jitter=lambda: 0.5)
 
 
 def page(*numbers: int, cursor: str) -> httpx.Response:

@@ -33,8 +33,8 @@ async def service(engine: AsyncEngine, dots: MemoryDots) -> AsyncIterator[int]:
     gateway = Gateway(
         tools=tools,
         verifiers={"default": Verifier([sending.KEY])},
-        receiver=WebhookReceiver(engine, tools.hints, tools.telemetry, AppIds({})),
-        watch=FeedWatch(engine, tools.hints),
+        receiver=WebhookReceiver(engine, tools.notifications, tools.telemetry, AppIds({})),
+        watch=FeedWatch(engine, tools.notifications),
         neighbours=wiring.TIMELINE_NEIGHBOURS,
     )
     async with AsyncExitStack() as ending:

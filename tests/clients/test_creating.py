@@ -6,8 +6,8 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.flows.schemas import CreatedFlow as CreatedShape
-from app.flows.schemas import FlowShape, StepShape
+from app.flows.schemas import CreatedFlow as CreatedResponse
+from app.flows.schemas import FlowResponse, StepResponse
 from dots_gateway_client import CreatedFlow, CreationUnsettledError, Flow, FlowNotFoundError, RequestRefusedError, Step
 from tests.clients import serving
 from tests.clients.script import Script, problem
@@ -41,7 +41,11 @@ def test_flow_has_every_field_of_the_service() -> None:
     """What the service says of flows and steps is here, and nothing else is."""
     ours = [[field.name for field in fields(kind)] for kind in (Flow, CreatedFlow, Step)]
 
-    assert ours == [list(FlowShape.model_fields), list(CreatedShape.model_fields), list(StepShape.model_fields)]
+    assert ours == [
+        list(FlowResponse.model_fields),
+        list(CreatedResponse.model_fields),
+        list(StepResponse.model_fields),
+    ]
 
 
 async def test_flow_is_created_and_read(engine: AsyncEngine, dots: MemoryDots) -> None:
@@ -115,7 +119,7 @@ async def test_caller_can_go_on_where_the_client_gave_up(engine: AsyncEngine, do
     dots.fault = httpx.ConnectError("no way there")
     async with serving.client_of(engine, dots, scopes=serving.CALLER, sleep=at_once) as gateway:
         with pytest.raises(CreationUnsettledError, match="idempotency_key=") as raised:
-            await gateway.create_flow(["compliance"], patience=timedelta(seconds=12))
+            await gateway.create_flow(["compliance"], give_up_after=timedelta(seconds=12))
         tried = len(dots.posts)
         dots.fault = None
         flow = await gateway.create_flow(["compliance"], idempotency_key=raised.value.idempotency_key)

@@ -68,7 +68,7 @@ EVERY_EVENT = [
 ]
 
 
-def told(event: events.Event) -> dict[str, Any]:
+def reported(event: events.Event) -> dict[str, Any]:
     """The envelope in which the service tells this event, as the third of its subject."""
     record = EventRecord(
         id=event.id,
@@ -119,28 +119,28 @@ def test_envelope_has_its_fields() -> None:
     """What is the same on every event, but for what never changes."""
     constant = {"specversion", "datacontenttype", "data"}
 
-    assert set(told(EVERY_EVENT[0][0])) - constant == client_events.ENVELOPE
+    assert set(reported(EVERY_EVENT[0][0])) - constant == client_events.ENVELOPE
 
 
 @pytest.mark.parametrize(("event", "kind"), EVERY_EVENT, ids=[kind.__name__ for _, kind in EVERY_EVENT])
 def test_every_event_is_read(event: events.Event, kind: type[Event]) -> None:
     """Whatever the service can state arrives as its dataclass, with everything in it."""
-    found = client_events.parse_json(json.dumps(told(event)).encode())
+    found = client_events.parse_json(json.dumps(reported(event)).encode())
 
     assert type(found) is kind
     assert (found.id, found.type, found.subject) == (str(event.id), event.type, event.subject)
     assert (found.app, found.sequence, found.time) == ("eu", 3, NOW)
-    assert {name: as_told(getattr(found, name)) for name in event.data} == event.data
+    assert {name: as_reported(getattr(found, name)) for name in event.data} == event.data
 
 
-def as_told(value: Any) -> Any:
+def as_reported(value: Any) -> Any:
     """The value of a field as the service writes it."""
     return [vars(each) if isinstance(each, FlowName) else each for each in value] if isinstance(value, tuple) else value
 
 
 def test_events_from_before_a_field_are_read() -> None:
     """They are in the feed for as long as events are kept."""
-    given = told(flow_events.id_verified(USER_FACTS, NOW))
+    given = reported(flow_events.id_verified(USER_FACTS, NOW))
     old = given | {"data": {"user_id": USER}}
 
     found = client_events.parse(old)
@@ -191,8 +191,8 @@ def test_new_fields_are_passed_over() -> None:
 
 
 DATA: dict[str, Any] = envelope(1)["data"]
-VERIFIED = told(flow_events.id_verified(USER_FACTS, NOW))
-COMPLETED = told(flow_events.flow_completed(FACTS, NOW))
+VERIFIED = reported(flow_events.id_verified(USER_FACTS, NOW))
+COMPLETED = reported(flow_events.flow_completed(FACTS, NOW))
 MALFORMED: list[tuple[str, Any]] = [
     ("no object", []),
     ("nothing", None),
@@ -208,16 +208,16 @@ MALFORMED: list[tuple[str, Any]] = [
     ("a number for a text", envelope(1, data=DATA | {"reference": 17})),
     (
         "flows that are no list",
-        told(flow_events.id_verified(USER_FACTS, NOW)) | {"data": {"user_id": USER, "flows": "x"}},
+        reported(flow_events.id_verified(USER_FACTS, NOW)) | {"data": {"user_id": USER, "flows": "x"}},
     ),
     (
         "a flow that is none",
-        told(flow_events.id_verified(USER_FACTS, NOW)) | {"data": {"user_id": USER, "flows": ["x"]}},
+        reported(flow_events.id_verified(USER_FACTS, NOW)) | {"data": {"user_id": USER, "flows": ["x"]}},
     ),
     ("a flow without id", VERIFIED | {"data": {"user_id": USER, "flows": [{}]}}),
     (
         "steps that are no texts",
-        told(flow_events.flow_completed(FACTS, NOW)) | {"data": vars(FACTS) | {"passed_over": [1]}},
+        reported(flow_events.flow_completed(FACTS, NOW)) | {"data": vars(FACTS) | {"passed_over": [1]}},
     ),
     ("a field left out", envelope(1, data={name: value for name, value in DATA.items() if name != "user_id"})),
 ]

@@ -87,13 +87,13 @@ async def test_chance_is_half_of_a_pause() -> None:
     """Clients that failed together do not come back together, and none comes back at once."""
     script = Script(answers=[])
 
-    def gateway(chance: float) -> Gateway:
+    def gateway(jitter: float) -> Gateway:
         script.answers = [problem(503, "overloaded"), page(1, cursor="a")]
         transport = httpx.MockTransport(script)
-        return Gateway("http://gateway", "key", transport=transport, sleep=script.sleep, chance=lambda: chance)
+        return Gateway("http://gateway", "key", transport=transport, sleep=script.sleep, jitter=lambda: jitter)
 
-    for chance in (0.0, 1.0):
-        async with gateway(chance) as client:
+    for jitter in (0.0, 1.0):
+        async with gateway(jitter) as client:
             await take(client, 1)
 
     assert script.pauses == [0.25, 0.5]

@@ -159,7 +159,7 @@ async def test_what_payees_wait_for_is_counted(engine: AsyncEngine, database_url
     )
 
     waiting = only(await examine(database_url), "payees")
-    told_to = only(await examine(database_url, DOTS_COMPLETE_PASSED_OVER="true"), "payees")
+    reported_to = only(await examine(database_url, DOTS_COMPLETE_PASSED_OVER="true"), "payees")
 
     assert before.detail == ("0 background check(s) need review; 0 flow(s) wait only for steps that were passed over.")
     assert waiting.is_well
@@ -167,7 +167,7 @@ async def test_what_payees_wait_for_is_counted(engine: AsyncEngine, database_url
         "1 background check(s) need review; 2 flow(s) wait only for steps that were passed over: "
         "DOTS_COMPLETE_PASSED_OVER=true lets such flows complete."
     )
-    assert "flows refresh --status open" in told_to.detail
+    assert "flows refresh --status open" in reported_to.detail
 
 
 async def test_api_with_another_database_is_named(database_url: str) -> None:

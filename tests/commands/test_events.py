@@ -13,7 +13,7 @@ from app.flows.rules.verdict import Verdict
 from app.storage import database
 from devstack.ports import free_port
 from tests.brokers.real import servers
-from tests.brokers.real.sites import KafkaSite
+from tests.brokers.real.real_brokers import RealKafka
 from tests.databases import run_apart
 from tests.feed import feeding
 from tests.feed.feeding import step_events, verdict_events
@@ -72,7 +72,7 @@ def test_a_replay_reaches_the_broker(database_url_with_events: str, tmp_path: Pa
     """Every event kept goes out again, from a time on."""
     with closing(servers.kafka(tmp_path)) as server:
         server.start()
-        site = KafkaSite(server=server)
+        site = RealKafka(server=server)
         command = ("replay", "--to", "broker", "--from", "2020-01-01", "--json")
         result = run(database_url_with_events, *command, EVENT_BROKER_URL=site.url())
         received = asyncio.run(site.received())

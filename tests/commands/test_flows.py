@@ -52,7 +52,7 @@ async def _fill(database_url: str) -> None:
         await answer(engine, 2)
         await syncing.mark_due(engine, syncing.subject(2))
         (claim,) = await syncing.claim_due(engine)
-        await syncing.bury(engine, claim)
+        await syncing.dead_letter(engine, claim)
     finally:
         await engine.dispose()
 
@@ -105,10 +105,10 @@ def test_options_narrow(database_url_with_two: str, options: list[str], found: l
 
 def test_a_flow_is_told_without_what_its_background_check_found(database_url_with_two: str) -> None:
     """The same timeline as over HTTP for a key without compliance:read: reading more has to be on record."""
-    told = json.loads(run(database_url_with_two, "show", "flow-1", "--json").output)
+    reported = json.loads(run(database_url_with_two, "show", "flow-1", "--json").output)
     table = run(database_url_with_two, "show", "flow-1").output
 
-    assert [(entry["kind"], entry.get("step") or entry.get("type")) for entry in told["entries"]] == [
+    assert [(entry["kind"], entry.get("step") or entry.get("type")) for entry in reported["entries"]] == [
         ("step", "compliance"),
         ("event", "dots.flow.step_completed"),
     ]

@@ -172,9 +172,9 @@ def test_keys_are_printed_for_people_too(run: Run, database_url: str) -> None:
     made = run("keys", "create", "--name", "shop", "--scopes", "flows:read", DATABASE_URL=database_url)
     listed = run("keys", "list", DATABASE_URL=database_url)
 
-    key, _, *told = made.stdout.splitlines()
+    key, _, *reported = made.stdout.splitlines()
     assert key.startswith("dgw_")
-    assert told == ["Kept as a hash only: note it now."]
+    assert reported == ["Kept as a hash only: note it now."]
     assert [word for word in ("shop", "flows:read", key.split("_")[1]) if word not in listed.stdout] == []
     assert key.split("_")[2] not in listed.stdout
 
@@ -193,8 +193,8 @@ def test_migrate_brings_an_empty_database_to_head(run: Run, empty_database_url: 
     """And may be run at every start."""
     ended = [run("migrate", DATABASE_URL=empty_database_url) for _ in range(2)]
 
-    told = f"The database is at schema {migrations.head()}.\n"
-    assert [(each.status, each.stdout, each.stderr) for each in ended] == [(0, told, "")] * 2
+    reported = f"The database is at schema {migrations.head()}.\n"
+    assert [(each.status, each.stdout, each.stderr) for each in ended] == [(0, reported, "")] * 2
 
 
 @pytest.mark.parametrize("command", ["migrate", "api", "worker"])

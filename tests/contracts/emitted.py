@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.feed import event_schemas
-from app.feed.schemas import EventShape
+from app.feed.schemas import EventResponse
 from tests.storage import stored
 
 
@@ -52,7 +52,7 @@ def _data_problems(event_type: str, data: Mapping[str, Any]) -> list[str]:
 
 @cache
 def _envelope_validator() -> Draft202012Validator:
-    return _strict(EventShape.model_json_schema())
+    return _strict(EventResponse.model_json_schema())
 
 
 @cache

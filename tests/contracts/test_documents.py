@@ -56,11 +56,11 @@ async def test_digest_follows_the_contracts_and_not_their_words(made: Documents)
     schemas = made["openapi.json"]["components"]["schemas"]
 
     def changed(fields: Mapping[str, object]) -> Documents:
-        schema = {**schemas["SubscriptionShape"], "properties": fields}
-        components = {"schemas": {**schemas, "SubscriptionShape": schema}}
+        schema = {**schemas["SubscriptionResponse"], "properties": fields}
+        components = {"schemas": {**schemas, "SubscriptionResponse": schema}}
         return {**made, "openapi.json": {**made["openapi.json"], "components": components}}
 
-    fields = schemas["SubscriptionShape"]["properties"]
+    fields = schemas["SubscriptionResponse"]["properties"]
     reworded = {name: {**field, "description": "Other words."} for name, field in fields.items()}
     shortened = {name: field for name, field in fields.items() if name != "description"}
 

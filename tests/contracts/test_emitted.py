@@ -39,7 +39,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("change", "complaint"), WRONG.values(), ids=WRONG)
 def test_unpublished_event_is_told(change: dict[str, Any], complaint: str) -> None:
     """The message says what is wrong and what to do."""
-    with pytest.raises(UnpublishedError, match=complaint) as told:
+    with pytest.raises(UnpublishedError, match=complaint) as reported:
         emitted.check({**EVENT, **change})
 
-    assert "app/feed/event_schemas.py" in str(told.value)
+    assert "app/feed/event_schemas.py" in str(reported.value)

@@ -21,7 +21,7 @@ from devstack.errors import (
     PostgresBinariesMissingError,
 )
 from tests import databases
-from tests.devstack.life import all_end, is_alive
+from tests.devstack.liveness import all_end, is_alive
 
 SECONDS = 10
 AT_ONCE = timedelta(0)

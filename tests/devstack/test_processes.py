@@ -13,7 +13,7 @@ from devstack.child import Command, filed, prefixed
 from devstack.errors import ChildEndedError, ChildNotReadyError
 from devstack.ports import free_port
 from devstack.processes import supervising
-from tests.devstack.life import all_end, is_alive
+from tests.devstack.liveness import all_end, is_alive
 
 WAIT_FOR_EVER = "import signal; print('begun'); signal.pause()"
 IGNORE_SIGTERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('begun'); signal.pause()"

@@ -8,7 +8,7 @@ from app.errors import (
     DotsError,
     DotsFailedError,
     DotsForbiddenError,
-    DotsGibberishError,
+    DotsInvalidResponseError,
     DotsMisroutedError,
     DotsNotFoundError,
     DotsRefusedError,
@@ -56,7 +56,7 @@ def expected_error(status: int, body: bytes | None) -> type[DotsError]:
     if 500 <= status < 600:
         return DotsFailedError
     if status not in {*range(400, 419), *range(421, 427), 428, 431, 451}:
-        return DotsGibberishError
+        return DotsInvalidResponseError
     if body in PASSING:
         return DotsBusyError
     if body in OTHER_KIND:
@@ -112,9 +112,9 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("body", UNREADABLE)
-def test_unreadable_success_is_gibberish(body: bytes | None) -> None:
+def test_unreadable_success_is_invalid(body: bytes | None) -> None:
     """Success without a word we understand; nothing of it is quoted or kept as the cause."""
-    with pytest.raises(DotsGibberishError) as raised:
+    with pytest.raises(DotsInvalidResponseError) as raised:
         read_answer(answer(200, body), now=NOW)
 
     assert raised.value.status == 200

@@ -8,7 +8,7 @@ import pytest
 from app.dots.client import DotsClient
 from app.errors import (
     DotsError,
-    DotsGibberishError,
+    DotsInvalidResponseError,
     DotsThrottledError,
     DotsUnansweredError,
     DotsUnreachableError,
@@ -84,7 +84,7 @@ async def test_redirect_is_not_followed(location: str) -> None:
     dots = Recorder(FLOW_JSON, status=307, headers={"Location": location})
 
     async with client(dots) as asking:
-        with pytest.raises((DotsGibberishError, DotsUnansweredError)):
+        with pytest.raises((DotsInvalidResponseError, DotsUnansweredError)):
             await asking.get_flow(permit(asking), FLOW)
 
     assert len(dots.requests) == 1

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from app.dots.client import DotsAccess, DotsClient
-from app.errors import DotsError, DotsFailedError, DotsGibberishError, DotsUnansweredError, DotsUnreachableError
+from app.errors import DotsError, DotsFailedError, DotsInvalidResponseError, DotsUnansweredError, DotsUnreachableError
 from tests.dots.fake_dots import now
 from tests.dots.gates import open_gate, permit
 
@@ -172,10 +172,10 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("sent", UNREADABLE.values(), ids=UNREADABLE.keys())
-async def test_unreadable_success_is_gibberish(sent: bytes) -> None:
+async def test_unreadable_success_is_invalid(sent: bytes) -> None:
     """Dots answered, but with nothing we can or will read."""
     async with dots_that(writes(sent)) as client:
-        with pytest.raises(DotsGibberishError):
+        with pytest.raises(DotsInvalidResponseError):
             await client.get_flow(permit(client), FLOW)
 
 

@@ -70,18 +70,18 @@ class World:
 async def test_no_permit_before_the_pause_that_dots_asked_for_is_over() -> None:
     """Neither in the process that was told, nor in any other; each says how long to wait."""
     world = World()
-    told, other = world.gate(), world.gate()
-    await told.take()
-    await told.hold_off(30 * SECOND)
+    reported, other = world.gate(), world.gate()
+    await reported.take()
+    await reported.hold_off(30 * SECOND)
     world.now += 10 * SECOND
 
-    for gate in (told, other):
+    for gate in (reported, other):
         with pytest.raises(DotsThrottledError) as raised:
             await gate.take_one()
         assert raised.value.retry_after == 20 * SECOND
     world.now += 20 * SECOND
 
-    assert await told.take()
+    assert await reported.take()
     assert await other.take()
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from app.dots import wire
 from app.dots.snapshots import FlowPage, FlowSnapshot
-from app.errors import DotsGibberishError
+from app.errors import DotsInvalidResponseError
 
 FLOW = "b3293101-35ef-451a-aad4-881da3697c2f"
 USER = "5f0c0a1e-7a52-4d0f-9d43-0a4f0c7b8e11"
@@ -142,9 +142,9 @@ UNREADABLE_FLOWS: list[object] = [
 
 
 @pytest.mark.parametrize("payload", UNREADABLE_FLOWS)
-def test_flow_without_id_or_steps_is_gibberish(payload: object) -> None:
+def test_flow_without_id_or_steps_is_invalid(payload: object) -> None:
     """Without these two a flow cannot be followed, and guessing could complete it."""
-    with pytest.raises(DotsGibberishError):
+    with pytest.raises(DotsInvalidResponseError):
         wire.read_flow(payload)
 
 
@@ -173,9 +173,9 @@ UNREADABLE_PAGES: list[object] = [
 
 
 @pytest.mark.parametrize("payload", UNREADABLE_PAGES)
-def test_page_that_could_hide_a_flow_is_gibberish(payload: object) -> None:
+def test_page_that_could_hide_a_flow_is_invalid(payload: object) -> None:
     """A search for a lost creation must not end on half a page."""
-    with pytest.raises(DotsGibberishError):
+    with pytest.raises(DotsInvalidResponseError):
         wire.read_flow_page(payload)
 
 

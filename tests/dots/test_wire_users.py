@@ -2,7 +2,7 @@ import pytest
 
 from app.dots import wire
 from app.dots.snapshots import UserSnapshot
-from app.errors import DotsGibberishError
+from app.errors import DotsInvalidResponseError
 
 USER = "5f0c0a1e-7a52-4d0f-9d43-0a4f0c7b8e11"
 
@@ -100,7 +100,7 @@ def test_nothing_personal_is_kept() -> None:
 
 
 @pytest.mark.parametrize("payload", [None, [], "user", {}, {"id": None}, {"id": 17}, {"id": "a/b"}])
-def test_user_without_id_is_gibberish(payload: object) -> None:
+def test_user_without_id_is_invalid(payload: object) -> None:
     """What cannot be told whose it is must not be merged."""
-    with pytest.raises(DotsGibberishError):
+    with pytest.raises(DotsInvalidResponseError):
         wire.read_user(payload)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from simulator import published
-from simulator.published import Shape
+from simulator.published import PublishedWebhook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +33,11 @@ class WebhookSample:
 _KINDS: dict[str | None, Literal["flow", "user"] | None] = {"flow": "flow", "user": "user", None: None}
 
 
-def _read(number: int, shape: Shape) -> WebhookSample:
-    named = None if shape.subject is None else shape.subject.split(":")[0].split(",")[0]
-    return WebhookSample(name=f"{number} {shape.published_as}", body=shape.body, kind=_KINDS[named])
+def _read(number: int, published_webhook: PublishedWebhook) -> WebhookSample:
+    named = None if published_webhook.subject is None else published_webhook.subject.split(":")[0].split(",")[0]
+    return WebhookSample(
+        name=f"{number} {published_webhook.published_as}", body=published_webhook.body, kind=_KINDS[named]
+    )
 
 
-SAMPLES = [_read(number, shape) for number, shape in enumerate(published.shapes())]
+SAMPLES = [_read(number, published_webhook) for number, published_webhook in enumerate(published.published_webhooks())]

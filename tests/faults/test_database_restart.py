@@ -76,7 +76,7 @@ async def test_a_crash_of_postgres_loses_nothing_that_was_acknowledged(own_postg
         stored = await stored_messages(stack)
         await eventually(lambda: is_ready(stack))
         await stack.dots.do(flow["id"], "payout")
-        told = await Feed(stack.gateway).until_told(f"flow/{flow['id']}", 4)
+        reported = await Feed(stack.gateway).until_reported(f"flow/{flow['id']}", 4)
         await stack.dots.all_sent(within=60)
 
         assert [answer.status_code for answer in (refused, not_ready, alive)] == [503, 503, 200]
@@ -86,7 +86,7 @@ async def test_a_crash_of_postgres_loses_nothing_that_was_acknowledged(own_postg
         assert acknowledged <= stored
         assert sent <= await stack.dots.acknowledged() <= await stored_messages(stack)
         assert {attempt["status"] for attempt in await stack.dots.attempts()} == {204, 503}
-        assert told[1:] == ["flow.step_completed compliance", "flow.step_completed payout", "flow.completed"]
+        assert reported[1:] == ["flow.step_completed compliance", "flow.step_completed payout", "flow.completed"]
 
 
 async def start_all(stack: Stack) -> None:

@@ -44,9 +44,9 @@ async def test_refused_credentials_pause_the_app_until_they_work_again(database_
         await stack.dots.turn(faults={"random_fault_probability": 0.0})
         await end_pause(database_url)
 
-        told = await Feed(stack.gateway).until_told(f"flow/{flow['id']}", 3)
+        reported = await Feed(stack.gateway).until_reported(f"flow/{flow['id']}", 3)
 
-        assert told == ["flow.created", "flow.step_completed payout", "flow.completed"]
+        assert reported == ["flow.created", "flow.step_completed payout", "flow.completed"]
         assert calls_while_paused == calls
         assert '"error": "dots_credentials"' in stack.logs.text("worker-1")
         assert await stack.logs.hear("worker-1", "dots accepts the credentials again")

@@ -4,7 +4,7 @@ import asyncio
 
 from tests.stack import database
 from tests.stack.dots import Dots
-from tests.stack.gateway import Feed, story
+from tests.stack.gateway import Feed, timeline
 from tests.stack.processes import running_stack
 from tests.stack.waiting import eventually
 
@@ -23,15 +23,15 @@ async def test_worker_killed_between_fetch_and_apply_is_replaced_after_its_lease
         await stack.start_worker(name="worker-after")
         feed = Feed(stack.gateway)
         await stack.dots.do(other["id"], "payout")
-        told_of_other = await feed.until_told(f"flow/{other['id']}", 2)
-        told_meanwhile = story(feed.events, f"flow/{flow['id']}")
+        reported_for_other = await feed.until_reported(f"flow/{other['id']}", 2)
+        reported_meanwhile = timeline(feed.events, f"flow/{flow['id']}")
         await end_leases(database_url)
 
-        told = await feed.until_told(f"flow/{flow['id']}", 2)
+        reported = await feed.until_reported(f"flow/{flow['id']}", 2)
 
-        assert told_of_other == ["flow.created", "flow.step_completed payout"]
-        assert told_meanwhile == ["flow.created"]
-        assert told == ["flow.created", "flow.step_completed payout"]
+        assert reported_for_other == ["flow.created", "flow.step_completed payout"]
+        assert reported_meanwhile == ["flow.created"]
+        assert reported == ["flow.created", "flow.step_completed payout"]
         steps = (await stack.gateway.read(f"/v1/flows/{flow['id']}"))["steps"]
         assert (steps[0]["state"], steps[0]["discovered_by"]) == ("completed", "webhook")
 

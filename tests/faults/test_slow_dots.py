@@ -17,10 +17,10 @@ async def test_a_step_done_while_dots_is_being_asked_is_not_overlooked(database_
         await stack.dots.all_sent()
         hanging = [call for call in (await stack.dots.ask("api-calls"))["api_calls"] if call["fault"] == "hang"]
 
-        told = await Feed(stack.gateway).until_told(f"flow/{flow['id']}", 4)
+        reported = await Feed(stack.gateway).until_reported(f"flow/{flow['id']}", 4)
 
         assert [call["status"] for call in hanging] == [None]
-        assert told == [
+        assert reported == [
             "flow.created",
             "flow.step_completed payout",
             "flow.step_completed pdf-form-fill",
@@ -38,9 +38,9 @@ async def test_a_hanging_answer_about_one_flow_holds_up_no_other(database_url: s
         await stack.dots.hanging_call(stuck["id"])
         await stack.dots.do(other["id"], "payout")
 
-        told = await Feed(stack.gateway).until_told(f"flow/{other['id']}", 3)
+        reported = await Feed(stack.gateway).until_reported(f"flow/{other['id']}", 3)
 
-        assert told[-1] == "flow.completed"
+        assert reported[-1] == "flow.completed"
         calls = (await stack.dots.ask("api-calls"))["api_calls"]
         assert [call["status"] for call in calls if call["fault"] == "hang"] == [None]
         # Asked to end, it would give Dots the time it has left.

@@ -58,8 +58,8 @@ async def test_worker_finishes_what_it_has_begun_and_ends_with_status_0(database
         assert time.monotonic() - asked_at < SOON_SECONDS
         assert (await stack.gateway.read(f"/v1/flows/{flow['id']}"))["status"] == "completed"
         await stack.start_worker(name="worker-after")
-        told = await Feed(stack.gateway).until_told(f"flow/{flow['id']}", 3)
-        assert told[-1] == "flow.completed"
+        reported = await Feed(stack.gateway).until_reported(f"flow/{flow['id']}", 3)
+        assert reported[-1] == "flow.completed"
 
 
 async def test_idle_worker_ends_at_once(database_url: str) -> None:

@@ -28,7 +28,7 @@ _DELIVERIES = """
         SELECT CASE e.position % :every WHEN 0 THEN 'pending' WHEN 1 THEN 'dead' ELSE 'delivered' END AS state
     ) kind
 """
-_LANES = """
+_QUEUES = """
     INSERT INTO delivery_queues (subscription_id, app, subject, due_at)
     SELECT DISTINCT subscription_id, app, subject, CAST(:at AS timestamptz) FROM deliveries WHERE state = 'pending'
 """
@@ -39,5 +39,5 @@ async def fill(engine: AsyncEngine) -> None:
     await add(engine, *(subscription(number) for number in range(1, SUBSCRIPTIONS + 1)))
     await stored.execute(engine, _EVENTS, at=NOW, count=EVENTS, rare=events.CHECK_FLAGGED, usual=events.STEP_COMPLETED)
     await stored.execute(engine, _DELIVERIES, subscriptions=WITH_DELIVERIES, every=RARE)
-    await stored.execute(engine, _LANES, at=NOW)
+    await stored.execute(engine, _QUEUES, at=NOW)
     await stored.vacuum(engine)

@@ -141,7 +141,7 @@ async def test_long_stretch_without_a_match_is_read_in_parts(
     client: httpx.AsyncClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One request looks through a bounded stretch, says that there is more, and the next goes on behind it."""
-    monkeypatch.setattr(read_feed, "STRETCH", 2)
+    monkeypatch.setattr(read_feed, "SCAN_LIMIT", 2)
     await feeding.feed(engine, step_events(5))
 
     first = await page(client, types="dots.flow.completed")

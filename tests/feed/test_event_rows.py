@@ -39,7 +39,7 @@ async def about(engine: AsyncEngine, subject: str) -> list[EventRecord]:
         return await event_rows.about(connection, "default", subject, limit=100)
 
 
-async def places(engine: AsyncEngine) -> dict[int, int]:
+async def addresses(engine: AsyncEngine) -> dict[int, int]:
     """The place of each event that has one."""
     return {row["row_id"]: row["position"] for row in await stored.rows(engine, PLACES)}
 
@@ -152,7 +152,7 @@ async def test_one_process_sequences_at_a_time(engine: AsyncEngine) -> None:
         await first.rollback()
 
     assert (positions, beside_it) == (range(1, 3), 0)
-    assert await places(engine) == {}
+    assert await addresses(engine) == {}
     assert await stamp(engine) == 2
 
 
@@ -192,7 +192,7 @@ async def test_feed_holds_under_fire(engine: AsyncEngine) -> None:
         known: dict[int, int] = {}
         while not is_written.is_set():
             await stamp(engine, limit=5)
-            now = await places(engine)
+            now = await addresses(engine)
             assert known.items() <= now.items()
             known = now
 
@@ -227,7 +227,7 @@ async def test_stretch_of_the_feed_is_bounded_on_all_sides(engine: AsyncEngine) 
         await between(engine, 5, 5),
     ]
 
-    assert [[event.position for event in stretch] for stretch in stretches] == [[2, 3, 4], [1, 2], [4, 5], [], []]
+    assert [[event.position for event in scan] for scan in stretches] == [[2, 3, 4], [1, 2], [4, 5], [], []]
 
 
 async def test_events_without_a_place_are_not_in_the_feed(engine: AsyncEngine) -> None:

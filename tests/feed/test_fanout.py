@@ -14,7 +14,7 @@ from app.feed import event_stream, events, read_feed, watch_feed
 from app.feed.cursor import Cursor
 from app.feed.feed_reading import Reading
 from app.server.gateway import Gateway
-from app.storage import hints
+from app.storage import notifications
 from tests.feed import feeding
 from tests.feed.feeding import step_events
 from tests.storage import statements, stored
@@ -40,7 +40,7 @@ async def look(reading: Reading) -> None:
     """Notify the watch, and wait until it has queried the feed."""
     start = await read_feed.latest(reading.gate.tools.engine)
     before = Cursor(epoch=start.epoch, position=start.position - 1)
-    reading.gate.tools.hints.wake(hints.FEED)
+    reading.gate.tools.notifications.wake(notifications.FEED)
     assert await reading.gate.watch.wait_beyond(before, at_most_seconds=DEADLINE_SECONDS)
 
 
@@ -65,7 +65,7 @@ async def test_every_stream_gets_every_event_in_order(reading: Reading, engine: 
         await asyncio.wait(waiting, timeout=0.05)
         held = engine.sync_engine.pool.checkedout()  # type: ignore[attr-defined]  # a QueuePool, as always
         await feeding.feed(engine, step_events(4)[1:], after_sequence=1)
-        reading.gate.tools.hints.wake(hints.FEED)
+        reading.gate.tools.notifications.wake(notifications.FEED)
         then = await asyncio.gather(*waiting)
 
     assert first == [["step-1"]] * STREAMS

@@ -17,12 +17,12 @@ from app.storage import migrations
 from app.subscriptions import (
     delivery_rows,
     delivery_search,
-    lane_claims,
+    queue_claims,
     redelivery_rows,
 )
 from app.subscriptions.delivery_search import DeliveryFilter
-from app.subscriptions.lane_claims import Room
-from app.subscriptions.lane_rows import Lane
+from app.subscriptions.queue_claims import FreeSlots
+from app.subscriptions.queue_rows import DeliveryQueue
 from app.subscriptions.redelivery_rows import RedeliveryFilter
 from devstack import embedded_postgres
 from tests import databases
@@ -55,14 +55,14 @@ def redelivery(after: int, up_to: int) -> RedeliveryFilter:
 def listed(state: str | None, types: list[str]) -> Act:
     """A page of deliveries in this state."""
     wanted = DeliveryFilter(subscription_id=SHOP, types=types, state=state)  # type: ignore[arg-type]  # a literal
-    return lambda connection: delivery_search.page(connection, wanted, before=None, limit=50, stretch=1_000)
+    return lambda connection: delivery_search.page(connection, wanted, before=None, limit=50, scan_limit=1_000)
 
 
-def claim_due(room: int) -> Act:
+def claim_due(slots: int) -> Act:
     """A claim of lanes."""
-    return lambda connection: lane_claims.claim_due(
+    return lambda connection: queue_claims.claim_due(
         connection,
-        room=Room(total=room, slow=room, at_once=8),
+        slots=FreeSlots(total=slots, slow=slots, at_once=8),
         known={},
         now=LATER,
         lease_until=LATER,
@@ -101,14 +101,14 @@ QUERIES = {
         act=lambda connection: delivery_rows.heads(
             connection,
             [
-                Lane(subscription_id=SHOP, app="default", subject=f"flow/{n}", token=uuid4())
+                DeliveryQueue(subscription_id=SHOP, app="default", subject=f"flow/{n}", token=uuid4())
                 for n in range(800, 6400, 800)
             ],
         ),
         most_pages=120,
     ),
     "standings of brokers": Query(
-        act=offset_rows.standings, most_pages=20, may_scan=frozenset({"feed", "broker_offsets"})
+        act=offset_rows.broker_states, most_pages=20, may_scan=frozenset({"feed", "broker_offsets"})
     ),
     "redelivery counted": Query(
         act=lambda connection: redelivery_rows.count(connection, redelivery(20_000, 21_000)), most_pages=5_000

@@ -2,8 +2,8 @@ import asyncio
 
 from app.feed import event_rows
 from app.feed.sequence_events import sequence_events
-from app.storage import hints
-from app.storage.front import Front
+from app.storage import notifications
+from app.storage.scan_floor import ScanFloor
 from app.subscriptions import delivery_rows
 from app.tools import Tools
 from tests.feed import feeding
@@ -37,27 +37,27 @@ async def test_sequencers_at_once_leave_no_gap(tools: Tools) -> None:
 
 async def test_readers_are_woken_only_by_new_places(tools: Tools) -> None:
     """A pass without work gives no hint."""
-    idle_hint = tools.hints.next(hints.FEED)
+    idle_notification = tools.notifications.next(notifications.FEED)
     await sequence_events(tools, delivery_rows, limit=10)
-    was_woken_by_nothing = idle_hint.is_set()
+    was_woken_by_nothing = idle_notification.is_set()
     await feeding.append(tools.engine, step_events(1))
     await sequence_events(tools, delivery_rows, limit=10)
 
     assert not was_woken_by_nothing
-    assert idle_hint.is_set()
+    assert idle_notification.is_set()
 
 
 async def test_event_that_commits_late_is_found_by_passes_that_keep_a_front(tools: Tools) -> None:
     """A transaction that commits after others have been stamped gets its places from a later pass."""
-    front = Front()
+    scan_floor = ScanFloor()
     async with tools.engine.connect() as slow:
         await event_rows.append(slow, step_events(1), after_sequence=0)
         await feeding.append(tools.engine, step_events(1, flow_id="flow-2"))
-        first = await sequence_events(tools, delivery_rows, limit=10, front=front)
+        first = await sequence_events(tools, delivery_rows, limit=10, scan_floor=scan_floor)
         await slow.commit()
 
     async def is_stamped() -> bool:
-        return await sequence_events(tools, delivery_rows, limit=10, front=front) == 1
+        return await sequence_events(tools, delivery_rows, limit=10, scan_floor=scan_floor) == 1
 
     await eventually(is_stamped)
     assert first == 1

@@ -23,7 +23,7 @@ DEADLINE_SECONDS = 10
 @pytest.fixture
 async def watch(tools: Tools) -> AsyncIterator[FeedWatch]:
     """A watch that runs until the end of the test."""
-    watch = FeedWatch(tools.engine, tools.hints)
+    watch = FeedWatch(tools.engine, tools.notifications)
     task = asyncio.create_task(watch.run())
     yield watch
     task.cancel()
@@ -44,7 +44,7 @@ def behind(start: Cursor, count: int) -> Cursor:
 
 async def looked(watch: FeedWatch, tools: Tools, cursor: Cursor) -> None:
     """Wait until the watch knows that there are events after the cursor."""
-    tools.hints.give("dots_gateway_feed")
+    tools.notifications.send("dots_gateway_feed")
     assert await watch.wait_beyond(cursor, at_most_seconds=DEADLINE_SECONDS)
 
 
@@ -64,12 +64,12 @@ async def test_one_query_wakes_every_reader(tools: Tools, watch: FeedWatch, star
     assert await ahead is False
 
 
-async def test_growth_without_a_hint_is_found_by_looking(
+async def test_growth_without_a_notification_is_found_by_looking(
     tools: Tools, watch: FeedWatch, start: Cursor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If a notification is lost, readers get the event at the next poll."""
     monkeypatch.setattr(watch_feed, "POLL_SECONDS", 0.02)
-    tools.hints.give("dots_gateway_feed")  # The watch takes up the shorter interval.
+    tools.notifications.send("dots_gateway_feed")  # The watch takes up the shorter interval.
     await feeding.feed(tools.engine, step_events(1))
 
     assert await watch.wait_beyond(start, at_most_seconds=DEADLINE_SECONDS)
@@ -87,7 +87,7 @@ async def test_readers_take_turns(tools: Tools, start: Cursor, monkeypatch: pyte
     """However many streams read at once, other requests still find a connection."""
     monkeypatch.setattr(watch_feed, "READS_AT_ONCE", 2)
     await feeding.feed(tools.engine, step_events(3))
-    watch = FeedWatch(tools.engine, tools.hints)
+    watch = FeedWatch(tools.engine, tools.notifications)
     pool = tools.engine.sync_engine.pool
     assert isinstance(pool, QueuePool)
     in_use: list[int] = []
@@ -110,7 +110,7 @@ async def test_new_epoch_wakes_readers_and_ends_their_place(tools: Tools, watch:
     waiting = asyncio.create_task(watch.wait_beyond(behind(start, 2), at_most_seconds=DEADLINE_SECONDS))
     await asyncio.sleep(0)
     await stored.execute(tools.engine, "UPDATE feed SET epoch = gen_random_uuid()")
-    tools.hints.give("dots_gateway_feed")
+    tools.notifications.send("dots_gateway_feed")
 
     assert await waiting is True
     with pytest.raises(CursorOfOtherEpochError):
@@ -147,7 +147,7 @@ async def test_watch_survives_a_database_that_breaks(
     """The watch goes on after a query that failed."""
     monkeypatch.setattr(watch_feed, "POLL_SECONDS", 0.02)
     await stored.execute(tools.engine, "ALTER TABLE feed RENAME TO away")
-    tools.hints.give("dots_gateway_feed")
+    tools.notifications.send("dots_gateway_feed")
     await asyncio.wait([asyncio.create_task(watch.wait_beyond(start, at_most_seconds=0.1))])
     await stored.execute(tools.engine, "ALTER TABLE away RENAME TO feed")
     await feeding.feed(tools.engine, step_events(1))

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.flows import due_rows, sync_rows
-from app.flows.due_rows import Look
+from app.flows.due_rows import AppScan
 from app.flows.sync_rows import Claim, DueBy
 from app.storage import database
 from app.storage.subjects import Kind, Subject
@@ -56,13 +56,13 @@ async def claim_in(
     lease: timedelta = MINUTE,
 ) -> list[Claim]:
     """Claim what is due in a transaction of the caller's, up to `limit` of each app and kind."""
-    looks = [Look(app=app, share=limit) for app in apps]
-    open_apps = {due.app for due in await due_rows.count(connection, looks, now=now) if not due.is_paused}
-    looks = [look for look in looks if look.app in open_apps]
+    scans = [AppScan(app=app, share=limit) for app in apps]
+    open_apps = {due.app for due in await due_rows.count(connection, scans, now=now) if not due.is_paused}
+    scans = [look for look in scans if look.app in open_apps]
     claims: list[Claim] = []
     for kind in due_rows.KINDS:
-        looks = [replace(look, share=limit - len(claims)) for look in looks]
-        rows = await due_rows.claim(connection, looks, kind=kind, now=now, lease_until=now + lease, token=token)
+        scans = [replace(look, share=limit - len(claims)) for look in scans]
+        rows = await due_rows.claim(connection, scans, kind=kind, now=now, lease_until=now + lease, token=token)
         claims += [row.claim for row in rows]
     return claims
 
@@ -85,10 +85,10 @@ async def postpone(engine: AsyncEngine, claim: Claim, *, due_at: datetime = NOW 
         return await sync_rows.postpone(connection, claim, due_at=due_at, now=NOW, error="dots_failed")
 
 
-async def bury(engine: AsyncEngine, claim: Claim) -> bool:
+async def dead_letter(engine: AsyncEngine, claim: Claim) -> bool:
     """Give a claim up."""
     async with database.transaction(engine) as connection:
-        return await sync_rows.bury(connection, claim, now=NOW, error="dots_refused")
+        return await sync_rows.dead_letter(connection, claim, now=NOW, error="dots_refused")
 
 
 async def defer(engine: AsyncEngine, claim: Claim, *, due_at: datetime = NOW) -> None:

@@ -62,9 +62,9 @@ async def test_foreign_metadata_that_cannot_be_kept_does_not_cost_the_flow(tools
     dots.add_flow(1, metadata={"a": "\x00"})
     await make_due(tools, flow(flow_id_of(1)))
 
-    tally = await refresh_due(tools, limit=10)
+    step_counts = await refresh_due(tools, limit=10)
 
-    assert tally.failed == 0
+    assert step_counts.failed == 0
     assert await stored.row(tools.engine, "SELECT id, metadata FROM flows") == {"id": flow_id_of(1), "metadata": None}
 
 
@@ -132,9 +132,9 @@ async def test_reference_of_nobody_is_ignored(tools: Tools, dots: MemoryDots) ->
         dots.add_flow(number, metadata={"dots_gateway_ref": reference})
         await make_due(tools, flow(flow_id_of(number)))
 
-    tally = await refresh_due(tools, limit=10)
+    step_counts = await refresh_due(tools, limit=10)
 
-    assert tally.failed == 0
+    assert step_counts.failed == 0
     assert await stored.count(tools.engine, "flows") == 3
 
 

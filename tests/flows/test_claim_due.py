@@ -11,7 +11,7 @@ import pytest
 from app.dots import app_rows
 from app.dots.budget import Budget
 from app.flows import claim_due, sync_rows
-from app.flows.due_front import FULL_LOOK_EVERY, MARGIN, DueFront
+from app.flows.due_scan_floor import FULL_SCAN_EVERY, MARGIN, DueScanFloor
 from app.flows.sync_rows import Claim
 from app.storage import database
 from app.tools import Tools
@@ -34,9 +34,9 @@ async def fill(tools: Tools, rows: int, *, app: str = "default", due_by: str = "
     await stored.execute(tools.engine, FILL, app=app, due_by=due_by, rows=rows, now=now)
 
 
-async def claim(tools: Tools, limit: int, front: DueFront | None = None) -> list[Claim]:
+async def claim(tools: Tools, limit: int, scan_floor: DueScanFloor | None = None) -> list[Claim]:
     """Claim as a worker does."""
-    claims = await claim_due.claim_due(tools, limit=limit, front=front or DueFront())
+    claims = await claim_due.claim_due(tools, limit=limit, scan_floor=scan_floor or DueScanFloor())
     return [each.claim for each in claims]
 
 
@@ -60,8 +60,8 @@ async def test_apps_take_turns_when_there_are_more_than_a_pass_takes(tools: Tool
     await fill(tools, 10)
     await fill(tools, 10, app="eu")
 
-    at_first = await claim(replace(tools, chance=lambda: 0.1), 1)
-    later = await claim(replace(tools, chance=lambda: 0.9), 1)
+    at_first = await claim(replace(tools, jitter=lambda: 0.1), 1)
+    later = await claim(replace(tools, jitter=lambda: 0.9), 1)
 
     served = {each.subject.app for each in at_first + later}
     assert served == {"default", "eu"}
@@ -106,26 +106,26 @@ async def test_spent_budget_costs_nothing(tools: Tools) -> None:
 
 async def test_paused_app_is_found_again_when_its_pause_ends(tools: Tools, clock: HandClock) -> None:
     """What was due before and during the pause is claimed by the first pass after it, past the front."""
-    front = DueFront()
+    scan_floor = DueScanFloor()
     await fill(tools, 3)
     async with database.transaction(tools.engine) as connection:
         await app_rows.hold_off(connection, "default", until=clock.now + 30 * SECOND)
-    during = await claim(tools, 10, front)
+    during = await claim(tools, 10, scan_floor)
     clock.advance(30 * SECOND)
 
     assert during == []
-    assert len(await claim(tools, 10, front)) == 3
+    assert len(await claim(tools, 10, scan_floor)) == 3
 
 
 async def test_passes_with_a_front_claim_everything_once(tools: Tools, clock: HandClock) -> None:
     """Four lanes that share a front claim a backlog and what comes in meanwhile, and leave nothing behind."""
-    front = DueFront()
+    scan_floor = DueScanFloor()
     rich = another_process(tools, budget=Budget(per_second=10_000, burst=100_000))
     await fill(tools, 300)
     claimed: list[str] = []
     for number in range(20):
         await make_due(tools, flow(f"new-{number}"))
-        lanes = await asyncio.gather(*(claim(rich, 8, front) for _ in range(4)))
+        lanes = await asyncio.gather(*(claim(rich, 8, scan_floor) for _ in range(4)))
         claimed += [each.subject.id for lane in lanes for each in lane]
         clock.advance(SECOND / 10)
 
@@ -134,13 +134,13 @@ async def test_passes_with_a_front_claim_everything_once(tools: Tools, clock: Ha
 
 async def test_row_that_is_due_behind_the_front_waits_for_the_full_look(tools: Tools, clock: HandClock) -> None:
     """Released or made due long ago, it is claimed a second later at most."""
-    front = DueFront()
-    assert await claim(tools, 8, front) == []
+    scan_floor = DueScanFloor()
+    assert await claim(tools, 8, scan_floor) == []
     await make_due(tools, flow("late"), due_at=clock.now - MARGIN - SECOND)
 
-    at_once = await claim(tools, 8, front)
-    clock.advance(FULL_LOOK_EVERY)
-    afterwards = await claim(tools, 8, front)
+    at_once = await claim(tools, 8, scan_floor)
+    clock.advance(FULL_SCAN_EVERY)
+    afterwards = await claim(tools, 8, scan_floor)
 
     assert at_once == []
     assert [each.subject.id for each in afterwards] == ["late"]
@@ -148,46 +148,46 @@ async def test_row_that_is_due_behind_the_front_waits_for_the_full_look(tools: T
 
 async def test_row_within_the_margin_is_claimed_at_once(tools: Tools, clock: HandClock) -> None:
     """A webhook that was committed a moment after it came is not missed."""
-    front = DueFront()
-    assert await claim(tools, 8, front) == []
+    scan_floor = DueScanFloor()
+    assert await claim(tools, 8, scan_floor) == []
     await make_due(tools, flow("fresh"), due_at=clock.now - MARGIN)
 
-    assert [each.subject.id for each in await claim(tools, 8, front)] == ["fresh"]
+    assert [each.subject.id for each in await claim(tools, 8, scan_floor)] == ["fresh"]
 
 
 @pytest.mark.parametrize(("took", "pause"), [(0.001, 1), (0.2, 10), (0.5, 25), (10, 30)])
 def test_full_look_is_as_seldom_as_it_is_slow(clock: HandClock, took: float, pause: int) -> None:
     """Full looks take a fiftieth of the time; but even those of a stalled database are not put off for ever."""
-    front = DueFront()
-    looks: list[datetime] = []
+    scan_floor = DueScanFloor()
+    scans: list[datetime] = []
 
-    view = front.view(["default"], share=1, now=clock.now)
-    front.end_full_look(took=took * SECOND, now=clock.now)
+    view = scan_floor.view(["default"], share=1, now=clock.now)
+    scan_floor.end_full_scan(took=took * SECOND, now=clock.now)
     for _ in range(100):
         clock.advance(SECOND)
-        if front.view(["default"], share=1, now=clock.now).is_full:
-            looks.append(clock.now)
-            front.end_full_look(took=took * SECOND, now=clock.now)
+        if scan_floor.view(["default"], share=1, now=clock.now).is_full:
+            scans.append(clock.now)
+            scan_floor.end_full_scan(took=took * SECOND, now=clock.now)
 
     assert view.is_full
-    assert {(later - earlier) / SECOND for earlier, later in pairwise(looks)} == {pause}
+    assert {(later - earlier) / SECOND for earlier, later in pairwise(scans)} == {pause}
 
 
 async def test_backlog_is_not_skipped_by_a_pass_that_saw_less(tools: Tools, clock: HandClock) -> None:
     """A full look that finds old rows moves the front back, so that the next passes find the others."""
-    front = DueFront()
-    assert await claim(tools, 8, front) == []
+    scan_floor = DueScanFloor()
+    assert await claim(tools, 8, scan_floor) == []
     await fill(tools, 40, now=clock.now - timedelta(minutes=5))
-    clock.advance(FULL_LOOK_EVERY)
+    clock.advance(FULL_SCAN_EVERY)
 
-    sizes = [len(await claim(tools, 8, front)) for _ in range(6)]
+    sizes = [len(await claim(tools, 8, scan_floor)) for _ in range(6)]
 
     assert sizes == [8, 8, 8, 8, 8, 0]
 
 
 async def test_two_processes_with_fronts_of_their_own_leave_nothing(tools: Tools, clock: HandClock) -> None:
     """What one of them has claimed and given back is found by either within a second."""
-    one, other = DueFront(), DueFront()
+    one, other = DueScanFloor(), DueScanFloor()
     second = another_process(tools)
     await make_due(tools, flow("shared"), due_at=clock.now)
     (held,) = await claim(tools, 8, one)
@@ -195,6 +195,6 @@ async def test_two_processes_with_fronts_of_their_own_leave_nothing(tools: Tools
     assert await claim(second, 8, other) == []
     async with database.transaction(tools.engine) as connection:
         await sync_rows.defer(connection, held, due_at=tools.clock())
-    clock.advance(FULL_LOOK_EVERY)
+    clock.advance(FULL_SCAN_EVERY)
 
     assert [each.subject.id for each in await claim(second, 8, other)] == ["shared"]

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.dots import app_rows
 from app.flows import due_rows
-from app.flows.due_rows import KINDS, DueKind, Look
+from app.flows.due_rows import KINDS, AppScan, DueKind
 from app.storage import database, migrations
 from devstack import embedded_postgres
 from tests.databases import fast_directory, run_apart
@@ -23,7 +23,7 @@ from tests.flows.syncing import MINUTE, TOKEN
 from tests.storage import stored
 
 SECOND = timedelta(seconds=1)
-INDEXES = {"asked_for": "sync_rows_requested_due_idx", "sweep": "sync_rows_sweep_due_idx"}
+INDEXES = {"requested": "sync_rows_requested_due_idx", "sweep": "sync_rows_sweep_due_idx"}
 
 # A fifth is due because it was asked for, a fifth is due for a sweep, and a fifth will be; the others are done. The
 # app `eu` has one row.
@@ -38,7 +38,7 @@ FILL = """
         CASE WHEN number % 5 = 2 THEN 'webhook' ELSE 'sweep' END, 1
     FROM generate_series(1, 30000) AS number
 """
-LOOKS = [Look(app="default", share=8), Look(app="eu", share=8)]
+SCANS = [AppScan(app="default", share=8), AppScan(app="eu", share=8)]
 # The planner knows the values of a statement the first times only; a worker goes on with what it planned then.
 MODES = ("force_custom_plan", "force_generic_plan")
 # What 16 rows of 30,000 need: two indexes that are three pages deep, and a page of the table for each row.
@@ -81,14 +81,14 @@ async def _fill(url: str) -> None:
         await engine.dispose()
 
 
-async def plan_of_count(connection: AsyncConnection, looks: Sequence[Look]) -> Plan:
+async def plan_of_count(connection: AsyncConnection, scans: Sequence[AppScan]) -> Plan:
     """How due rows are counted."""
-    return await _explain(connection, due_rows._COUNT.text, {**due_rows._columns(looks), "now": NOW})
+    return await _explain(connection, due_rows._COUNT.text, {**due_rows._columns(scans), "now": NOW})
 
 
-async def plan_of_claim(connection: AsyncConnection, looks: Sequence[Look], kind: DueKind) -> Plan:
+async def plan_of_claim(connection: AsyncConnection, scans: Sequence[AppScan], kind: DueKind) -> Plan:
     """How due rows are claimed."""
-    values = {**due_rows._columns(looks), "now": NOW, "lease_until": NOW + MINUTE, "token": TOKEN}
+    values = {**due_rows._columns(scans), "now": NOW, "lease_until": NOW + MINUTE, "token": TOKEN}
     return await _explain(connection, due_rows._CLAIMS[kind].text, values)
 
 
@@ -113,7 +113,7 @@ async def test_counting_reads_a_few_pages_of_the_index(filled: AsyncEngine, mode
     """However much is due, each app's longest due rows are read from its own part of the index, and no others."""
     async with filled.connect() as connection:
         await connection.execute(text(f"SET plan_cache_mode = {mode}"))
-        plan = await plan_of_count(connection, LOOKS)
+        plan = await plan_of_count(connection, SCANS)
 
     assert plan.steps == {("Index Scan", index) for index in INDEXES.values()}
     assert plan.pages <= FEW_PAGES
@@ -125,7 +125,7 @@ async def test_claiming_reads_a_few_pages_of_the_index(filled: AsyncEngine, mode
     """The rows are found through the index and updated at their place: no second index is read."""
     async with filled.connect() as connection:
         await connection.execute(text(f"SET plan_cache_mode = {mode}"))
-        plan = await plan_of_claim(connection, LOOKS, kind)
+        plan = await plan_of_claim(connection, SCANS, kind)
         await connection.rollback()
 
     assert plan.steps == {("Index Scan", INDEXES[kind]), ("Tid Scan", None), ("ModifyTable", None)}
@@ -136,7 +136,7 @@ async def test_rows_of_a_paused_app_are_not_read(filled: AsyncEngine) -> None:
     """Six thousand of them are due, and the pages read are those of the table of apps."""
     async with filled.connect() as connection:
         await app_rows.hold_off(connection, "default", until=NOW + SECOND)
-        plan = await plan_of_count(connection, [LOOKS[0]])
+        plan = await plan_of_count(connection, [SCANS[0]])
         await connection.rollback()
 
     assert plan.pages <= 5
@@ -145,12 +145,12 @@ async def test_rows_of_a_paused_app_are_not_read(filled: AsyncEngine) -> None:
 async def test_leased_rows_behind_the_floor_are_not_read(filled: AsyncEngine) -> None:
     """A worker died with two thousand leases: other claims go past them, at a full look only through them."""
     async with filled.connect() as connection:
-        dead = replace(LOOKS[0], share=2000)
+        dead = replace(SCANS[0], share=2000)
         rows = await due_rows.claim(
-            connection, [dead], kind="asked_for", now=NOW, lease_until=NOW + MINUTE, token=TOKEN
+            connection, [dead], kind="requested", now=NOW, lease_until=NOW + MINUTE, token=TOKEN
         )
-        full = await plan_of_claim(connection, [LOOKS[0]], "asked_for")
-        past = await plan_of_claim(connection, [replace(LOOKS[0], asked_for_floor=rows[-1].due_at)], "asked_for")
+        full = await plan_of_claim(connection, [SCANS[0]], "requested")
+        past = await plan_of_claim(connection, [replace(SCANS[0], requested_floor=rows[-1].due_at)], "requested")
         await connection.rollback()
 
     assert len(rows) == 2000
@@ -168,8 +168,8 @@ async def test_dead_entries_behind_the_floor_are_not_read(engine: AsyncEngine) -
             await stored.execute(engine, "UPDATE sync_rows SET due_at = NULL WHERE due_by = 'webhook'")
         async with engine.connect() as connection:
             floor = NOW + SECOND
-            full = await plan_of_count(connection, [LOOKS[0]])
-            past = await plan_of_count(connection, [replace(LOOKS[0], asked_for_floor=floor, sweep_floor=floor)])
+            full = await plan_of_count(connection, [SCANS[0]])
+            past = await plan_of_count(connection, [replace(SCANS[0], requested_floor=floor, sweep_floor=floor)])
 
     assert past.pages <= 20
     assert full.pages >= 400

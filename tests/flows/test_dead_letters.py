@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from app.flows import ask_again as ask_again_module
-from app.flows.ask_again import Asked, ask_again
+from app.flows import request_refreshes as ask_again_module
 from app.flows.flow_search import FlowFilter
 from app.flows.refresh_due import refresh_due
+from app.flows.request_refreshes import RequestedRefreshes, request_refreshes
 from app.flows.rules.flow_request import FlowRequest
 from app.storage import database
 from app.storage.subjects import Subject
@@ -142,10 +142,10 @@ async def test_all_flows_that_match_are_asked_about_a_batch_at_a_time(
         request = FlowRequest(app="default", steps=["compliance"])
         await create(tools, request)
 
-    dry = await ask_again(tools, FlowFilter(status="open"), is_dry_run=True)
-    wet = await ask_again(tools, FlowFilter(status="open"), is_dry_run=False)
+    dry = await request_refreshes(tools, FlowFilter(status="open"), is_dry_run=True)
+    wet = await request_refreshes(tools, FlowFilter(status="open"), is_dry_run=False)
 
-    assert (dry, wet) == (Asked(flows=4, is_at_least=True), Asked(flows=7))
+    assert (dry, wet) == (RequestedRefreshes(flows=4, is_at_least=True), RequestedRefreshes(flows=7))
     assert await stored.rows(tools.engine, "SELECT DISTINCT due_by FROM sync_rows") == [{"due_by": "refresh"}]
 
 
@@ -157,15 +157,18 @@ async def test_flows_without_a_webhook_are_taken_up_again_too(tools: Tools, dots
     await go_on(tools, clock, hours=72)
     dead = FlowFilter(is_dead=True)
 
-    counts = [await ask_again(tools, dead, is_dry_run=True), await ask_again(tools, dead, is_dry_run=True)]
+    counts = [
+        await request_refreshes(tools, dead, is_dry_run=True),
+        await request_refreshes(tools, dead, is_dry_run=True),
+    ]
     still_dead = await stored.row(tools.engine, STATE)
-    asked = await ask_again(tools, dead, is_dry_run=False)
+    asked = await request_refreshes(tools, dead, is_dry_run=False)
     dots.flows[gone["id"]] = gone
     await refresh_due(tools, limit=10)
 
-    assert counts == [Asked(flows=1), Asked(flows=1)]
+    assert counts == [RequestedRefreshes(flows=1), RequestedRefreshes(flows=1)]
     assert still_dead == {"is_due": False, "is_dead": True, "last_error": "dots_not_found"}
-    assert asked == Asked(flows=1)
+    assert asked == RequestedRefreshes(flows=1)
     assert await stored.row(tools.engine, STATE) == {"is_due": True, "is_dead": False, "last_error": None}
 
 
@@ -183,7 +186,7 @@ async def test_one_webhook_is_replayed_by_its_id(tools: Tools, dots: MemoryDots,
     assert len(dots.requests) == 1
 
 
-async def test_a_wake_up_during_the_last_try_is_not_buried(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_a_wake_up_during_the_last_try_is_not_dead(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
     """A webhook comes while Dots is saying 404 for the last time: it gets a try of its own."""
     await announce(tools, clock)
     await refresh_due(tools, limit=10)

@@ -54,14 +54,14 @@ async def test_refresh_while_another_asks_is_202(client: httpx.AsyncClient, dots
         (httpx.ConnectError("no"), 503, "dots_unreachable"),
         (httpx.ReadTimeout("no"), 504, "dots_unanswered"),
         (refusal(500, "oops"), 502, "dots_failed"),
-        (httpx.Response(200, content=b"junk"), 502, "dots_gibberish"),
+        (httpx.Response(200, content=b"junk"), 502, "dots_invalid_response"),
         (refusal(429, "slow-down"), 503, "dots_throttled"),
         (refusal(401, "unauthorized"), 422, "dots_forbidden"),
         (refusal(400, "resource-busy"), 503, "dots_busy"),
         (httpx.Response(404, content=b"<html>"), 502, "dots_misrouted"),
         (refusal(404, "not-found"), 404, "dots_not_found"),
         # Another flow than the one asked for.
-        (httpx.Response(200, json={"id": "other", "steps": ["payout"]}), 502, "dots_gibberish"),
+        (httpx.Response(200, json={"id": "other", "steps": ["payout"]}), 502, "dots_invalid_response"),
     ],
     ids=str,
 )

@@ -59,7 +59,7 @@ async def listed(engine: AsyncEngine) -> AsyncEngine:
     # Dots has not known one of them for so long that it is given up.
     await syncing.mark_due(engine, syncing.subject(2), syncing.subject(7))
     claims = await syncing.claim_due(engine)
-    await syncing.bury(engine, next(claim for claim in claims if claim.subject == syncing.subject(2)))
+    await syncing.dead_letter(engine, next(claim for claim in claims if claim.subject == syncing.subject(2)))
     return engine
 
 

@@ -252,7 +252,7 @@ async def test_credentials_are_nowhere_in_answers_or_logs(
     answer = await create(client)
 
     assert answer.json()["code"] == "dots_credentials"
-    told = answer.text + str(logs)
-    assert "sk_dev" not in told
-    assert "pk_dev" not in told
-    assert "Ada" not in told
+    reported = answer.text + str(logs)
+    assert "sk_dev" not in reported
+    assert "pk_dev" not in reported
+    assert "Ada" not in reported

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.tools import Tools
-from app.upkeep.purge_expired import Keep, purge_expired
+from app.upkeep.purge_expired import Retention, purge_expired
 from tests.dots.memory_dots import MemoryDots, refusal
 from tests.stand_in_tools import HandClock
 from tests.storage import stored
 
 DAY = timedelta(days=1)
-KEEP = Keep(bodies=30 * DAY, webhooks=120 * DAY, refreshes=30 * DAY, answers=DAY, events=90 * DAY)
+RETENTION = Retention(bodies=30 * DAY, webhooks=120 * DAY, refreshes=30 * DAY, answers=DAY, events=90 * DAY)
 
 
 async def create(client: httpx.AsyncClient, key: str | None = "key-1") -> httpx.Response:
@@ -56,7 +56,7 @@ async def test_secret_link_of_an_answer_is_not_kept(
     await create(client, "key-2")
     clock.advance(timedelta(seconds=1))
 
-    purged = await purge_expired(tools, KEEP)
+    purged = await purge_expired(tools, RETENTION)
 
     assert (purged, await stored.count(engine, "answers")) == (1, 1)
 

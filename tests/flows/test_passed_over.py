@@ -40,9 +40,9 @@ async def test_a_flow_with_a_passed_over_step_stays_open(tools: Tools, dots: Mem
 async def test_the_setting_lets_it_complete_and_the_event_names_the_step(tools: Tools, dots: MemoryDots) -> None:
     """A flow that waited for it completes at the next look, once."""
     await look(tools, dots, "compliance", "payout")
-    told_to = replace(tools, complete_passed_over=True)
+    reported_to = replace(tools, complete_passed_over=True)
     for _ in range(2):
-        await look(told_to, dots, "compliance", "payout")
+        await look(reported_to, dots, "compliance", "payout")
     await check_health.measure(tools)
 
     completed = await stored.row(tools.engine, "SELECT data FROM events WHERE type = 'dots.flow.completed'")

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from app.errors import DotsCredentialsError, DotsFailedError
-from app.flows.refresh_due import Tally, refresh_due, refresh_now
+from app.flows.refresh_due import PassResult, refresh_due, refresh_now
 from app.tools import Tools
 from tests.dots.fake_dots import NOW
 from tests.dots.memory_dots import (
@@ -32,9 +32,13 @@ POSTPONED: list[tuple[Fault, str, timedelta]] = [
     (refusal(500, "oops"), "dots_failed", timedelta(seconds=2)),
     (refusal(503, "service-unavailable", headers={"Retry-After": "40"}), "dots_failed", timedelta(seconds=40)),
     (refusal(503, "service-unavailable", headers={"Retry-After": "1"}), "dots_failed", timedelta(seconds=2)),
-    (httpx.Response(200, content=b"junk"), "dots_gibberish", timedelta(seconds=2)),
-    (httpx.Response(200, json={"id": flow_id_of(2), "steps": ["payout"]}), "dots_gibberish", timedelta(seconds=2)),
-    (httpx.Response(302, headers={"Location": "https://evil.example"}), "dots_gibberish", timedelta(seconds=2)),
+    (httpx.Response(200, content=b"junk"), "dots_invalid_response", timedelta(seconds=2)),
+    (
+        httpx.Response(200, json={"id": flow_id_of(2), "steps": ["payout"]}),
+        "dots_invalid_response",
+        timedelta(seconds=2),
+    ),
+    (httpx.Response(302, headers={"Location": "https://evil.example"}), "dots_invalid_response", timedelta(seconds=2)),
     (refusal(404, "not-found"), "dots_not_found", timedelta(seconds=2)),
     (refusal(400, "invalid-input"), "dots_refused", timedelta(seconds=2)),
 ]
@@ -49,9 +53,9 @@ async def test_failure_is_tried_again_after_its_wait(
     dots.fault = fault
     await make_due(tools, FLOW)
 
-    tally = await refresh_due(tools, limit=10)
+    step_counts = await refresh_due(tools, limit=10)
 
-    assert tally == Tally(claimed=1, failed=1)
+    assert step_counts == PassResult(claimed=1, failed=1)
     assert await sync_row(tools, FLOW) == {
         "due_at": NOW + wait,
         "due_by": "webhook",
@@ -114,7 +118,7 @@ async def test_webhook_ends_the_waiting(tools: Tools, dots: MemoryDots, clock: H
     await make_due(tools, FLOW)
     after = await refresh_due(tools, limit=10)
 
-    assert (before.claimed, after) == (0, Tally(claimed=1, failed=0))
+    assert (before.claimed, after) == (0, PassResult(claimed=1, failed=0))
 
 
 async def test_webhook_that_comes_while_a_fetch_fails_is_not_put_off(
@@ -153,10 +157,10 @@ async def test_throttled_app_is_left_alone_as_long_as_dots_asks(
     clock.advance(timedelta(seconds=30))
     afterwards = await refresh_due(tools, limit=10)
 
-    assert meanwhile == Tally(claimed=1, failed=0)
+    assert meanwhile == PassResult(claimed=1, failed=0)
     assert len(other_dots.requests) == 1
     assert (row["attempts"], row["lease_token"], row["due_at"]) == (0, None, NOW + timedelta(seconds=1))
-    assert afterwards == Tally(claimed=2, failed=0)
+    assert afterwards == PassResult(claimed=2, failed=0)
 
 
 async def test_throttled_without_a_wait_is_a_few_seconds(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
@@ -223,9 +227,9 @@ async def test_one_failure_does_not_touch_the_others(tools: Tools, dots: MemoryD
         dots.add_flow(number, completed_steps=["compliance"])
     await make_due(tools, *(flow(flow_id_of(number)) for number in (1, 2, 3)), user())
 
-    tally = await refresh_due(tools, limit=10)
+    step_counts = await refresh_due(tools, limit=10)
 
-    assert tally == Tally(claimed=4, failed=2)
+    assert step_counts == PassResult(claimed=4, failed=2)
     assert (await event_types(tools)).count("dots.flow.completed") == 2
 
 
@@ -246,7 +250,7 @@ async def test_bug_in_one_refresh_does_not_touch_the_others(tools: Tools, dots: 
     clock.advance(timedelta(seconds=10))
     third = await refresh_due(tools, limit=10)
 
-    assert (first, second, third.failed) == (Tally(claimed=2, failed=1), Tally(claimed=1, failed=1), 0)
+    assert (first, second, third.failed) == (PassResult(claimed=2, failed=1), PassResult(claimed=1, failed=1), 0)
     assert (after_first["due_at"], after_first["last_error"]) == (NOW + timedelta(seconds=2), "internal")
     assert after_second["due_at"] == NOW + timedelta(seconds=12)
     assert (await sync_row(tools, FLOW))["attempts"] == 0
@@ -274,4 +278,4 @@ async def test_flow_of_an_app_that_is_no_longer_set_up_is_left_alone(tools: Tool
     """Rows of an app whose settings are gone wait for their return, and hold nobody up."""
     await make_due(tools, flow(flow_id_of(1), app="gone"))
 
-    assert await refresh_due(tools, limit=10) == Tally(claimed=0, failed=0)
+    assert await refresh_due(tools, limit=10) == PassResult(claimed=0, failed=0)

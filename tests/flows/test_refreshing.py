@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from app.flows.refresh_due import Tally, refresh_due, refresh_now
+from app.flows.refresh_due import PassResult, refresh_due, refresh_now
 from app.tools import Tools
 from tests.dots.fake_dots import NOW, USER
 from tests.dots.memory_dots import MemoryDots, flow_id_of
@@ -25,10 +25,10 @@ async def test_flow_grows_by_what_dots_says(tools: Tools, dots: MemoryDots) -> N
     made |= {"completed_steps": ["onboard", "compliance", "payout"], "user_id": USER}
     await make_due(tools, FLOW)
 
-    tally = await refresh_due(tools, limit=10)
+    step_counts = await refresh_due(tools, limit=10)
 
     events = await stored.rows(tools.engine, "SELECT type, sequence, data->>'step' AS step FROM events ORDER BY row_id")
-    assert tally == Tally(claimed=1, failed=0)
+    assert step_counts == PassResult(claimed=1, failed=0)
     assert [tuple(event.values()) for event in events] == [
         ("dots.flow.created", 1, None),
         ("dots.flow.claimed", 2, None),
@@ -47,7 +47,7 @@ async def test_looking_again_adds_nothing(tools: Tools, dots: MemoryDots) -> Non
         await refresh_due(tools, limit=10)
 
     outcomes = await stored.rows(tools.engine, "SELECT outcome FROM refreshes ORDER BY id")
-    assert [row["outcome"] for row in outcomes] == ["grown", "unchanged", "unchanged"]
+    assert [row["outcome"] for row in outcomes] == ["changed", "unchanged", "unchanged"]
     assert (await event_types(tools)).count("dots.flow.completed") == 1
 
 
@@ -109,7 +109,7 @@ async def test_webhook_during_a_fetch_means_another_look(tools: Tools, dots: Mem
     second = await refresh_due(tools, limit=10)
 
     assert (between["clean_gen"], between["dirty_gen"], between["due_at"]) == (1, 2, NOW)
-    assert second == Tally(claimed=1, failed=0)
+    assert second == PassResult(claimed=1, failed=0)
     assert (await sync_row(tools, FLOW))["clean_gen"] == 2
     assert "dots.flow.completed" in await event_types(tools)
 
@@ -130,9 +130,9 @@ async def test_lost_lease_leaves_nothing(tools: Tools, dots: MemoryDots, clock: 
         made["completed_steps"] = ["compliance", "background-check"]
 
     dots.on_request = take_over
-    tally = await refresh_due(tools, limit=10)
+    step_counts = await refresh_due(tools, limit=10)
 
-    assert tally == Tally(claimed=1, failed=1)
+    assert step_counts == PassResult(claimed=1, failed=1)
     assert {table: await stored.count(tools.engine, table) for table in EVERYTHING} == counts
     assert await event_types(tools) == ["dots.flow.created"]
     assert (await sync_row(tools, FLOW))["lease_token"] is None
@@ -170,7 +170,7 @@ async def test_worker_that_died_is_replaced_after_its_lease(tools: Tools, dots: 
     clock.advance(timedelta(seconds=1))
     in_time = await refresh_due(tools, limit=10)
 
-    assert (early.claimed, in_time) == (0, Tally(claimed=1, failed=0))
+    assert (early.claimed, in_time) == (0, PassResult(claimed=1, failed=0))
     assert "dots.flow.completed" in await event_types(tools)
 
 
@@ -180,9 +180,9 @@ async def test_pass_is_bounded_and_takes_the_longest_due_first(tools: Tools, dot
         dots.add_flow(number)
         await make_due(tools, flow(flow_id_of(number)), due_at=NOW - timedelta(minutes=number))
 
-    tally = await refresh_due(tools, limit=2)
+    step_counts = await refresh_due(tools, limit=2)
 
-    assert tally.claimed == 2
+    assert step_counts.claimed == 2
     assert {request.url.path.rpartition("/")[2] for request in dots.requests} == {flow_id_of(2), flow_id_of(3)}
 
 
@@ -191,7 +191,7 @@ async def test_passes_at_once_share_the_work(tools: Tools, dots: MemoryDots) -> 
     for number in range(1, 9):
         dots.add_flow(number)
     await make_due(tools, *(flow(flow_id_of(number)) for number in range(1, 9)))
-    seen: list[Tally] = []
+    seen: list[PassResult] = []
 
     async def work_too() -> None:
         dots.on_request = None
@@ -200,7 +200,7 @@ async def test_passes_at_once_share_the_work(tools: Tools, dots: MemoryDots) -> 
     dots.on_request = work_too
     first = await refresh_due(tools, limit=4)
 
-    assert (first.claimed, [tally.claimed for tally in seen]) == (4, [4])
+    assert (first.claimed, [step_counts.claimed for step_counts in seen]) == (4, [4])
     assert len(dots.requests) == 8
 
 

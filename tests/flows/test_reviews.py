@@ -37,7 +37,7 @@ async def look(tools: Tools, dots: MemoryDots, **compliance: Any) -> None:
     await refresh_due(tools, limit=10)
 
 
-async def told(tools: Tools) -> list[tuple[str, dict[str, Any]]]:
+async def reported(tools: Tools) -> list[tuple[str, dict[str, Any]]]:
     """The events of the user, with what they carry but the user and the flows."""
     events = await stored.rows(
         tools.engine, "SELECT type, data FROM events WHERE subject LIKE 'user/%' ORDER BY row_id"
@@ -60,7 +60,7 @@ async def test_a_check_that_ends_without_a_finding_needs_review(tools: Tools, do
         "verdict_count": 0,
         "reviews_announced": [status],
     }
-    assert await told(tools) == [(REVIEW, {"check_status": status, "previous": None})]
+    assert await reported(tools) == [(REVIEW, {"check_status": status, "previous": None})]
 
 
 async def test_a_review_is_told_once_for_each_status(tools: Tools, dots: MemoryDots) -> None:
@@ -69,7 +69,7 @@ async def test_a_review_is_told_once_for_each_status(tools: Tools, dots: MemoryD
     for status in ("consider", "consider", "pending", "consider", "expired", "pass", "consider"):
         await look(tools, dots, background_check={"status": status}, has_criminal_activity=False)
 
-    assert await told(tools) == [
+    assert await reported(tools) == [
         (REVIEW, {"check_status": "consider", "previous": None}),
         (REVIEW, {"check_status": "expired", "previous": None}),
         ("dots.background_check.cleared", {"previous": None}),
@@ -82,11 +82,11 @@ async def test_a_pass_beside_an_older_check_that_failed_clears_nobody(tools: Too
     passed = {"status": "pass"}
     await look(tools, dots, background_check=passed, has_criminal_activity=False, older="failed")
     await look(tools, dots, background_check=passed, has_criminal_activity=False)
-    before = await told(tools)
+    before = await reported(tools)
     await look(tools, dots, background_check=passed, has_criminal_activity=False, older="passed")
 
     assert before == [(REVIEW, {"check_status": "pass", "previous": None})]
-    assert (await told(tools))[1:] == [("dots.background_check.cleared", {"previous": None})]
+    assert (await reported(tools))[1:] == [("dots.background_check.cleared", {"previous": None})]
 
 
 async def test_a_clearance_is_taken_back_when_an_older_check_failed(tools: Tools, dots: MemoryDots) -> None:
@@ -95,7 +95,7 @@ async def test_a_clearance_is_taken_back_when_an_older_check_failed(tools: Tools
     await look(tools, dots, background_check=passed, has_criminal_activity=False)
     await look(tools, dots, background_check=passed, has_criminal_activity=False, older="failed")
 
-    assert await told(tools) == [
+    assert await reported(tools) == [
         ("dots.background_check.cleared", {"previous": None}),
         (REVIEW, {"check_status": "pass", "previous": "cleared"}),
     ]
@@ -127,4 +127,4 @@ async def test_a_decision_after_a_review_is_told(tools: Tools, dots: MemoryDots,
     clock.advance(timedelta(minutes=1))
     await refresh_due(tools, limit=10)
 
-    assert [kind for kind, _ in await told(tools)] == [REVIEW, "dots.background_check.flagged"]
+    assert [kind for kind, _ in await reported(tools)] == [REVIEW, "dots.background_check.flagged"]

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.errors import CreationOutcomeUnknownError, DatabaseUnavailableError
 from app.flows.discover_flows import discover_flows
-from app.flows.due_front import DueFront
-from app.flows.refresh_due import Tally, refresh_due, refresh_now
+from app.flows.due_scan_floor import DueScanFloor
+from app.flows.refresh_due import PassResult, refresh_due, refresh_now
 from app.flows.rules.flow_request import FlowRequest
 from app.flows.settle_creations import settle_creations
 from app.storage import background, database
@@ -89,12 +89,12 @@ async def test_more_refreshes_than_connections_all_succeed(small: Tools, dots: M
     for number in range(1, 33):
         dots.add_flow(number)
     await make_due(small, *(flow(flow_id_of(number)) for number in range(1, 33)))
-    front = DueFront()
+    scan_floor = DueScanFloor()
 
     async with taken(small.engine, 2):
-        tallies = await asyncio.gather(*(refresh_due(small, limit=8, front=front) for _ in range(4)))
+        tallies = await asyncio.gather(*(refresh_due(small, limit=8, scan_floor=scan_floor) for _ in range(4)))
 
-    assert tallies == [Tally(claimed=8, failed=0)] * 4
+    assert tallies == [PassResult(claimed=8, failed=0)] * 4
     assert {line["event"] for line in logs} == {"refreshed"}
 
 
@@ -107,9 +107,9 @@ async def test_answer_is_kept_while_the_database_is_away(small: Tools, dots: Mem
     refreshing = asyncio.create_task(refresh_due(small, limit=8))
     await until_logged(logs, "not stored yet, trying again")
     await feed()
-    tally = await refreshing
+    step_counts = await refreshing
 
-    assert tally == Tally(claimed=1, failed=0)
+    assert step_counts == PassResult(claimed=1, failed=0)
     assert len(dots.requests) == 1
     assert (await stored.row(small.engine, ROW))["clean_gen"] == 1
 
@@ -144,10 +144,10 @@ async def test_answer_is_dropped_when_its_lease_has_ended(
     refreshing = asyncio.create_task(refresh_due(small, limit=8))
     await until_logged(logs, "not stored yet, trying again")
     clock.advance(small.lease)
-    tally = await refreshing
+    step_counts = await refreshing
     await feed()
 
-    assert tally == Tally(claimed=1, failed=1)
+    assert step_counts == PassResult(claimed=1, failed=1)
     assert "not stored before its lease ended" in [line["event"] for line in logs]
 
 

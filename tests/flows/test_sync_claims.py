@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.dots.fake_dots import NOW
 from tests.flows.syncing import (
     MINUTE,
-    bury,
     claim_due,
+    dead_letter,
     defer,
     mark_due,
     postpone,
@@ -40,10 +40,10 @@ async def test_late_worker_changes_nothing(engine: AsyncEngine) -> None:
 
     is_settled = await settle(engine, late, next_due_at=NOW)
     is_postponed = await postpone(engine, late)
-    is_buried = await bury(engine, late)
+    is_dead = await dead_letter(engine, late)
     await defer(engine, late)
 
-    assert (is_settled, is_postponed, is_buried) == (False, False, False)
+    assert (is_settled, is_postponed, is_dead) == (False, False, False)
     assert await row_of(engine, subject()) == before
 
 
@@ -157,14 +157,14 @@ async def test_deferred_subject_is_as_it_was_but_later(engine: AsyncEngine) -> N
     assert await row_of(engine, subject()) == {**before, "due_at": NOW + MINUTE}
 
 
-async def test_buried_subject_is_not_due(engine: AsyncEngine) -> None:
+async def test_dead_subject_is_not_due(engine: AsyncEngine) -> None:
     """What cannot succeed is not tried again by itself; why is noted."""
     await mark_due(engine, subject())
     (claim,) = await claim_due(engine)
 
-    is_buried = await bury(engine, claim)
+    is_dead = await dead_letter(engine, claim)
 
-    assert is_buried
+    assert is_dead
     assert await claim_due(engine, now=NOW + timedelta(days=1000)) == []
     assert await row_of(engine, subject(), "due_at", "dead_at", "last_error", "clean_gen", "lease_token") == {
         "due_at": None,
@@ -179,7 +179,7 @@ async def test_news_raises_the_dead(engine: AsyncEngine) -> None:
     """A webhook or an operator makes it due again, with all its attempts."""
     await mark_due(engine, subject())
     (claim,) = await claim_due(engine)
-    await bury(engine, claim)
+    await dead_letter(engine, claim)
 
     await mark_due(engine, subject(), by="refresh")
 
@@ -196,7 +196,7 @@ async def test_webhook_during_the_last_attempt_is_kept(engine: AsyncEngine) -> N
     (claim,) = await claim_due(engine)
     await mark_due(engine, subject())
 
-    await bury(engine, claim)
+    await dead_letter(engine, claim)
 
     (again,) = await claim_due(engine)
     assert again.seen_gen == 2

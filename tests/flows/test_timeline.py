@@ -16,7 +16,7 @@ from tests.surroundings import KeyWith
 from tests.webhooks.sending import PATH, signed
 
 
-async def test_timeline_tells_the_whole_story(
+async def test_timeline_tells_the_whole_timeline(
     client: httpx.AsyncClient, tools: Tools, dots: MemoryDots, clock: HandClock
 ) -> None:
     """Creation, webhook, refresh, step, event: everything that happened, in the order it did."""
@@ -34,15 +34,15 @@ async def test_timeline_tells_the_whole_story(
     answer = await client.get(f"/v1/flows/{flow['id']}/timeline")
 
     entries = answer.json()["entries"]
-    told = [
+    reported = [
         (entry["kind"], entry.get("event") or entry.get("outcome") or entry.get("step") or entry.get("type"))
         for entry in entries
     ]
     assert answer.json()["flow_id"] == flow["id"]
-    assert set(told) == {
+    assert set(reported) == {
         ("event", "dots.flow.created"),
         ("webhook", "flow.updated"),
-        ("refresh", "grown"),
+        ("refresh", "changed"),
         ("step", "compliance"),
         ("event", "dots.flow.step_completed"),
         ("event", "dots.flow.completed"),

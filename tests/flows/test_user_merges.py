@@ -24,7 +24,7 @@ from tests.flows.merging import (
 from tests.stand_in_tools import HandClock
 from tests.storage import stored
 
-TOLD = "SELECT type, subject FROM events WHERE subject LIKE 'user/%'"
+REPORTED = "SELECT type, subject FROM events WHERE subject LIKE 'user/%'"
 CLEARED = [{"type": "dots.background_check.cleared", "subject": f"user/{NEW}"}]
 BODIES = {
     "as published": MERGE,
@@ -54,7 +54,7 @@ async def test_flows_and_a_pending_check_move_to_the_new_user(
         {"id": OLD, "verdict": "none", "merged_into": NEW},
         {"id": NEW, "verdict": "cleared", "merged_into": None},
     ]
-    assert await stored.rows(tools.engine, TOLD) == CLEARED
+    assert await stored.rows(tools.engine, REPORTED) == CLEARED
 
 
 async def test_old_user_is_asked_about_no_more(
@@ -110,7 +110,7 @@ async def test_verdict_is_told_once_although_dots_gives_it_for_both_ids(
     await announce({"event": "user.updated.background_check", "user_id": NEW})
     await refresh(tools)
 
-    assert await stored.rows(tools.engine, TOLD) == CLEARED
+    assert await stored.rows(tools.engine, REPORTED) == CLEARED
 
 
 async def test_merge_waits_until_the_new_user_can_be_asked(

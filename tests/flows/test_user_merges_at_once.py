@@ -26,12 +26,12 @@ async def test_workers_that_merge_at_once_agree(tools: Tools, dots: MemoryDots, 
         dots.add_user(user_id)
     await refresh(tools)
     olds = chance.sample(USERS, 9)
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
 
     async def tell(old_id: str) -> None:
         new_id = chance.choice([user_id for user_id in USERS if user_id != old_id])
         pair = {"old_user_id": old_id, "new_user_id": new_id}
-        told.add((old_id, new_id))
+        reported.add((old_id, new_id))
         await asyncio.gather(*(announce(pair, message_id=f"msg_{old_id}") for _ in range(2)))
         await announce({"user_id": chance.choice(USERS)})
 
@@ -49,10 +49,10 @@ async def test_workers_that_merge_at_once_agree(tools: Tools, dots: MemoryDots, 
             tools.engine, "SELECT old_user_id, new_user_id, received_at AS at FROM user_merges"
         )
     ]
-    assert {(merge.old_user_id, merge.new_user_id) for merge in noted} == told
+    assert {(merge.old_user_id, merge.new_user_id) for merge in noted} == reported
     assert {row["id"]: row["user_id"] for row in owners} == {
         flow_id_of(number + 1): survivor("default", user_id, noted) for number, user_id in enumerate(USERS * 2)
     }
     assert await stored.rows(tools.engine, "SELECT 1 FROM user_merges WHERE applied_at IS NULL") == []
-    errors = "SELECT outcome FROM refreshes WHERE outcome NOT IN ('grown', 'unchanged')"
+    errors = "SELECT outcome FROM refreshes WHERE outcome NOT IN ('changed', 'unchanged')"
     assert await stored.rows(tools.engine, errors) == []

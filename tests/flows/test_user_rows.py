@@ -6,7 +6,7 @@ import dataclasses
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.flows import user_rows
-from app.flows.rules.verdict import Standing, Verdict
+from app.flows.rules.verdict import UserState, Verdict
 from app.flows.user_rows import UserRecord
 from app.storage import database
 from tests.dots.fake_dots import NOW
@@ -17,7 +17,7 @@ from tests.storage.locks import until_waiting
 STRANGER = UserRecord(
     app="default",
     id="user-1",
-    standing=Standing(),
+    user_state=UserState(),
     check_submitted_at=None,
     id_submitted_at=None,
     refreshed_at=None,
@@ -39,11 +39,11 @@ async def lock(engine: AsyncEngine, *, app: str = "default") -> UserRecord:
         return await user_rows.lock(connection, app, "user-1", now=NOW)
 
 
-async def save(engine: AsyncEngine, standing: Standing, *, minutes: int = 0, events_added: int = 0) -> None:
+async def save(engine: AsyncEngine, user_state: UserState, *, minutes: int = 0, events_added: int = 0) -> None:
     """Save what is known of the user now."""
     async with database.transaction(engine) as connection:
         known = await user_rows.lock(connection, "default", "user-1", now=NOW)
-        await user_rows.save(connection, known, standing, now=later(minutes), events_added=events_added)
+        await user_rows.save(connection, known, user_state, now=later(minutes), events_added=events_added)
 
 
 async def find(engine: AsyncEngine, user_id: str = "user-1") -> UserRecord | None:
@@ -73,7 +73,7 @@ async def test_locking_adds_an_unknown_user(engine: AsyncEngine) -> None:
 
 async def test_users_of_two_apps_are_two(engine: AsyncEngine) -> None:
     """Even with one id."""
-    await save(engine, Standing(status="verified"))
+    await save(engine, UserState(status="verified"))
 
     other = await lock(engine, app="eu")
 
@@ -82,7 +82,7 @@ async def test_users_of_two_apps_are_two(engine: AsyncEngine) -> None:
 
 async def test_user_is_read_as_it_was_saved(engine: AsyncEngine) -> None:
     """Every field of the standing goes there and back."""
-    standing = Standing(
+    user_state = UserState(
         status="verified",
         id_verified=False,
         check_status="pass",
@@ -95,11 +95,11 @@ async def test_user_is_read_as_it_was_saved(engine: AsyncEngine) -> None:
         reviews_announced=("expired", "consider"),
     )
 
-    await save(engine, standing, minutes=1, events_added=2)
-    await save(engine, standing, minutes=2, events_added=1)
+    await save(engine, user_state, minutes=1, events_added=2)
+    await save(engine, user_state, minutes=2, events_added=1)
 
     assert await find(engine) == dataclasses.replace(
-        STRANGER, standing=standing, refreshed_at=later(2), last_sequence=3
+        STRANGER, user_state=user_state, refreshed_at=later(2), last_sequence=3
     )
 
 
@@ -109,7 +109,7 @@ async def test_submitted_check_is_pending(engine: AsyncEngine) -> None:
 
     assert await find(engine) == dataclasses.replace(
         STRANGER,
-        standing=Standing(verdict=Verdict.PENDING, is_check_submitted=True),
+        user_state=UserState(verdict=Verdict.PENDING, is_check_submitted=True),
         check_submitted_at=later(1),
     )
 
@@ -136,19 +136,19 @@ async def test_submissions_do_not_forget_each_other(engine: AsyncEngine) -> None
 async def test_settled_verdict_survives_another_submission(engine: AsyncEngine) -> None:
     """A check handed in again is awaited, but what was told stands until the opposite comes."""
     for verdict in (Verdict.FLAGGED, Verdict.CLEARED):
-        await save(engine, Standing(verdict=verdict))
+        await save(engine, UserState(verdict=verdict))
         await submit(engine, is_check=True)
         found = await find(engine)
 
         assert found
-        assert found.standing.verdict is verdict
-        assert found.standing.is_check_submitted
+        assert found.user_state.verdict is verdict
+        assert found.user_state.is_check_submitted
 
 
 async def test_check_seen_at_dots_first_is_pending_since_then(engine: AsyncEngine) -> None:
     """A check begun outside of our flows is awaited from the first time it was seen, not from the last."""
     for minutes in (1, 2):
-        await save(engine, Standing(check_status="pending", verdict=Verdict.PENDING), minutes=minutes)
+        await save(engine, UserState(check_status="pending", verdict=Verdict.PENDING), minutes=minutes)
 
     found = await find(engine)
 
@@ -159,7 +159,7 @@ async def test_check_seen_at_dots_first_is_pending_since_then(engine: AsyncEngin
 async def test_check_that_needs_review_at_first_sight_is_awaited_since_then(engine: AsyncEngine) -> None:
     """A verdict may follow, so that it is looked at by its age like a pending one."""
     for minutes in (1, 2):
-        await save(engine, Standing(check_status="consider", verdict=Verdict.NEEDS_REVIEW), minutes=minutes)
+        await save(engine, UserState(check_status="consider", verdict=Verdict.NEEDS_REVIEW), minutes=minutes)
 
     found = await find(engine)
 
@@ -173,9 +173,9 @@ async def test_lock_waits_and_sees_what_was_saved_meanwhile(engine: AsyncEngine)
         known = await user_rows.lock(first, "default", "user-1", now=NOW)
         waiting = asyncio.create_task(lock(engine))
         await until_waiting(engine)
-        standing = Standing(verdict=Verdict.FLAGGED, verdict_count=1)
-        await user_rows.save(first, known, standing, now=NOW, events_added=1)
+        user_state = UserState(verdict=Verdict.FLAGGED, verdict_count=1)
+        await user_rows.save(first, known, user_state, now=NOW, events_added=1)
         await first.commit()
         found = await waiting
 
-    assert (found.standing, found.last_sequence) == (standing, 1)
+    assert (found.user_state, found.last_sequence) == (user_state, 1)

@@ -79,8 +79,8 @@ async def test_an_older_check_that_failed_is_not_lost_when_dots_merges_users(
     dots.add_user(old_id)["sex_offender_check_status"] = "failed"
     dots.add_user(background_check={"status": "pass"}, has_criminal_activity=False)
     merge = {"event": "user.updated.user_merged", "old_user_id": old_id, "new_user_id": USER}
-    for number, told in enumerate(({"event": "user.updated", "user_id": old_id}, merge)):
-        body = json.dumps(told).encode()
+    for number, reported in enumerate(({"event": "user.updated", "user_id": old_id}, merge)):
+        body = json.dumps(reported).encode()
         await stranger.post(PATH, headers=signed(f"msg_{number}", body), content=body)
         await refresh_due(tools, limit=10)
 

@@ -64,7 +64,7 @@ class OneProcess:
                     return
         raise AssertionError(f"a worker still finds work after {_ROUNDS} rounds")
 
-    async def told(self, subject: str) -> list[str]:
+    async def reported(self, subject: str) -> list[str]:
         """What the feed tells of one subject; every event has to be as published."""
         page = await read_feed.read_feed(
             self.tools.engine, after=await read_feed.earliest(self.tools.engine), types=events.TYPES, limit=500
@@ -72,7 +72,7 @@ class OneProcess:
         envelopes = [cloudevents.envelope(event) for event in page.events]
         for envelope in envelopes:
             emitted.check(envelope)
-        return gateway.story(envelopes, subject)
+        return gateway.timeline(envelopes, subject)
 
     @property
     def calls(self) -> int:
@@ -120,7 +120,7 @@ def _environment(database_url: str, simulator_url: str, more: Mapping[str, str])
         "DOTS_CLIENT_ID": dots.CLIENT_ID,
         "DOTS_API_KEY": dots.API_KEY,
         "DOTS_WEBHOOK_SECRETS": dots.WEBHOOK_SECRET,
-        "REFRESH_LANES": "1",
+        "REFRESH_CONCURRENCY": "1",
         **more,
     }
 

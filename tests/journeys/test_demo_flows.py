@@ -2,14 +2,14 @@
 
 import asyncio
 
-from tests.stack.gateway import Feed, story
+from tests.stack.gateway import Feed, timeline
 from tests.stack.processes import Stack, running_stack
 
 FORM = {"name": "pdf-form-fill", "template_id": "contract"}
 REDIRECT = {"name": "redirect", "redirect_url": "https://example.com/thanks"}
 
 
-async def test_each_flow_tells_its_own_story_and_nothing_else(database_url: str) -> None:
+async def test_each_flow_tells_its_own_timeline_and_nothing_else(database_url: str) -> None:
     """Without a user, flagged, clear, with a redirect, abandoned half-way: the exact lists, in order."""
     async with running_stack(database_url) as stack:
         users = [await stack.dots.add_user() for _ in range(4)]
@@ -20,19 +20,21 @@ async def test_each_flow_tells_its_own_story_and_nothing_else(database_url: str)
             walk(stack, "manage-payments", REDIRECT, user_id=users[2]),
             walk(stack, "compliance", "id-verification", "payout", user_id=users[3], steps_done=1),
         )
-        expected = {f"flow/{flow_id}": told for flow_id, told in zip(ids, FLOW_STORIES, strict=True)}
-        expected |= {f"user/{user_id}": told for user_id, told in zip(users, USER_STORIES, strict=True) if told}
+        expected = {f"flow/{flow_id}": reported for flow_id, reported in zip(ids, FLOW_TIMELINES, strict=True)}
+        expected |= {
+            f"user/{user_id}": reported for user_id, reported in zip(users, USER_TIMELINES, strict=True) if reported
+        }
         total = sum(map(len, expected.values()))
 
         events = await Feed(stack.gateway).until(lambda read: len(read) >= total)
 
-        assert {subject: story(events, subject) for subject in expected} == expected
+        assert {subject: timeline(events, subject) for subject in expected} == expected
         assert len(events) == total
         assert {event["subject"] for event in events} == set(expected)
         assert [await state_of(stack, flow_id) for flow_id in ids] == ["completed"] * 4 + ["open"]
 
 
-FLOW_STORIES = [
+FLOW_TIMELINES = [
     [
         "flow.created",
         "flow.claimed",
@@ -57,7 +59,7 @@ FLOW_STORIES = [
     ["flow.created", "flow.step_completed compliance"],
 ]
 
-USER_STORIES = [["user.id_verified", "background_check.flagged"], ["background_check.cleared"], [], []]
+USER_TIMELINES = [["user.id_verified", "background_check.flagged"], ["background_check.cleared"], [], []]
 
 
 async def walk(

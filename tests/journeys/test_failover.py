@@ -47,16 +47,16 @@ async def test_a_failover_costs_each_process_at_most_one_request(pair: Pair, fir
     async with behind_an_address(pair, apis=2) as (stack, relay):
         flow = await stack.gateway.create("compliance", "payout")
         await stack.dots.walk(flow, steps=1)
-        await Feed(stack.gateway).until_told(f"flow/{flow['id']}", 3)
+        await Feed(stack.gateway).until_reported(f"flow/{flow['id']}", 3)
         await use_all_connections(stack)
         await fail_over(pair, relay)
 
         answers = [await ask_one_by_one(stack, first, *KINDS, *KINDS, api=api) for api in range(2)]
         await stack.dots.do(flow["id"], "payout")
-        told = await Feed(stack.gateway).until_told(f"flow/{flow['id']}", 5)
+        reported = await Feed(stack.gateway).until_reported(f"flow/{flow['id']}", 5)
 
         assert [at_most_one_failed(each) for each in answers] == [True, True], answers
-        assert told[3:] == ["flow.step_completed payout", "flow.completed"]
+        assert reported[3:] == ["flow.step_completed payout", "flow.completed"]
         acknowledged = {answer.message_id for each in answers for answer in each if answer.status == 204}
         stored = await database.column(pair.standby.url, "SELECT message_id FROM webhooks")
         assert acknowledged - {""} <= set(stored)
@@ -112,13 +112,13 @@ async def test_readiness_fails_while_nothing_can_be_written(pair: Pair, trouble:
         await trouble.end(pair)
         await eventually(lambda: answers_with(stack, "readyz", 200), within=READY_WITHIN)
         served = await ask_one_by_one(stack, *KINDS)
-        told = await Feed(stack.gateway).until_told(f"flow/{flow['id']}", 5)
+        reported = await Feed(stack.gateway).until_reported(f"flow/{flow['id']}", 5)
         await stack.dots.all_sent(within=60)
 
         assert [answer.status for answer in refused] == [503, 503, 503]
         assert alive.status_code == 200
         assert [answer.status for answer in served] == [204, 201, 200, 200]
-        assert told[-1] == "flow.completed"
+        assert reported[-1] == "flow.completed"
         assert {attempt["status"] for attempt in await stack.dots.attempts()} <= {204, 503}
         stored = await database.column(stack.database_url, "SELECT message_id FROM webhooks")
         assert await stack.dots.acknowledged() <= set(stored)

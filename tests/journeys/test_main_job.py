@@ -5,9 +5,9 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from tests.journeys import truth
+from tests.journeys import expected_events
 from tests.stack import database
-from tests.stack.gateway import Event, Feed, Gateway, story
+from tests.stack.gateway import Event, Feed, Gateway, timeline
 from tests.stack.processes import Stack, running_stack
 
 SEED = 20261123
@@ -39,7 +39,7 @@ async def test_bad_delivery_changes_nothing_of_what_is_told(database_url: str) -
         )
         flows = await asyncio.gather(*(play(stack, number) for number in range(FLOWS)))
         state = await stack.dots.ask("state")
-        expected = truth.stories(state, claimed={flow["id"] for flow in flows if flow["user_id"] is None})
+        expected = expected_events.timelines(state, claimed={flow["id"] for flow in flows if flow["user_id"] is None})
         total.set_result(sum(map(len, expected.values())))
 
         await following
@@ -47,7 +47,7 @@ async def test_bad_delivery_changes_nothing_of_what_is_told(database_url: str) -
         await database.all_handled(database_url)
         await feed.read_on()
 
-        assert told(feed.events) == expected
+        assert reported(feed.events) == expected
         assert await seen_by_callers(stack, state) == seen_by_dots(state)
         assert_numbered(feed.events)
         assert await positions(stack) == list(range(1, len(feed.events) + 1))
@@ -71,7 +71,7 @@ async def test_sweeps_find_what_no_webhook_has_told(database_url: str) -> None:
             ("compliance", "sweep"),
             ("background-check", "sweep"),
         ]
-        assert story(events, f"flow/{flow['id']}")[-1] == "flow.completed"
+        assert timeline(events, f"flow/{flow['id']}")[-1] == "flow.completed"
         assert await database.column(database_url, "SELECT count(*) FROM webhooks") == [0]
 
 
@@ -93,14 +93,14 @@ async def settle_later(stack: Stack, flow_id: str, verdict: str) -> None:
     """Let the check of a flow's user end, if one is pending."""
     state = await stack.dots.ask("state")
     user_id = next(flow["user_id"] for flow in state["flows"] if flow["id"] == flow_id)
-    if any(user["id"] == user_id and truth.verdict(user) == "pending" for user in state["users"]):
+    if any(user["id"] == user_id and expected_events.verdict(user) == "pending" for user in state["users"]):
         await stack.dots.tell(f"users/{user_id}/verdict", {"status": verdict})
 
 
-def told(events: Sequence[Event]) -> dict[str, list[str]]:
+def reported(events: Sequence[Event]) -> dict[str, list[str]]:
     """What was told of each subject: of a flow in its order, of a user in any."""
     subjects = {event["subject"] for event in events}
-    lines = {subject: story(events, subject) for subject in subjects}
+    lines = {subject: timeline(events, subject) for subject in subjects}
     return {subject: sorted(each) if subject.startswith("user/") else each for subject, each in lines.items()}
 
 
@@ -120,9 +120,9 @@ async def seen_by_callers(stack: Stack, state: dict[str, Any]) -> dict[str, Any]
 
 def seen_by_dots(state: dict[str, Any]) -> dict[str, Any]:
     """The same, as the simulator knows it."""
-    seen: dict[str, Any] = {user["id"]: truth.verdict(user) for user in state["users"]}
+    seen: dict[str, Any] = {user["id"]: expected_events.verdict(user) for user in state["users"]}
     for flow in state["flows"]:
-        status = "completed" if truth.is_complete(flow) else "open"
+        status = "completed" if expected_events.is_complete(flow) else "open"
         seen[flow["id"]] = (flow["steps"], set(flow["completed_steps"]), flow["user_id"], status)
     return seen
 

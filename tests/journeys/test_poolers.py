@@ -26,14 +26,14 @@ FEW, MANY = 5, 80
 
 Mode = Literal["session", "transaction"]
 
-WAYS = [
+POOLER_CASES = [
     pytest.param("session", MANY, {}, "", id="session mode needs no setting"),
     pytest.param("transaction", FEW, {"DATABASE_POOLER": "transaction"}, "", id="transaction mode by its setting"),
     pytest.param("transaction", FEW, {}, "pgbouncer=true", id="transaction mode by the URL"),
 ]
 
 
-@pytest.mark.parametrize(("mode", "size", "settings", "query"), WAYS)
+@pytest.mark.parametrize(("mode", "size", "settings", "query"), POOLER_CASES)
 async def test_everything_works_behind_a_pooler(
     empty_database_url: str, mode: Mode, size: int, settings: dict[str, str], query: str
 ) -> None:

@@ -23,9 +23,9 @@ async def test_rotation_refuses_no_valid_webhook(database_url: str) -> None:
         await stack.dots.do(flow["id"], "payout")
         await stack.dots.all_sent()
 
-        told = await Feed(stack.gateway).until_told(f"flow/{flow['id']}", 6)
+        reported = await Feed(stack.gateway).until_reported(f"flow/{flow['id']}", 6)
 
-        assert told[-1] == "flow.completed"
+        assert reported[-1] == "flow.completed"
         attempts = await stack.dots.attempts()
         messages = (await stack.dots.ask("webhooks"))["webhooks"]
         assert {attempt["status"] for attempt in attempts} == {204}

@@ -20,9 +20,9 @@ EVENT_SECONDS = 10.0
 @pytest.mark.parametrize("first", KINDS)
 async def test_silence_costs_a_process_at_most_one_request(database_url: str, first: str) -> None:
     """All connections of an idle service fall silent: whatever comes first, one request may fail, in 5 s."""
-    async with behind_a_proxy(database_url) as (stack, door):
+    async with behind_a_proxy(database_url) as (stack, fault_proxy):
         await use_all_connections(stack)
-        silenced = door.silence()
+        silenced = fault_proxy.silence()
 
         answers = await ask_one_by_one(stack, first, *KINDS, *KINDS)
 
@@ -34,9 +34,9 @@ async def test_silence_costs_a_process_at_most_one_request(database_url: str, fi
 
 async def test_silence_costs_at_most_one_request_of_many_at_once(database_url: str) -> None:
     """Ten requests come at the same moment and find ten silent connections: one may fail."""
-    async with behind_a_proxy(database_url) as (stack, door):
+    async with behind_a_proxy(database_url) as (stack, fault_proxy):
         await use_all_connections(stack)
-        door.silence()
+        fault_proxy.silence()
 
         answers = await ask_at_once(stack, *(["read"] * 10))
         later = await ask_one_by_one(stack, *KINDS)
@@ -47,38 +47,38 @@ async def test_silence_costs_at_most_one_request_of_many_at_once(database_url: s
 
 async def test_worker_goes_on_after_silence(database_url: str) -> None:
     """All connections of api and worker fall silent: the next step is told within seconds."""
-    async with behind_a_proxy(database_url) as (stack, door):
+    async with behind_a_proxy(database_url) as (stack, fault_proxy):
         flow = await stack.gateway.create("compliance", "payout")
         feed = Feed(stack.gateway)
         await stack.dots.walk(flow, steps=1)
-        await feed.until_told(f"flow/{flow['id']}", 3)
+        await feed.until_reported(f"flow/{flow['id']}", 3)
         await database.all_handled(database_url)
-        door.silence()
+        fault_proxy.silence()
 
         await stack.dots.do(flow["id"], "payout")
-        told = await feed_without_failures(stack, feed, f"flow/{flow['id']}", 5)
+        reported = await feed_without_failures(stack, feed, f"flow/{flow['id']}", 5)
 
-        assert told[3:] == ["flow.step_completed payout", "flow.completed"]
+        assert reported[3:] == ["flow.step_completed payout", "flow.completed"]
 
 
 async def test_silenced_listeners_only_make_readers_poll(database_url: str) -> None:
     """Only the connections that listen for notifications fall silent: events still come, and processes listen again."""
-    async with behind_a_proxy(database_url) as (stack, door):
+    async with behind_a_proxy(database_url) as (stack, fault_proxy):
         flow = await stack.gateway.create("compliance", "payout")
         feed = Feed(stack.gateway)
         await stack.dots.walk(flow, steps=1)
-        await feed.until_told(f"flow/{flow['id']}", 3)
-        silenced = door.silence(is_listening)
+        await feed.until_reported(f"flow/{flow['id']}", 3)
+        silenced = fault_proxy.silence(is_listening)
 
         await stack.dots.do(flow["id"], "payout")
-        told = await feed.until(lambda events: len(events) == 5, within=EVENT_SECONDS)
+        reported = await feed.until(lambda events: len(events) == 5, within=EVENT_SECONDS)
 
         async def listen_again() -> bool:
-            return door.count(is_listening) == silenced
+            return fault_proxy.count(is_listening) == silenced
 
         await eventually(listen_again)
         assert silenced == 2
-        assert len(told) == 5
+        assert len(reported) == 5
 
 
 def is_listening(link: Link) -> bool:
@@ -90,14 +90,14 @@ def is_listening(link: Link) -> bool:
 async def behind_a_proxy(database_url: str) -> AsyncIterator[tuple[Stack, Proxy]]:
     """An api and a worker that reach Postgres through a proxy."""
     parts = urlsplit(database_url)
-    async with proxy.listening(Proxy(parts.port or 5432)) as door:
-        url = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{door.port}").geturl()
+    async with proxy.listening(Proxy(parts.port or 5432)) as fault_proxy:
+        url = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{fault_proxy.port}").geturl()
         async with running_stack(url) as stack:
-            yield stack, door
+            yield stack, fault_proxy
 
 
 async def feed_without_failures(stack: Stack, feed: Feed, subject: str, count: int) -> list[str]:
     """What a subject's events tell, read once the api has had its one request that may fail."""
     await ask_one_by_one(stack, "readyz")
     await feed.until(lambda events: len(events) >= count, within=EVENT_SECONDS)
-    return await feed.until_told(subject, count)
+    return await feed.until_reported(subject, count)

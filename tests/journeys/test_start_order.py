@@ -89,7 +89,7 @@ async def test_processes_wait_for_postgres_and_survive_its_restart(tmp_path: Pat
         await stack.create_key()
         flow = await stack.gateway.create("compliance", "payout")
         await stack.dots.walk(flow, steps=1)
-        await Feed(stack.gateway).until_told(f"flow/{flow['id']}", 3)
+        await Feed(stack.gateway).until_reported(f"flow/{flow['id']}", 3)
         # What a refresh has claimed when Postgres stops waits for the lease to end.
         await database.all_handled(postgres.url)
         await postgres.stop()
@@ -97,12 +97,12 @@ async def test_processes_wait_for_postgres_and_survive_its_restart(tmp_path: Pat
         await postgres.start()
         await eventually(lambda: is_ready(stack))
         await stack.dots.do(flow["id"], "payout")
-        told = await Feed(stack.gateway).until_told(f"flow/{flow['id']}", 5)
+        reported = await Feed(stack.gateway).until_reported(f"flow/{flow['id']}", 5)
 
         assert was_waiting
         assert (status, errors.count("Traceback")) == (0, 0)
         assert [answer.status for answer in meanwhile] == [503] * len(KINDS)
-        assert told[-1] == "flow.completed"
+        assert reported[-1] == "flow.completed"
         assert [child.process.returncode for child in stack.children] == [None] * 3
         assert password_of(postgres.url) not in stack.logs.text() + errors
 

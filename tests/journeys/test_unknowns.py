@@ -26,7 +26,7 @@ async def test_whatever_dots_does_the_gateway_ends_as_it_should(
     async with one_process.running(database_url, monkeypatch, row.settings) as world:
         await world.dots.turn(unknowns=row.knobs)
 
-        assert await row.story(world) == row.end
+        assert await row.scenario(world) == row.end
 
 
 def test_every_value_of_every_knob_has_a_row() -> None:

@@ -12,20 +12,20 @@ async def test_verdict_comes_later_than_its_step_and_may_be_reversed(database_ur
         flow = await stack.gateway.create("background-check", user_id=user_id)
         feed = Feed(stack.gateway)
         await stack.dots.walk(flow, verdict="pending")
-        told = await feed.until_told(f"flow/{flow['id']}", 3)
+        reported = await feed.until_reported(f"flow/{flow['id']}", 3)
         waiting = await verdict_of(stack, user_id)
         await stack.dots.tell(f"users/{user_id}/verdict", {"status": "consider"})
-        await feed.until_told(f"user/{user_id}", 1)
+        await feed.until_reported(f"user/{user_id}", 1)
         reviewed = await verdict_of(stack, user_id)
         await stack.dots.tell(f"users/{user_id}/verdict", {"status": "flagged"})
-        await feed.until_told(f"user/{user_id}", 2)
+        await feed.until_reported(f"user/{user_id}", 2)
         flagged = await verdict_of(stack, user_id)
         await stack.dots.tell(f"users/{user_id}/verdict", {"status": "cleared"})
 
-        await feed.until_told(f"user/{user_id}", 3)
+        await feed.until_reported(f"user/{user_id}", 3)
 
         verdicts = (waiting, reviewed, flagged, await verdict_of(stack, user_id))
-        assert told == ["flow.created", "flow.step_completed background-check", "flow.completed"]
+        assert reported == ["flow.created", "flow.step_completed background-check", "flow.completed"]
         assert verdicts == ("pending", "needs_review", "flagged", "cleared")
         always = {"user_id": user_id, "flows": [{"flow_id": flow["id"], "reference": flow["reference"]}]}
         events = [event for event in feed.events if event["subject"] == f"user/{user_id}"]
@@ -44,16 +44,16 @@ async def test_verdict_is_found_by_asking_when_nobody_tells(database_url: str) -
         flow = await stack.gateway.create("background-check", user_id=user_id)
         feed = Feed(stack.gateway)
         await stack.dots.walk(flow, verdict="pending")
-        await feed.until_told(f"flow/{flow['id']}", 3)
+        await feed.until_reported(f"flow/{flow['id']}", 3)
         await stack.dots.all_sent()
         await database.all_handled(database_url)
         await stack.dots.turn(webhooks={"drop": 1.0})
         await stack.dots.tell(f"users/{user_id}/verdict", {"status": "flagged"})
 
-        told = await feed.until_told(f"user/{user_id}", 1)
+        reported = await feed.until_reported(f"user/{user_id}", 1)
 
-        assert told == ["background_check.flagged"]
-        found_by = "SELECT due_by FROM refreshes WHERE kind = 'user' AND outcome = 'grown'"
+        assert reported == ["background_check.flagged"]
+        found_by = "SELECT due_by FROM refreshes WHERE kind = 'user' AND outcome = 'changed'"
         assert await database.column(database_url, found_by) == ["sweep"]
 
 

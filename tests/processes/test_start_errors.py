@@ -76,6 +76,6 @@ def test_busy_port_ends_the_start_with_one_line(database_url: str, arguments: li
         else:
             ended = run_apart(*arguments, busy, port, **environ)
 
-    told = [line for line in ended.stderr.splitlines() if not line.startswith("{")]  # Without what is logged.
+    reported = [line for line in ended.stderr.splitlines() if not line.startswith("{")]  # Without what is logged.
     assert (ended.status, ended.stdout) == (1, "")
-    assert told == [f"dots-gateway: {busy}: cannot listen on 127.0.0.1:{port}: another program listens there."]
+    assert reported == [f"dots-gateway: {busy}: cannot listen on 127.0.0.1:{port}: another program listens there."]

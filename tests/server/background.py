@@ -67,8 +67,8 @@ async def _serve(database_url: str, found: Future[Service], stopping: asyncio.Ev
     gateway = Gateway(
         tools=tools,
         verifiers={"default": Verifier([sending.KEY])},
-        receiver=WebhookReceiver(engine, tools.hints, tools.telemetry, AppIds({})),
-        watch=FeedWatch(engine, tools.hints),
+        receiver=WebhookReceiver(engine, tools.notifications, tools.telemetry, AppIds({})),
+        watch=FeedWatch(engine, tools.notifications),
         neighbours=wiring.TIMELINE_NEIGHBOURS,
     )
     async with sending.serving(create_app(gateway)) as port:

@@ -41,10 +41,10 @@ async def test_an_ordinary_day_leaves_nothing_secret_in_the_logs(
     await client.get("/v1/flows", params={"reference": "Ada Lovelace"})
     await client.get("/v1/flows/Ada%20Lovelace")
 
-    told = str(logs) + caplog.text
+    reported = str(logs) + caplog.text
     assert len(logs) > 10
     key = client.headers["Authorization"].rpartition("_")[2]
-    assert [word for word in (*PERSONAL, *SECRET, key) if word in told] == []
+    assert [word for word in (*PERSONAL, *SECRET, key) if word in reported] == []
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,16 @@ import pytest
 
 from simulator.application import create_app
 from simulator.simulation import build
-from tests.simulator.stage import SETTINGS, HandClock, Receiver, Stage
+from tests.simulator.setup import SETTINGS, HandClock, Receiver, Setup
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
+async def setup() -> AsyncIterator[Setup]:
     """A simulator whose webhooks go to an in-process receiver, and a client with its credentials."""
     clock, receiver = HandClock(), Receiver()
     simulation = build(SETTINGS, clock=clock.read, sleep=clock.sleep, transport=httpx.MockTransport(receiver))
     transport = httpx.ASGITransport(create_app(simulation))
     credentials = (SETTINGS.client_id, SETTINGS.api_key)
     async with httpx.AsyncClient(transport=transport, base_url="http://dots.test", auth=credentials) as client:
-        yield Stage(simulation=simulation, client=client, clock=clock, receiver=receiver)
+        yield Setup(simulation=simulation, client=client, clock=clock, receiver=receiver)
     await simulation.close()

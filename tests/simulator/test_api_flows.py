@@ -3,17 +3,17 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.stage import Stage
+from tests.simulator.setup import Setup
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 
 @pytest.mark.parametrize("path", ["/api/v2/flows", "/api/v2/flows/", "/api/v2/flow/create", "/api/v2/flow/create/"])
-async def test_a_created_flow_has_exactly_the_documented_shape(stage: Stage, path: str) -> None:
+async def test_a_created_flow_has_exactly_the_documented_shape(setup: Setup, path: str) -> None:
     """Keys are alphabetical, steps bare names, the time naive with microseconds."""
     steps = ["compliance", {"name": "manage-payouts", "auto_payout_enabled": False}]
 
-    response = await stage.client.post(path, json={"steps": steps, "metadata": {"team": "eu"}})
+    response = await setup.client.post(path, json={"steps": steps, "metadata": {"team": "eu"}})
 
     flow_id = response.json()["id"]
     assert response.status_code == 200
@@ -26,45 +26,45 @@ async def test_a_created_flow_has_exactly_the_documented_shape(stage: Stage, pat
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-async def test_a_flow_is_answered_again_by_its_id(stage: Stage, slash: str) -> None:
+async def test_a_flow_is_answered_again_by_its_id(setup: Setup, slash: str) -> None:
     """GET of one flow answers what POST answered."""
-    flow = await stage.create("compliance", metadata="as it was")
+    flow = await setup.create("compliance", metadata="as it was")
 
-    again = await stage.get(f"/api/v2/flows/{flow['id']}{slash}")
+    again = await setup.get(f"/api/v2/flows/{flow['id']}{slash}")
 
     assert again == flow
 
 
-async def test_a_repeated_post_makes_a_second_flow(stage: Stage) -> None:
+async def test_a_repeated_post_makes_a_second_flow(setup: Setup) -> None:
     """Dots knows no idempotency key on flows."""
-    first, second = await stage.create("payout"), await stage.create("payout")
+    first, second = await setup.create("payout"), await setup.create("payout")
 
     assert first["id"] != second["id"]
 
 
-async def test_a_flow_for_a_known_user_has_that_user_from_the_start(stage: Stage) -> None:
+async def test_a_flow_for_a_known_user_has_that_user_from_the_start(setup: Setup) -> None:
     """`user_id` is taken, whatever its case."""
-    user = await stage.create_user()
+    user = await setup.create_user()
 
-    flow = await stage.create("payout", user_id=user["id"].upper())
+    flow = await setup.create("payout", user_id=user["id"].upper())
 
     assert flow["user_id"] == user["id"]
 
 
-async def test_unknown_steps_options_and_fields_pass(stage: Stage) -> None:
+async def test_unknown_steps_options_and_fields_pass(setup: Setup) -> None:
     """New names appear over the years."""
-    flow = await stage.create({"name": "sign-in-blood", "colour": "red"}, {"name": "payout", "hue": 1}, mood="good")
+    flow = await setup.create({"name": "sign-in-blood", "colour": "red"}, {"name": "payout", "hue": 1}, mood="good")
 
     assert flow["steps"] == ["sign-in-blood", "payout"]
 
 
 @pytest.mark.parametrize("step", ["onboard", "authorization", "onboarding", "authentication"])
-async def test_a_flow_may_begin_with_signing_up(stage: Stage, step: str) -> None:
+async def test_a_flow_may_begin_with_signing_up(setup: Setup, step: str) -> None:
     """Also for a known user, as public code asks for it; the step is one as any other."""
-    user = await stage.create_user()
+    user = await setup.create_user()
 
-    flow = await stage.create(step, "payout", user_id=user["id"])
-    walked = await stage.control(f"flows/{flow['id']}/complete-next")
+    flow = await setup.create(step, "payout", user_id=user["id"])
+    walked = await setup.control(f"flows/{flow['id']}/complete-next")
 
     assert (walked["step"], walked["flow"]["completed_steps"]) == (step, [step])
 
@@ -81,9 +81,9 @@ async def test_a_flow_may_begin_with_signing_up(stage: Stage, step: str) -> None
         "http://shop.localhost/",
     ],
 )
-async def test_redirect_urls_that_dots_publishes_and_those_of_this_machine_pass(stage: Stage, url: str) -> None:
+async def test_redirect_urls_that_dots_publishes_and_those_of_this_machine_pass(setup: Setup, url: str) -> None:
     """The published pattern is unanchored; this machine is for developers, who use the simulator."""
-    flow = await stage.create({"name": "redirect", "redirect_url": url})
+    flow = await setup.create({"name": "redirect", "redirect_url": url})
 
     assert flow["steps"] == ["redirect"]
 
@@ -129,20 +129,20 @@ REFUSED: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("body", "message"), REFUSED, ids=[message for _, message in REFUSED])
 async def test_a_request_against_the_rules_is_refused_in_the_documented_shape(
-    stage: Stage, body: Any, message: str
+    setup: Setup, body: Any, message: str
 ) -> None:
     """Never in the shape of the framework; and no flow is made."""
-    response = await stage.client.post("/api/v2/flows", json=body)
+    response = await setup.client.post("/api/v2/flows", json=body)
 
     assert response.status_code == 400
     assert response.json() == {"success": False, "message": message, "error_code": "invalid-input"}
-    assert (await stage.get("/_control/state"))["flows"] == []
+    assert (await setup.get("/_control/state"))["flows"] == []
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000])
-async def test_a_body_that_is_not_json_is_refused(stage: Stage, content: bytes) -> None:
+async def test_a_body_that_is_not_json_is_refused(setup: Setup, content: bytes) -> None:
     """Whatever is wrong with it."""
-    response = await stage.client.post("/api/v2/flows", content=content)
+    response = await setup.client.post("/api/v2/flows", content=content)
 
     assert response.status_code == 400
     assert response.json()["message"] == "The request body must be JSON"
@@ -158,10 +158,10 @@ async def test_a_body_that_is_not_json_is_refused(stage: Stage, content: bytes) 
     ],
 )
 async def test_what_is_not_there_is_answered_in_the_documented_shape(
-    stage: Stage, method: str, path: str, status: int, error_code: str
+    setup: Setup, method: str, path: str, status: int, error_code: str
 ) -> None:
     """Unknown ids, paths and methods alike."""
-    response = await stage.client.request(method, path)
+    response = await setup.client.request(method, path)
 
     answer = response.json()
     assert (response.status_code, answer["success"], answer["error_code"]) == (status, False, error_code)
@@ -171,16 +171,16 @@ async def test_what_is_not_there_is_answered_in_the_documented_shape(
     "authorization",
     ["", "Basic", "Basic !", "Bearer abc", "Basic cGtfZGV2X3NpbXVsYXRvcjp3cm9uZw==", "Basic w6k="],
 )
-async def test_a_call_with_wrong_credentials_is_refused(stage: Stage, authorization: str) -> None:
+async def test_a_call_with_wrong_credentials_is_refused(setup: Setup, authorization: str) -> None:
     """HTTP Basic with the simulator's own client id and key is the only way in."""
-    response = await stage.client.get("/api/v2/flows", headers={"authorization": authorization}, auth=None)
+    response = await setup.client.get("/api/v2/flows", headers={"authorization": authorization}, auth=None)
 
     assert response.status_code == 401
     assert response.json()["error_code"] == "unauthorized"
 
 
-async def test_an_organization_may_name_the_app_it_acts_for(stage: Stage) -> None:
+async def test_an_organization_may_name_the_app_it_acts_for(setup: Setup) -> None:
     """`Api-App-Id` is taken beside the same Basic credentials."""
-    response = await stage.client.post("/api/v2/flows", json={"steps": ["payout"]}, headers={"Api-App-Id": "a"})
+    response = await setup.client.post("/api/v2/flows", json={"steps": ["payout"]}, headers={"Api-App-Id": "a"})
 
     assert response.status_code == 200

@@ -1,11 +1,11 @@
-from tests.simulator.stage import Stage
+from tests.simulator.setup import Setup
 
 
-async def test_a_verified_user_has_the_documented_fields(stage: Stage) -> None:
+async def test_a_verified_user_has_the_documented_fields(setup: Setup) -> None:
     """With invented personal data, so that a test can show that none of it is stored."""
-    user = await stage.create_user(status="verified", id_verified=True, verdict="flagged", metadata={"a": 1})
+    user = await setup.create_user(status="verified", id_verified=True, verdict="flagged", metadata={"a": 1})
 
-    answer = await stage.get(f"/api/v2/users/{user['id']}/")
+    answer = await setup.get(f"/api/v2/users/{user['id']}/")
 
     assert list(answer) == sorted(answer)
     assert answer["phone_number"].keys() == {"country_code", "phone_number"}
@@ -27,11 +27,11 @@ async def test_a_verified_user_has_the_documented_fields(stage: Stage) -> None:
     }
 
 
-async def test_an_unverified_user_has_neither_compliance_nor_wallet(stage: Stage) -> None:
+async def test_an_unverified_user_has_neither_compliance_nor_wallet(setup: Setup) -> None:
     """As documented."""
-    user = await stage.create_user(status="unverified", verdict="flagged")
+    user = await setup.create_user(status="unverified", verdict="flagged")
 
-    answer = await stage.get(f"/api/v2/users/{user['id']}")
+    answer = await setup.get(f"/api/v2/users/{user['id']}")
 
     assert answer.keys() == {
         "created",
@@ -45,8 +45,8 @@ async def test_an_unverified_user_has_neither_compliance_nor_wallet(stage: Stage
     }
 
 
-async def test_a_user_without_a_check_has_no_background_check_object(stage: Stage) -> None:
+async def test_a_user_without_a_check_has_no_background_check_object(setup: Setup) -> None:
     """The object is only present when a check exists."""
-    user = await stage.create_user()
+    user = await setup.create_user()
 
     assert "background_check" not in user["compliance"]

@@ -5,71 +5,71 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tests.simulator.stage import Stage
+from tests.simulator.setup import Setup
 
 GREEN = {"primaryColor": "#0a5", "borderRadius": "4px"}
 
 
-async def known_flow(stage: Stage, *steps: Any, user_id: str | None = None) -> dict[str, Any]:
+async def known_flow(setup: Setup, *steps: Any, user_id: str | None = None) -> dict[str, Any]:
     """A flow for a known user, whose link needs no code."""
-    return await stage.create(*steps, user_id=user_id or (await stage.create_user())["id"])
+    return await setup.create(*steps, user_id=user_id or (await setup.create_user())["id"])
 
 
-async def finish(stage: Stage, flow: dict[str, Any], step: str, *, query: str = "", **fields: str) -> httpx.Response:
+async def finish(setup: Setup, flow: dict[str, Any], step: str, *, query: str = "", **fields: str) -> httpx.Response:
     """Send the form of a step, and go where it leads."""
     path = f"/flow/{flow['id']}/complete{query}"
-    return await stage.client.post(path, data={"step": step, **fields}, follow_redirects=True)
+    return await setup.client.post(path, data={"step": step, **fields}, follow_redirects=True)
 
 
-async def open_page(stage: Stage, flow: dict[str, Any], **query: str) -> str:
+async def open_page(setup: Setup, flow: dict[str, Any], **query: str) -> str:
     """The page at a flow's link."""
-    response = await stage.client.get(flow["link"], params=query)
+    response = await setup.client.get(flow["link"], params=query)
     assert response.status_code == 200
     return response.text
 
 
-async def test_the_page_after_a_step_tells_what_was_completed(stage: Stage) -> None:
+async def test_the_page_after_a_step_tells_what_was_completed(setup: Setup) -> None:
     """Only once the step is done at Dots, so that the page around may ask about it at once."""
-    flow = await known_flow(stage, "compliance", "payout")
-    before = await open_page(stage, flow)
+    flow = await known_flow(setup, "compliance", "payout")
+    before = await open_page(setup, flow)
 
-    after = (await finish(stage, flow, "compliance")).text
+    after = (await finish(setup, flow, "compliance")).text
 
     assert "data-step" not in before
     assert 'data-step="compliance" data-status="completed"' in after
     assert '<script src="/static/embedded.js">' in after
 
 
-async def test_saving_payout_methods_unchanged_has_a_word_of_its_own(stage: Stage) -> None:
+async def test_saving_payout_methods_unchanged_has_a_word_of_its_own(setup: Setup) -> None:
     """Which the payee's next flow can tell; another choice is a completion again."""
-    user_id = (await stage.create_user())["id"]
-    told = []
+    user_id = (await setup.create_user())["id"]
+    reported = []
     for choice in ("2", "2", "1"):
-        flow = await known_flow(stage, "manage-payouts", user_id=user_id)
-        text = (await finish(stage, flow, "manage-payouts", choice=choice)).text
-        told.append(text.split('data-status="')[1].split('"')[0])
+        flow = await known_flow(setup, "manage-payouts", user_id=user_id)
+        text = (await finish(setup, flow, "manage-payouts", choice=choice)).text
+        reported.append(text.split('data-status="')[1].split('"')[0])
 
-    assert told == ["completed", "completed-saved", "completed"]
+    assert reported == ["completed", "completed-saved", "completed"]
 
 
 @pytest.mark.parametrize(
     "query", [{"over": "payout", "status": "completed"}, {"over": "compliance", "status": '"><script>'}]
 )
-async def test_a_page_tells_nothing_that_is_not_so(stage: Stage, query: dict[str, str]) -> None:
+async def test_a_page_tells_nothing_that_is_not_so(setup: Setup, query: dict[str, str]) -> None:
     """Whatever its address claims."""
-    flow = await known_flow(stage, "compliance", "payout")
-    await finish(stage, flow, "compliance")
+    flow = await known_flow(setup, "compliance", "payout")
+    await finish(setup, flow, "compliance")
 
-    assert "data-step" not in await open_page(stage, flow, **query)
+    assert "data-step" not in await open_page(setup, flow, **query)
 
 
-async def test_a_theme_is_applied_and_kept_from_page_to_page(stage: Stage) -> None:
+async def test_a_theme_is_applied_and_kept_from_page_to_page(setup: Setup) -> None:
     """`?styles=<JSON>` on the link; forms and redirects carry it on."""
-    flow = await known_flow(stage, "compliance", "payout")
+    flow = await known_flow(setup, "compliance", "payout")
 
-    first = await stage.client.get(flow["link"], params={"styles": json.dumps(GREEN)})
+    first = await setup.client.get(flow["link"], params={"styles": json.dumps(GREEN)})
     action = first.text.split('action="')[1].split('"')[0].replace("&amp;", "&")
-    second = await finish(stage, flow, "compliance", query=f"?{urlsplit(action).query}")
+    second = await finish(setup, flow, "compliance", query=f"?{urlsplit(action).query}")
 
     declared = 'style="--accent: #0a5; --accent-dark: #0a5; --radius: 4px"'
     assert (declared in first.text, declared in second.text) == (True, True)
@@ -91,11 +91,11 @@ async def test_a_theme_is_applied_and_kept_from_page_to_page(stage: Stage) -> No
         ('{"</style><script>x": "red"}', "styles: cannot use &lt;/style&gt;&lt;script&gt;x"),
     ],
 )
-async def test_a_theme_that_cannot_be_used_is_said_and_injects_nothing(stage: Stage, styles: str, problem: str) -> None:
+async def test_a_theme_that_cannot_be_used_is_said_and_injects_nothing(setup: Setup, styles: str, problem: str) -> None:
     """The payee sees the page all the same."""
-    flow = await known_flow(stage, "payout")
+    flow = await known_flow(setup, "payout")
 
-    text = await open_page(stage, flow, styles=styles)
+    text = await open_page(setup, flow, styles=styles)
 
     assert problem in text
     assert "evil" not in text.split("<form")[0]
@@ -103,17 +103,17 @@ async def test_a_theme_that_cannot_be_used_is_said_and_injects_nothing(stage: St
     assert "step-payout" in text
 
 
-async def test_a_payee_in_a_frame_gets_on_without_cookies(stage: Stage) -> None:
+async def test_a_payee_in_a_frame_gets_on_without_cookies(setup: Setup) -> None:
     """Browsers keep them from a frame of another site; the address says that a code was given, and for which flow."""
-    flow, other = await stage.create("payout"), await stage.create("payout")
-    code = await stage.client.post(f"/flow/{flow['id']}/code")
+    flow, other = await setup.create("payout"), await setup.create("payout")
+    code = await setup.client.post(f"/flow/{flow['id']}/code")
     query = urlsplit(code.headers["location"]).query
-    await stage.client.post(f"/flow/{other['id']}/code")
-    stage.client.cookies.clear()
+    await setup.client.post(f"/flow/{other['id']}/code")
+    setup.client.cookies.clear()
 
-    shown = await stage.client.get(f"/flow/{flow['id']}?{query}")
-    elsewhere = await stage.client.get(f"/flow/{other['id']}?{query}")
-    done = await finish(stage, flow, "payout", query=f"?{query}")
+    shown = await setup.client.get(f"/flow/{flow['id']}?{query}")
+    elsewhere = await setup.client.get(f"/flow/{other['id']}?{query}")
+    done = await finish(setup, flow, "payout", query=f"?{query}")
 
     assert ("step-payout" in shown.text, "step-code" in elsewhere.text) == (True, True)
     assert f'action="/flow/{flow["id"]}/complete?{query}"' in shown.text
@@ -122,45 +122,45 @@ async def test_a_payee_in_a_frame_gets_on_without_cookies(stage: Stage) -> None:
 
 @pytest.mark.parametrize("hides", [True, False])
 async def test_a_redirect_to_this_machine_ends_on_a_page_that_thanks(
-    stage: Stage,
+    setup: Setup,
     hides: bool,  # noqa: FBT001 - a row of the table
 ) -> None:
     """Perhaps nothing listens there; the page links to it, and the step is done."""
     url = "http://localhost:3000/done?a=1&b=2"
-    flow = await known_flow(stage, {"name": "redirect", "redirect_url": url, "hide_continue_button": hides})
+    flow = await known_flow(setup, {"name": "redirect", "redirect_url": url, "hide_continue_button": hides})
 
     if hides:
-        response = await stage.client.get(flow["link"], follow_redirects=True)
+        response = await setup.client.get(flow["link"], follow_redirects=True)
     else:
-        response = await finish(stage, flow, "redirect")
+        response = await finish(setup, flow, "redirect")
 
     assert response.url.path == f"/flow/{flow['id']}/thanks"
     assert 'href="http://localhost:3000/done?a=1&amp;b=2"' in response.text
     assert 'data-step="redirect" data-status="completed"' in response.text
-    assert "flow-finished" in await open_page(stage, flow)
+    assert "flow-finished" in await open_page(setup, flow)
 
 
-async def test_nobody_is_thanked_too_early(stage: Stage) -> None:
+async def test_nobody_is_thanked_too_early(setup: Setup) -> None:
     """Before the redirect, or where it leads elsewhere, the page leads back to the flow."""
-    near = await known_flow(stage, {"name": "redirect", "redirect_url": "http://localhost:3000/"})
-    far = await known_flow(stage, {"name": "redirect", "redirect_url": "https://example.com/"})
-    await stage.client.post(f"/flow/{far['id']}/complete", data={"step": "redirect"})
+    near = await known_flow(setup, {"name": "redirect", "redirect_url": "http://localhost:3000/"})
+    far = await known_flow(setup, {"name": "redirect", "redirect_url": "https://example.com/"})
+    await setup.client.post(f"/flow/{far['id']}/complete", data={"step": "redirect"})
 
-    answers = [await stage.client.get(f"/flow/{flow['id']}/thanks") for flow in (near, far)]
+    answers = [await setup.client.get(f"/flow/{flow['id']}/thanks") for flow in (near, far)]
 
     assert [answer.headers["location"] for answer in answers] == [f"/flow/{flow['id']}" for flow in (near, far)]
 
 
-async def test_the_tester_may_have_a_step_skipped(stage: Stage) -> None:
+async def test_the_tester_may_have_a_step_skipped(setup: Setup) -> None:
     """As Dots may; a second click changes nothing, and nobody is told that it was completed."""
-    flow = await known_flow(stage, "compliance", "payout")
-    text = await open_page(stage, flow)
+    flow = await known_flow(setup, "compliance", "payout")
+    text = await open_page(setup, flow)
 
     clicks = [
-        await stage.client.post(f"/flow/{flow['id']}/skip", data={"step": "compliance"}, follow_redirects=True)
+        await setup.client.post(f"/flow/{flow['id']}/skip", data={"step": "compliance"}, follow_redirects=True)
         for _ in range(2)
     ]
 
     assert f'formaction="/flow/{flow["id"]}/skip"' in text
     assert ["step-payout" in click.text and "data-step" not in click.text for click in clicks] == [True, True]
-    assert (await stage.get(f"/api/v2/flows/{flow['id']}"))["completed_steps"] == []
+    assert (await setup.get(f"/api/v2/flows/{flow['id']}"))["completed_steps"] == []

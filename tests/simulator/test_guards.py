@@ -7,7 +7,7 @@ import pytest
 
 from simulator.application import create_app
 from simulator.simulation import build
-from tests.simulator.stage import SETTINGS, HandClock, Stage
+from tests.simulator.setup import SETTINGS, HandClock, Setup
 
 TOKEN = "a token of at least 16"  # Longer than any guess; spaces do no harm here.
 
@@ -31,9 +31,9 @@ def basic(password: str) -> str:
 
 @pytest.mark.parametrize("path", ["/", "/_control/state", "/api/v2/flows", "/flow/x", "/docs"])
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8900", "127.0.0.1.evil.example", "", "a@localhost"])
-async def test_a_foreign_host_name_gets_nothing(stage: Stage, path: str, host: str) -> None:
+async def test_a_foreign_host_name_gets_nothing(setup: Setup, path: str, host: str) -> None:
     """A name that somebody lets lead here is no name of the simulator's: DNS rebinding."""
-    response = await stage.client.get(path, headers={"host": host})
+    response = await setup.client.get(path, headers={"host": host})
 
     assert response.status_code == 421
     assert "--allowed-hosts" in response.text
@@ -42,9 +42,9 @@ async def test_a_foreign_host_name_gets_nothing(stage: Stage, path: str, host: s
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST:3000", "127.0.0.1:8900", "127.9.9.9", "[::1]:8900", "shop.localhost", "dots.test."]
 )
-async def test_loopback_and_the_public_name_are_answered(stage: Stage, host: str) -> None:
+async def test_loopback_and_the_public_name_are_answered(setup: Setup, host: str) -> None:
     """With any port: it may be forwarded."""
-    response = await stage.client.get("/_control/healthz", headers={"host": host})
+    response = await setup.client.get("/_control/healthz", headers={"host": host})
 
     assert response.status_code == 200
 
@@ -59,9 +59,9 @@ async def test_its_own_address_and_names_given_are_answered(guarded: httpx.Async
     assert response.status_code == status
 
 
-async def test_two_host_headers_are_refused(stage: Stage) -> None:
+async def test_two_host_headers_are_refused(setup: Setup) -> None:
     """Which of them another program would take is chance."""
-    response = await stage.client.get("/", headers=[("host", "localhost"), ("host", "localhost")])
+    response = await setup.client.get("/", headers=[("host", "localhost"), ("host", "localhost")])
 
     assert response.status_code == 421
 
@@ -106,8 +106,8 @@ async def test_payees_probes_and_the_api_need_no_token(guarded: httpx.AsyncClien
 
 
 @pytest.mark.parametrize(("site", "status"), [("cross-site", 403), ("same-site", 200), ("none", 200)])
-async def test_pages_of_other_sites_cannot_steer(stage: Stage, site: str, status: int) -> None:
+async def test_pages_of_other_sites_cannot_steer(setup: Setup, site: str, status: int) -> None:
     """A form or script elsewhere could send this, token or none; a developer's own page on this machine may."""
-    response = await stage.client.post("/_control/reset", headers={"sec-fetch-site": site})
+    response = await setup.client.post("/_control/reset", headers={"sec-fetch-site": site})
 
     assert response.status_code == status

@@ -3,26 +3,26 @@ from typing import Any
 import pytest
 
 from simulator.knobs import Knobs
-from tests.simulator.stage import Stage
+from tests.simulator.setup import Setup
 
 
-async def test_patch_turns_only_the_knobs_named(stage: Stage) -> None:
+async def test_patch_turns_only_the_knobs_named(setup: Setup) -> None:
     """Nested, and added to what was turned before."""
-    await stage.turn(webhooks={"duplicate": 0.5})
-    await stage.turn(webhooks={"drop": 0.1}, faults={"random_fault": "hang"})
+    await setup.turn(webhooks={"duplicate": 0.5})
+    await setup.turn(webhooks={"drop": 0.1}, faults={"random_fault": "hang"})
 
-    knobs = await stage.get("/_control/knobs")
+    knobs = await setup.get("/_control/knobs")
 
     assert (knobs["webhooks"]["duplicate"], knobs["webhooks"]["drop"]) == (0.5, 0.1)
     assert knobs["faults"]["random_fault"]["kind"] == "hang"
     assert knobs["unknowns"] == Knobs().model_dump(mode="json")["unknowns"]
 
 
-async def test_put_sets_all_knobs(stage: Stage) -> None:
+async def test_put_sets_all_knobs(setup: Setup) -> None:
     """Those not named get their defaults."""
-    await stage.turn(webhooks={"duplicate": 0.5})
+    await setup.turn(webhooks={"duplicate": 0.5})
 
-    response = await stage.client.put("/_control/knobs", json={"webhooks": {"drop": 1}})
+    response = await setup.client.put("/_control/knobs", json={"webhooks": {"drop": 1}})
 
     webhooks = response.json()["webhooks"]
     assert (webhooks["duplicate"], webhooks["drop"]) == (0.0, 1.0)
@@ -40,59 +40,59 @@ async def test_put_sets_all_knobs(stage: Stage) -> None:
         {"unknowns": {"create_status": 204}},
     ],
 )
-async def test_a_knob_that_is_none_is_refused(stage: Stage, changes: dict[str, Any]) -> None:
+async def test_a_knob_that_is_none_is_refused(setup: Setup, changes: dict[str, Any]) -> None:
     """By PATCH and PUT alike, and nothing changes."""
-    before = await stage.get("/_control/knobs")
+    before = await setup.get("/_control/knobs")
 
-    patched = await stage.client.patch("/_control/knobs", json=changes)
-    put = await stage.client.put("/_control/knobs", json=changes)
+    patched = await setup.client.patch("/_control/knobs", json=changes)
+    put = await setup.client.put("/_control/knobs", json=changes)
 
     assert (patched.status_code, put.status_code) == (422, 422)
-    assert await stage.get("/_control/knobs") == before
+    assert await setup.get("/_control/knobs") == before
 
 
-async def test_the_same_seed_gives_the_same_luck(stage: Stage) -> None:
+async def test_the_same_seed_gives_the_same_luck(setup: Setup) -> None:
     """Which messages are dropped and doubled, and how long each waits, repeats; their ids never do."""
     rounds = []
     for _ in range(2):
-        await stage.turn(seed=11, webhooks={"drop": 0.3, "duplicate": 0.3, "shuffle_seconds": 9})
-        stage.clock.slept.clear()
-        stage.receiver.requests.clear()
+        await setup.turn(seed=11, webhooks={"drop": 0.3, "duplicate": 0.3, "shuffle_seconds": 9})
+        setup.clock.slept.clear()
+        setup.receiver.requests.clear()
         for number in range(30):
-            stage.simulation.sender.dispatch(str(number).encode())
-        await stage.settle()
-        rounds.append((stage.receiver.bodies, list(stage.clock.slept), stage.receiver.ids))
+            setup.simulation.sender.dispatch(str(number).encode())
+        await setup.settle()
+        rounds.append((setup.receiver.bodies, list(setup.clock.slept), setup.receiver.ids))
 
     assert rounds[0][:2] == rounds[1][:2]
     assert 15 < len(set(rounds[0][0])) < 30
     assert not set(rounds[0][2]) & set(rounds[1][2])
 
 
-async def test_a_reset_forgets_everything(stage: Stage) -> None:
+async def test_a_reset_forgets_everything(setup: Setup) -> None:
     """Flows, users, logs, held messages, knobs and endpoints."""
-    flow = await stage.create("payout")
-    await stage.turn(webhooks={"paused": True})
-    await stage.control(f"flows/{flow['id']}/claim")
-    await stage.client.put("/_control/webhook-endpoints", json=[])
+    flow = await setup.create("payout")
+    await setup.turn(webhooks={"paused": True})
+    await setup.control(f"flows/{flow['id']}/claim")
+    await setup.client.put("/_control/webhook-endpoints", json=[])
 
-    await stage.control("reset")
+    await setup.control("reset")
 
-    assert await stage.get("/_control/state") == {"flows": [], "users": []}
-    assert await stage.get("/_control/webhooks") == {"webhooks": [], "under_way": 0}
-    assert await stage.get("/_control/api-calls") == {"api_calls": []}
-    assert await stage.get("/_control/knobs") == Knobs().model_dump(mode="json")
-    assert len(await stage.get("/_control/webhook-endpoints")) == 1
+    assert await setup.get("/_control/state") == {"flows": [], "users": []}
+    assert await setup.get("/_control/webhooks") == {"webhooks": [], "under_way": 0}
+    assert await setup.get("/_control/api-calls") == {"api_calls": []}
+    assert await setup.get("/_control/knobs") == Knobs().model_dump(mode="json")
+    assert len(await setup.get("/_control/webhook-endpoints")) == 1
 
 
-async def test_the_control_api_describes_itself(stage: Stage) -> None:
+async def test_the_control_api_describes_itself(setup: Setup) -> None:
     """Every route under /_control has a summary of its own in OpenAPI."""
-    paths = (await stage.get("/openapi.json"))["paths"]
+    paths = (await setup.get("/openapi.json"))["paths"]
 
     described = [operation.get("description", "") for path in paths.values() for operation in path.values()]
     assert len(described) > 20
     assert all(described)
 
 
-async def test_health_is_answered(stage: Stage) -> None:
+async def test_health_is_answered(setup: Setup) -> None:
     """For whoever waits until the simulator is up."""
-    assert await stage.get("/_control/healthz") == {"ok": True}
+    assert await setup.get("/_control/healthz") == {"ok": True}

@@ -1,17 +1,17 @@
 import html
 
-from tests.simulator.stage import Stage
+from tests.simulator.setup import Setup
 
 
-async def test_the_overview_shows_flows_users_webhooks_and_knobs(stage: Stage) -> None:
+async def test_the_overview_shows_flows_users_webhooks_and_knobs(setup: Setup) -> None:
     """With links to the pages, and changed knobs marked."""
-    flow = await stage.create("compliance", "payout")
-    await stage.control(f"flows/{flow['id']}/complete-next")
-    await stage.control(f"flows/{flow['id']}/complete-next")
-    await stage.settle()
-    await stage.turn(webhooks={"duplicate": 0.25})
+    flow = await setup.create("compliance", "payout")
+    await setup.control(f"flows/{flow['id']}/complete-next")
+    await setup.control(f"flows/{flow['id']}/complete-next")
+    await setup.settle()
+    await setup.turn(webhooks={"duplicate": 0.25})
 
-    text = html.unescape((await stage.client.get("/")).text)
+    text = html.unescape((await setup.client.get("/")).text)
 
     assert f'href="{flow["link"]}"' in text
     assert "✓ compliance" in text
@@ -20,34 +20,34 @@ async def test_the_overview_shows_flows_users_webhooks_and_knobs(stage: Stage) -
     assert "This is a simulator" in text
 
 
-async def test_an_empty_overview_says_how_to_begin(stage: Stage) -> None:
+async def test_an_empty_overview_says_how_to_begin(setup: Setup) -> None:
     """Without a flow, a user or an endpoint."""
-    await stage.client.put("/_control/webhook-endpoints", json=[])
+    await setup.client.put("/_control/webhook-endpoints", json=[])
 
-    text = (await stage.client.get("/")).text
+    text = (await setup.client.get("/")).text
 
     assert "No flow yet" in text
     assert "No user yet" in text
     assert "No endpoint" in text
 
 
-async def test_its_buttons_do_what_the_control_api_does(stage: Stage) -> None:
+async def test_its_buttons_do_what_the_control_api_does(setup: Setup) -> None:
     """Walk a payee on, and decide a background check."""
-    flow = await stage.create("background-check")
+    flow = await setup.create("background-check")
     for _ in range(3):
-        await stage.client.post("/overview/complete-next", data={"flow_id": flow["id"]})
-    done = await stage.get(f"/api/v2/flows/{flow['id']}")
+        await setup.client.post("/overview/complete-next", data={"flow_id": flow["id"]})
+    done = await setup.get(f"/api/v2/flows/{flow['id']}")
 
-    await stage.client.post("/overview/verdict", data={"user_id": done["user_id"], "word": "flagged"})
+    await setup.client.post("/overview/verdict", data={"user_id": done["user_id"], "word": "flagged"})
 
-    user = await stage.get(f"/api/v2/users/{done['user_id']}")
+    user = await setup.get(f"/api/v2/users/{done['user_id']}")
     assert done["completed_steps"] == ["background-check"]
     assert user["compliance"]["has_criminal_activity"] is True
 
 
-async def test_style_and_dashboard_come_from_the_package(stage: Stage) -> None:
+async def test_style_and_dashboard_come_from_the_package(setup: Setup) -> None:
     """Nothing is loaded from elsewhere."""
-    style, dashboard = await stage.client.get("/static/simulator.css"), await stage.client.get("/dashboard")
+    style, dashboard = await setup.client.get("/static/simulator.css"), await setup.client.get("/dashboard")
 
     assert (style.status_code, dashboard.status_code) == (200, 200)
     assert "http" not in style.text

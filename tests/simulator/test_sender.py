@@ -5,52 +5,52 @@ import httpx
 import pytest
 
 from simulator.delivery.message import Message
-from tests.simulator.stage import RECEIVER_URL, SECRET, Stage, is_signed_with
+from tests.simulator.setup import RECEIVER_URL, SECRET, Setup, is_signed_with
 
 OTHER_SECRET = "whsec_plJ3nmyCDGBKInavdOK15jsl"
 
 
-def send(stage: Stage, count: int = 1) -> list[Message]:
+def send(setup: Setup, count: int = 1) -> list[Message]:
     """Dispatch messages with the bodies 0, 1, …."""
-    return [message for number in range(count) for message in stage.simulation.sender.dispatch(str(number).encode())]
+    return [message for number in range(count) for message in setup.simulation.sender.dispatch(str(number).encode())]
 
 
-async def test_a_failed_message_comes_again_under_its_id_with_new_signatures(stage: Stage) -> None:
+async def test_a_failed_message_comes_again_under_its_id_with_new_signatures(setup: Setup) -> None:
     """On the schedule, until it is taken."""
-    stage.receiver.answers = [httpx.Response(500), httpx.ConnectError("refused"), httpx.Response(200)]
+    setup.receiver.answers = [httpx.Response(500), httpx.ConnectError("refused"), httpx.Response(200)]
 
-    (message,) = send(stage)
-    await stage.settle()
+    (message,) = send(setup)
+    await setup.settle()
 
-    requests = stage.receiver.requests
-    assert stage.receiver.ids == [message.id] * 3
+    requests = setup.receiver.requests
+    assert setup.receiver.ids == [message.id] * 3
     assert len({request.headers["svix-timestamp"] for request in requests}) == 3
     assert all(is_signed_with(request, SECRET) for request in requests)
-    assert [4 <= stage.clock.slept[0] <= 6, 240 <= stage.clock.slept[1] <= 360] == [True, True]
-    assert stage.simulation.sender.log.states[message.id] == "delivered"
+    assert [4 <= setup.clock.slept[0] <= 6, 240 <= setup.clock.slept[1] <= 360] == [True, True]
+    assert setup.simulation.sender.log.states[message.id] == "delivered"
 
 
-async def test_a_message_is_given_up_after_eight_attempts(stage: Stage) -> None:
+async def test_a_message_is_given_up_after_eight_attempts(setup: Setup) -> None:
     """Only Dots is told; here the log."""
-    stage.receiver.answers = [httpx.Response(500) for _ in range(20)]
+    setup.receiver.answers = [httpx.Response(500) for _ in range(20)]
 
-    send(stage)
-    await stage.settle()
+    send(setup)
+    await setup.settle()
 
-    deliveries = (await stage.get("/_control/deliveries"))["deliveries"]
-    webhooks = (await stage.get("/_control/webhooks"))["webhooks"]
+    deliveries = (await setup.get("/_control/deliveries"))["deliveries"]
+    webhooks = (await setup.get("/_control/webhooks"))["webhooks"]
     assert [delivery["attempt"] for delivery in deliveries] == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert 0.8 * 99305 <= sum(stage.clock.slept) <= 1.2 * 99305
+    assert 0.8 * 99305 <= sum(setup.clock.slept) <= 1.2 * 99305
     assert webhooks[0]["state"] == "given_up"
 
 
-async def test_messages_are_listed_from_any_one_on(stage: Stage) -> None:
+async def test_messages_are_listed_from_any_one_on(setup: Setup) -> None:
     """Whoever follows the list does not read it all again; an id that is not remembered is before all."""
-    first, second, third = send(stage, 3)
-    await stage.settle()
+    first, second, third = send(setup, 3)
+    await setup.settle()
 
     listed = {
-        after: [webhook["message_id"] for webhook in (await stage.get(f"/_control/webhooks?after={after}"))["webhooks"]]
+        after: [webhook["message_id"] for webhook in (await setup.get(f"/_control/webhooks?after={after}"))["webhooks"]]
         for after in (first.id, third.id, "msg_forgotten")
     }
 
@@ -71,48 +71,48 @@ async def test_messages_are_listed_from_any_one_on(stage: Stage) -> None:
     ],
 )
 async def test_anything_but_a_2xx_in_time_is_a_failure(
-    stage: Stage, answer: httpx.Response | Exception | None, status: int | None, error: str | None
+    setup: Setup, answer: httpx.Response | Exception | None, status: int | None, error: str | None
 ) -> None:
     """A redirect is not followed; no answer in time is none."""
-    await stage.turn(webhooks={"timeout_seconds": 0.01})
-    stage.receiver.answers = [answer]
+    await setup.turn(webhooks={"timeout_seconds": 0.01})
+    setup.receiver.answers = [answer]
 
-    (message,) = send(stage)
-    await stage.settle()
+    (message,) = send(setup)
+    await setup.settle()
 
-    first, second = (await stage.get("/_control/deliveries"))["deliveries"]
+    first, second = (await setup.get("/_control/deliveries"))["deliveries"]
     assert (first["status"], first["error"]) == (status, error)
     assert second["status"] == 204
-    assert stage.receiver.ids == [message.id] * 2
+    assert setup.receiver.ids == [message.id] * 2
 
 
-async def test_retry_after_is_honoured(stage: Stage) -> None:
+async def test_retry_after_is_honoured(setup: Setup) -> None:
     """It lengthens the wait of 5 s."""
-    stage.receiver.answers = [httpx.Response(503, headers={"retry-after": "77"})]
+    setup.receiver.answers = [httpx.Response(503, headers={"retry-after": "77"})]
 
-    send(stage)
-    await stage.settle()
+    send(setup)
+    await setup.settle()
 
-    assert stage.clock.slept == [77.0]
+    assert setup.clock.slept == [77.0]
 
 
-async def test_speed_shortens_the_schedule(stage: Stage) -> None:
+async def test_speed_shortens_the_schedule(setup: Setup) -> None:
     """A thousand times faster: about 5 ms instead of 5 s."""
-    await stage.turn(webhooks={"speed": 1000})
-    stage.receiver.answers = [httpx.Response(500)]
+    await setup.turn(webhooks={"speed": 1000})
+    setup.receiver.answers = [httpx.Response(500)]
 
-    send(stage)
-    await stage.settle()
+    send(setup)
+    await setup.settle()
 
-    assert 0.004 <= stage.clock.slept[0] <= 0.006
+    assert 0.004 <= setup.clock.slept[0] <= 0.006
 
 
-async def test_the_log_says_what_was_sent_where_and_when(stage: Stage) -> None:
+async def test_the_log_says_what_was_sent_where_and_when(setup: Setup) -> None:
     """One line an attempt."""
-    (message,) = send(stage)
-    await stage.settle()
+    (message,) = send(setup)
+    await setup.settle()
 
-    assert await stage.get("/_control/deliveries") == {
+    assert await setup.get("/_control/deliveries") == {
         "deliveries": [
             {
                 "message_id": message.id,
@@ -127,127 +127,127 @@ async def test_the_log_says_what_was_sent_where_and_when(stage: Stage) -> None:
     }
 
 
-async def test_an_app_and_an_organization_endpoint_send_the_same_fact_under_two_ids(stage: Stage) -> None:
+async def test_an_app_and_an_organization_endpoint_send_the_same_fact_under_two_ids(setup: Setup) -> None:
     """Each signed with its own secret."""
     endpoints = [{"url": RECEIVER_URL}, {"url": "http://receiver.test/organization", "secret": OTHER_SECRET}]
-    await stage.client.put("/_control/webhook-endpoints", json=endpoints)
+    await setup.client.put("/_control/webhook-endpoints", json=endpoints)
 
-    send(stage)
-    await stage.settle()
+    send(setup)
+    await setup.settle()
 
     signed = {
         str(item.url): (is_signed_with(item, SECRET), is_signed_with(item, OTHER_SECRET))
-        for item in stage.receiver.requests
+        for item in setup.receiver.requests
     }
     assert signed == {RECEIVER_URL: (True, False), "http://receiver.test/organization": (False, True)}
-    assert len(set(stage.receiver.ids)) == 2
+    assert len(set(setup.receiver.ids)) == 2
 
 
 @pytest.mark.parametrize("secret", ["whsec_short", "nothing"])
-async def test_an_endpoint_with_a_malformed_secret_is_refused(stage: Stage, secret: str) -> None:
+async def test_an_endpoint_with_a_malformed_secret_is_refused(setup: Setup, secret: str) -> None:
     """And the endpoints stay as they were."""
-    response = await stage.client.put(
+    response = await setup.client.put(
         "/_control/webhook-endpoints", json=[{"url": "http://elsewhere.test/", "secret": secret}]
     )
 
     assert response.status_code == 422
-    assert [endpoint["url"] for endpoint in await stage.get("/_control/webhook-endpoints")] == [RECEIVER_URL]
+    assert [endpoint["url"] for endpoint in await setup.get("/_control/webhook-endpoints")] == [RECEIVER_URL]
 
 
-async def test_messages_to_an_endpoint_that_is_gone_are_given_up(stage: Stage) -> None:
+async def test_messages_to_an_endpoint_that_is_gone_are_given_up(setup: Setup) -> None:
     """Between two attempts the endpoint was replaced."""
-    stage.receiver.answers = [httpx.Response(500)]
-    (message,) = send(stage)
-    await stage.client.put("/_control/webhook-endpoints", json=[])
+    setup.receiver.answers = [httpx.Response(500)]
+    (message,) = send(setup)
+    await setup.client.put("/_control/webhook-endpoints", json=[])
 
-    await stage.settle()
+    await setup.settle()
 
-    assert stage.simulation.sender.log.states[message.id] == "given_up"
+    assert setup.simulation.sender.log.states[message.id] == "given_up"
 
 
-async def test_after_a_rotation_old_and_new_secret_both_sign_for_a_day(stage: Stage) -> None:
+async def test_after_a_rotation_old_and_new_secret_both_sign_for_a_day(setup: Setup) -> None:
     """Then only the new one."""
-    rotated = await stage.control("webhook-secret/rotate", {"secret": OTHER_SECRET})
-    send(stage)
-    await stage.settle()
-    stage.clock.now += timedelta(hours=24)
-    send(stage)
-    await stage.settle()
-    during, after = stage.receiver.requests
+    rotated = await setup.control("webhook-secret/rotate", {"secret": OTHER_SECRET})
+    send(setup)
+    await setup.settle()
+    setup.clock.now += timedelta(hours=24)
+    send(setup)
+    await setup.settle()
+    during, after = setup.receiver.requests
 
     assert rotated["secret"] == OTHER_SECRET
     assert (is_signed_with(during, OTHER_SECRET), is_signed_with(during, SECRET)) == (True, True)
     assert (is_signed_with(after, OTHER_SECRET), is_signed_with(after, SECRET)) == (True, False)
 
 
-async def test_a_rotation_makes_a_secret_when_none_is_given(stage: Stage) -> None:
+async def test_a_rotation_makes_a_secret_when_none_is_given(setup: Setup) -> None:
     """And answers it, for the receiver's settings; an unknown endpoint is refused."""
-    rotated = await stage.control("webhook-secret/rotate", {"overlap_seconds": 0})
-    unknown = await stage.client.post("/_control/webhook-secret/rotate", json={"url": "http://nobody.test"})
-    send(stage)
-    await stage.settle()
+    rotated = await setup.control("webhook-secret/rotate", {"overlap_seconds": 0})
+    unknown = await setup.client.post("/_control/webhook-secret/rotate", json={"url": "http://nobody.test"})
+    send(setup)
+    await setup.settle()
 
-    assert is_signed_with(stage.receiver.requests[0], rotated["secret"])
-    assert not is_signed_with(stage.receiver.requests[0], SECRET)
+    assert is_signed_with(setup.receiver.requests[0], rotated["secret"])
+    assert not is_signed_with(setup.receiver.requests[0], SECRET)
     assert unknown.status_code == 409
 
 
-async def test_an_endpoint_that_says_gone_is_disabled_until_it_is_set_again(stage: Stage) -> None:
+async def test_an_endpoint_that_says_gone_is_disabled_until_it_is_set_again(setup: Setup) -> None:
     """Never answer 410."""
-    stage.receiver.answers = [httpx.Response(410)]
-    send(stage)
-    await stage.settle()
+    setup.receiver.answers = [httpx.Response(410)]
+    send(setup)
+    await setup.settle()
 
-    while_disabled = send(stage)
-    (endpoint,) = await stage.get("/_control/webhook-endpoints")
-    await stage.client.put("/_control/webhook-endpoints", json=[{"url": RECEIVER_URL}])
-    after = send(stage)
-    await stage.settle()
+    while_disabled = send(setup)
+    (endpoint,) = await setup.get("/_control/webhook-endpoints")
+    await setup.client.put("/_control/webhook-endpoints", json=[{"url": RECEIVER_URL}])
+    after = send(setup)
+    await setup.settle()
 
     assert (while_disabled, endpoint["is_disabled"], len(after)) == ([], True, 1)
 
 
-async def test_an_endpoint_that_fails_for_five_days_is_disabled(stage: Stage) -> None:
+async def test_an_endpoint_that_fails_for_five_days_is_disabled(setup: Setup) -> None:
     """A success in between would have cleared its record."""
-    stage.receiver.answers = [httpx.Response(500) for _ in range(8 * 5 + 2)]
+    setup.receiver.answers = [httpx.Response(500) for _ in range(8 * 5 + 2)]
     for _ in range(5):
-        send(stage)
-        await stage.settle()
-        stage.clock.now += timedelta(hours=1)
+        send(setup)
+        await setup.settle()
+        setup.clock.now += timedelta(hours=1)
 
-    (endpoint,) = await stage.get("/_control/webhook-endpoints")
+    (endpoint,) = await setup.get("/_control/webhook-endpoints")
 
     assert endpoint["is_disabled"] is True
 
 
-async def test_any_body_can_be_sent_with_good_signatures(stage: Stage) -> None:
+async def test_any_body_can_be_sent_with_good_signatures(setup: Setup) -> None:
     """As text or base64; headers given win."""
     body = '{"event": "\\u0000", "huge": 1e999}'
-    await stage.control("webhooks", {"body": body})
-    await stage.control("webhooks", {"body_base64": "/w==", "headers": {"Content-Type": "text/plain"}})
-    await stage.control("webhooks", {"body": "x", "headers": {"svix-signature": "v1,wrong"}})
-    await stage.settle()
-    text, raw, forged = stage.receiver.requests
+    await setup.control("webhooks", {"body": body})
+    await setup.control("webhooks", {"body_base64": "/w==", "headers": {"Content-Type": "text/plain"}})
+    await setup.control("webhooks", {"body": "x", "headers": {"svix-signature": "v1,wrong"}})
+    await setup.settle()
+    text, raw, forged = setup.receiver.requests
 
     assert (text.content.decode(), is_signed_with(text, SECRET)) == (body, True)
     assert (raw.content, raw.headers["content-type"]) == (b"\xff", "text/plain")
     assert forged.headers["svix-signature"] == "v1,wrong"
-    assert (await stage.get("/_control/webhooks"))["webhooks"][1]["body_base64"] == "/w=="
+    assert (await setup.get("/_control/webhooks"))["webhooks"][1]["body_base64"] == "/w=="
 
 
 @pytest.mark.parametrize("made", [{}, {"body": "a", "body_base64": "YQ=="}, {"body_base64": "!"}])
-async def test_a_hand_made_webhook_needs_one_good_body(stage: Stage, made: dict[str, str]) -> None:
+async def test_a_hand_made_webhook_needs_one_good_body(setup: Setup, made: dict[str, str]) -> None:
     """Text or base64, not both, not neither."""
-    response = await stage.client.post("/_control/webhooks", json=made)
+    response = await setup.client.post("/_control/webhooks", json=made)
 
     assert response.status_code == 400
 
 
-async def test_without_an_endpoint_nothing_is_sent(stage: Stage) -> None:
+async def test_without_an_endpoint_nothing_is_sent(setup: Setup) -> None:
     """A simulator may run without a receiver."""
-    await stage.client.put("/_control/webhook-endpoints", json=[])
-    user = await stage.create_user()
+    await setup.client.put("/_control/webhook-endpoints", json=[])
+    user = await setup.create_user()
 
-    await stage.control(f"users/{user['id']}/id-verified")
+    await setup.control(f"users/{user['id']}/id-verified")
 
-    assert json.loads((await stage.client.get("/_control/webhooks")).text) == {"webhooks": [], "under_way": 0}
+    assert json.loads((await setup.client.get("/_control/webhooks")).text) == {"webhooks": [], "under_way": 0}

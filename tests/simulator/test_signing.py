@@ -6,7 +6,7 @@ from standardwebhooks.webhooks import Webhook as StandardWebhook
 from svix.webhooks import Webhook as SvixWebhook
 
 from simulator.delivery import signing
-from tests.simulator.stage import SECRET, Stage
+from tests.simulator.setup import SECRET, Setup
 
 
 @pytest.mark.parametrize(
@@ -37,17 +37,17 @@ def test_signatures_equal_the_published_vectors(
     assert made == signature
 
 
-async def test_a_delivered_webhook_passes_both_published_verifiers(stage: Stage) -> None:
+async def test_a_delivered_webhook_passes_both_published_verifiers(setup: Setup) -> None:
     """The svix package under its header names, standardwebhooks under the neutral ones."""
-    stage.clock.now = datetime.now(UTC)
-    await stage.create_user()
-    user = await stage.create_user()
-    await stage.control(f"users/{user['id']}/id-verified")
-    await stage.settle()
-    await stage.turn(webhooks={"header_family": "webhook"})
-    await stage.control(f"users/{user['id']}/id-verified")
-    await stage.settle()
-    svix_request, webhook_request = stage.receiver.requests
+    setup.clock.now = datetime.now(UTC)
+    await setup.create_user()
+    user = await setup.create_user()
+    await setup.control(f"users/{user['id']}/id-verified")
+    await setup.settle()
+    await setup.turn(webhooks={"header_family": "webhook"})
+    await setup.control(f"users/{user['id']}/id-verified")
+    await setup.settle()
+    svix_request, webhook_request = setup.receiver.requests
 
     verified = StandardWebhook(SECRET).verify(webhook_request.content, dict(webhook_request.headers))
     SvixWebhook(SECRET).verify(svix_request.content, dict(svix_request.headers))

@@ -5,46 +5,46 @@ from typing import Any
 import pytest
 
 from simulator.knobs import Unknowns
-from tests.simulator.stage import Stage
+from tests.simulator.setup import Setup
 
 REDIRECT = {"name": "redirect", "redirect_url": "https://example.com/back"}
 
 
-async def assume(stage: Stage, **unknowns: Any) -> None:
+async def assume(setup: Setup, **unknowns: Any) -> None:
     """Turn the knobs of what is not documented."""
-    await stage.turn(unknowns=unknowns)
+    await setup.turn(unknowns=unknowns)
 
 
-async def finished(stage: Stage, *steps: Any) -> dict[str, Any]:
+async def finished(setup: Setup, *steps: Any) -> dict[str, Any]:
     """A flow that was claimed and walked to its end."""
-    flow = await stage.create(*steps)
-    while (told := await stage.control(f"flows/{flow['id']}/complete-next"))["step"] is not None:
+    flow = await setup.create(*steps)
+    while (reported := await setup.control(f"flows/{flow['id']}/complete-next"))["step"] is not None:
         pass
-    return dict(told["flow"])
+    return dict(reported["flow"])
 
 
 @pytest.mark.parametrize(("enters", "completed"), [(False, ["payout"]), (True, ["payout", "redirect"])])
 async def test_redirect_may_enter_completed_steps(
-    stage: Stage,
+    setup: Setup,
     enters: bool,  # noqa: FBT001 - a row of the table
     completed: list[str],
 ) -> None:
     """`redirect_enters_completed_steps`."""
-    await assume(stage, redirect_enters_completed_steps=enters)
+    await assume(setup, redirect_enters_completed_steps=enters)
 
-    flow = await finished(stage, "payout", REDIRECT)
+    flow = await finished(setup, "payout", REDIRECT)
 
     assert flow["completed_steps"] == completed
 
 
-async def test_onboarding_may_be_echoed(stage: Stage) -> None:
+async def test_onboarding_may_be_echoed(setup: Setup) -> None:
     """`onboarding_in_completed_steps` and `onboarding_in_steps`, only for flows that needed it."""
-    await assume(stage, onboarding_in_completed_steps=["authentication", "onboarding"], onboarding_in_steps=["onboard"])
-    user = await stage.create_user()
+    await assume(setup, onboarding_in_completed_steps=["authentication", "onboarding"], onboarding_in_steps=["onboard"])
+    user = await setup.create_user()
 
-    known = await stage.create("payout", user_id=user["id"])
-    unknown = await stage.create("payout")
-    claimed = (await stage.control(f"flows/{unknown['id']}/claim"))["flow"]
+    known = await setup.create("payout", user_id=user["id"])
+    unknown = await setup.create("payout")
+    claimed = (await setup.control(f"flows/{unknown['id']}/claim"))["flow"]
 
     assert (known["steps"], known["completed_steps"]) == (["payout"], [])
     assert (unknown["steps"], unknown["completed_steps"]) == (["onboard", "payout"], [])
@@ -60,146 +60,146 @@ async def test_onboarding_may_be_echoed(stage: Stage) -> None:
     ],
 )
 async def test_compliance_may_be_added_by_dots(
-    stage: Stage, added: str, steps: list[str], completed: list[str]
+    setup: Setup, added: str, steps: list[str], completed: list[str]
 ) -> None:
     """`added_compliance`: with or without listing it; the payee walks through it either way."""
-    await assume(stage, added_compliance=added)
+    await assume(setup, added_compliance=added)
 
-    flow = await finished(stage, "payout")
+    flow = await finished(setup, "payout")
 
     assert (flow["steps"], flow["completed_steps"]) == (steps, completed)
 
 
-async def test_compliance_that_was_asked_for_is_not_added_again(stage: Stage) -> None:
+async def test_compliance_that_was_asked_for_is_not_added_again(setup: Setup) -> None:
     """`added_compliance` leaves such flows alone."""
-    await assume(stage, added_compliance="listed")
+    await assume(setup, added_compliance="listed")
 
-    assert (await stage.create("payout", "compliance"))["steps"] == ["payout", "compliance"]
+    assert (await setup.create("payout", "compliance"))["steps"] == ["payout", "compliance"]
 
 
-async def test_times_may_carry_a_zone(stage: Stage) -> None:
+async def test_times_may_carry_a_zone(setup: Setup) -> None:
     """`times`."""
-    await assume(stage, times="utc")
+    await assume(setup, times="utc")
 
-    assert (await stage.create("payout"))["created"] == "2026-11-23T12:00:00.000000Z"
+    assert (await setup.create("payout"))["created"] == "2026-11-23T12:00:00.000000Z"
 
 
 @pytest.mark.parametrize(
-    ("is_echoed", "is_told", "completed", "events"),
+    ("is_echoed", "is_reported", "completed", "events"),
     [(False, False, ["payout"], 0), (True, False, ["compliance", "payout"], 0), (False, True, ["payout"], 1)],
 )
 async def test_a_skipped_step_may_be_echoed_and_told(
-    stage: Stage,
+    setup: Setup,
     is_echoed: bool,  # noqa: FBT001 - a row of the table
-    is_told: bool,  # noqa: FBT001 - a row of the table
+    is_reported: bool,  # noqa: FBT001 - a row of the table
     completed: list[str],
     events: int,
 ) -> None:
     """`skipped_in_completed_steps` and `skip_sends_webhook`; the payee goes on with the next step either way."""
-    await assume(stage, skipped_in_completed_steps=is_echoed, skip_sends_webhook=is_told)
-    user = await stage.create_user()
-    flow = await stage.create("compliance", "payout", user_id=user["id"])
+    await assume(setup, skipped_in_completed_steps=is_echoed, skip_sends_webhook=is_reported)
+    user = await setup.create_user()
+    flow = await setup.create("compliance", "payout", user_id=user["id"])
 
-    await stage.control(f"flows/{flow['id']}/skip", {"step": "compliance"})
-    await stage.settle()
-    told = len(stage.receiver.bodies)
-    walked = await stage.control(f"flows/{flow['id']}/complete-next")
+    await setup.control(f"flows/{flow['id']}/skip", {"step": "compliance"})
+    await setup.settle()
+    reported = len(setup.receiver.bodies)
+    walked = await setup.control(f"flows/{flow['id']}/complete-next")
 
-    assert told == events
+    assert reported == events
     assert (walked["step"], walked["flow"]["completed_steps"]) == ("payout", completed)
 
 
-async def test_a_creation_may_answer_201(stage: Stage) -> None:
+async def test_a_creation_may_answer_201(setup: Setup) -> None:
     """`create_status`."""
-    await assume(stage, create_status=201)
+    await assume(setup, create_status=201)
 
-    response = await stage.client.post("/api/v2/flows", json={"steps": ["payout"]})
+    response = await setup.client.post("/api/v2/flows", json={"steps": ["payout"]})
 
     assert response.status_code == 201
 
 
 @pytest.mark.parametrize("step", ["dance", "onboard", "authorization"])
-async def test_unknown_steps_may_be_refused(stage: Stage, step: str) -> None:
+async def test_unknown_steps_may_be_refused(setup: Setup, step: str) -> None:
     """`unknown_steps`: what the API reference does not list, though the guide names `onboard`."""
-    await stage.create(step)
-    await assume(stage, unknown_steps="refused")
+    await setup.create(step)
+    await assume(setup, unknown_steps="refused")
 
-    response = await stage.client.post("/api/v2/flows", json={"steps": [step]})
+    response = await setup.client.post("/api/v2/flows", json={"steps": [step]})
 
     assert response.json()["message"] == f"steps: {step} is not a valid step"
 
 
 @pytest.mark.parametrize(("enforcement", "status"), [("enforced", 400), ("ignored", 200)])
 async def test_the_pattern_of_redirect_urls_may_be_more_than_documentation(
-    stage: Stage, enforcement: str, status: int
+    setup: Setup, enforcement: str, status: int
 ) -> None:
     """`redirect_url_pattern`: the published one knows no long top-level domain."""
-    await assume(stage, redirect_url_pattern=enforcement)
+    await assume(setup, redirect_url_pattern=enforcement)
     step = {"name": "redirect", "redirect_url": "https://a.technology/"}
 
-    response = await stage.client.post("/api/v2/flows", json={"steps": [step]})
+    response = await setup.client.post("/api/v2/flows", json={"steps": [step]})
 
     assert response.status_code == status
 
 
 @pytest.mark.parametrize("kind", ["flows", "users"])
 @pytest.mark.parametrize(("status", "error_code"), [(404, "not-found"), (403, "forbidden")])
-async def test_what_is_not_the_apps_own_may_be_forbidden(stage: Stage, kind: str, status: int, error_code: str) -> None:
+async def test_what_is_not_the_apps_own_may_be_forbidden(setup: Setup, kind: str, status: int, error_code: str) -> None:
     """`foreign_subject_status`: the same answer for what another app has as for what does not exist."""
-    await assume(stage, foreign_subject_status=status)
-    user = await stage.create_user(api_app_id="app-7")
-    flow = await stage.control("flows", {"steps": ["payout"], "api_app_id": "app-7"})
+    await assume(setup, foreign_subject_status=status)
+    user = await setup.create_user(api_app_id="app-7")
+    flow = await setup.control("flows", {"steps": ["payout"], "api_app_id": "app-7"})
     foreign = {"flows": flow["id"], "users": user["id"]}[kind]
 
-    refused = [await stage.client.get(f"/api/v2/{kind}/{each}") for each in (foreign, "nothing")]
-    own = await stage.client.get(f"/api/v2/{kind}/{foreign}", headers={"Api-App-Id": "app-7"})
-    listed = await stage.get("/api/v2/flows")
+    refused = [await setup.client.get(f"/api/v2/{kind}/{each}") for each in (foreign, "nothing")]
+    own = await setup.client.get(f"/api/v2/{kind}/{foreign}", headers={"Api-App-Id": "app-7"})
+    listed = await setup.get("/api/v2/flows")
 
     assert [(each.status_code, each.json()["error_code"]) for each in refused] == [(status, error_code)] * 2
     assert (own.status_code, listed["data"]) == (200, [])
 
 
-async def test_unknown_users_may_be_accepted(stage: Stage) -> None:
+async def test_unknown_users_may_be_accepted(setup: Setup) -> None:
     """`unknown_user`: the user is invented under the id given."""
-    await assume(stage, unknown_user="accepted")
+    await assume(setup, unknown_user="accepted")
 
-    flow = await stage.create("payout", user_id="b3293101-35ef-451a-aad4-881da3697c2f")
+    flow = await setup.create("payout", user_id="b3293101-35ef-451a-aad4-881da3697c2f")
 
-    assert (await stage.get(f"/api/v2/users/{flow['user_id']}"))["status"] == "unverified"
+    assert (await setup.get(f"/api/v2/users/{flow['user_id']}"))["status"] == "unverified"
 
 
 @pytest.mark.parametrize("metadata", [{str(n): "" for n in range(51)}, {"k" * 41: ""}, {"k": "v" * 501}])
-async def test_metadata_may_be_limited(stage: Stage, metadata: dict[str, str]) -> None:
+async def test_metadata_may_be_limited(setup: Setup, metadata: dict[str, str]) -> None:
     """`metadata_limits`; without it anything passes."""
-    await stage.create("payout", metadata=metadata)
-    await assume(stage, metadata_limits=True)
+    await setup.create("payout", metadata=metadata)
+    await assume(setup, metadata_limits=True)
 
-    response = await stage.client.post("/api/v2/flows", json={"steps": ["payout"], "metadata": metadata})
+    response = await setup.client.post("/api/v2/flows", json={"steps": ["payout"], "metadata": metadata})
 
     assert response.status_code == 400
 
 
-async def test_lists_may_come_oldest_first(stage: Stage) -> None:
+async def test_lists_may_come_oldest_first(setup: Setup) -> None:
     """`list_order`."""
-    await assume(stage, list_order="oldest_first")
-    made = [await stage.create("payout") for _ in range(3)]
+    await assume(setup, list_order="oldest_first")
+    made = [await setup.create("payout") for _ in range(3)]
 
-    page = await stage.get("/api/v2/flows?limit=2")
+    page = await setup.get("/api/v2/flows?limit=2")
 
     assert page == {"data": made[:2], "has_more": True}
 
 
-async def test_wrong_credentials_may_be_answered_403(stage: Stage) -> None:
+async def test_wrong_credentials_may_be_answered_403(setup: Setup) -> None:
     """`bad_credentials_status`, as v1 did."""
-    await assume(stage, bad_credentials_status=403)
+    await assume(setup, bad_credentials_status=403)
 
-    response = await stage.client.get("/api/v2/flows", auth=("a", "b"))
+    response = await setup.client.get("/api/v2/flows", auth=("a", "b"))
 
     assert response.status_code == 403
 
 
 @pytest.mark.parametrize(
-    ("shape", "text"),
+    ("error_format", "text"),
     [
         ("full", '{"success":false,"message":"Flow not found","error_code":"not-found"}'),
         ("message_only", '{"message":"Flow not found"}'),
@@ -207,27 +207,27 @@ async def test_wrong_credentials_may_be_answered_403(stage: Stage) -> None:
         ("text", "Flow not found"),
     ],
 )
-async def test_errors_may_lack_fields_or_not_be_json(stage: Stage, shape: str, text: str) -> None:
-    """`error_shape`."""
-    await assume(stage, error_shape=shape)
+async def test_errors_may_lack_fields_or_not_be_json(setup: Setup, error_format: str, text: str) -> None:
+    """`error_format`."""
+    await assume(setup, error_format=error_format)
 
-    response = await stage.client.get("/api/v2/flows/nothing")
+    response = await setup.client.get("/api/v2/flows/nothing")
 
     assert (response.status_code, response.text) == (404, text)
 
 
 @pytest.mark.parametrize(("tells", "retry_after"), [(True, "60"), (False, None)])
 async def test_calls_may_be_limited_per_minute(
-    stage: Stage,
+    setup: Setup,
     tells: bool,  # noqa: FBT001 - a row of the table
     retry_after: str | None,
 ) -> None:
     """`rate_limit_per_minute` and `rate_limit_retry_after`; a minute later calls pass again."""
-    await assume(stage, rate_limit_per_minute=2, rate_limit_retry_after=tells)
-    answers = [await stage.client.get("/api/v2/flows") for _ in range(3)]
-    stage.clock.now += timedelta(seconds=61)
+    await assume(setup, rate_limit_per_minute=2, rate_limit_retry_after=tells)
+    answers = [await setup.client.get("/api/v2/flows") for _ in range(3)]
+    setup.clock.now += timedelta(seconds=61)
 
-    later = await stage.client.get("/api/v2/flows")
+    later = await setup.client.get("/api/v2/flows")
 
     assert [answer.status_code for answer in [*answers, later]] == [200, 200, 429, 200]
     assert answers[2].headers.get("retry-after") == retry_after

@@ -76,10 +76,10 @@ class Feed:
         self.events += page["events"]
         return list(page["events"])
 
-    async def until_told(self, subject: str, count: int) -> list[str]:
+    async def until_reported(self, subject: str, count: int) -> list[str]:
         """Read on until a subject has so many events; what they tell."""
-        await self.until(lambda events: len(story(events, subject)) >= count)
-        return story(self.events, subject)
+        await self.until(lambda events: len(timeline(events, subject)) >= count)
+        return timeline(self.events, subject)
 
 
 def tell(event: Event) -> str:
@@ -87,6 +87,6 @@ def tell(event: Event) -> str:
     return " ".join(filter(None, (event["type"].removeprefix("dots."), event["data"].get("step"))))
 
 
-def story(events: Sequence[Event], subject: str) -> list[str]:
+def timeline(events: Sequence[Event], subject: str) -> list[str]:
     """What the events of one subject tell, in the order of the feed."""
     return [tell(event) for event in events if event["subject"] == subject]

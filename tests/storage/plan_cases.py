@@ -22,7 +22,7 @@ from app.flows import (
 from app.flows.flow_search import FlowFilter
 from app.storage.subjects import Subject
 from app.subscriptions import delivery_search, subscriber_health
-from app.upkeep import delivery_signs, expired_rows, vital_signs
+from app.upkeep import delivery_stats, expired_rows, health_stats
 from app.webhooks import webhook_rows, webhook_search
 from app.webhooks.webhook_rows import Webhook
 from app.webhooks.webhook_search import WebhookFilter
@@ -36,7 +36,7 @@ FLOW = Subject(app="default", kind="flow", id="flow-7001")
 BUSY_USER = Subject(app="default", kind="user", id="user-1")
 # A look into a few indexes, or an update of a row and all its indexes; a page of flows, each with its steps; a stretch
 # of webhooks.
-LOOK_UP, PAGE, STRETCH = 60, 2_000, 5_000
+LOOK_UP, PAGE, SCAN_LIMIT = 60, 2_000, 5_000
 COMMON, RARE = (UUID(hashlib.md5(name).hexdigest()) for name in (b"subscription1", b"subscription3"))  # noqa: S324  # as in the rows
 
 
@@ -45,7 +45,7 @@ def _flows(**wanted: Any) -> Run:
 
 
 def _webhooks(**wanted: Any) -> Run:
-    return lambda connection: webhook_search.stretch(connection, WebhookFilter(**wanted), before=None, limit=51)
+    return lambda connection: webhook_search.scan(connection, WebhookFilter(**wanted), before=None, limit=51)
 
 
 def _purge(step: Callable[..., Awaitable[int]], *, days: int) -> Run:
@@ -145,9 +145,9 @@ _PASSES: dict[str, Run] = {
     "purge of refreshes": _purge(expired_rows.delete_refreshes, days=18),
     "purge of answers": _purge(expired_rows.delete_answers, days=18),
     "purge of events": _purge(expired_rows.delete_events, days=18),
-    "vital signs": lambda connection: vital_signs.take(connection, apps=["default"], now=NOW, overdue_before=NOW),
-    "given up": lambda connection: vital_signs.given_up(connection, apps=["default", "eu"], limit=5),
-    "delivery signs": lambda connection: delivery_signs.take(connection, now=NOW),
+    "vital signs": lambda connection: health_stats.take(connection, apps=["default"], now=NOW, overdue_before=NOW),
+    "given up": lambda connection: health_stats.given_up(connection, apps=["default", "eu"], limit=5),
+    "delivery signs": lambda connection: delivery_stats.take(connection, now=NOW),
 }
 
 # The webhooks that old have lost their bodies already.
@@ -165,5 +165,5 @@ CASES: list[PlanCase] = [
     # Each webhook and each deleted row touches every index of its table.
     *(PlanCase(name=name, run=run, most_pages=PAGE) for name, run in _PASSES.items()),
     *(PlanCase(name=name, run=run, most_pages=LOOK_UP) for name, run in _IDLE_PASSES.items()),
-    PlanCase(name="webhooks of a rare app", run=_webhooks(app="eu"), most_pages=STRETCH),
+    PlanCase(name="webhooks of a rare app", run=_webhooks(app="eu"), most_pages=SCAN_LIMIT),
 ]

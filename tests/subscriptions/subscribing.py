@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app.feed import sequence_events
 from app.subscriptions import delivery_rows, manage_subscriptions
-from app.subscriptions.deliver_due import Courier
+from app.subscriptions.deliver_due import Dispatcher
 from app.subscriptions.manage_subscriptions import NewSubscription
 from app.subscriptions.rules.subscriptions import SubscriptionRequest
 from app.tools import Tools
@@ -30,18 +30,18 @@ async def sequence(tools: Tools) -> None:
 
 
 @asynccontextmanager
-async def couriers(tools: Tools, *, at_once: int = 8, in_flight: int = 64) -> AsyncIterator[Courier]:
+async def dispatchers(tools: Tools, *, at_once: int = 8, in_flight: int = 64) -> AsyncIterator[Dispatcher]:
     """A courier; at the end what it has begun has ended."""
     async with asyncio.TaskGroup() as tasks:
-        yield Courier(tools, tasks, in_flight=in_flight, at_once=at_once)
+        yield Dispatcher(tools, tasks, in_flight=in_flight, at_once=at_once)
 
 
 async def deliver(tools: Tools, *, at_once: int = 8) -> None:
     """Send everything that is due, and what becomes due thereby."""
     begun = 1
     while begun:
-        async with couriers(tools, at_once=at_once) as courier:
-            begun = await courier.deliver_due()
+        async with dispatchers(tools, at_once=at_once) as dispatcher:
+            begun = await dispatcher.deliver_due()
 
 
 async def rows(tools: Tools, statement: str) -> list[dict[str, Any]]:

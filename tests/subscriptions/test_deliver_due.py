@@ -6,7 +6,7 @@ from typing import Any
 import standardwebhooks
 
 from app.flows.rules.verdict import Verdict
-from app.storage import hints
+from app.storage import notifications
 from app.tools import Tools
 from tests.feed import feeding
 from tests.feed.feeding import step_events, verdict_events
@@ -15,9 +15,9 @@ from tests.stand_in_tools import LEASE, HandClock
 from tests.subscriptions import subscriber, subscribing
 from tests.subscriptions.subscriber import Received
 from tests.subscriptions.subscribing import (
-    couriers,
     deliver,
     deliveries,
+    dispatchers,
     sequence,
     subscribe,
 )
@@ -60,10 +60,10 @@ async def test_subjects_events_come_in_order_one_after_the_other(tools: Tools) -
         await feeding.append(tools.engine, step_events(3, flow_id="a"))
         await feeding.append(tools.engine, step_events(1, flow_id="b"))
         await sequence(tools)
-        async with couriers(tools) as courier:
-            await courier.deliver_due()
+        async with dispatchers(tools) as dispatcher:
+            await dispatcher.deliver_due()
             await shop.has_under_way(2)
-            begun = await courier.deliver_due()
+            begun = await dispatcher.deliver_due()
             under_way = sorted(received.about for received in shop.received)
             shop.is_open.set()
         await deliver(tools)
@@ -104,7 +104,11 @@ async def test_failed_delivery_holds_up_its_own_flow_only(tools: Tools, clock: H
 
 async def test_slow_subscriber_takes_nobody_elses_time(tools: Tools) -> None:
     """With every place of one subscriber taken, another's events go out."""
-    async with subscriber.listening() as slow, subscriber.listening() as quick, couriers(tools, at_once=2) as courier:
+    async with (
+        subscriber.listening() as slow,
+        subscriber.listening() as quick,
+        dispatchers(tools, at_once=2) as dispatcher,
+    ):
         slow.is_open.clear()
         await subscribe(tools, slow.url)
         await subscribe(tools, quick.url)
@@ -113,7 +117,7 @@ async def test_slow_subscriber_takes_nobody_elses_time(tools: Tools) -> None:
         await sequence(tools)
 
         async def is_through() -> bool:
-            await courier.deliver_due()
+            await dispatcher.deliver_due()
             return len(quick.received) == 5
 
         await eventually(is_through)
@@ -149,7 +153,7 @@ async def test_delivery_goes_out_again_when_its_worker_dies(tools: Tools, clock:
 
 async def test_worker_that_was_halted_changes_nothing(tools: Tools, clock: HandClock) -> None:
     """When a lease has run out and another worker has delivered, the late answer of the first is not kept."""
-    async with subscriber.listening() as shop, couriers(tools) as halted:
+    async with subscriber.listening() as shop, dispatchers(tools) as halted:
         shop.is_open.clear()
         await subscribe(tools, shop.url)
         await feeding.append(tools.engine, step_events(2))
@@ -202,16 +206,16 @@ async def test_next_pass_is_woken_where_more_can_be_sent(tools: Tools) -> None:
         await feeding.append(tools.engine, step_events(2, flow_id="a"))
         await sequence(tools)
         for _ in range(2):
-            hint = tools.hints.next(hints.DELIVERABLE)
-            async with couriers(tools) as courier:
-                await courier.deliver_due()
-            woken.append(hint.is_set())
+            notification = tools.notifications.next(notifications.DELIVERABLE)
+            async with dispatchers(tools) as dispatcher:
+                await dispatcher.deliver_due()
+            woken.append(notification.is_set())
         await feeding.append(tools.engine, step_events(1, flow_id="b"))
         await feeding.append(tools.engine, step_events(1, flow_id="c"))
         await sequence(tools)
-        hint = tools.hints.next(hints.DELIVERABLE)
-        async with couriers(tools, at_once=1) as courier:
-            await courier.deliver_due()
+        notification = tools.notifications.next(notifications.DELIVERABLE)
+        async with dispatchers(tools, at_once=1) as dispatcher:
+            await dispatcher.deliver_due()
 
     assert woken == [True, False]
-    assert hint.is_set()
+    assert notification.is_set()

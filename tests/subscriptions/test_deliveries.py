@@ -66,9 +66,9 @@ async def test_one_delivery_is_shown_with_its_attempts(admin: httpx.AsyncClient,
         made = await make(admin, url=shop.url)
         await steps_arrive(tools, 2)
 
-    story = (await admin.get(path_of(made, "deliveries", str(STEPS[1].id)))).json()
-    (attempt,) = story["attempts"]
-    assert story["delivery"] == {
+    timeline = (await admin.get(path_of(made, "deliveries", str(STEPS[1].id)))).json()
+    (attempt,) = timeline["attempts"]
+    assert timeline["delivery"] == {
         "event_id": str(STEPS[1].id),
         "type": "dots.flow.step_completed",
         "app": "default",

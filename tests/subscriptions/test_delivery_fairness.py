@@ -16,7 +16,7 @@ from tests.feed.feeding import step_events
 from tests.stack.waiting import eventually
 from tests.storage import stored
 from tests.subscriptions import subscriber
-from tests.subscriptions.subscribing import couriers, sequence, subscribe
+from tests.subscriptions.subscribing import dispatchers, sequence, subscribe
 
 SLOW = 480
 HEALTHY = 20
@@ -90,10 +90,10 @@ async def test_healthy_subscribers_get_theirs_among_hundreds_of_slow_ones(patien
         for number in range(EVENTS):
             await feeding.append(patient.engine, step_events(1, flow_id=f"flow-{number}"))
         await sequence(patient)
-        async with couriers(patient, in_flight=IN_FLIGHT) as courier:
+        async with dispatchers(patient, in_flight=IN_FLIGHT) as dispatcher:
 
             async def is_served() -> bool:
-                await courier.deliver_due()
+                await dispatcher.deliver_due()
                 return len(healthy.received) == HEALTHY * EVENTS
 
             await eventually(is_served)
@@ -113,14 +113,14 @@ async def test_worker_has_no_more_sockets_open_than_it_may(patient: Tools) -> No
             await subscribe(patient, slow.url)
         await feeding.append(patient.engine, step_events(1))
         await sequence(patient)
-        async with couriers(patient, in_flight=IN_FLIGHT) as courier:
+        async with dispatchers(patient, in_flight=IN_FLIGHT) as dispatcher:
 
             async def are_taken() -> bool:
-                await courier.deliver_due()
+                await dispatcher.deliver_due()
                 return slow.open_sockets == IN_FLIGHT
 
             await eventually(are_taken)
-            begun = await courier.deliver_due()
+            begun = await dispatcher.deliver_due()
             leased = await stored.rows(patient.engine, "SELECT 1 FROM delivery_queues WHERE lease_token IS NOT NULL")
             slow.may_answer.set()
 
@@ -129,7 +129,7 @@ async def test_worker_has_no_more_sockets_open_than_it_may(patient: Tools) -> No
     assert len(leased) == IN_FLIGHT
 
 
-async def test_lane_of_a_dead_worker_is_found_below_the_floor(tools: Tools) -> None:
+async def test_queue_of_a_dead_worker_is_found_below_the_floor(tools: Tools) -> None:
     """A courier that begins its looks far behind an abandoned lane finds it once it looks at everything."""
     async with subscriber.listening() as shop:
         await subscribe(tools, shop.url)
@@ -141,10 +141,10 @@ async def test_lane_of_a_dead_worker_is_found_below_the_floor(tools: Tools) -> N
             "UPDATE delivery_queues SET due_at = due_at - interval '1 hour', lease_token = gen_random_uuid(), "
             "lease_until = due_at + interval '1 hour' WHERE subject = 'flow/flow-1'",
         )
-        async with couriers(tools) as courier:
+        async with dispatchers(tools) as dispatcher:
 
             async def are_sent(count: int) -> bool:
-                await courier.deliver_due()
+                await dispatcher.deliver_due()
                 return len(shop.received) == count
 
             await eventually(lambda: are_sent(1))

@@ -105,11 +105,11 @@ async def test_page_looks_at_a_bounded_number_of_deliveries(engine: AsyncEngine)
     before: int | None = None
     async with database.transaction(engine) as connection:
         for _ in range(4):
-            page = await delivery_search.page(connection, wanted, before=before, limit=5, stretch=1)
+            page = await delivery_search.page(connection, wanted, before=before, limit=5, scan_limit=1)
             pages.append([found.position for found in page.deliveries])
             before = page.next_before
         rare = DeliveryFilter(subscription_id=subscription().id, types=events.TYPES, state="pending")
-        indexed = await delivery_search.page(connection, rare, before=4, limit=1, stretch=2)
+        indexed = await delivery_search.page(connection, rare, before=4, limit=1, scan_limit=2)
 
     assert pages == [[], [3], [2], []]
     assert [found.position for found in indexed.deliveries] == [1]
@@ -141,8 +141,8 @@ async def test_latest_attempts_are_told_oldest_first(engine: AsyncEngine) -> Non
 
     took = timedelta(milliseconds=12)
     assert found == [
-        Attempt(attempted_at=later(1), status=None, error="failed", took=took, asked_for=None),
-        Attempt(attempted_at=later(2), status=503, error="failed", took=took, asked_for=None),
+        Attempt(attempted_at=later(1), status=None, error="failed", took=took, retry_after=None),
+        Attempt(attempted_at=later(2), status=503, error="failed", took=took, retry_after=None),
     ]
 
 

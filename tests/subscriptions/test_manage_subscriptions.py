@@ -17,9 +17,9 @@ from app.errors import (
     SubscriptionNotFoundError,
     UnknownAppError,
 )
-from app.storage import hints
+from app.storage import notifications
 from app.subscriptions import (
-    keep_secrets,
+    manage_secrets,
     manage_subscriptions,
     redeliver,
     send_test_event,
@@ -80,7 +80,7 @@ async def test_secret_is_nowhere_in_the_database(tools: Tools) -> None:
 async def test_without_encryption_keys_there_is_no_subscription(tools: Tools) -> None:
     """Rather none than one whose secret lies about; the message names the setting."""
     with pytest.raises(EncryptionUnavailableError, match="ENCRYPTION_KEYS"):
-        await subscribe(dataclasses.replace(tools, vault=None), URL)
+        await subscribe(dataclasses.replace(tools, secret_cipher=None), URL)
 
     assert await stored.count(tools.engine, "subscriptions") == 0
 
@@ -153,13 +153,13 @@ async def test_paused_deliveries_wait_and_are_sent_in_order_when_resumed(tools: 
         await steps_arrive(tools, 1, after=2)
         await deliver(tools)
         received_while_paused = len(shop.received)
-        hint = tools.hints.next(hints.DELIVERABLE)
+        notification = tools.notifications.next(notifications.DELIVERABLE)
         resumed = await manage_subscriptions.resume_subscription(tools, made.subscription.id)
         await deliver(tools)
 
     assert (paused.paused_by, received_while_paused, resumed.is_paused) == ("caller", 0, False)
     assert [received.about[1] for received in shop.received] == [1, 2, 3]
-    assert hint.is_set()
+    assert notification.is_set()
 
 
 async def test_resuming_does_not_wait_for_the_next_attempt_or_the_breaker(tools: Tools, clock: HandClock) -> None:
@@ -266,7 +266,7 @@ async def test_deleting_while_events_come_and_go_ends_well(tools: Tools) -> None
         lambda tools: manage_subscriptions.pause_subscription(tools, NOBODY),
         lambda tools: manage_subscriptions.resume_subscription(tools, NOBODY),
         lambda tools: manage_subscriptions.delete_subscription(tools, NOBODY),
-        lambda tools: keep_secrets.rotate_secret(tools, NOBODY),
+        lambda tools: manage_secrets.rotate_secret(tools, NOBODY),
         lambda tools: send_test_event.send_test_event(tools, NOBODY),
         lambda tools: redeliver.redeliver_one(tools, NOBODY, NOBODY),
     ],

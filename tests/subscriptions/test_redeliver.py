@@ -6,9 +6,9 @@ import pytest
 from app.errors import DeliveryNotFoundError, SubscriptionNotFoundError
 from app.feed import events
 from app.flows.rules.verdict import Verdict
-from app.storage import hints
+from app.storage import notifications
 from app.subscriptions import redeliver
-from app.subscriptions.redeliver import Redelivery, RedeliveryOrder
+from app.subscriptions.redeliver import Redelivery, RedeliveryRequest
 from app.tools import Tools
 from tests.dots.fake_dots import NOW
 from tests.feed import feeding
@@ -29,10 +29,10 @@ HOUR = timedelta(hours=1)
 NOBODY = UUID(int=1)
 
 
-def order(**fields: object) -> RedeliveryOrder:
+def wanted_events(**fields: object) -> RedeliveryRequest:
     """Everything since the beginning, apart from these fields."""
     whole: dict[str, object] = {"types": events.TYPES, "since": NOW}
-    return RedeliveryOrder(**(whole | fields))  # type: ignore[arg-type]  # a test's own choice of fields
+    return RedeliveryRequest(**(whole | fields))  # type: ignore[arg-type]  # a test's own choice of fields
 
 
 def counted(done: Redelivery) -> tuple[int, int, int]:
@@ -40,7 +40,7 @@ def counted(done: Redelivery) -> tuple[int, int, int]:
     return done.count.again, done.count.fresh, done.count.subjects
 
 
-def told(shop: Subscriber) -> list[tuple[str, int]]:
+def reported(shop: Subscriber) -> list[tuple[str, int]]:
     """What a subscriber was sent, in the order it was."""
     return [received.about for received in shop.received]
 
@@ -52,15 +52,15 @@ async def test_one_event_is_sent_once_more_with_its_id(tools: Tools) -> None:
         await feeding.append(tools.engine, step_events(3))
         await sequence(tools)
         await deliver(tools)
-        hint = tools.hints.next(hints.DELIVERABLE)
+        notification = tools.notifications.next(notifications.DELIVERABLE)
         await redeliver.redeliver_one(tools, made.subscription.id, step_events(2)[1].id)
-        was_hinted = hint.is_set()
+        was_notified = notification.is_set()
         await deliver(tools)
 
     first, again = shop.received[1], shop.received[3]
-    assert told(shop) == [("flow/flow-1", 1), ("flow/flow-1", 2), ("flow/flow-1", 3), ("flow/flow-1", 2)]
+    assert reported(shop) == [("flow/flow-1", 1), ("flow/flow-1", 2), ("flow/flow-1", 3), ("flow/flow-1", 2)]
     assert (first.headers["webhook-id"], first.body) == (again.headers["webhook-id"], again.body)
-    assert was_hinted
+    assert was_notified
 
 
 async def test_one_dead_event_gets_all_its_attempts_again(tools: Tools) -> None:
@@ -119,12 +119,12 @@ async def test_events_from_before_the_subscription_are_sent_in_their_order(tools
         made = await subscribe(tools, shop.url)
         await feeding.append(tools.engine, step_events(3)[2:], after_sequence=2)
         await sequence(tools)
-        done = await redeliver.redeliver(tools, made.subscription.id, order(), is_dry_run=False)
+        done = await redeliver.redeliver(tools, made.subscription.id, wanted_events(), is_dry_run=False)
         await deliver(tools)
 
     assert counted(done) == (0, 3, 2)
-    assert [about for about in told(shop) if about[0] == "flow/flow-1"] == [("flow/flow-1", n) for n in (1, 2, 3)]
-    assert ("flow/flow-2", 1) in told(shop)
+    assert [about for about in reported(shop) if about[0] == "flow/flow-1"] == [("flow/flow-1", n) for n in (1, 2, 3)]
+    assert ("flow/flow-2", 1) in reported(shop)
     assert [row[1] for row in await deliveries(tools)] == ["delivered"] * 4
 
 
@@ -138,9 +138,9 @@ async def test_dry_run_counts_and_changes_nothing(tools: Tools) -> None:
         await deliver(tools)
     before = await deliveries(tools)
 
-    dry = await redeliver.redeliver(tools, made.subscription.id, order(), is_dry_run=True)
+    dry = await redeliver.redeliver(tools, made.subscription.id, wanted_events(), is_dry_run=True)
     after_dry = await deliveries(tools)
-    wet = await redeliver.redeliver(tools, made.subscription.id, order(), is_dry_run=False)
+    wet = await redeliver.redeliver(tools, made.subscription.id, wanted_events(), is_dry_run=False)
 
     assert (counted(dry), dry.is_dry_run, dry.next_after) == ((3, 2, 2), True, None)
     assert after_dry == before
@@ -155,7 +155,7 @@ async def test_what_is_pending_anyway_keeps_its_place(tools: Tools) -> None:
         await feeding.append(tools.engine, step_events(1))
         await sequence(tools)
         await deliver(tools)
-    done = await redeliver.redeliver(tools, made.subscription.id, order(), is_dry_run=False)
+    done = await redeliver.redeliver(tools, made.subscription.id, wanted_events(), is_dry_run=False)
 
     assert counted(done) == (0, 0, 0)
     assert await deliveries(tools) == [(1, "pending", 1, "status_500")]
@@ -177,7 +177,7 @@ async def test_time_is_that_of_the_events(tools: Tools, since: int, until: int |
     for number in range(3):
         await feeding.feed(tools.engine, step_events(1, flow_id=f"flow-{number}", at=NOW + number * HOUR))
     made = await subscribe(tools, URL)
-    wanted = order(since=NOW + since * HOUR, until=None if until is None else NOW + until * HOUR)
+    wanted = wanted_events(since=NOW + since * HOUR, until=None if until is None else NOW + until * HOUR)
 
     await redeliver.redeliver(tools, made.subscription.id, wanted, is_dry_run=False)
 
@@ -185,7 +185,7 @@ async def test_time_is_that_of_the_events(tools: Tools, since: int, until: int |
 
 
 @pytest.mark.parametrize(
-    ("types", "with_compliance", "asked_for", "expected"),
+    ("types", "with_compliance", "wanted_types", "expected"),
     [
         (["*"], False, events.TYPES, [1]),
         (["*"], True, events.TYPES, [1, 2, 3]),
@@ -197,14 +197,14 @@ async def test_time_is_that_of_the_events(tools: Tools, since: int, until: int |
     ],
 )
 async def test_only_what_the_subscription_may_have_is_sent(
-    tools: Tools, types: list[str], *, with_compliance: bool, asked_for: list[str], expected: list[int]
+    tools: Tools, types: list[str], *, with_compliance: bool, wanted_types: list[str], expected: list[int]
 ) -> None:
     """Its patterns and its right hold for the past as for the future."""
     await feeding.feed(tools.engine, step_events(1))
     await feeding.feed(tools.engine, verdict_events(Verdict.CLEARED, Verdict.FLAGGED))
     made = await subscribe(tools, URL, types, with_compliance=with_compliance)
 
-    await redeliver.redeliver(tools, made.subscription.id, order(types=asked_for), is_dry_run=False)
+    await redeliver.redeliver(tools, made.subscription.id, wanted_events(types=wanted_types), is_dry_run=False)
 
     assert [row[0] for row in await deliveries(tools)] == expected
 
@@ -214,7 +214,7 @@ async def test_other_apps_events_stay_out(tools: Tools) -> None:
     await feeding.feed(tools.engine, step_events(1))
     made = await subscribe(tools, URL, app="eu")
 
-    done = await redeliver.redeliver(tools, made.subscription.id, order(), is_dry_run=False)
+    done = await redeliver.redeliver(tools, made.subscription.id, wanted_events(), is_dry_run=False)
 
     assert counted(done) == (0, 0, 0)
     assert await deliveries(tools) == []
@@ -230,7 +230,7 @@ async def test_call_is_bounded_and_says_where_to_go_on(tools: Tools, monkeypatch
     calls = []
     after: int | None = 0
     while after is not None:
-        done = await redeliver.redeliver(tools, made.subscription.id, order(after=after), is_dry_run=False)
+        done = await redeliver.redeliver(tools, made.subscription.id, wanted_events(after=after), is_dry_run=False)
         calls.append(counted(done))
         after = done.next_after
 
@@ -243,7 +243,7 @@ async def test_call_looks_at_a_bounded_part_of_the_feed(
     tools: Tools, monkeypatch: pytest.MonkeyPatch, *, is_dry_run: bool
 ) -> None:
     """However few events match, a call ends; a dry run says where to go on too."""
-    monkeypatch.setattr(redeliver, "STRETCH", 2)
+    monkeypatch.setattr(redeliver, "SCAN_LIMIT", 2)
     monkeypatch.setattr(redeliver, "LOOK_LIMIT", 4)
     await feeding.feed(tools.engine, step_events(9))
     await feeding.feed(tools.engine, verdict_events(Verdict.CLEARED))
@@ -251,7 +251,7 @@ async def test_call_looks_at_a_bounded_part_of_the_feed(
     calls = []
     after: int | None = 0
     while after is not None:
-        wanted = order(types=[events.CHECK_CLEARED], after=after)
+        wanted = wanted_events(types=[events.CHECK_CLEARED], after=after)
         done = await redeliver.redeliver(tools, made.subscription.id, wanted, is_dry_run=is_dry_run)
         calls.append((counted(done), done.next_after))
         after = done.next_after
@@ -266,7 +266,7 @@ async def test_what_is_no_longer_kept_is_not_sent(tools: Tools) -> None:
     await stored.execute(tools.engine, "DELETE FROM events WHERE position = 1", "UPDATE feed SET expired_position = 1")
     made = await subscribe(tools, URL)
 
-    done = await redeliver.redeliver(tools, made.subscription.id, order(), is_dry_run=False)
+    done = await redeliver.redeliver(tools, made.subscription.id, wanted_events(), is_dry_run=False)
 
     assert counted(done) == (0, 2, 1)
     assert [row[0] for row in await deliveries(tools)] == [2, 3]
@@ -276,4 +276,4 @@ async def test_what_is_no_longer_kept_is_not_sent(tools: Tools) -> None:
 async def test_unknown_subscription_is_said_to_be_unknown(tools: Tools, *, is_dry_run: bool) -> None:
     """Counting for nobody would be misleading too."""
     with pytest.raises(SubscriptionNotFoundError):
-        await redeliver.redeliver(tools, NOBODY, order(), is_dry_run=is_dry_run)
+        await redeliver.redeliver(tools, NOBODY, wanted_events(), is_dry_run=is_dry_run)

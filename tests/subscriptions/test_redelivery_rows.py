@@ -17,7 +17,7 @@ from tests.storage import stored
 from tests.storage.locks import until_waiting
 from tests.subscriptions.subscribed import add, stamp, subscription
 
-LANES = "SELECT subject, due_at FROM delivery_queues ORDER BY subject"
+QUEUES = "SELECT subject, due_at FROM delivery_queues ORDER BY subject"
 DELIVERIES = "SELECT position, state, attempts, settled_at, last_error FROM deliveries ORDER BY position"
 
 
@@ -47,11 +47,11 @@ async def test_settled_deliveries_begin_anew(engine: AsyncEngine) -> None:
         (3, "dead", 10),
     ]
     assert (rows[0]["settled_at"], rows[0]["last_error"]) == (None, None)
-    assert await stored.rows(engine, LANES) == [{"subject": "flow/flow-1", "due_at": later(5)}]
+    assert await stored.rows(engine, QUEUES) == [{"subject": "flow/flow-1", "due_at": later(5)}]
 
 
 @pytest.mark.parametrize(("due_at", "expected"), [(0, 0), (30, 5)])
-async def test_lane_becomes_due_now_unless_it_is_already(engine: AsyncEngine, due_at: int, expected: int) -> None:
+async def test_queue_becomes_due_now_unless_it_is_already(engine: AsyncEngine, due_at: int, expected: int) -> None:
     """Nothing waits longer for being asked for again."""
     await add(engine, subscription())
     await feeding.append(engine, step_events(1))
@@ -59,10 +59,10 @@ async def test_lane_becomes_due_now_unless_it_is_already(engine: AsyncEngine, du
     await stored.execute(engine, "UPDATE delivery_queues SET due_at = :due_at", due_at=later(due_at))
     await make_pending(engine, 1, minutes=5)
 
-    assert await stored.rows(engine, LANES) == [{"subject": "flow/flow-1", "due_at": later(expected)}]
+    assert await stored.rows(engine, QUEUES) == [{"subject": "flow/flow-1", "due_at": later(expected)}]
 
 
-async def test_redelivery_waits_for_whoever_settles_the_lane(engine: AsyncEngine) -> None:
+async def test_redelivery_waits_for_whoever_settles_the_queue(engine: AsyncEngine) -> None:
     """Else a sender that finds nothing pending would close the lane over the delivery just made pending."""
     await add(engine, subscription())
     await feeding.append(engine, step_events(1))
@@ -77,7 +77,7 @@ async def test_redelivery_waits_for_whoever_settles_the_lane(engine: AsyncEngine
     await redelivering
 
     assert [row["state"] for row in await stored.rows(engine, DELIVERIES)] == ["pending"]
-    assert await stored.rows(engine, LANES) == [{"subject": "flow/flow-1", "due_at": later(5)}]
+    assert await stored.rows(engine, QUEUES) == [{"subject": "flow/flow-1", "due_at": later(5)}]
 
 
 async def test_redeliveries_in_opposite_orders_do_not_deadlock(engine: AsyncEngine) -> None:
@@ -99,7 +99,7 @@ async def test_subscription_deleted_meanwhile_is_said_to_be_unknown(engine: Asyn
     await feeding.append(engine, step_events(1))
     await stamp(engine)
     async with engine.connect() as deleter:
-        await subscription_rows.delete_lanes(deleter, subscription().id, limit=10)
+        await subscription_rows.delete_queues(deleter, subscription().id, limit=10)
         await subscription_rows.delete_deliveries(deleter, subscription().id, limit=10)
         await subscription_rows.delete(deleter, subscription().id)
         redelivering = asyncio.create_task(make_pending(engine, 1))

@@ -7,7 +7,7 @@ from cloudevents.core.formats.json import JSONFormat
 from standardwebhooks import Webhook
 
 from app.errors import EncryptionUnavailableError
-from app.subscriptions import keep_secrets, manage_subscriptions, send_test_event
+from app.subscriptions import manage_secrets, manage_subscriptions, send_test_event
 from app.tools import Tools
 from tests.stand_in_tools import HandClock
 from tests.storage import stored
@@ -20,7 +20,7 @@ async def test_test_event_is_an_event_like_any_other(tools: Tools, clock: HandCl
     clock.now = datetime.now(UTC)  # The library's own clock is the machine's.
     async with subscriber.listening() as shop:
         made = await subscribe(tools, shop.url)
-        rotated = await keep_secrets.rotate_secret(tools, made.subscription.id)
+        rotated = await manage_secrets.rotate_secret(tools, made.subscription.id)
         answer = await send_test_event.send_test_event(tools, made.subscription.id)
 
     (received,) = shop.received
@@ -70,7 +70,7 @@ async def test_without_encryption_keys_nothing_is_sent(tools: Tools) -> None:
     async with subscriber.listening() as shop:
         made = await subscribe(tools, shop.url)
         with pytest.raises(EncryptionUnavailableError):
-            await send_test_event.send_test_event(dataclasses.replace(tools, vault=None), made.subscription.id)
+            await send_test_event.send_test_event(dataclasses.replace(tools, secret_cipher=None), made.subscription.id)
 
     assert shop.received == []
 

@@ -127,17 +127,17 @@ async def test_retiring_waits_for_the_sequencer(engine: AsyncEngine) -> None:
     assert await retiring
 
 
-async def test_deliveries_and_lanes_go_a_batch_at_a_time(engine: AsyncEngine) -> None:
+async def test_deliveries_and_queues_go_a_batch_at_a_time(engine: AsyncEngine) -> None:
     """Each call says how many it was, and another subscription's stay."""
     await add(engine, subscription(), subscription(2))
     for number in range(3):
         await feeding.append(engine, step_events(1, flow_id=f"flow-{number}"))
     await stamp(engine)
     async with database.transaction(engine) as connection:
-        lanes = [await subscription_rows.delete_lanes(connection, subscription().id, limit=2) for _ in range(3)]
+        queues = [await subscription_rows.delete_queues(connection, subscription().id, limit=2) for _ in range(3)]
         rows = [await subscription_rows.delete_deliveries(connection, subscription().id, limit=2) for _ in range(3)]
         await subscription_rows.delete(connection, subscription().id)
 
-    assert (lanes, rows) == ([2, 1, 0], [2, 1, 0])
+    assert (queues, rows) == ([2, 1, 0], [2, 1, 0])
     assert await find(engine, subscription().id) is None
     assert [await stored.count(engine, table) for table in ("delivery_queues", "deliveries")] == [3, 3]

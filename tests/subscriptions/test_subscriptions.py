@@ -158,10 +158,10 @@ async def test_no_secret_is_logged(
         await sequence(tools)
         await deliver(tools)
 
-    told = str(logs) + caplog.text
+    reported = str(logs) + caplog.text
     assert len(shop.received) == 2
     assert len(logs) > 4
-    assert [word for word in (made["secret"], rotated["secret"], "whsec_", "of-the-receiver") if word in told] == []
+    assert [word for word in (made["secret"], rotated["secret"], "whsec_", "of-the-receiver") if word in reported] == []
 
 
 async def test_test_event_says_how_it_went(admin: httpx.AsyncClient) -> None:
@@ -181,7 +181,7 @@ async def test_test_event_says_how_it_went(admin: httpx.AsyncClient) -> None:
 
 async def test_without_encryption_keys_the_setting_is_named(gateway: Gateway, key_with: KeyWith) -> None:
     """503, for the caller did nothing wrong."""
-    app = create_app(dataclasses.replace(gateway, tools=dataclasses.replace(gateway.tools, vault=None)))
+    app = create_app(dataclasses.replace(gateway, tools=dataclasses.replace(gateway.tools, secret_cipher=None)))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
         headers = await key_with("subscriptions:admin")

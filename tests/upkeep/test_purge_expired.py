@@ -7,7 +7,7 @@ from app.feed import read_feed
 from app.feed.events import TYPES
 from app.tools import Tools
 from app.upkeep import purge_expired
-from app.upkeep.purge_expired import Keep
+from app.upkeep.purge_expired import Retention
 from tests.dots.fake_dots import NOW
 from tests.feed import feeding
 from tests.feed.feeding import step_events
@@ -15,7 +15,7 @@ from tests.stand_in_tools import HandClock
 from tests.storage import stored
 
 DAY = timedelta(days=1)
-KEEP = Keep(bodies=30 * DAY, webhooks=120 * DAY, refreshes=30 * DAY, answers=DAY, events=90 * DAY)
+RETENTION = Retention(bodies=30 * DAY, webhooks=120 * DAY, refreshes=30 * DAY, answers=DAY, events=90 * DAY)
 
 
 async def add_webhook(tools: Tools, message_id: str, *, age: timedelta, last: timedelta | None = None) -> None:
@@ -36,7 +36,7 @@ async def test_bodies_go_before_ids(tools: Tools) -> None:
         await add_webhook(tools, name, age=age)
     await add_webhook(tools, "repeated", age=121 * DAY, last=DAY)
 
-    purged = await purge_expired.purge_expired(tools, KEEP)
+    purged = await purge_expired.purge_expired(tools, RETENTION)
 
     left = await stored.rows(tools.engine, "SELECT message_id, body FROM webhooks ORDER BY message_id")
     assert [tuple(row.values()) for row in left] == [("old", None), ("repeated", None), ("young", b"body")]
@@ -47,7 +47,7 @@ async def test_pass_that_finds_nothing_says_so(tools: Tools) -> None:
     """The loop rests once a pass has purged nothing."""
     await add_webhook(tools, "young", age=DAY)
 
-    assert await purge_expired.purge_expired(tools, KEEP) == 0
+    assert await purge_expired.purge_expired(tools, RETENTION) == 0
 
 
 async def test_pass_is_bounded(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ async def test_pass_is_bounded(tools: Tools, monkeypatch: pytest.MonkeyPatch) ->
     for number in range(5):
         await add_webhook(tools, f"msg_{number}", age=31 * DAY)
 
-    purged = [await purge_expired.purge_expired(tools, KEEP) for _ in range(4)]
+    purged = [await purge_expired.purge_expired(tools, RETENTION) for _ in range(4)]
 
     assert purged == [2, 2, 1, 0]
 
@@ -67,7 +67,7 @@ async def test_only_the_front_of_the_feed_goes(tools: Tools) -> None:
     await feeding.feed(tools.engine, step_events(1, flow_id="young", at=NOW))
     await feeding.feed(tools.engine, step_events(1, flow_id="late", at=NOW - 100 * DAY))
 
-    await purge_expired.purge_expired(tools, KEEP)
+    await purge_expired.purge_expired(tools, RETENTION)
 
     left = await stored.rows(tools.engine, "SELECT position FROM events ORDER BY position")
     feed = await feeding.state(tools.engine)
@@ -79,7 +79,7 @@ async def test_event_without_a_place_is_never_purged(tools: Tools) -> None:
     """Nobody has had a chance to read it."""
     await feeding.append(tools.engine, step_events(2, at=NOW - 100 * DAY))
 
-    await purge_expired.purge_expired(tools, KEEP)
+    await purge_expired.purge_expired(tools, RETENTION)
 
     assert await stored.count(tools.engine, "events") == 2
 
@@ -88,7 +88,7 @@ async def test_whole_feed_may_go_and_goes_on(tools: Tools, clock: HandClock) -> 
     """After a long silence the feed is empty; the next event has the next place, not the first."""
     await feeding.feed(tools.engine, step_events(3))
     clock.advance(91 * DAY)
-    await purge_expired.purge_expired(tools, KEEP)
+    await purge_expired.purge_expired(tools, RETENTION)
     emptied = await feeding.state(tools.engine)
     await feeding.feed(tools.engine, step_events(4, at=clock.now)[3:], after_sequence=3)
 
@@ -103,7 +103,7 @@ async def test_purged_cursor_has_expired_and_the_next_has_not(tools: Tools, cloc
     edge = await read_feed.latest(tools.engine)
     clock.advance(91 * DAY)
     await feeding.feed(tools.engine, step_events(3, at=clock.now)[2:], after_sequence=2)
-    await purge_expired.purge_expired(tools, KEEP)
+    await purge_expired.purge_expired(tools, RETENTION)
 
     with pytest.raises(CursorExpiredError):
         await read_feed.read_feed(tools.engine, after=start, types=TYPES, limit=10)
@@ -121,7 +121,7 @@ async def test_flows_and_users_are_kept(tools: Tools, clock: HandClock) -> None:
     )
     clock.advance(4000 * DAY)
 
-    await purge_expired.purge_expired(tools, KEEP)
+    await purge_expired.purge_expired(tools, RETENTION)
 
     assert await stored.count(tools.engine, "flows") == 1
     assert await stored.count(tools.engine, "users") == 1

@@ -12,14 +12,14 @@ from sqlalchemy.exc import DBAPIError
 from app.errors import DatabaseUnavailableError
 from app.tools import Tools
 from app.upkeep import purge_expired
-from app.upkeep.purge_expired import Keep
+from app.upkeep.purge_expired import Retention
 from tests.dots.fake_dots import NOW
 from tests.feed import feeding
 from tests.feed.feeding import step_events
 from tests.storage import stored
 
 DAY = timedelta(days=1)
-KEEP = Keep(bodies=30 * DAY, webhooks=120 * DAY, refreshes=30 * DAY, answers=DAY, events=90 * DAY)
+RETENTION = Retention(bodies=30 * DAY, webhooks=120 * DAY, refreshes=30 * DAY, answers=DAY, events=90 * DAY)
 
 BREAK = """
     CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$;
@@ -78,11 +78,11 @@ async def test_broken_step_does_not_stop_the_others(
     await stored.execute(tools.engine, BREAK, BROKEN[broken])
 
     with pytest.raises(DBAPIError, match="broken"):
-        await purge_expired.purge_expired(tools, KEEP)
+        await purge_expired.purge_expired(tools, RETENTION)
 
     assert await left(tools) == {broken}
     assert failed(tools, broken) == 1
-    assert [(line["event"], line["step"]) for line in logs] == [("purge step broke", broken)]
+    assert [(line["event"], line["step"]) for line in logs] == [("purge step failed", broken)]
 
 
 async def test_step_that_waits_for_a_lock_does_not_stop_the_others(tools: Tools) -> None:
@@ -92,6 +92,6 @@ async def test_step_that_waits_for_a_lock_does_not_stop_the_others(tools: Tools)
     async with tools.engine.begin() as administrator, asyncio.timeout(20):
         await administrator.execute(text("LOCK TABLE refreshes IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(DatabaseUnavailableError):
-            await purge_expired.purge_expired(tools, KEEP)
+            await purge_expired.purge_expired(tools, RETENTION)
 
     assert await left(tools) == {"refreshes"}

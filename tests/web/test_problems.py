@@ -43,7 +43,7 @@ CONTRACT = {
     "dots_throttled": 503,
     "dots_unanswered": 504,
     "dots_failed": 502,
-    "dots_gibberish": 502,
+    "dots_invalid_response": 502,
     "dots_misrouted": 502,
     "dots_busy": 503,
     "dots_credentials": 502,
@@ -118,14 +118,14 @@ def _make(kind: type[GatewayError]) -> GatewayError:
 
 
 @pytest.mark.parametrize(
-    ("asked_for", "told"),
+    ("retry_after", "reported"),
     [(timedelta(seconds=0.2), "1"), (timedelta(seconds=90.5), "91"), (timedelta(0), "5")],
 )
-def test_dots_own_retry_after_is_passed_on(asked_for: timedelta, told: str) -> None:
+def test_dots_own_retry_after_is_passed_on(retry_after: timedelta, reported: str) -> None:
     """Whole seconds, rounded up, never none."""
-    response = problems.respond(errors.DotsThrottledError(retry_after=asked_for))
+    response = problems.respond(errors.DotsThrottledError(retry_after=retry_after))
 
-    assert response.headers["retry-after"] == told
+    assert response.headers["retry-after"] == reported
 
 
 FRAMEWORK_ERRORS = [
@@ -194,7 +194,7 @@ async def test_bug_is_a_problem_document_and_one_log_line(app: FastAPI, client: 
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "internal"
     assert "Ada" not in answer.text
-    assert [line["error"] for line in logs if line["event"] == "request broke"] == ["RuntimeError"]
+    assert [line["error"] for line in logs if line["event"] == "request failed"] == ["RuntimeError"]
 
 
 async def test_problem_does_not_quote_input(client: httpx.AsyncClient) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from app.server import http_server
-from app.server.listening import Place
+from app.server.listening import ListenAddress
 from tests.dots.fake_dots import NOW
 from tests.dots.signed_webhooks import BODY, signed_headers
 
@@ -37,7 +37,7 @@ class RawAnswer:
 @contextlib.asynccontextmanager
 async def serving(app: FastAPI) -> AsyncIterator[int]:
     """The port on which the application is served, by the server both processes use, until the end of the block."""
-    server = http_server.build(app, Place(host="127.0.0.1", port=0))
+    server = http_server.build(app, ListenAddress(host="127.0.0.1", port=0))
     running = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):

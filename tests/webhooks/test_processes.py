@@ -5,7 +5,7 @@ import pytest
 from app.dots.app_ids import AppIds
 from app.dots.signature import Attestation
 from app.storage import database
-from app.storage.hints import Hints
+from app.storage.notifications import Notifications
 from app.tools import Tools
 from app.webhooks.receive_webhook import WebhookReceiver
 from tests.dots.fake_dots import NOW
@@ -25,7 +25,7 @@ async def test_two_processes_store_the_same_webhooks(database_url: str, tools: T
     """Two receivers with pools of their own get the same ids in opposite order: no deadlock, none lost or doubled."""
     await stored.execute(tools.engine, *SLOW_ROWS)
     engines = [database.create_engine(database_url) for _ in range(2)]
-    receivers = [WebhookReceiver(engine, Hints(engine), tools.telemetry, AppIds({})) for engine in engines]
+    receivers = [WebhookReceiver(engine, Notifications(engine), tools.telemetry, AppIds({})) for engine in engines]
     writers = [asyncio.create_task(receiver.run()) for receiver in receivers]
     bodies = [b'{"flow_id":"flow-%d"}' % (number % subjects) if subjects else b"{}" for number in range(20)]
 

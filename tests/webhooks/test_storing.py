@@ -12,7 +12,7 @@ from app.errors import OverloadedError
 from app.server.gateway import Gateway
 from app.tools import Tools
 from app.webhooks import receive_webhook
-from app.webhooks.endpoint import WebhookDoor
+from app.webhooks.endpoint import WebhookEndpoint
 from app.webhooks.receive_webhook import WebhookReceiver
 from tests.dots.fake_dots import FLOW, NOW, USER
 from tests.dots.signed_webhooks import BODY
@@ -232,7 +232,7 @@ async def test_overload_is_503_at_once(
 async def test_line_is_bounded_in_bytes_too(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few but large webhooks cannot fill the memory either."""
     monkeypatch.setattr(receive_webhook, "WAITING_LIMIT_BYTES", 100)
-    receiver = WebhookReceiver(tools.engine, tools.hints, tools.telemetry, AppIds({}))
+    receiver = WebhookReceiver(tools.engine, tools.notifications, tools.telemetry, AppIds({}))
     attestation = Attestation(message_id="msg_1", attempted_at=NOW)
     waiting = asyncio.create_task(receiver.receive("default", attestation, b"x" * 60, received_at=NOW))
     await asyncio.sleep(0)
@@ -248,7 +248,7 @@ async def test_database_that_hangs_is_503_within_svix_patience(
     stranger: httpx.AsyncClient, app: FastAPI, gateway: Gateway, engine: AsyncEngine
 ) -> None:
     """Svix waits 15 s: an honest 503 comes before that; the webhook may be stored later, which does no harm."""
-    app.state.webhook_door = WebhookDoor(gateway, answer_seconds=0.05)
+    app.state.webhook_endpoint = WebhookEndpoint(gateway, answer_seconds=0.05)
     await stored.execute(engine, *at_commit(WAIT))
     async with engine.connect() as holder:
         await holder.exec_driver_sql("SELECT pg_advisory_lock(17)")

@@ -34,7 +34,7 @@ async def stretches(engine: AsyncEngine, wanted: WebhookFilter, *, limit: int = 
     before: WebhookKey | None = None
     while True:
         async with database.transaction(engine) as connection:
-            step = await webhook_search.stretch(connection, wanted, before=before, limit=limit)
+            step = await webhook_search.scan(connection, wanted, before=before, limit=limit)
         found.append([webhook.message_id for webhook in step.webhooks])
         if step.before is None:
             return found
@@ -43,7 +43,7 @@ async def stretches(engine: AsyncEngine, wanted: WebhookFilter, *, limit: int = 
 
 async def test_a_step_looks_at_a_stretch_of_webhooks(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may find none and not be the last; all steps together find every webhook once."""
-    monkeypatch.setattr(webhook_search, "STRETCH", 2)
+    monkeypatch.setattr(webhook_search, "SCAN_LIMIT", 2)
     await receive(engine, 0, app="eu")
     for number in range(1, 6):
         await receive(engine, number)
@@ -66,7 +66,7 @@ async def test_states_are_found_whether_few_or_many_wait(
     for number in range(4):
         await receive(engine, number, about=number)
     first, second, third, _ = await syncing.claim_due(engine, now=NOW + timedelta(minutes=1))
-    await syncing.bury(engine, first)
+    await syncing.dead_letter(engine, first)
     await syncing.postpone(engine, second)
     await syncing.settle(engine, third)
     await receive(engine, 4, about=2)
@@ -103,8 +103,8 @@ async def test_page_goes_on_through_stretches_without_a_match(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page looks through some stretches; when it ends without enough, it still says where the next one begins."""
-    monkeypatch.setattr(webhook_search, "STRETCH", 1)
-    monkeypatch.setattr(replay_webhooks, "STRETCHES_A_PAGE", 3)
+    monkeypatch.setattr(webhook_search, "SCAN_LIMIT", 1)
+    monkeypatch.setattr(replay_webhooks, "SCANS_PER_PAGE", 3)
     await receive(engine, 0, app="eu")
     for number in range(1, 5):
         await receive(engine, number)

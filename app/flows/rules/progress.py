@@ -31,7 +31,7 @@ class Progress:
         )
 
     @property
-    def tally(self) -> tuple[int, int]:
+    def step_counts(self) -> tuple[int, int]:
         """How many steps are done, of how many; a redirect counts only alone, and the rest not once complete."""
         needed = needed_steps(self.steps)
         done = sum(step in self.completed for step in needed)
@@ -59,7 +59,7 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Growth:
+class ProgressDiff:
     """What one snapshot changed: the progress after it, what is new in it, and completed steps it lacked."""
 
     progress: Progress
@@ -87,14 +87,14 @@ def is_complete(steps: Sequence[str], completed: Collection[str], *, may_pass_ov
     return all(step in completed or step in over for step in needed) and any(step in completed for step in needed)
 
 
-def merge(known: Progress, snapshot: FlowSnapshot, *, may_pass_over: bool = False) -> Growth:
+def merge(known: Progress, snapshot: FlowSnapshot, *, may_pass_over: bool = False) -> ProgressDiff:
     """Merge a snapshot into what is known. Nothing known is ever taken back, whatever the snapshot lacks."""
     reported = tuple(dict.fromkeys(snapshot.completed_steps))
     newly_completed = tuple(step for step in reported if step not in known.completed)
     steps = snapshot.steps or known.steps
     completed = known.completed + newly_completed
     complete = known.is_complete or is_complete(steps, completed, may_pass_over=may_pass_over)
-    return Growth(
+    return ProgressDiff(
         progress=Progress(
             steps=steps,
             completed=completed,

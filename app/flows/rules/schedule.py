@@ -40,7 +40,7 @@ RETRIES = BackoffSchedule(
 )
 
 
-def next_look(polls: PollSchedule, *, since: datetime, now: datetime) -> datetime | None:
+def next_refresh(polls: PollSchedule, *, since: datetime, now: datetime) -> datetime | None:
     """When to ask next about something that has been open `since` then. None if the schedule has ended."""
     age = now - since
     for planned in polls.ages:

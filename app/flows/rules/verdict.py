@@ -32,7 +32,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class UserState:
     """What is known of a user; `verdict_count` counts the verdicts reported so far, reversals included.
 
     `reviews_announced`: Dots' statuses for which a review was asked for, in that order.
@@ -58,7 +58,7 @@ class Change:
     and not settled, which may be another one than the one settled.
     """
 
-    standing: Standing
+    user_state: UserState
     is_under_way: bool
     is_newly_id_verified: bool
     reported: Verdict | None
@@ -88,7 +88,7 @@ def read(
     return Verdict.PENDING
 
 
-def merge(known: Standing, snapshot: UserSnapshot) -> Change:
+def merge(known: UserState, snapshot: UserSnapshot) -> Change:
     """Merge a snapshot of a user. A settled verdict stands until the opposite one comes.
 
     A clearance also falls when Dots turns out to know of an older check that failed.
@@ -107,7 +107,7 @@ def merge(known: Standing, snapshot: UserSnapshot) -> Change:
     is_reported = verdict.is_settled and verdict != known.verdict
     is_for_review = verdict is Verdict.NEEDS_REVIEW and check_status not in known.reviews_announced
     to_review = check_status if is_for_review else None
-    standing = replace(
+    user_state = replace(
         known,
         status=snapshot.status or known.status,
         id_verified=known.id_verified if snapshot.id_verified is None else snapshot.id_verified,
@@ -121,9 +121,9 @@ def merge(known: Standing, snapshot: UserSnapshot) -> Change:
     )
     said_now = read(snapshot.check_status, has_criminal_activity=said, is_submitted=False)
     return Change(
-        standing=standing,
+        user_state=user_state,
         is_under_way=said_now.is_awaited,
-        is_newly_id_verified=standing.was_id_verified and not known.was_id_verified,
+        is_newly_id_verified=user_state.was_id_verified and not known.was_id_verified,
         reported=verdict if is_reported else None,
         to_review=to_review,
         previous=known.verdict if (is_reported or to_review) and known.verdict.is_settled else None,

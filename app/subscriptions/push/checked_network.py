@@ -37,13 +37,13 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         destinations: Destinations,
         *,
         resolver: Resolver,
-        patience: timedelta,
+        timeout: timedelta,
         network: httpcore.AsyncNetworkBackend,
     ) -> None:
-        """Dial through `network`, spending at most `patience` on all addresses of a host together."""
+        """Dial through `network`, spending at most `timeout` on all addresses of a host together."""
         self._destinations = destinations
         self._resolver = resolver
-        self._patience_seconds = patience.total_seconds()
+        self._timeout_seconds = timeout.total_seconds()
         self._network = network
         self._own: dict[str, tuple[Address, ...]] = {}
 
@@ -96,7 +96,7 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
 
     async def _dial(self, found: Sequence[Address], port: int) -> httpcore.AsyncNetworkStream:
         """Connect to the first address that answers. Each gets an equal share of the time, so one cannot use it all."""
-        share_seconds = self._patience_seconds / len(found)
+        share_seconds = self._timeout_seconds / len(found)
         for address in found:
             try:
                 async with asyncio.timeout(share_seconds):

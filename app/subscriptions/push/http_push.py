@@ -89,7 +89,7 @@ class Pusher:
             network_backend=CheckedNetwork(
                 destinations,
                 resolver=resolver or SystemResolver(),
-                patience=timeout,
+                timeout=timeout,
                 network=network or httpcore.AnyIOBackend(),
             ),
         )

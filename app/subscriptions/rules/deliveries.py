@@ -52,26 +52,26 @@ class Delivery:
 class Attempt:
     """One try to send: the HTTP `status` (None: no answer), the code of what was wrong (None: delivered).
 
-    `asked_for` is how long the subscriber wants to be left alone.
+    `retry_after` is how long the subscriber wants to be left alone.
     """
 
     attempted_at: datetime
     status: int | None
     error: str | None
     took: timedelta
-    asked_for: timedelta | None = None
+    retry_after: timedelta | None = None
 
 
 def next_attempt_at(
-    attempts: int, *, now: datetime, jitter: float, asked_for: timedelta | None = None
+    attempts: int, *, now: datetime, jitter: float, retry_after: timedelta | None = None
 ) -> datetime | None:
     """When to try again after `attempts` failures of one delivery (1 or more). None if it is given up.
 
-    Never sooner than the subscriber `asked_for`.
+    Never sooner than the subscriber `retry_after`.
     """
     if attempts >= MOST_ATTEMPTS:
         return None
-    return now + RETRIES.wait(attempts, jitter=jitter, at_least=asked_for)
+    return now + RETRIES.wait(attempts, jitter=jitter, at_least=retry_after)
 
 
 def is_broken(latest_failed: Sequence[bool]) -> bool:

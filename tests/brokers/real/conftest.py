@@ -13,14 +13,14 @@ from app.brokers import choice, kafka_topics
 from app.brokers.broker import Broker
 from app.tools import Tools
 from tests.brokers.real import servers
-from tests.brokers.real.servers import Server
-from tests.brokers.real.sites import (
-    KafkaSite,
-    NatsSite,
-    RabbitSite,
-    RedisSite,
-    Site,
+from tests.brokers.real.real_brokers import (
+    RealBroker,
+    RealKafka,
+    RealNats,
+    RealRabbit,
+    RealRedis,
 )
+from tests.brokers.real.servers import Server
 from tests.stand_in_tools import HandClock, tools_over
 
 
@@ -36,49 +36,49 @@ def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def nats_site(tmp_path: Path) -> Iterator[NatsSite]:
+def real_nats(tmp_path: Path) -> Iterator[RealNats]:
     """A NATS server without any stream."""
     with closing(servers.nats(tmp_path)) as server:
         server.start()
-        yield NatsSite(server=server)
+        yield RealNats(server=server)
 
 
 @pytest.fixture
-def redis_site(tmp_path: Path) -> Iterator[RedisSite]:
+def real_redis(tmp_path: Path) -> Iterator[RealRedis]:
     """An empty Redis."""
     with closing(servers.redis(tmp_path)) as server:
         server.start()
-        yield RedisSite(server=server)
+        yield RealRedis(server=server)
 
 
 @pytest.fixture
-def kafka_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaSite]:
+def real_kafka(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RealKafka]:
     """A Kafka without any topic. A test pauses it instead of killing it, which only a time-out notices."""
     monkeypatch.setattr(kafka_topics, "STEP_SECONDS", 1)
     with closing(servers.kafka(tmp_path)) as server:
         server.start()
-        yield KafkaSite(server=server)
+        yield RealKafka(server=server)
 
 
 @pytest.fixture
-async def rabbit_site(rabbit_server: Server) -> AsyncIterator[RabbitSite]:
+async def real_rabbit(rabbit_server: Server) -> AsyncIterator[RealRabbit]:
     """A RabbitMQ without our exchanges and queues."""
-    site = RabbitSite(server=rabbit_server)
-    yield site
-    await site.clear()
+    real_broker = RealRabbit(server=rabbit_server)
+    yield real_broker
+    await real_broker.clear()
 
 
 @pytest.fixture(params=["nats", "redis", "kafka", "rabbit"])
-def site(request: pytest.FixtureRequest) -> Site:
+def real_broker(request: pytest.FixtureRequest) -> RealBroker:
     """Each of the brokers in turn."""
-    site: Site = request.getfixturevalue(f"{request.param}_site")
-    return site
+    real_broker: RealBroker = request.getfixturevalue(f"{request.param}_site")
+    return real_broker
 
 
 @pytest.fixture
-async def broker(site: Site) -> AsyncIterator[Broker]:
+async def broker(real_broker: RealBroker) -> AsyncIterator[Broker]:
     """The gateway's client of the broker."""
-    broker = choice.build(site.url())
+    broker = choice.build(real_broker.url())
     yield broker
     await broker.aclose()
 

@@ -21,10 +21,10 @@ from app.feed.events import EventRecord
 from app.flows.rules.verdict import Verdict
 from app.storage import database
 from app.tools import Tools
+from tests.brokers.real.real_brokers import RealBroker, Received
 from tests.brokers.real.relay import AcknowledgementsLost, Relay
-from tests.brokers.real.sites import Received, Site
 from tests.faults.campaigns import proxy
-from tests.faults.campaigns.proxy import Weather
+from tests.faults.campaigns.proxy import NetworkFaults
 from tests.feed import feeding
 from tests.feed.feeding import step_events, verdict_events
 from tests.stack.waiting import eventually
@@ -45,7 +45,7 @@ async def feed_many(tools: Tools, *, already: int = 0) -> None:
     await feeding.stamp(tools.engine)
 
 
-async def told(tools: Tools) -> list[EventRecord]:
+async def reported(tools: Tools) -> list[EventRecord]:
     """The whole feed."""
     async with database.transaction(tools.engine) as connection:
         return await event_rows.between(connection, after=0, up_to=10_000, types=None, limit=10_000)
@@ -74,9 +74,9 @@ def by_id(events: list[EventRecord], wanted: str) -> EventRecord:
     return next(event for event in events if str(event.id) == wanted)
 
 
-async def has_got_through(relay: AcknowledgementsLost, site: Site, event: EventRecord) -> bool:
+async def has_got_through(relay: AcknowledgementsLost, real_broker: RealBroker, event: EventRecord) -> bool:
     """Whether the broker has stored this event, whose acknowledgement is lost."""
-    return relay.is_losing and any(message.id == str(event.id) for message in await site.received())
+    return relay.is_losing and any(message.id == str(event.id) for message in await real_broker.received())
 
 
 async def attempt(tools: Tools, broker: Broker, *, limit: int) -> int | None:
@@ -87,11 +87,11 @@ async def attempt(tools: Tools, broker: Broker, *, limit: int) -> int | None:
         return None
 
 
-async def publish_some(tools: Tools, broker: Broker, site: Site) -> None:
+async def publish_some(tools: Tools, broker: Broker, real_broker: RealBroker) -> None:
     """Publish ten events to a broker that remembers its streams and queues after a kill."""
     await broker.open()
     await broker.aclose()
-    site.settle()
+    real_broker.settle()
 
     async def is_done() -> bool:
         await attempt(tools, broker, limit=10 - await position(tools))
@@ -115,14 +115,16 @@ async def position(tools: Tools) -> int:
     return found[0]["position"] if found else 0
 
 
-async def test_events_arrive_once_in_order_and_as_promised(site: Site, broker: Broker, tools: Tools) -> None:
+async def test_events_arrive_once_in_order_and_as_promised(
+    real_broker: RealBroker, broker: Broker, tools: Tools
+) -> None:
     """Id, content type, address and bytes are as promised; compliance events have their own prefix."""
     await feed_many(tools)
 
     while await publish_feed(tools, broker, limit=7):
         pass
 
-    events, received = await told(tools), await site.received()
+    events, received = await reported(tools), await real_broker.received()
     check_complete(events, received)
     assert len(received) == len(events) == FLOWS * STEPS + 2
     assert {message.content_type for message in received} == {"application/cloudevents+json"}
@@ -136,100 +138,104 @@ async def test_events_arrive_once_in_order_and_as_promised(site: Site, broker: B
         assert message.address == prefix + message.envelope["type"]
 
 
-async def test_compliance_events_lie_apart(site: Site, broker: Broker, tools: Tools) -> None:
+async def test_compliance_events_lie_apart(real_broker: RealBroker, broker: Broker, tools: Tools) -> None:
     """A consumer that may read flow events cannot read compliance events there."""
     await feed_many(tools)
 
     await publish_feed(tools, broker, limit=1000)
 
-    received = await site.received()
+    received = await real_broker.received()
     apart = {message.place for message in received if message.address.startswith("compliance.")}
     assert apart
     assert apart & {message.place for message in received if not message.address.startswith("compliance.")} == set()
 
 
-async def test_a_broker_that_is_killed_and_comes_back_gets_everything(site: Site, broker: Broker, tools: Tools) -> None:
+async def test_a_broker_that_is_killed_and_comes_back_gets_everything(
+    real_broker: RealBroker, broker: Broker, tools: Tools
+) -> None:
     """The server dies in the middle of a pass. Passes fail while it is gone, then publishing continues."""
     await feed_many(tools)
-    await publish_some(tools, broker, site)
+    await publish_some(tools, broker, real_broker)
     with pytest.raises(BrokerUnavailableError):
-        await publish_feed(tools, KilledAt(broker, site, event=10), limit=1000)
+        await publish_feed(tools, KilledAt(broker, real_broker, event=10), limit=1000)
     with pytest.raises(BrokerUnavailableError):
         await publish_feed(tools, broker, limit=1000)
     reached = await position(tools)
     await feed_many(tools, already=STEPS)
-    site.server.start()
+    real_broker.server.start()
 
     await publish_all(tools, broker)
 
-    events, received = await told(tools), await site.received()
+    events, received = await reported(tools), await real_broker.received()
     assert 10 <= reached < 20
     assert len(events) == 2 * FLOWS * STEPS + 2
     check_complete(events, received)
 
 
-async def test_a_lost_acknowledgement_ends_in_the_same_id_again(site: Site, tools: Tools) -> None:
+async def test_a_lost_acknowledgement_ends_in_the_same_id_again(real_broker: RealBroker, tools: Tools) -> None:
     """The broker has the event, but we do not know it. It is sent again before any later event of its subject."""
     await feed_many(tools)
-    events = await told(tools)
+    events = await reported(tools)
     lost = events[20]
-    async with proxy.listening(AcknowledgementsLost(site.server.port, after=cloudevents.encoded(lost))) as relay:
-        broker = choice.build(site.url(relay.port))
+    async with proxy.listening(AcknowledgementsLost(real_broker.server.port, after=cloudevents.encoded(lost))) as relay:
+        broker = choice.build(real_broker.url(relay.port))
         publishing = asyncio.create_task(attempt(tools, broker, limit=1000))
-        await eventually(partial(has_got_through, relay, site, lost))
+        await eventually(partial(has_got_through, relay, real_broker, lost))
         relay.mend()
         # Kafka's client sends its batch again over another connection; the others leave that to the next pass.
-        assert (await publishing is None) == (not site.url().startswith("kafka"))
+        assert (await publishing is None) == (not real_broker.url().startswith("kafka"))
         await publish_all(tools, broker)
         await broker.aclose()
 
-    received = await site.received()
+    received = await real_broker.received()
     copies = [message for message in received if message.id == str(lost.id)]
     check_complete(events, received)
     # NATS has seen the id before, and keeps one; the others keep both, and consumers go by the id.
-    assert (len(copies) == 1) == site.url().startswith("nats")
+    assert (len(copies) == 1) == real_broker.url().startswith("nats")
 
 
 async def test_a_connection_that_goes_silent_is_given_up(
-    site: Site, tools: Tools, monkeypatch: pytest.MonkeyPatch
+    real_broker: RealBroker, tools: Tools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A firewall forgets the connection: publishing fails in bounded time, and a new connection works."""
     for module in (nats_stream, rabbit_exchange, kafka_topics, redis_streams):
         monkeypatch.setattr(module, "STEP_SECONDS", 1)
     await feed_many(tools)
-    async with proxy.listening(Relay(site.server.port)) as relay:
-        broker = choice.build(site.url(relay.port))
+    async with proxy.listening(Relay(real_broker.server.port)) as relay:
+        broker = choice.build(real_broker.url(relay.port))
         await publish_feed(tools, broker, limit=10)
-        relay.weather = Weather(is_half_open=True)
+        relay.network_faults = NetworkFaults(is_half_open=True)
         with pytest.raises(BrokerUnavailableError):
             await publish_feed(tools, broker, limit=10)
-        relay.weather = proxy.FAIR
+        relay.network_faults = proxy.FAIR
         await publish_all(tools, broker)
         await broker.aclose()
 
-    check_complete(await told(tools), await site.received())
+    check_complete(await reported(tools), await real_broker.received())
 
 
-async def test_a_broker_may_be_closed_while_its_server_is_gone(site: Site, broker: Broker, tools: Tools) -> None:
+async def test_a_broker_may_be_closed_while_its_server_is_gone(
+    real_broker: RealBroker, broker: Broker, tools: Tools
+) -> None:
     """Closing a dead connection neither fails nor hangs, and the broker can connect again."""
     await feed_many(tools)
-    await publish_some(tools, broker, site)
-    site.server.kill()
+    await publish_some(tools, broker, real_broker)
+    real_broker.server.kill()
     await broker.aclose()
-    site.server.start()
+    real_broker.server.start()
 
     await publish_all(tools, broker)
 
-    check_complete(await told(tools), await site.received())
+    check_complete(await reported(tools), await real_broker.received())
 
 
 class KilledAt:
     """A broker whose server is killed just before this event is sent, while others are in flight."""
 
-    def __init__(self, broker: Broker, site: Site, *, event: int) -> None:
+    def __init__(self, broker: Broker, real_broker: RealBroker, *, event: int) -> None:
         self.name = broker.name
         self._broker = broker
-        self._site = site
+        self._real_broker = real_broker
         self._left = event
 
     async def open(self) -> None:
@@ -240,7 +246,7 @@ class KilledAt:
         """Publish, or kill and try to."""
         self._left -= 1
         if self._left == 0:
-            self._site.server.kill()
+            self._real_broker.server.kill()
         await self._broker.publish(event)
 
     async def aclose(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.brokers.real.sites import Site
+from tests.brokers.real.real_brokers import RealBroker
 from tests.journeys.arrivals import EVENTS, by_subject, first_arrivals, has, walk
 from tests.stack import database
 from tests.stack.gateway import Feed
@@ -16,9 +16,9 @@ async def is_confirmed(database_url: str, count: int) -> bool:
     return await database.column(database_url, "SELECT position FROM broker_offsets") == [count]
 
 
-async def test_every_event_arrives_everywhere(database_url: str, unused_tcp_port: int, site: Site) -> None:
+async def test_every_event_arrives_everywhere(database_url: str, unused_tcp_port: int, real_broker: RealBroker) -> None:
     """One subscriber is healthy, one slow, one away for a while, and the broker is killed and restarted."""
-    async with running_stack(database_url, EVENT_BROKER_URL=site.url()) as stack:
+    async with running_stack(database_url, EVENT_BROKER_URL=real_broker.url()) as stack:
         async with subscriber.listening() as healthy, subscriber.listening() as slow:
             slow.is_open.clear()
             for url in (healthy.url, slow.url, f"http://127.0.0.1:{unused_tcp_port}/events"):
@@ -27,20 +27,20 @@ async def test_every_event_arrives_everywhere(database_url: str, unused_tcp_port
             async with subscriber.listening(port=unused_tcp_port) as away:
                 # The broker has to have what the first payees did, and with it its queues, before it is killed.
                 await eventually(lambda: is_confirmed(database_url, EVENTS))
-                site.settle()
-                await asyncio.to_thread(site.server.kill)
+                real_broker.settle()
+                await asyncio.to_thread(real_broker.server.kill)
                 await walk(stack)
                 await has(healthy, 2 * EVENTS)
                 slow.is_open.set()
-                await asyncio.to_thread(site.server.start)
+                await asyncio.to_thread(real_broker.server.start)
                 await asyncio.gather(has(slow, 2 * EVENTS), has(away, 2 * EVENTS))
 
         async def is_published() -> bool:
-            return len({message.id for message in await site.received()}) == 2 * EVENTS
+            return len({message.id for message in await real_broker.received()}) == 2 * EVENTS
 
         await eventually(is_published)
         feed = by_subject(await Feed(stack.gateway).until(lambda events: len(events) >= 2 * EVENTS))
-        published = {message.id: message for message in reversed(await site.received())}
+        published = {message.id: message for message in reversed(await real_broker.received())}
 
     for shop in (healthy, slow, away):
         assert by_subject(first_arrivals(shop.received)) == feed

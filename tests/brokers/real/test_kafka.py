@@ -13,40 +13,43 @@ from app.brokers.publish_feed import publish_feed
 from app.errors import BrokerUnavailableError
 from app.feed import cloudevents
 from app.tools import Tools
+from tests.brokers.real.real_brokers import RealKafka
 from tests.brokers.real.relay import ProducerIdGranted, Recorder
-from tests.brokers.real.sites import KafkaSite
 from tests.faults.campaigns import proxy
 from tests.feed import feeding
 from tests.feed.feeding import step_events
-from tests.feed.told_events import compliance_event, flow_event
+from tests.feed.sample_events import compliance_event, flow_event
 
 # A header's client id, no transaction, and the acknowledgement of all replicas in sync (-1).
 ALL_REPLICAS = b"dots-gateway" + b"\xff\xff" + b"\xff\xff"
 
 
-async def test_an_event_is_a_record_of_its_types_topic(kafka_site: KafkaSite) -> None:
+async def test_an_event_is_a_record_of_its_types_topic(real_kafka: RealKafka) -> None:
     """Topic, key, headers and bytes are what consumers were promised; compliance events have topics of their own."""
-    async with aclosing(choice.build(kafka_site.url())) as kafka:
+    async with aclosing(choice.build(real_kafka.url())) as kafka:
         await kafka.publish(flow_event())
         await kafka.publish(compliance_event())
 
-    compliance, told = sorted(await kafka_site.records(), key=lambda record: str(record.topic))
-    assert (told.topic, compliance.topic) == ("dots.flow.step_completed", "compliance.dots.background_check.flagged")
-    assert (told.key, compliance.key) == (b"flow/f1", b"user/u1")
-    assert told.value == cloudevents.encoded(flow_event())
-    assert dict(told.headers) == {
+    compliance, reported = sorted(await real_kafka.records(), key=lambda record: str(record.topic))
+    assert (reported.topic, compliance.topic) == (
+        "dots.flow.step_completed",
+        "compliance.dots.background_check.flagged",
+    )
+    assert (reported.key, compliance.key) == (b"flow/f1", b"user/u1")
+    assert reported.value == cloudevents.encoded(flow_event())
+    assert dict(reported.headers) == {
         "content-type": b"application/cloudevents+json",
         "id": str(flow_event().id).encode(),
     }
 
 
-async def test_a_subject_stays_in_one_partition(kafka_site: KafkaSite) -> None:
+async def test_a_subject_stays_in_one_partition(real_kafka: RealKafka) -> None:
     """Kafka's own hash of the key chooses the partition, as other producers of the company do."""
-    async with aclosing(choice.build(kafka_site.url())) as kafka:
+    async with aclosing(choice.build(real_kafka.url())) as kafka:
         for number in range(1, 9):
             await kafka.publish(flow_event(number, flow_id=f"f{number % 4}"))
 
-    records = await kafka_site.records()
+    records = await real_kafka.records()
     assert len({record.key for record in records}) == 4
     assert len({record.partition for record in records}) > 1
     for record in records:
@@ -54,24 +57,24 @@ async def test_a_subject_stays_in_one_partition(kafka_site: KafkaSite) -> None:
 
 
 async def test_a_refusal_of_idempotent_producers_names_the_option(
-    kafka_site: KafkaSite, tools: Tools, logs: list[MutableMapping[str, Any]]
+    real_kafka: RealKafka, tools: Tools, logs: list[MutableMapping[str, Any]]
 ) -> None:
     """Producers are idempotent unless the URL says otherwise; the error and the log tell the operator what to do."""
     await feeding.feed(tools.engine, step_events(1))
 
-    async with aclosing(choice.build(kafka_site.url().partition("?")[0])) as kafka:
+    async with aclosing(choice.build(real_kafka.url().partition("?")[0])) as kafka:
         with pytest.raises(BrokerUnavailableError, match=r"\?idempotence=off"):
             await publish_feed(tools, kafka, limit=10)
 
     assert any("?idempotence=off" in line.get("error", "") for line in logs)
-    assert await kafka_site.records() == []
+    assert await real_kafka.records() == []
 
 
-async def test_every_replica_has_to_acknowledge(kafka_site: KafkaSite) -> None:
+async def test_every_replica_has_to_acknowledge(real_kafka: RealKafka) -> None:
     """The producer asks for `acks=all` without idempotence too, which would imply it."""
     async with (
-        proxy.listening(Recorder(kafka_site.server.port)) as relay,
-        aclosing(choice.build(kafka_site.url(relay.port))) as kafka,
+        proxy.listening(Recorder(real_kafka.server.port)) as relay,
+        aclosing(choice.build(real_kafka.url(relay.port))) as kafka,
     ):
         await kafka.publish(flow_event())
 
@@ -83,10 +86,10 @@ async def test_every_replica_has_to_acknowledge(kafka_site: KafkaSite) -> None:
     [("", b"SCRAM-SHA-512"), ("&sasl=scram-sha-256", b"SCRAM-SHA-256"), ("&sasl=plain", b"PLAIN")],
 )
 async def test_a_user_is_proven_by_the_mechanism_of_the_url(
-    kafka_site: KafkaSite, option: str, mechanism: bytes
+    real_kafka: RealKafka, option: str, mechanism: bytes
 ) -> None:
     """The client asks for this mechanism and, refused, sends nothing more. The default never sends a password."""
-    async with proxy.listening(Recorder(kafka_site.server.port)) as relay:
+    async with proxy.listening(Recorder(real_kafka.server.port)) as relay:
         kafka = choice.build(f"kafka://somebody:s3cret@127.0.0.1:{relay.port}?idempotence=off{option}")
         with pytest.raises(BrokerUnavailableError):
             await kafka.open()
@@ -95,14 +98,14 @@ async def test_a_user_is_proven_by_the_mechanism_of_the_url(
 
 
 async def test_an_idempotent_producer_that_waits_in_vain_leaves_nothing_behind(
-    kafka_site: KafkaSite, monkeypatch: pytest.MonkeyPatch
+    real_kafka: RealKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without an acknowledgement publishing fails in bounded time. The producer, which would retry for ever, ends."""
     for limit in ("PUBLISH_SECONDS", "CLOSE_SECONDS"):
         monkeypatch.setattr(broker, limit, 0.5)
     before = asyncio.all_tasks()
-    async with proxy.listening(ProducerIdGranted(kafka_site.server.port)) as relay:
-        kafka = choice.build(kafka_site.url(relay.port).partition("?")[0])
+    async with proxy.listening(ProducerIdGranted(real_kafka.server.port)) as relay:
+        kafka = choice.build(real_kafka.url(relay.port).partition("?")[0])
         with pytest.raises(BrokerUnavailableError, match="TimeoutError"):
             await kafka.publish(flow_event())
 

@@ -8,28 +8,28 @@ from app.brokers import choice
 from app.brokers.publish_feed import publish_feed
 from app.errors import BrokerUnavailableError
 from app.tools import Tools
-from tests.brokers.real.sites import RabbitSite
+from tests.brokers.real.real_brokers import RealRabbit
 from tests.feed import feeding
 from tests.feed.feeding import step_events
-from tests.feed.told_events import compliance_event, flow_event
+from tests.feed.sample_events import compliance_event, flow_event
 from tests.storage import stored
 
 CURSOR = "SELECT position, last_error FROM broker_offsets"
 
 
-def without_queue(site: RabbitSite) -> str:
+def without_queue(real_broker: RealRabbit) -> str:
     """EVENT_BROKER_URL for operators who bind their own queues."""
-    return site.url().partition("?")[0]
+    return real_broker.url().partition("?")[0]
 
 
-async def test_an_event_that_no_queue_takes_is_a_failure(rabbit_site: RabbitSite, tools: Tools) -> None:
+async def test_an_event_that_no_queue_takes_is_a_failure(real_rabbit: RealRabbit, tools: Tools) -> None:
     """It comes back and the cursor stays before it. Once a queue is bound, every event arrives."""
-    broker = choice.build(without_queue(rabbit_site))
+    broker = choice.build(without_queue(real_rabbit))
     await feeding.feed(tools.engine, step_events(3))
     with pytest.raises(BrokerUnavailableError) as caught:
         await publish_feed(tools, broker, limit=10)
     refused = await stored.row(tools.engine, CURSOR)
-    async with rabbit_site.channel() as channel:
+    async with real_rabbit.channel() as channel:
         queue = await channel.declare_queue("events", durable=True)
         await queue.bind("dots.events", "dots.flow.*")
 
@@ -44,14 +44,14 @@ async def test_an_event_that_no_queue_takes_is_a_failure(rabbit_site: RabbitSite
     assert [message.redelivered for message in messages] == [False] * 3
 
 
-async def test_a_message_survives_and_says_what_it_is(rabbit_site: RabbitSite) -> None:
+async def test_a_message_survives_and_says_what_it_is(real_rabbit: RealRabbit) -> None:
     """The message is persistent and has the event's id and type where RabbitMQ's tools look for them."""
-    broker = choice.build(rabbit_site.url())
+    broker = choice.build(real_rabbit.url())
 
     await broker.publish(flow_event())
     await broker.aclose()
 
-    async with rabbit_site.channel() as channel:
+    async with real_rabbit.channel() as channel:
         message = await (await channel.get_queue("events")).get(no_ack=True)
     assert message.delivery_mode is DeliveryMode.PERSISTENT
     assert message.message_id == str(flow_event().id)
@@ -60,14 +60,14 @@ async def test_a_message_survives_and_says_what_it_is(rabbit_site: RabbitSite) -
     assert message.headers["subject"] == "flow/f1"
 
 
-async def test_exchanges_and_queues_are_durable(rabbit_site: RabbitSite) -> None:
+async def test_exchanges_and_queues_are_durable(real_rabbit: RealRabbit) -> None:
     """Declaring them again as durable topic exchanges and quorum queues succeeds, and otherwise fails."""
-    broker = choice.build(rabbit_site.url())
+    broker = choice.build(real_rabbit.url())
 
     await broker.open()
     await broker.aclose()
 
-    async with rabbit_site.channel() as channel:
+    async with real_rabbit.channel() as channel:
         for name in ("dots.events", "dots.compliance"):
             await channel.declare_exchange(name, ExchangeType.TOPIC, durable=True)
         for name in ("events", "compliance.events"):
@@ -76,23 +76,23 @@ async def test_exchanges_and_queues_are_durable(rabbit_site: RabbitSite) -> None
             await channel.declare_exchange("dots.events", ExchangeType.FANOUT, durable=True)
 
 
-async def test_a_queue_for_everything_is_two(rabbit_site: RabbitSite) -> None:
+async def test_a_queue_for_everything_is_two(real_rabbit: RealRabbit) -> None:
     """Events that need compliance:read have a queue of their own, so readers of the other do not see them."""
-    broker = choice.build(rabbit_site.url())
+    broker = choice.build(real_rabbit.url())
 
     await broker.publish(flow_event())
     await broker.publish(compliance_event())
     await broker.aclose()
 
-    assert [(message.place, message.id) for message in await rabbit_site.received()] == [
+    assert [(message.place, message.id) for message in await real_rabbit.received()] == [
         ("events", str(flow_event().id)),
         ("compliance.events", str(compliance_event().id)),
     ]
 
 
-async def test_a_wrong_password_is_a_failure_that_does_not_quote_it(rabbit_site: RabbitSite) -> None:
+async def test_a_wrong_password_is_a_failure_that_does_not_quote_it(real_rabbit: RealRabbit) -> None:
     """Publishing fails and may be retried, because an operator may be changing the password."""
-    broker = choice.build(f"amqp://guest:s3cret@127.0.0.1:{rabbit_site.server.port}")
+    broker = choice.build(f"amqp://guest:s3cret@127.0.0.1:{real_rabbit.server.port}")
 
     with pytest.raises(BrokerUnavailableError) as caught:
         await broker.publish(flow_event())

@@ -9,20 +9,20 @@ from redis.asyncio import Redis
 from app.brokers import choice
 from app.errors import BrokerUnavailableError
 from app.feed import cloudevents
-from tests.brokers.real.sites import RedisSite
-from tests.feed.told_events import flow_event
+from tests.brokers.real.real_brokers import RealRedis
+from tests.feed.sample_events import flow_event
 
 STREAM = "dots.flow.step_completed"
 
 
-async def test_an_entry_is_readable_by_any_client(redis_site: RedisSite) -> None:
+async def test_an_entry_is_readable_by_any_client(real_redis: RealRedis) -> None:
     """The entry has four fields of plain text."""
-    broker = choice.build(redis_site.url())
+    broker = choice.build(real_redis.url())
 
     await broker.publish(flow_event())
     await broker.aclose()
 
-    async with Redis(port=redis_site.server.port, decode_responses=True) as client:
+    async with Redis(port=real_redis.server.port, decode_responses=True) as client:
         entries = cast("list[tuple[str, dict[str, str]]]", await client.xrange(STREAM))
     ((_, fields),) = entries
     assert fields.pop("data") == json.dumps(
@@ -31,26 +31,26 @@ async def test_an_entry_is_readable_by_any_client(redis_site: RedisSite) -> None
     assert fields == {"id": str(flow_event().id), "subject": "flow/f1", "content-type": "application/cloudevents+json"}
 
 
-async def test_a_stream_keeps_what_it_is_told_to(redis_site: RedisSite) -> None:
+async def test_a_stream_keeps_what_it_is_told_to(real_redis: RealRedis) -> None:
     """`?max_length=` drops old entries approximately: Redis drops whole blocks of 100."""
-    broker = choice.build(f"{redis_site.url()}?max_length=100")
+    broker = choice.build(f"{real_redis.url()}?max_length=100")
 
     for number in range(1, 401):
         await broker.publish(flow_event(number))
     await broker.aclose()
 
-    async with Redis(port=redis_site.server.port) as client:
+    async with Redis(port=real_redis.server.port) as client:
         length = await client.xlen(STREAM)
     assert 100 <= length < 300
 
 
-async def test_a_wrong_password_is_a_failure_that_does_not_quote_it(redis_site: RedisSite) -> None:
+async def test_a_wrong_password_is_a_failure_that_does_not_quote_it(real_redis: RealRedis) -> None:
     """The right password publishes, whatever characters it has."""
     password = "p@ss/w:rd"
-    async with Redis(port=redis_site.server.port) as client:
+    async with Redis(port=real_redis.server.port) as client:
         await client.config_set("requirepass", password)
-    wrong = choice.build(f"redis://:s3cret@127.0.0.1:{redis_site.server.port}")
-    right = choice.build(f"redis://:p%40ss%2Fw%3Ard@127.0.0.1:{redis_site.server.port}/0")
+    wrong = choice.build(f"redis://:s3cret@127.0.0.1:{real_redis.server.port}")
+    right = choice.build(f"redis://:p%40ss%2Fw%3Ard@127.0.0.1:{real_redis.server.port}/0")
 
     with pytest.raises(BrokerUnavailableError) as caught:
         await wrong.publish(flow_event())
@@ -59,5 +59,5 @@ async def test_a_wrong_password_is_a_failure_that_does_not_quote_it(redis_site: 
     await right.aclose()
 
     assert "s3cret" not in caught.value.detail
-    async with Redis(port=redis_site.server.port, password=password) as client:
+    async with Redis(port=real_redis.server.port, password=password) as client:
         assert await client.xlen(STREAM) == 1

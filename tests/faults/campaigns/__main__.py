@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.campaigns import runs
-from tests.faults.campaigns.order import Order
+from tests.faults.campaigns.options import RunOptions
 from tests.faults.campaigns.runs import Run, UnknownCampaignError
 
 _SHOWN = 8
@@ -72,9 +72,9 @@ def main() -> None:
     seed = secrets.randbelow(10**6) if arguments.seed is None else arguments.seed
     console.print(f"Seed {seed}")
     with _directory(arguments.keep) as directory:
-        order = Order(seed=seed, directory=directory, times=arguments.times, is_small=arguments.small)
+        options = RunOptions(seed=seed, directory=directory, times=arguments.times, is_small=arguments.small)
         try:
-            ended = runs.run(arguments.only, order, jobs=arguments.jobs, tell=tell)
+            ended = runs.run(arguments.only, options, jobs=arguments.jobs, tell=tell)
         except UnknownCampaignError as error:
             parser.error(str(error))
     console.print(table(ended, seed))

@@ -10,10 +10,10 @@ from http import HTTPStatus
 from random import Random
 from typing import Any
 
-from tests.faults.campaigns import history, payees, scene
+from tests.faults.campaigns import context, history, payees
+from tests.faults.campaigns.context import Context
 from tests.faults.campaigns.fast_clock import FastClock
-from tests.faults.campaigns.order import Campaign, Order, Outcome
-from tests.faults.campaigns.scene import Scene
+from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.stack import database
 from tests.stack.waiting import eventually
 
@@ -42,33 +42,33 @@ OPEN_STATUSES = frozenset(
 FINAL_CODE = "invalid-input"
 
 
-async def run_creates(order: Order) -> Outcome:
+async def run_creates(options: RunOptions) -> Outcome:
     """Most POSTs go wrong one way or the other, an api is killed meanwhile; callers come back with their keys.
 
     Every status from 300 to 599 is among the answers.
     """
-    count = order.count(400, small=80)
+    count = options.count(400, small=80)
     clock = FastClock(rate=RATE, base=time.time())
-    async with scene.staged(order, PATIENCE, clock=clock) as stage:
-        dice = order.random("faults")
+    async with context.staged(options, PATIENCE, clock=clock) as run_context:
+        dice = options.random("faults")
         faults = _faults(dice, count)
-        await stage.fleet.dots.turn(faults={"next_responses": faults})
+        await run_context.fleet.dots.turn(faults={"next_responses": faults})
         waiting = {f"key-{number}": _body(number) for number in range(count)}
         for number in range(IMPATIENT_ROUNDS):
             async with asyncio.TaskGroup() as tasks:
-                asking = tasks.create_task(_ask_all(stage, waiting))
+                asking = tasks.create_task(_ask_all(run_context, waiting))
                 if number == 1:
-                    tasks.create_task(stage.fleet.restart("api-1"))
+                    tasks.create_task(run_context.fleet.restart("api-1"))
             waiting = asking.result()
         # Dots is well again: what is without an outcome now is found, or asked for again, by the workers.
-        await stage.fleet.dots.turn(faults={"next_responses": []})
+        await run_context.fleet.dots.turn(faults={"next_responses": []})
         for _ in range(PATIENT_ROUNDS):
-            await _settled(stage)
-            waiting = await _ask_all(stage, waiting)
-        calls = (await stage.fleet.dots.ask("api-calls"))["api_calls"]
+            await _settled(run_context)
+            waiting = await _ask_all(run_context, waiting)
+        calls = (await run_context.fleet.dots.ask("api-calls"))["api_calls"]
         befallen = sum(call["method"] == "POST" and call["fault"] not in (None, "none") for call in calls)
-        outcome = await stage.outcome(events=count, faults=befallen + 1)
-        refused = {asked.key for asked in history.read(order.directory).asked if asked.error_code == FINAL_CODE}
+        outcome = await run_context.outcome(events=count, faults=befallen + 1)
+        refused = {asked.key for asked in history.read(options.directory).asked if asked.error_code == FINAL_CODE}
     unanswered = [f"I9: {key} was never given a flow" for key in waiting.keys() - refused]
     given = [f"I9: {key} was given a flow that Dots had refused" for key in refused - waiting.keys()]
     return replace(outcome, violations=outcome.violations + unanswered + given)
@@ -97,15 +97,15 @@ def _body(number: int) -> dict[str, Any]:
     return {"steps": ["compliance", "payout"], "reference": f"payee-{number}", "metadata": {"number": number}}
 
 
-async def _ask_all(stage: Scene, bodies: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+async def _ask_all(run_context: Context, bodies: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Ask once for each; those that were given no flow."""
-    dice = stage.order.random("apis")
+    dice = run_context.options.random("apis")
     rest = iter(bodies.items())
     given: set[str] = set()
 
     async def ask_on() -> None:
         for key, body in rest:
-            if await payees.try_flow(stage.fleet, dice.choice(stage.fleet.api_urls), key, body):
+            if await payees.try_flow(run_context.fleet, dice.choice(run_context.fleet.api_urls), key, body):
                 given.add(key)
 
     async with asyncio.TaskGroup() as tasks:
@@ -114,14 +114,14 @@ async def _ask_all(stage: Scene, bodies: dict[str, dict[str, Any]]) -> dict[str,
     return {key: body for key, body in bodies.items() if key not in given}
 
 
-async def _settled(stage: Scene) -> None:
+async def _settled(run_context: Context) -> None:
     """Return when every creation that was begun has an outcome."""
 
     async def is_settled() -> bool:
         query = "SELECT count(*) FROM flows WHERE status = 'creating'"
-        return await database.column(stage.server.direct_url, query) == [0]
+        return await database.column(run_context.server.direct_url, query) == [0]
 
-    await eventually(is_settled, within=SETTLED_WITHIN_SECONDS * stage.order.times)
+    await eventually(is_settled, within=SETTLED_WITHIN_SECONDS * run_context.options.times)
 
 
 CAMPAIGN = Campaign(name="creates", summary="creations answered late, wrongly or not at all", run=run_creates)

@@ -1,10 +1,10 @@
 """A real broker is killed and started again while events flow, and its acknowledgements are lost on their way."""
 
-from tests.faults.campaigns import nats_server, proxy, scene, storm
+from tests.faults.campaigns import context, nats_server, proxy, storm
+from tests.faults.campaigns.context import Context
 from tests.faults.campaigns.nats_server import NatsServer
-from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.faults.campaigns.proxy import Interceptor, Proxy
-from tests.faults.campaigns.scene import Scene
 from tests.faults.campaigns.storm import Fault, Storm
 from tests.faults.campaigns.storm_campaigns import IMPATIENT
 from tests.faults.campaigns.svix import Fate, Svix
@@ -40,33 +40,35 @@ class _Cut:
         return data
 
 
-async def run_broker(order: Order) -> Outcome:
+async def run_broker(options: RunOptions) -> Outcome:
     """Outages, lost acknowledgements and dead publishers; every event is in the broker's streams, in order."""
-    settings = scene.frequent(order) | IMPATIENT
+    settings = context.frequent(options) | IMPATIENT
     async with (
-        nats_server.running(order.directory) as broker,
-        proxy.listening(AcknowledgementCutter(broker.port)) as door,
-        scene.staged(order, settings | {"EVENT_BROKER_URL": f"nats://127.0.0.1:{door.port}"}, broker=broker) as stage,
+        nats_server.running(options.directory) as broker,
+        proxy.listening(AcknowledgementCutter(broker.port)) as fault_proxy,
+        context.staged(
+            options, settings | {"EVENT_BROKER_URL": f"nats://127.0.0.1:{fault_proxy.port}"}, broker=broker
+        ) as run_context,
     ):
         faults = [
-            _losing(door),
+            _losing(fault_proxy),
             _killing(broker),
-            _outage(stage, broker),
-            _losing(door),
-            _restart(stage, "worker-1"),
+            _outage(run_context, broker),
+            _losing(fault_proxy),
+            _restart(run_context, "worker-1"),
             _killing(broker),
         ]
-        size = order.count(50, small=25)
+        size = options.count(50, small=25)
         brisk = Storm(flows=size, fate=Fate(window=30), further_steps=4, steps_at_once=20)
-        blown = await storm.blow(stage, brisk, faults * order.times)
-        if not door.cuts_done:
+        blown = await storm.blow(run_context, brisk, faults * options.times)
+        if not fault_proxy.cuts_done:
             raise RuntimeError("no acknowledgement was lost")
-        return await stage.outcome(events=blown.sent, faults=blown.faults + door.cuts_done)
+        return await run_context.outcome(events=blown.sent, faults=blown.faults + fault_proxy.cuts_done)
 
 
-def _losing(door: AcknowledgementCutter) -> Fault:
+def _losing(fault_proxy: AcknowledgementCutter) -> Fault:
     async def lose(_svix: Svix) -> None:
-        door.cuts_left += 1
+        fault_proxy.cuts_left += 1
 
     return lose
 
@@ -79,20 +81,20 @@ def _killing(broker: NatsServer) -> Fault:
     return kill
 
 
-def _outage(stage: Scene, broker: NatsServer) -> Fault:
+def _outage(run_context: Context, broker: NatsServer) -> Fault:
     """Killed, and started again only when the gateway has noticed."""
 
     async def break_off(_svix: Svix) -> None:
         await broker.kill()
-        await stage.fleet.hear("BrokerUnavailableError", within=NOTICED_WITHIN_SECONDS)
+        await run_context.fleet.hear("BrokerUnavailableError", within=NOTICED_WITHIN_SECONDS)
         await broker.start()
 
     return break_off
 
 
-def _restart(stage: Scene, name: str) -> Fault:
+def _restart(run_context: Context, name: str) -> Fault:
     async def restart(_svix: Svix) -> None:
-        await stage.fleet.restart(name)
+        await run_context.fleet.restart(name)
 
     return restart
 

@@ -1,4 +1,4 @@
-"""The checker, a program of its own: `python -m tests.faults.campaigns.checker DIRECTORY [--within S] [--patience S]`.
+"""The checker, a program of its own: `python -m tests.faults.campaigns.checker DIRECTORY [--within S] [--quiet S]`.
 
 It waits until nothing is stuck, everything is as at Dots, and nothing happens any more. It waits no longer when what
 is stored has stayed the same for as long as its patience, or the time is over; then it judges what it has collected.
@@ -19,10 +19,10 @@ from typing import Any
 import asyncpg
 import httpx
 
-from tests.faults.campaigns import history, invariants, nats_server, places, stored
-from tests.faults.campaigns.evidence import Evidence, Truth
-from tests.faults.campaigns.history import Story
-from tests.faults.campaigns.places import Places
+from tests.faults.campaigns import addresses, history, invariants, nats_server, stored
+from tests.faults.campaigns.addresses import Addresses
+from tests.faults.campaigns.evidence import DotsState, Evidence
+from tests.faults.campaigns.history import Timeline
 
 ATTEMPT_SECONDS = 0.25
 # These mend themselves while the service catches up; the others are judged once, at the end.
@@ -31,7 +31,7 @@ CATCHING_UP = ("I3", "I4")
 MOVING = ("sync_rows", "flows", "users", "events", "deliveries", "cursors")
 
 
-async def collect(found: Places, story: Story, client: httpx.AsyncClient) -> Evidence:
+async def collect(found: Addresses, timeline: Timeline, client: httpx.AsyncClient) -> Evidence:
     """The evidence as it is now."""
     state = (await client.get(f"{found.simulator_url}/_control/state")).raise_for_status().json()
     # The feed is read first: what comes later than a reading is not missing from it.
@@ -42,13 +42,13 @@ async def collect(found: Places, story: Story, client: httpx.AsyncClient) -> Evi
     finally:
         await connection.close()
     return Evidence(
-        story=story,
+        timeline=timeline,
         webhooks=rows.webhooks,
         sync_rows=rows.sync_rows,
         flows=rows.flows,
         users=rows.users,
         events=rows.events,
-        truth=Truth(
+        dots_state=DotsState(
             flows={flow["id"]: flow for flow in state["flows"]}, users={user["id"]: user for user in state["users"]}
         ),
         feed=feed[0],
@@ -64,7 +64,7 @@ def has_moved(before: Evidence, after: Evidence) -> bool:
     return any(getattr(before, name) != getattr(after, name) for name in MOVING)
 
 
-async def read_feed(found: Places, client: httpx.AsyncClient, dice: random.Random) -> list[Mapping[str, Any]]:
+async def read_feed(found: Addresses, client: httpx.AsyncClient, dice: random.Random) -> list[Mapping[str, Any]]:
     """The feed from zero, in pages of random sizes, each from a random api."""
     events: list[Mapping[str, Any]] = []
     cursor: dict[str, str] = {}
@@ -81,25 +81,25 @@ async def read_feed(found: Places, client: httpx.AsyncClient, dice: random.Rando
             return events
 
 
-async def check(directory: Path, *, within_seconds: float, patience_seconds: float) -> list[str]:
+async def check(directory: Path, *, within_seconds: float, give_up_after_seconds: float) -> list[str]:
     """The violations, as soon as everything has caught up, or nothing moves any more, or the time is over."""
-    found, story = places.read(directory), history.read(directory)
+    found, timeline = addresses.read(directory), history.read(directory)
     began = changed = time.monotonic()
     before: Evidence | None = None
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         while True:
-            evidence = await collect(found, story, client)
+            evidence = await collect(found, timeline, client)
             now = time.monotonic()
             if before is None or has_moved(before, evidence):
                 before, changed = evidence, now
-            is_over = now > began + within_seconds or now > changed + patience_seconds
+            is_over = now > began + within_seconds or now > changed + give_up_after_seconds
             if is_over or not invariants.judge(evidence, CATCHING_UP):
                 published = await nats_server.published(found.broker_url) if found.broker_url else []
-                again = await collect(found, story, client)
+                again = await collect(found, timeline, client)
                 # Only what was collected while nothing happened fits together.
                 if is_over or again.events == evidence.events:
                     # Subscribers have noted on meanwhile.
-                    return invariants.judge(replace(again, story=history.read(directory), published=published))
+                    return invariants.judge(replace(again, timeline=history.read(directory), published=published))
             await asyncio.sleep(ATTEMPT_SECONDS)
 
 
@@ -108,10 +108,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Hold a campaign's history against what is stored.")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--within", type=float, default=60.0, help="seconds to wait for everything to catch up")
-    parser.add_argument("--patience", type=float, default=60.0, help="seconds to wait while nothing moves")
+    parser.add_argument("--quiet", type=float, default=60.0, help="seconds to wait while nothing moves")
     arguments = parser.parse_args()
     violations = asyncio.run(
-        check(arguments.directory, within_seconds=arguments.within, patience_seconds=arguments.patience)
+        check(arguments.directory, within_seconds=arguments.within, give_up_after_seconds=arguments.give_up_after)
     )
     sys.stdout.write(json.dumps(violations) + "\n")
     sys.exit(1 if violations else 0)

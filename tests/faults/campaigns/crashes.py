@@ -10,13 +10,13 @@ from typing import Any, Literal
 from uuid import UUID
 
 from devstack import ports
-from tests.faults.campaigns import crash_points, nats_server, payees, scene
+from tests.faults.campaigns import context, crash_points, nats_server, payees
+from tests.faults.campaigns.context import Context
 from tests.faults.campaigns.fast_clock import FastClock
 from tests.faults.campaigns.history import Poisoned
-from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.faults.campaigns.payees import Payees
 from tests.faults.campaigns.receivers import Receivers
-from tests.faults.campaigns.scene import Scene
 from tests.faults.campaigns.svix import Fate, Message, Svix
 from tests.stack import database
 from tests.stack.waiting import eventually
@@ -80,7 +80,7 @@ DELIVERY_POINTS = (
     "before/app.subscriptions.deliver_due:Courier._carry/1",
     "after/app.subscriptions.push.http_push:Pusher.push/2",
     "after/app.subscriptions.delivery_rows:settle/1",
-    "after/app.subscriptions.lane_rows:leave/2",
+    "after/app.subscriptions.queue_rows:leave/2",
     "after/app.subscriptions.settle_delivery:settle_delivery/3",
     "before/app.brokers.publish_batch:publish_batch/1",
     "after/app.brokers.broker:SessionBroker.publish/2",
@@ -117,8 +117,8 @@ class Death:
 class Work:
     """Brings work to processes until they die of it."""
 
-    def __init__(self, stage: Scene, svix: Svix, walkers: Payees) -> None:
-        self._stage = stage
+    def __init__(self, run_context: Context, svix: Svix, walkers: Payees) -> None:
+        self._setup = run_context
         self._svix = svix
         self._walkers = walkers
         self._number = 0
@@ -136,7 +136,7 @@ class Work:
         """Tell of a flow that Dots does not know."""
         self._number += 1
         flow_id = str(UUID(int=self._number, version=4))
-        self._stage.fleet.history.note(Poisoned(subject_id=flow_id))
+        self._setup.fleet.history.note(Poisoned(subject_id=flow_id))
         body = json.dumps({"event": "flow.updated", "flow_id": flow_id})
         await self._insist(Message(id=f"msg_poison_{self._number}", body=body))
 
@@ -145,10 +145,10 @@ class Work:
 
         Whenever there are none: some other worker may have been quicker than the one that is to die of them.
         """
-        if await database.column(self._stage.server.direct_url, CREATIONS) == [0]:
-            await self._stage.fleet.dots.turn(faults={"next_responses": [{"kind": "cut", "method": "POST"}] * 2})
+        if await database.column(self._setup.server.direct_url, CREATIONS) == [0]:
+            await self._setup.fleet.dots.turn(faults={"next_responses": [{"kind": "cut", "method": "POST"}] * 2})
             for _ in range(2):
-                await self.creation_at(self._stage.fleet.api_urls[0])
+                await self.creation_at(self._setup.fleet.api_urls[0])
 
     async def webhook_at(self, url: str) -> None:
         """Send a webhook to one api, and to another one when it dies of it, as Svix would."""
@@ -163,21 +163,21 @@ class Work:
         self._number += 1
         key = f"key-crash-{self._number}"
         body: dict[str, Any] = {"steps": ["compliance"], "reference": f"crash-{self._number}"}
-        if await payees.try_flow(self._stage.fleet, url, key, body) is None:
+        if await payees.try_flow(self._setup.fleet, url, key, body) is None:
             self._keys[key] = body
 
     async def come_back(self) -> None:
         """Ask again for every flow that was never given."""
-        url = self._stage.fleet.api_urls[0]
+        url = self._setup.fleet.api_urls[0]
         for key, body in self._keys.items():
 
             async def is_given(key: str = key, body: dict[str, Any] = body) -> bool:
-                return await payees.try_flow(self._stage.fleet, url, key, body) is not None
+                return await payees.try_flow(self._setup.fleet, url, key, body) is not None
 
             await eventually(is_given, within=HIT_WITHIN_SECONDS)
 
     async def _insist(self, message: Message) -> None:
-        url = self._stage.fleet.api_urls[0]
+        url = self._setup.fleet.api_urls[0]
 
         async def is_taken() -> bool:
             return await self._svix.deliver(message, url) == 204  # No Content
@@ -185,34 +185,34 @@ class Work:
         await eventually(is_taken)
 
 
-async def run_crashes(order: Order) -> Outcome:
+async def run_crashes(options: RunOptions) -> Outcome:
     """Every point is reached, and everything is as if nobody had died."""
     clock = FastClock(rate=RATE, base=time.time())
     async with (
-        nats_server.running(order.directory) as broker,
-        scene.staged(
-            order, PATIENCE | {"EVENT_BROKER_URL": broker.url}, apis=1, workers=0, clock=clock, broker=broker
-        ) as stage,
+        nats_server.running(options.directory) as broker,
+        context.staged(
+            options, PATIENCE | {"EVENT_BROKER_URL": broker.url}, apis=1, workers=0, clock=clock, broker=broker
+        ) as run_context,
     ):
-        fleet = stage.fleet
+        fleet = run_context.fleet
         receivers = Receivers(fleet.api_urls, fleet.client)
-        svix = Svix(receivers=receivers, history=fleet.history, dice=order.random("svix"), fate=Fate(), now=clock)
-        walkers = Payees(fleet=fleet, dice=order.random("payees"))
-        work = Work(stage, svix, walkers)
-        await walkers.create(order.count(60, small=12))
+        svix = Svix(receivers=receivers, history=fleet.history, dice=options.random("svix"), fate=Fate(), now=clock)
+        walkers = Payees(fleet=fleet, dice=options.random("payees"))
+        work = Work(run_context, svix, walkers)
+        await walkers.create(options.count(60, small=12))
         try:
-            tried, missed = await _die_everywhere(stage, work, order)
+            tried, missed = await _die_everywhere(run_context, work, options)
             await fleet.start_worker("worker-well")
             await work.come_back()
             while walkers.actions_left:
                 await work.walk(steps=20)
         finally:
             await receivers.close()
-        outcome = await stage.outcome(events=svix.sent, faults=tried)
+        outcome = await run_context.outcome(events=svix.sent, faults=tried)
     return replace(outcome, violations=missed + outcome.violations)
 
 
-async def _die_everywhere(stage: Scene, work: Work, order: Order) -> tuple[int, list[str]]:
+async def _die_everywhere(run_context: Context, work: Work, options: RunOptions) -> tuple[int, list[str]]:
     """Visit the points; how many there are, and which were not reached."""
     plan = [
         *(Death(point=point, program="api", bring=work.webhook_at) for point in WEBHOOK_POINTS),
@@ -224,23 +224,26 @@ async def _die_everywhere(stage: Scene, work: Work, order: Order) -> tuple[int, 
         ),
     ]
     settling = [Death(point=point, program="worker", bring=work.leave_unanswered) for point in SETTLING_POINTS]
-    if order.is_small:
+    if options.is_small:
         plan, settling = [death for death in plan if death.point in FEW_POINTS], []
-    ends = [*await _die_in_turn(stage, plan, at_once=AT_ONCE), *await _die_in_turn(stage, settling, at_once=1)]
+    ends = [
+        *await _die_in_turn(run_context, plan, at_once=AT_ONCE),
+        *await _die_in_turn(run_context, settling, at_once=1),
+    ]
     return len(ends), [missed for missed in ends if missed]
 
 
-async def _die_in_turn(stage: Scene, plan: Sequence[Death], *, at_once: int) -> list[str | None]:
-    room = asyncio.Semaphore(at_once)
+async def _die_in_turn(run_context: Context, plan: Sequence[Death], *, at_once: int) -> list[str | None]:
+    folder = asyncio.Semaphore(at_once)
 
     async def die(death: Death) -> str | None:
-        async with room:
-            return await _die(stage, death)
+        async with folder:
+            return await _die(run_context, death)
 
     return await asyncio.gather(*(die(death) for death in plan))
 
 
-async def _die(stage: Scene, death: Death) -> str | None:
+async def _die(run_context: Context, death: Death) -> str | None:
     """Start a process that will die at the point, and bring it work until it does; what is wrong if it does not."""
     environment = {crash_points.VARIABLE: str(crash_points.parse(death.point))}
     name = f"{death.program}-dying-{re.sub(r'[/:]', '-', death.point)}"
@@ -248,9 +251,9 @@ async def _die(stage: Scene, death: Death) -> str | None:
     if death.program == "api":
         port = ports.free_port()
         url = f"http://127.0.0.1:{port}"
-        member = await stage.fleet.start_api(name, port=port, **environment)
+        member = await run_context.fleet.start_api(name, port=port, **environment)
     else:
-        member = await stage.fleet.start_worker(name, **environment)
+        member = await run_context.fleet.start_worker(name, **environment)
     end = asyncio.create_task(member.exit_status(within=HIT_WITHIN_SECONDS))
     try:
         while not end.done():

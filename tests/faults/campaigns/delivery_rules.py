@@ -26,7 +26,7 @@ class Recipient:
 def recipients(evidence: Evidence) -> Iterator[Recipient]:
     """Everybody whom events are sent to."""
     arrived: defaultdict[str, list[Arrived]] = defaultdict(list)
-    for copy in [*evidence.story.arrived, *evidence.published]:
+    for copy in [*evidence.timeline.arrived, *evidence.published]:
         arrived[copy.recipient].append(copy)
     dead: defaultdict[str, set[str]] = defaultdict(set)
     for delivery in evidence.deliveries:
@@ -106,7 +106,7 @@ def is_wanted(event_type: str, patterns: Sequence[str], *, with_compliance: bool
 
 def _as_stored(evidence: Evidence) -> Iterator[str]:
     """What the gateway knows of deliveries is what the subscribers know, and nothing is touched once it is settled."""
-    taken = {(copy.recipient, copy.event_id) for copy in evidence.story.arrived if is_taken(copy)}
+    taken = {(copy.recipient, copy.event_id) for copy in evidence.timeline.arrived if is_taken(copy)}
     for delivery in evidence.deliveries:
         where = f"{delivery.event_id} for {delivery.subscriber}"
         if delivery.state == "delivered" and (delivery.subscriber, delivery.event_id) not in taken:

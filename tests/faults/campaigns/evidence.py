@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tests.faults.campaigns.history import Arrived, Story
+from tests.faults.campaigns.history import Arrived, Timeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class StoredCursor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Truth:
+class DotsState:
     """Flows and users as Dots would answer them now, by id."""
 
     flows: Mapping[str, Mapping[str, Any]]
@@ -109,13 +109,13 @@ class Evidence:
     `published` is what the broker keeps, in the order in which it came there.
     """
 
-    story: Story
+    timeline: Timeline
     webhooks: Mapping[str, StoredWebhook]
     sync_rows: list[SyncRow]
     flows: list[StoredFlow]
     users: Mapping[str, StoredUser]
     events: list[StoredEvent]
-    truth: Truth
+    dots_state: DotsState
     feed: list[Mapping[str, Any]]
     feed_again: list[Mapping[str, Any]]
     subscriptions: list[StoredSubscription] = field(default_factory=list)

@@ -12,26 +12,28 @@ Telling = tuple[str, str | None]
 
 def one_event_a_transition(evidence: Evidence) -> Iterator[str]:
     """I6: the events of a flow or user are exactly what happened to it, each once."""
-    told: defaultdict[str, Counter[Telling]] = defaultdict(Counter)
+    reported: defaultdict[str, Counter[Telling]] = defaultdict(Counter)
     for event in evidence.events:
-        told[event.subject][event.type.removeprefix("dots."), event.step] += 1
-    made_with_user = {asked.key for asked in evidence.story.asked if asked.has_user}
+        reported[event.subject][event.type.removeprefix("dots."), event.step] += 1
+    made_with_user = {asked.key for asked in evidence.timeline.asked if asked.has_user}
     for flow in evidence.flows:
-        if flow.id is None or flow.id not in evidence.truth.flows:
+        if flow.id is None or flow.id not in evidence.dots_state.flows:
             continue
-        truth = evidence.truth.flows[flow.id]
-        here = told[f"flow/{flow.id}"]
+        dots_state = evidence.dots_state.flows[flow.id]
+        here = reported[f"flow/{flow.id}"]
         expected: Counter[Telling] = Counter({("flow.created", None): 1})
-        expected.update(("flow.step_completed", step) for step in truth["completed_steps"])
-        if truth["user_id"] and flow.idempotency_key not in made_with_user and flow.caller:
+        expected.update(("flow.step_completed", step) for step in dots_state["completed_steps"])
+        if dots_state["user_id"] and flow.idempotency_key not in made_with_user and flow.caller:
             expected["flow.claimed", None] = 1
-        if is_complete(truth):
+        if is_complete(dots_state):
             expected["flow.completed", None] = 1
         optional: set[Telling] = {("flow.step_completed", name) for name in TAKEN_BACK}
-        if client_ref(truth) is None:  # Of a flow made elsewhere nobody knows whether it was claimed when it was met.
+        if (
+            client_ref(dots_state) is None
+        ):  # Of a flow made elsewhere nobody knows whether it was claimed when it was met.
             optional.add(("flow.claimed", None))
         yield from _compare(f"flow/{flow.id}", here, expected, optional)
-    yield from _user_events(evidence, told)
+    yield from _user_events(evidence, reported)
 
 
 def feed_is_dense_and_fixed(evidence: Evidence) -> Iterator[str]:
@@ -45,7 +47,7 @@ def feed_is_dense_and_fixed(evidence: Evidence) -> Iterator[str]:
         yield "two readings from zero differ"
     final = history.digests(evidence.feed)
     position: dict[str | None, int] = {None: 0}
-    for page in evidence.story.pages:
+    for page in evidence.timeline.pages:
         begin = position.get(page.after)
         if begin is None:
             yield f"a page was read after {page.after}, a cursor nobody had been given"
@@ -70,32 +72,32 @@ def subjects_are_in_order(evidence: Evidence) -> Iterator[str]:
             yield f"{subject} begins with {events[0].type}"
 
 
-def _user_events(evidence: Evidence, told: defaultdict[str, Counter[Telling]]) -> Iterator[str]:
+def _user_events(evidence: Evidence, reported: defaultdict[str, Counter[Telling]]) -> Iterator[str]:
     decided: defaultdict[str, list[str]] = defaultdict(list)
-    for each in evidence.story.decided:
+    for each in evidence.timeline.decided:
         decided[each.user_id].append(each.verdict)
     settled: defaultdict[str, list[str]] = defaultdict(list)
     for event in sorted(evidence.events, key=lambda event: (event.subject, event.sequence)):
         if event.type.startswith("dots.background_check."):
             settled[event.subject.removeprefix("user/")].append(event.type.rpartition(".")[2])
     for user_id, user in evidence.users.items():
-        truth = evidence.truth.users.get(user_id)
-        if truth is None or not user.is_awaited:
+        dots_state = evidence.dots_state.users.get(user_id)
+        if dots_state is None or not user.is_awaited:
             continue
-        verified = told[f"user/{user_id}"]["user.id_verified", None]
-        if verified != int(is_id_verified(truth)):
+        verified = reported[f"user/{user_id}"]["user.id_verified", None]
+        if verified != int(is_id_verified(dots_state)):
             yield f"user/{user_id} has {verified} events of its verified id"
-        verdict = verdict_of(truth)
+        verdict = verdict_of(dots_state)
         if verdict and settled[user_id][-1:] != [verdict]:
             yield f"user/{user_id} is {verdict} and was told to be {settled[user_id]}"
         if not _is_part(settled[user_id], decided[user_id]):
             yield f"user/{user_id} was told to be {settled[user_id]} when Dots decided {decided[user_id]}"
 
 
-def _is_part(told: list[str], decided: list[str]) -> bool:
+def _is_part(reported: list[str], decided: list[str]) -> bool:
     """Whether what was told is what was decided, in order, some perhaps left out."""
     rest = iter(decided)
-    return all(each in rest for each in told)
+    return all(each in rest for each in reported)
 
 
 def _compare(subject: str, here: Counter[Telling], expected: Counter[Telling], optional: set[Telling]) -> Iterator[str]:

@@ -17,10 +17,10 @@ import httpx
 from app.access import manage_keys
 from app.storage import database
 from devstack import ports
-from tests.faults.campaigns import places
+from tests.faults.campaigns import addresses
+from tests.faults.campaigns.addresses import Addresses
 from tests.faults.campaigns.forked import Forked
 from tests.faults.campaigns.history import Broke, History
-from tests.faults.campaigns.places import Places
 from tests.stack import dots
 from tests.stack.dots import Dots
 
@@ -165,14 +165,14 @@ class Fleet:
 
     def tell_checker(self, database_url: str, broker_url: str | None) -> None:
         """Write down where everything is."""
-        found = Places(
+        found = Addresses(
             database_url=database_url,
             api_urls=self.api_urls,
             simulator_url=self.dots.url,
             key=self.key,
             broker_url=broker_url,
         )
-        places.write(self._directory, found)
+        addresses.write(self._directory, found)
 
     async def end(self) -> None:
         """End every process that still runs, the last first."""
@@ -203,9 +203,14 @@ def is_unexpected(line: str) -> bool:
     except ValueError:
         return False
     what = said.get("event", "")
-    if what == "pass broke":
+    if what == "pass failed":
         return said.get("error") not in _PASSING
-    if what in ("refresh broke", "request broke", "delivery broke", "subscription held: its secrets cannot be opened"):
+    if what in (
+        "refresh failed unexpectedly",
+        "request failed",
+        "delivery failed",
+        "subscription held: its secrets cannot be opened",
+    ):
         return True
     return what == "webhooks not stored" and "exception" in said
 

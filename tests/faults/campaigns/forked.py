@@ -26,7 +26,7 @@ from devstack.child import LAST_LINES, LINE_LIMIT_BYTES, lines_of
 PRELOADED = (
     "tests.faults.campaigns.entry",
     "tests.faults.campaigns.checker",
-    "tests.faults.campaigns.lane",
+    "tests.faults.campaigns.campaign_process",
 )
 
 

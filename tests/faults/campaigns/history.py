@@ -110,7 +110,7 @@ class History:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Story:
+class Timeline:
     """A whole history, by kind, each kind in order."""
 
     sent: list[Sent] = field(default_factory=list)
@@ -123,24 +123,24 @@ class Story:
     arrived: list[Arrived] = field(default_factory=list)
 
 
-def read(directory: Path) -> Story:
+def read(directory: Path) -> Timeline:
     """The history in a directory."""
-    story = Story()
+    timeline = Timeline()
     place: dict[type[Record], list[Any]] = {
-        Sent: story.sent,
-        Asked: story.asked,
-        Page: story.pages,
-        Seen: story.seen,
-        Decided: story.decided,
-        Poisoned: story.poisoned,
-        Broke: story.broke,
-        Arrived: story.arrived,
+        Sent: timeline.sent,
+        Asked: timeline.asked,
+        Page: timeline.pages,
+        Seen: timeline.seen,
+        Decided: timeline.decided,
+        Poisoned: timeline.poisoned,
+        Broke: timeline.broke,
+        Arrived: timeline.arrived,
     }
     for line in (directory / FILE_NAME).read_text().splitlines():
         fields = json.loads(line)
         kind = _KINDS[fields.pop("kind")]
         place[kind].append(kind(**fields))
-    return story
+    return timeline
 
 
 def digests(events: Sequence[Mapping[str, Any]]) -> list[str]:

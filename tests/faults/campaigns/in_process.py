@@ -9,15 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.dots.budget import Budget
 from app.feed import cloudevents, cursor, events, read_feed
 from tests.faults.campaigns import history, stored
-from tests.faults.campaigns.evidence import Evidence, Truth
-from tests.faults.campaigns.history import Page, Story
+from tests.faults.campaigns.evidence import DotsState, Evidence
+from tests.faults.campaigns.history import Page, Timeline
 
 # How fast Dots may be asked is not what is judged here, and in virtual time a thousand creations are begun at once.
 AMPLE = Budget(per_second=10_000, burst=100_000)
 
 
 async def collect(
-    database_url: str, engine: AsyncEngine, story: Story, truth: Truth, *, now: datetime | None = None
+    database_url: str, engine: AsyncEngine, timeline: Timeline, dots_state: DotsState, *, now: datetime | None = None
 ) -> Evidence:
     """The evidence as it is `now`, by the campaign's own clock where it has one."""
     connection = await asyncpg.connect(database_url)
@@ -26,13 +26,13 @@ async def collect(
     finally:
         await connection.close()
     return Evidence(
-        story=story,
+        timeline=timeline,
         webhooks=rows.webhooks,
         sync_rows=rows.sync_rows,
         flows=rows.flows,
         users=rows.users,
         events=rows.events,
-        truth=truth,
+        dots_state=dots_state,
         feed=await _read_all(engine, limit=500),
         feed_again=await _read_all(engine, limit=7),
         subscriptions=rows.subscriptions,

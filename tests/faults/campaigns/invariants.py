@@ -14,7 +14,7 @@ SHOWN_OF_EACH = 5
 
 def nothing_broke(evidence: Evidence) -> Iterator[str]:
     """I0: no process spoke of an error that nobody had reckoned with."""
-    for broke in evidence.story.broke:
+    for broke in evidence.timeline.broke:
         yield broke.line[:300]
 
 

@@ -16,9 +16,9 @@ from app.flows.rules.flow_request import FlowRequest
 from app.storage import database
 from app.subscriptions import delivery_rows
 from tests.faults.campaigns import in_process, invariants, server
-from tests.faults.campaigns.evidence import Truth
-from tests.faults.campaigns.history import Asked, Story
-from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.evidence import DotsState
+from tests.faults.campaigns.history import Asked, Timeline
+from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.faults.campaigns.virtual_dots import VirtualDots
 from tests.flows.creating import create
 from tests.stand_in_tools import HandClock, another_process, tools_over
@@ -27,18 +27,18 @@ LONGEST_DELAY = timedelta(seconds=119)
 TICK = timedelta(seconds=5)
 LASTS = timedelta(minutes=6)
 # Workers have other things to do: one tick in so many they come round to refreshing.
-REFRESH_CHANCE = 0.15
+REFRESH_PROBABILITY = 0.15
 JUDGED = ("I3", "I4", "I6", "I8", "I9")
 
 
-async def run_late_creations(order: Order) -> Outcome:
+async def run_late_creations(options: RunOptions) -> Outcome:
     """Each POST is answered by nobody, and carried out at a random moment of the two minutes that follow."""
-    count = order.count(100, small=100)
-    dice = order.random("late")
-    clock, dots, story = HandClock(), VirtualDots(), Story()
+    count = options.count(100, small=100)
+    dice = options.random("late")
+    clock, dots, timeline = HandClock(), VirtualDots(), Timeline()
     due: list[tuple[datetime, httpx.Request]] = []
     async with AsyncExitStack() as resources:
-        postgres = await resources.enter_async_context(server.running(order.directory, durable=False))
+        postgres = await resources.enter_async_context(server.running(options.directory, durable=False))
         engine = database.create_engine(postgres.direct_url)
         resources.push_async_callback(engine.dispose)
         tools = another_process(tools_over(engine, clock, {"default": dots}), budget=in_process.AMPLE)
@@ -48,7 +48,7 @@ async def run_late_creations(order: Order) -> Outcome:
             key = f"key-{number}"
             with suppress(CreationOutcomeUnknownError):
                 await create(tools, request, caller="campaign", key=key)
-            story.asked.append(Asked(key=key, status=504, flow_id=None, has_user=False))
+            timeline.asked.append(Asked(key=key, status=504, flow_id=None, has_user=False))
             due.append((clock.now + LONGEST_DELAY * dice.random(), dots.late[-1]))
         ends_at = clock.now + LASTS
         while clock.now < ends_at:
@@ -57,15 +57,15 @@ async def run_late_creations(order: Order) -> Outcome:
                     dots.catch_up(asked)
             await discover_flows.discover_flows(tools)
             await settle_creations.settle_creations(tools)
-            if dice.random() < REFRESH_CHANCE:
+            if dice.random() < REFRESH_PROBABILITY:
                 await refresh_due.refresh_due(tools, limit=10)
             clock.advance(TICK)
         while (await refresh_due.refresh_due(tools, limit=20)).claimed:
             pass
         while await sequence_events.sequence_events(tools, delivery_rows, limit=1000):
             pass
-        truth = Truth(flows=dots.flows, users=dots.users)
-        evidence = await in_process.collect(postgres.direct_url, engine, story, truth, now=clock.now)
+        dots_state = DotsState(flows=dots.flows, users=dots.users)
+        evidence = await in_process.collect(postgres.direct_url, engine, timeline, dots_state, now=clock.now)
         await tools.client("default").aclose()
     posts = Counter(str(post["metadata"]) for post in dots.posts)
     violations = invariants.judge(evidence, JUDGED)

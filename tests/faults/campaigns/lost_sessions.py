@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import httpx
 
-from tests.faults.campaigns import replicated, scene, storm
-from tests.faults.campaigns.order import Campaign, Order, Outcome
-from tests.faults.campaigns.scene import Scene
+from tests.faults.campaigns import context, replicated, storm
+from tests.faults.campaigns.context import Context
+from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.faults.campaigns.storm import Fault, Storm
 from tests.faults.campaigns.storm_campaigns import IMPATIENT, JUST_ACKNOWLEDGED, LULL_SECONDS
 from tests.faults.campaigns.svix import Fate, Svix
@@ -26,65 +26,65 @@ class LateError(Exception):
     """A process was not able to write again in time."""
 
 
-async def run_failover(order: Order) -> Outcome:
+async def run_failover(options: RunOptions) -> Outcome:
     """The primary dies, or is left read-only with every session open, and the synchronous standby takes its place."""
     async with (
-        replicated.running(order.directory) as servers,
-        scene.staged(order, scene.frequent(order) | IMPATIENT, postgres=servers) as stage,
+        replicated.running(options.directory) as servers,
+        context.staged(options, context.frequent(options) | IMPATIENT, postgres=servers) as run_context,
     ):
-        faults = [_hand_over(servers, stage), _fail_over(servers, stage)]
-        faults *= 1 if order.is_small else 2 * order.times
-        return await _blow(stage, faults)
+        faults = [_hand_over(servers, run_context), _fail_over(servers, run_context)]
+        faults *= 1 if options.is_small else 2 * options.times
+        return await _blow(run_context, faults)
 
 
-async def run_silent_network(order: Order) -> Outcome:
+async def run_silent_network(options: RunOptions) -> Outcome:
     """Idle connections to Postgres are forgotten without a word, again and again."""
     silenced = 0
-    async with scene.staged(order, scene.frequent(order) | IMPATIENT) as stage:
-        door = stage.server.door
+    async with context.staged(options, context.frequent(options) | IMPATIENT) as run_context:
+        fault_proxy = run_context.server.fault_proxy
 
         async def silence(svix: Svix) -> None:
             nonlocal silenced
             await _lull(svix)
-            door.cut_silent()  # What was forgotten before is noticed by the server too; it has room for few more.
-            silenced += door.silence(lambda link: link.idle_seconds >= IDLE_SECONDS)
-            await _recover(stage, "connections fell silent")
+            fault_proxy.cut_silent()  # The server notices the connections lost before. It has room for few more.
+            silenced += fault_proxy.silence(lambda link: link.idle_seconds >= IDLE_SECONDS)
+            await _recover(run_context, "connections fell silent")
 
-        outcome = await _blow(stage, [silence] * order.count(5, small=3))
+        outcome = await _blow(run_context, [silence] * options.count(5, small=3))
         if not silenced:
             raise RuntimeError("no connection was idle")
         return replace(outcome, faults=outcome.faults + silenced)
 
 
-async def _blow(stage: Scene, faults: list[Fault]) -> Outcome:
+async def _blow(run_context: Context, faults: list[Fault]) -> Outcome:
     """The storm with these faults. It ends early when a process is late: the rest would only wait for it."""
-    order = stage.order
-    flows, window = order.count(FLOWS, small=FEW_FLOWS), 50 if order.is_small else 200
+    options = run_context.options
+    flows, window = options.count(FLOWS, small=FEW_FLOWS), 50 if options.is_small else 200
     late: list[str] = []
     try:
-        blown = await storm.blow(stage, Storm(flows=flows, fate=Fate(window=window), further_steps=6), faults)
+        blown = await storm.blow(run_context, Storm(flows=flows, fate=Fate(window=window), further_steps=6), faults)
     except* LateError as errors:
         late = [str(error) for error in errors.exceptions]
     if late:
         return Outcome(events=0, faults=len(faults), invariants=("I3",), violations=late)
-    return await stage.outcome(events=blown.sent, faults=blown.faults)
+    return await run_context.outcome(events=blown.sent, faults=blown.faults)
 
 
-def _fail_over(servers: replicated.ReplicatedServer, stage: Scene) -> Fault:
+def _fail_over(servers: replicated.ReplicatedServer, run_context: Context) -> Fault:
     async def fail_over(svix: Svix) -> None:
         await _lull(svix)
         await servers.fail_over()
-        await _recover(stage, "the primary died")
+        await _recover(run_context, "the primary died")
         await servers.rebuild()
 
     return fail_over
 
 
-def _hand_over(servers: replicated.ReplicatedServer, stage: Scene) -> Fault:
+def _hand_over(servers: replicated.ReplicatedServer, run_context: Context) -> Fault:
     async def hand_over(svix: Svix) -> None:
         await _lull(svix)
         await servers.hand_over()
-        await _recover(stage, "the primary became read-only")
+        await _recover(run_context, "the primary became read-only")
         await servers.rebuild()
 
     return hand_over
@@ -97,22 +97,22 @@ async def _lull(svix: Svix) -> None:
             await svix.reached(svix.acknowledged + JUST_ACKNOWLEDGED)
 
 
-async def _recover(stage: Scene, after: str) -> None:
+async def _recover(run_context: Context, after: str) -> None:
     """Return when every api can write again, several times in a row. Raises LateError when one cannot in time."""
-    for name, port in stage.fleet.api_ports.items():
+    for name, port in run_context.fleet.api_ports.items():
         try:
             async with asyncio.timeout(RECOVERED_WITHIN_SECONDS):
-                await _recover_one(stage, f"http://127.0.0.1:{port}")
+                await _recover_one(run_context, f"http://127.0.0.1:{port}")
         except TimeoutError:
             late = f"I3: {name} could not write for {RECOVERED_WITHIN_SECONDS:g} s after {after}"
             raise LateError(late) from None
 
 
-async def _recover_one(stage: Scene, url: str) -> None:
+async def _recover_one(run_context: Context, url: str) -> None:
     in_a_row = 0
     while in_a_row < READY_IN_A_ROW:
         try:
-            is_ready = (await stage.fleet.client.get(f"{url}/readyz")).is_success
+            is_ready = (await run_context.fleet.client.get(f"{url}/readyz")).is_success
         except httpx.TransportError:
             is_ready = False
         in_a_row = in_a_row + 1 if is_ready else 0

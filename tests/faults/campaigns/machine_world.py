@@ -20,8 +20,8 @@ from app.tools import Tools
 from app.webhooks import webhook_rows
 from app.webhooks.webhook_rows import Webhook
 from tests.faults.campaigns import in_process, invariants
-from tests.faults.campaigns.evidence import Truth
-from tests.faults.campaigns.history import Story
+from tests.faults.campaigns.evidence import DotsState
+from tests.faults.campaigns.history import Timeline
 from tests.faults.campaigns.virtual_dots import VirtualDots
 from tests.flows import syncing
 from tests.stand_in_tools import HandClock
@@ -61,7 +61,7 @@ class World:
     tools: Tools
     clock: HandClock
     dots: VirtualDots
-    story: Story = field(default_factory=Story)
+    timeline: Timeline = field(default_factory=Timeline)
     begun: list[Begun] = field(default_factory=list)
     advanced: timedelta = timedelta(0)
     messages: int = 0
@@ -104,8 +104,10 @@ async def settle_and_judge(world: World, ground: Ground) -> list[str]:
         await _work_after(world, wait)
     while await sequence_events.sequence_events(world.tools, delivery_rows, limit=1000):
         pass
-    truth = Truth(flows=world.dots.flows, users=world.dots.users)
-    evidence = await in_process.collect(ground.database_url, ground.engine, world.story, truth, now=world.clock.now)
+    dots_state = DotsState(flows=world.dots.flows, users=world.dots.users)
+    evidence = await in_process.collect(
+        ground.database_url, ground.engine, world.timeline, dots_state, now=world.clock.now
+    )
     for client in world.tools.clients.values():
         await client.aclose()
     return invariants.judge(evidence, JUDGED)

@@ -25,9 +25,9 @@ from simulator import simulation
 from simulator.application import create_app
 from simulator.settings import Settings
 from tests.faults.campaigns import in_process, invariants, server
-from tests.faults.campaigns.evidence import Truth
-from tests.faults.campaigns.history import Asked, Decided, Poisoned, Story
-from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.evidence import DotsState
+from tests.faults.campaigns.history import Asked, Decided, Poisoned, Timeline
+from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.flows.creating import create
 from tests.stack import dots
 from tests.stack.dots import Dots
@@ -52,7 +52,7 @@ class World:
     clock: HandClock
     dots: Dots
     dice: Random
-    story: Story = field(default_factory=Story)
+    timeline: Timeline = field(default_factory=Timeline)
     plans: list[tuple[datetime, int, str, str]] = field(default_factory=list)
     acted: int = 0
 
@@ -62,11 +62,13 @@ class World:
         request = FlowRequest(app="default", steps=STEPS, user_id=user_id, reference=f"payee-{number}")
         made = await create(self.tools, request, caller="campaign", key=f"key-{number}")
         flow_id = str(made.answer["id"])
-        self.story.asked.append(Asked(key=f"key-{number}", status=201, flow_id=flow_id, has_user=user_id is not None))
+        self.timeline.asked.append(
+            Asked(key=f"key-{number}", status=201, flow_id=flow_id, has_user=user_id is not None)
+        )
         actions = (["claim"] if user_id is None else []) + list(STEPS) + ["verdict"]
         times = sorted(self.clock.now + OUTAGE * self.dice.random() for _ in actions)
-        for order, (at, action) in enumerate(zip(times, actions, strict=True)):
-            heapq.heappush(self.plans, (at, 100 * number + order, flow_id, action))
+        for options, (at, action) in enumerate(zip(times, actions, strict=True)):
+            heapq.heappush(self.plans, (at, 100 * number + options, flow_id, action))
 
     async def act_until_now(self) -> None:
         """Let payees, and those who judge them, do what they had planned up to now."""
@@ -94,15 +96,15 @@ class World:
         user_id = next(flow["user_id"] for flow in flows if flow["id"] == flow_id)
         verdict = self.dice.choice(("cleared", "flagged"))
         await self.dots.tell(f"users/{user_id}/verdict", {"status": verdict})
-        self.story.decided.append(Decided(user_id=user_id, verdict=verdict))
+        self.timeline.decided.append(Decided(user_id=user_id, verdict=verdict))
 
 
-async def run_outage(order: Order) -> Outcome:
+async def run_outage(options: RunOptions) -> Outcome:
     """Payees walk on for thirty hours and nobody is told; two days later all is as at Dots, and the poison is dead."""
-    count = order.count(60, small=12)
+    count = options.count(60, small=12)
     async with AsyncExitStack() as resources:
-        postgres = await resources.enter_async_context(server.running(order.directory, durable=False))
-        world = await _build(resources, postgres.direct_url, order)
+        postgres = await resources.enter_async_context(server.running(options.directory, durable=False))
+        world = await _build(resources, postgres.direct_url, options)
         for number in range(count):
             await world.create(number)
         await _poison(world)
@@ -117,9 +119,9 @@ async def run_outage(order: Order) -> Outcome:
     return Outcome(events=world.acted, faults=1, invariants=JUDGED, violations=violations)
 
 
-async def _build(resources: AsyncExitStack, database_url: str, order: Order) -> World:
+async def _build(resources: AsyncExitStack, database_url: str, options: RunOptions) -> World:
     clock = HandClock()
-    settings = Settings(public_url=SIMULATOR, webhook_secret=dots.WEBHOOK_SECRET, seed=order.seed)
+    settings = Settings(public_url=SIMULATOR, webhook_secret=dots.WEBHOOK_SECRET, seed=options.seed)
     simulated = simulation.build(settings, clock=clock, sleep=asyncio.sleep)
     resources.push_async_callback(simulated.close)
     transport = httpx.ASGITransport(create_app(simulated))
@@ -133,28 +135,30 @@ async def _build(resources: AsyncExitStack, database_url: str, order: Order) -> 
     gate = gate_of("default", ledger, clock, in_process.AMPLE)
     dots_client = await resources.enter_async_context(DotsClient(access, gate=gate, transport=transport, now=clock))
     tools = replace(tools_over(engine, clock, {}), clients={"default": dots_client})
-    return World(tools=tools, clock=clock, dots=Dots(SIMULATOR, client), dice=order.random("world"))
+    return World(tools=tools, clock=clock, dots=Dots(SIMULATOR, client), dice=options.random("world"))
 
 
 async def _poison(world: World) -> None:
     """Somebody announces a flow that Dots does not know."""
     subject = Subject(app="default", kind="flow", id=str(UUID(int=1, version=4)))
-    world.story.poisoned.append(Poisoned(subject_id=subject.id))
+    world.timeline.poisoned.append(Poisoned(subject_id=subject.id))
     async with database.transaction(world.tools.engine) as connection:
         await sync_rows.mark_due(connection, [subject], due_at=world.clock.now, due_by="webhook")
 
 
 async def _judge(world: World, database_url: str) -> list[str]:
     state: dict[str, Any] = await world.dots.ask("state")
-    truth = Truth(
+    dots_state = DotsState(
         flows={flow["id"]: flow for flow in state["flows"]}, users={user["id"]: user for user in state["users"]}
     )
-    evidence = await in_process.collect(database_url, world.tools.engine, world.story, truth, now=world.clock.now)
+    evidence = await in_process.collect(
+        database_url, world.tools.engine, world.timeline, dots_state, now=world.clock.now
+    )
     violations = invariants.judge(evidence, JUDGED)
     async with database.transaction(world.tools.engine) as connection:
-        told_by = set(await connection.scalars(text("SELECT DISTINCT discovered_by FROM flow_steps")))
-    if told_by - {None, "sweep"}:
-        violations.append(f"I4: steps were found by {told_by}, and nobody could tell but sweeps")
+        reported_by = set(await connection.scalars(text("SELECT DISTINCT discovered_by FROM flow_steps")))
+    if reported_by - {None, "sweep"}:
+        violations.append(f"I4: steps were found by {reported_by}, and nobody could tell but sweeps")
     if not any(row.is_dead for row in evidence.sync_rows):
         violations.append("I3: the poison is not dead")
     return violations

@@ -33,7 +33,7 @@ PLANTED_BUGS = (
     *planted_session_bugs.PLANTED_BUGS,
 )
 ROOT = Path(__file__).parents[3]
-ROOMS = ("app", "migrations", "simulator", "tests")
+FOLDERS = ("app", "migrations", "simulator", "tests")
 LIMIT_SECONDS = 300.0
 # What happens only when two things meet may not happen in one short run.
 TRIES = 2
@@ -67,9 +67,9 @@ def copied(patches: Sequence[Patch] = ()) -> Iterator[Path]:
     """A copy of the source with the patches in it."""
     with tempfile.TemporaryDirectory(prefix="dots-gateway-planted-") as name:
         copy = Path(name)
-        for room in ROOMS:
+        for folder in FOLDERS:
             # With what is compiled already: otherwise every process of every trial would compile the whole tree.
-            shutil.copytree(ROOT / room, copy / room)
+            shutil.copytree(ROOT / folder, copy / folder)
         for patch in patches:
             apply(copy, patch)
         yield copy

@@ -70,7 +70,7 @@ PLANTED_BUGS = (
         breaks=("I10",),
         patches=(
             Patch(
-                file="app/subscriptions/lane_rows.py",
+                file="app/subscriptions/queue_rows.py",
                 old="AND subject = :subject AND lease_token = :token",
                 new="AND subject = :subject AND CAST(:token AS uuid) IS NOT NULL",
             ),

@@ -15,7 +15,7 @@ CHUNK_BYTES = 65536
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weather:
+class NetworkFaults:
     """How the network is. `delay_seconds` and `slice_bytes` are for each piece, both ways.
 
     `is_half_open`: what is sent is swallowed without a word, as behind a firewall that has forgotten a connection.
@@ -28,7 +28,7 @@ class Weather:
     is_refusing: bool = False
 
 
-FAIR = Weather()
+FAIR = NetworkFaults()
 
 
 class Interceptor(Protocol):
@@ -64,12 +64,12 @@ class Link:
 
 
 class Proxy:
-    """Passes connections on to 127.0.0.1:`target`, which may change; `weather` holds for all, old ones too."""
+    """Passes connections on to 127.0.0.1:`target`, which may change; `network_faults` holds for all, old ones too."""
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.port = 0
-        self.weather = FAIR
+        self.network_faults = FAIR
         self._links: dict[asyncio.Task[None], Link] = {}
 
     def intercept(self) -> Interceptor:
@@ -110,7 +110,7 @@ class Proxy:
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Pass one connection on, both ways, until either side has ended it."""
         task = asyncio.current_task()
-        if task is None or self.weather.is_refusing:
+        if task is None or self.network_faults.is_refusing:
             writer.transport.abort()
             return
         link = self._links[task] = Link()
@@ -149,7 +149,7 @@ class Proxy:
         """Pass on until the end; whether the interceptor wants the client cut off."""
         with suppress(OSError):
             while data := await reader.read(CHUNK_BYTES):
-                if self.weather.is_half_open or link.is_silent:
+                if self.network_faults.is_half_open or link.is_silent:
                     continue
                 link.last_passed_at = time.monotonic()
                 link.is_listening |= b"LISTEN " in data
@@ -162,11 +162,11 @@ class Proxy:
         return False
 
     async def _send(self, data: bytes, writer: StreamWriter) -> None:
-        weather = self.weather
-        size = weather.slice_bytes or len(data) or 1
+        network_faults = self.network_faults
+        size = network_faults.slice_bytes or len(data) or 1
         for start in range(0, len(data), size):
-            if weather.delay_seconds:
-                await asyncio.sleep(weather.delay_seconds)
+            if network_faults.delay_seconds:
+                await asyncio.sleep(network_faults.delay_seconds)
             writer.write(data[start : start + size])
             await writer.drain()
 

@@ -13,7 +13,7 @@ from tests.faults.campaigns import (
     storm_campaigns,
     writers,
 )
-from tests.faults.campaigns.order import Campaign
+from tests.faults.campaigns.options import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
     state_machine.CAMPAIGN,

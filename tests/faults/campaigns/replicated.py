@@ -19,8 +19,8 @@ from tests.stack import standby
 class ReplicatedServer(Server):
     """Two servers of which the standby has all that the primary has acknowledged, except while it is being rebuilt."""
 
-    def __init__(self, directory: Path, door: Proxy, thread: ThreadPoolExecutor) -> None:
-        super().__init__(directory / "postgres-1", door, thread, durable=True)
+    def __init__(self, directory: Path, fault_proxy: Proxy, thread: ThreadPoolExecutor) -> None:
+        super().__init__(directory / "postgres-1", fault_proxy, thread, durable=True)
         self._spare_directory = directory / "postgres-2"
         self._standby: EmbeddedPostgres | None = None
 
@@ -69,14 +69,14 @@ class ReplicatedServer(Server):
         await asyncio.to_thread(standby.promote, self._standby)
         self._running, self._standby = self._standby, self._running
         self._directory, self._spare_directory = self._spare_directory, self._directory
-        self.door.target = urlsplit(self.direct_url).port or 0
+        self.fault_proxy.target = urlsplit(self.direct_url).port or 0
 
 
 @asynccontextmanager
-async def running(directory: Path, door: Proxy | None = None) -> AsyncIterator[ReplicatedServer]:
+async def running(directory: Path, fault_proxy: Proxy | None = None) -> AsyncIterator[ReplicatedServer]:
     """A migrated pair behind a proxy, for the length of an `async with` block."""
     with ThreadPoolExecutor(max_workers=1) as thread:
-        async with proxy.listening(door or Proxy(0)) as listening:
+        async with proxy.listening(fault_proxy or Proxy(0)) as listening:
             server = ReplicatedServer(directory, listening, thread)
             try:
                 await server.start()

@@ -8,9 +8,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 
 from tests.faults.campaigns import forked
-from tests.faults.campaigns.order import Order, Outcome
+from tests.faults.campaigns.options import Outcome, RunOptions
 
-LANE = "tests.faults.campaigns.lane"
+CAMPAIGN_PROCESS = "tests.faults.campaigns.campaign_process"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +33,20 @@ class UnknownCampaignError(Exception):
     """There is no campaign of that name."""
 
 
-def run(wanted: Sequence[str], order: Order, *, jobs: int, tell: Callable[[Run], None]) -> list[Run]:
+def run(wanted: Sequence[str], options: RunOptions, *, jobs: int, tell: Callable[[Run], None]) -> list[Run]:
     """Run the campaigns of these names (all if none), `jobs` at a time; each is told of as soon as it has ended.
 
     The runs are in the order of the registry. Raises UnknownCampaignError.
     """
     with ProcessPoolExecutor(jobs, mp_context=forked.context(), initializer=forked.end_with_parent) as pool:
-        names = pool.submit(forked.call, LANE, "names").result()
+        names = pool.submit(forked.call, CAMPAIGN_PROCESS, "names").result()
         if unknown := set(wanted) - set(names):
             raise UnknownCampaignError(f"{', '.join(sorted(unknown))}: there are only {', '.join(names)}")
-        runs = [pool.submit(forked.call, LANE, "run", name, order) for name in names if name in wanted or not wanted]
+        runs = [
+            pool.submit(forked.call, CAMPAIGN_PROCESS, "run", name, options)
+            for name in names
+            if name in wanted or not wanted
+        ]
         for ended in as_completed(runs):
             tell(ended.result())
     return [each.result() for each in runs]

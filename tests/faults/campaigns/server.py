@@ -21,8 +21,8 @@ _DEADLOCK = re.compile(r"deadlock detected.*?DETAIL:(.*?)HINT:", re.DOTALL)
 class Server:
     """Postgres and the proxy in front of it; each start is on another port."""
 
-    def __init__(self, directory: Path, door: Proxy, thread: ThreadPoolExecutor, *, durable: bool) -> None:
-        self.door = door
+    def __init__(self, directory: Path, fault_proxy: Proxy, thread: ThreadPoolExecutor, *, durable: bool) -> None:
+        self.fault_proxy = fault_proxy
         self._durable = durable
         self._directory = directory
         # Postgres stops when the thread that started it ends: it needs one that lives as long as the campaign.
@@ -40,12 +40,12 @@ class Server:
     @property
     def url(self) -> str:
         """Its URL through the proxy, the same after every restart."""
-        return self.url_through(self.door)
+        return self.url_through(self.fault_proxy)
 
-    def url_through(self, door: Proxy) -> str:
+    def url_through(self, fault_proxy: Proxy) -> str:
         """Its URL through some proxy that leads to it."""
         parts = urlsplit(self.direct_url)
-        return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{door.port}").geturl()
+        return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{fault_proxy.port}").geturl()
 
     @property
     def deadlocks(self) -> list[str]:
@@ -58,7 +58,7 @@ class Server:
         loop = asyncio.get_running_loop()
         start = partial(embedded_postgres.start, self._directory, durable=self._durable)
         self._running = await loop.run_in_executor(self._thread, start)
-        self.door.target = urlsplit(self._running.url).port or 0
+        self.fault_proxy.target = urlsplit(self._running.url).port or 0
 
     async def kill(self) -> None:
         """End it with SIGKILL; what it had not written is gone."""
@@ -78,10 +78,10 @@ class Server:
 
 
 @asynccontextmanager
-async def running(directory: Path, door: Proxy | None = None, *, durable: bool = True) -> AsyncIterator[Server]:
+async def running(directory: Path, fault_proxy: Proxy | None = None, *, durable: bool = True) -> AsyncIterator[Server]:
     """A migrated server behind a proxy, for the length of an `async with` block; not `durable` where none is killed."""
     with ThreadPoolExecutor(max_workers=1) as thread:
-        async with proxy.listening(door or Proxy(0)) as listening:
+        async with proxy.listening(fault_proxy or Proxy(0)) as listening:
             server = Server(directory / "postgres", listening, thread, durable=durable)
             await server.start()
             try:

@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from tests.faults.campaigns import scene, storm
-from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns import context, storm
+from tests.faults.campaigns.context import Context
+from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.faults.campaigns.receivers import Receivers
-from tests.faults.campaigns.scene import Scene
 from tests.faults.campaigns.storm import Fault, Storm
 from tests.faults.campaigns.svix import Fate, Message, Svix, key_of, system_now
 from tests.stack import dots
@@ -16,12 +16,12 @@ NEW_SECRET = "whsec_plJ3nmyCDGBKInavdOK15jsl"
 BODY = '{"event": "transfer.updated", "transfer_id": "t"}'
 
 
-async def run_clock(order: Order) -> Outcome:
+async def run_clock(options: RunOptions) -> Outcome:
     """Webhooks signed 299 s ago or ahead are stored, those of 301 s are refused."""
-    each = order.count(50, small=10)
-    async with scene.staged(order, apis=1, workers=0) as stage:
-        receivers = Receivers(stage.fleet.api_urls, stage.fleet.client)
-        svix = Svix(receivers=receivers, history=stage.fleet.history, dice=order.random("svix"))
+    each = options.count(50, small=10)
+    async with context.staged(options, apis=1, workers=0) as run_context:
+        receivers = Receivers(run_context.fleet.api_urls, run_context.fleet.client)
+        svix = Svix(receivers=receivers, history=run_context.fleet.history, dice=options.random("svix"))
         try:
             for offset in (-299, 299, -301, 301):
                 svix.now = _clock(offset)
@@ -31,7 +31,7 @@ async def run_clock(order: Order) -> Outcome:
                     await svix.deliver(message, is_expected=is_genuine)
         finally:
             await receivers.close()
-        return await stage.outcome(events=svix.sent, faults=2 * each)
+        return await run_context.outcome(events=svix.sent, faults=2 * each)
 
 
 def _clock(offset_seconds: int) -> Callable[[], datetime]:
@@ -45,28 +45,28 @@ def _clock(offset_seconds: int) -> Callable[[], datetime]:
     return now
 
 
-async def run_rotation(order: Order) -> Outcome:
+async def run_rotation(options: RunOptions) -> Outcome:
     """Under load: apis learn the new secret, Dots signs with both, then with the new one, apis forget the old one."""
     old, new = dots.WEBHOOK_SECRET, NEW_SECRET
-    async with scene.staged(order, scene.frequent(order)) as stage:
+    async with context.staged(options, context.frequent(options)) as run_context:
         faults: list[Fault] = [
-            _replace(stage, "api-1", f"{new},{old}"),
-            _replace(stage, "api-2", f"{new} {old}"),
+            _replace(run_context, "api-1", f"{new},{old}"),
+            _replace(run_context, "api-2", f"{new} {old}"),
             _sign(new, old),
             _sign(new),
-            _replace(stage, "api-1", new),
-            _replace(stage, "api-2", new),
+            _replace(run_context, "api-1", new),
+            _replace(run_context, "api-2", new),
         ]
-        size = order.count(80, small=30)
+        size = options.count(80, small=30)
         blown = await storm.blow(
-            stage, Storm(flows=size, fate=Fate(window=30), further_steps=6, steps_at_once=20), faults
+            run_context, Storm(flows=size, fate=Fate(window=30), further_steps=6, steps_at_once=20), faults
         )
-        return await stage.outcome(events=blown.sent, faults=len(faults))
+        return await run_context.outcome(events=blown.sent, faults=len(faults))
 
 
-def _replace(stage: Scene, name: str, secrets: str) -> Fault:
+def _replace(run_context: Context, name: str, secrets: str) -> Fault:
     async def replace(_svix: Svix) -> None:
-        await stage.fleet.replace(name, DOTS_WEBHOOK_SECRETS=secrets)
+        await run_context.fleet.replace(name, DOTS_WEBHOOK_SECRETS=secrets)
 
     return replace
 

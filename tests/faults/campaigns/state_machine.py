@@ -36,7 +36,7 @@ from app.webhooks.webhook_rows import Webhook
 from tests.faults.campaigns import in_process, machine_world, server
 from tests.faults.campaigns.history import Asked, Decided, Sent
 from tests.faults.campaigns.machine_world import Begun, Ground, World
-from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.faults.campaigns.virtual_dots import FAULTS, VirtualDots
 from tests.flows.creating import create
 from tests.stand_in_tools import HandClock, tools_over
@@ -84,15 +84,15 @@ class Machine(RuleBasedStateMachine):
         except GatewayError:
             pass
         world.dots.next_fault = None
-        world.story.asked.append(Asked(key=f"key-{key}", status=None, flow_id=flow_id, has_user=user_id is not None))
+        world.timeline.asked.append(Asked(key=f"key-{key}", status=None, flow_id=flow_id, has_user=user_id is not None))
 
     @precondition(lambda self: self.world.dots.flows)
-    @rule(index=indexes, payee=st.integers(0, machine_world.PAYEES - 1), is_told=st.booleans())
-    def walk(self, index: int, payee: int, is_told: bool) -> None:  # noqa: FBT001  # Hypothesis hands it over by name
+    @rule(index=indexes, payee=st.integers(0, machine_world.PAYEES - 1), is_reported=st.booleans())
+    def walk(self, index: int, payee: int, is_reported: bool) -> None:  # noqa: FBT001  # Hypothesis hands it over by name
         """A payee opens the link of a flow, or finishes its next step; a webhook may tell of it."""
         flow_id = self._flow(index)
         self.world.dots.walk(flow_id, machine_world.user(payee))
-        if is_told:
+        if is_reported:
             self._tell("flow", flow_id)
 
     @rule(is_forgetful=st.booleans())
@@ -107,14 +107,14 @@ class Machine(RuleBasedStateMachine):
         users = list(self.world.dots.users)
         user_id = users[payee % len(users)]
         if self.world.dots.decide(user_id, verdict):
-            self.world.story.decided.append(Decided(user_id=user_id, verdict=verdict))
+            self.world.timeline.decided.append(Decided(user_id=user_id, verdict=verdict))
             self._tell("user", user_id)
 
-    @precondition(lambda self: self.world.story.sent)
+    @precondition(lambda self: self.world.timeline.sent)
     @rule(index=indexes)
     def repeat_webhook(self, index: int) -> None:
         """Svix sends a message again."""
-        sent = self.world.story.sent[index % len(self.world.story.sent)]
+        sent = self.world.timeline.sent[index % len(self.world.timeline.sent)]
         kind: Kind = "flow" if sent.body in self.world.dots.flows else "user"
         self._store(sent.message_id, kind, sent.body)
 
@@ -141,8 +141,8 @@ class Machine(RuleBasedStateMachine):
     @rule(index=indexes)
     def apply(self, index: int) -> None:
         """A worker writes what it was told, however long ago."""
-        told = [begun for begun in self.world.begun if begun.snapshot]
-        begun = told[index % len(told)]
+        reported = [begun for begun in self.world.begun if begun.snapshot]
+        begun = reported[index % len(reported)]
         self.world.begun.remove(begun)
         if begun.snapshot:
             with suppress(FencedError):
@@ -163,7 +163,7 @@ class Machine(RuleBasedStateMachine):
     @rule(index=indexes, payee=st.integers(0, machine_world.PAYEES - 1))
     def walk_and_refresh(self, index: int, payee: int) -> None:
         """All goes well: a payee does something, Dots tells of it, a worker looks."""
-        self.walk(index, payee, is_told=True)
+        self.walk(index, payee, is_reported=True)
         self.refresh(8)
 
     @rule()
@@ -181,7 +181,7 @@ class Machine(RuleBasedStateMachine):
         """A consumer reads a page from any place it has been at."""
         cursors = self.world.cursors
         page = self._do(in_process.read_page(self.ground.engine, cursors[index % len(cursors)], limit=limit))
-        self.world.story.pages.append(page)
+        self.world.timeline.pages.append(page)
         cursors.append(page.next_cursor)
 
     @rule(seconds=st.sampled_from((1, 5, 31, 70, 400, 2000, 8000, 30_000)))
@@ -231,15 +231,15 @@ class Machine(RuleBasedStateMachine):
             subject=Subject(app="default", kind=kind, id=subject_id),
         )
         self._do(machine_world.store(self.ground.engine, webhook))
-        self.world.story.sent.append(Sent(message_id=message_id, body=subject_id, status=204))
+        self.world.timeline.sent.append(Sent(message_id=message_id, body=subject_id, status=204))
 
 
-async def run_machine(order: Order) -> Outcome:
+async def run_machine(options: RunOptions) -> Outcome:
     """Run it in a thread of its own, where it has its own loop."""
-    examples = order.count(200, small=40)
-    async with server.running(order.directory, durable=False) as postgres:
-        phases = (Phase.generate,) if order.is_small else (Phase.generate, Phase.shrink)
-        violations = await asyncio.to_thread(_run, postgres.direct_url, order.seed, examples, phases)
+    examples = options.count(200, small=40)
+    async with server.running(options.directory, durable=False) as postgres:
+        phases = (Phase.generate,) if options.is_small else (Phase.generate, Phase.shrink)
+        violations = await asyncio.to_thread(_run, postgres.direct_url, options.seed, examples, phases)
     judged = ("I5", *machine_world.JUDGED)
     return Outcome(events=Machine.runs * STEP_COUNT, faults=0, invariants=judged, violations=violations)
 
@@ -261,9 +261,9 @@ def _run(database_url: str, seed: int, examples: int, phases: tuple[Phase, ...])
             run_state_machine_as_test(hypothesis.seed(seed)(Machine), settings=settings)
         except Exception as error:  # noqa: BLE001  # Whatever an action raises here, nobody had reckoned with it.
             said = str(error).splitlines() or [""]
-            story = "\n".join(getattr(error, "__notes__", ()))
+            timeline = "\n".join(getattr(error, "__notes__", ()))
             is_judged = isinstance(error, AssertionError)
-            return [*(said if is_judged else [f"I0: {type(error).__name__}: {said[0]}"]), story]
+            return [*(said if is_judged else [f"I0: {type(error).__name__}: {said[0]}"]), timeline]
         finally:
             runner.run(watcher.close())
             runner.run(engine.dispose())

@@ -16,7 +16,7 @@ _RANKS = {"creating": 0, "failed": 1, "open": 1, "completed": 2}
 
 def nothing_is_stuck(evidence: Evidence) -> Iterator[str]:
     """I3: when quiet, all that was announced has been looked at; what fails is exactly the injected poison."""
-    poisoned = {poison.subject_id for poison in evidence.story.poisoned}
+    poisoned = {poison.subject_id for poison in evidence.timeline.poisoned}
     for row in evidence.sync_rows:
         if row.subject_id in poisoned:
             continue
@@ -44,17 +44,17 @@ def state_is_the_truth(evidence: Evidence) -> Iterator[str]:
         if flow_id not in known:
             yield f"flow {flow_id} is not known"
     for flow_id, flow in known.items():
-        if flow_id not in evidence.truth.flows:
+        if flow_id not in evidence.dots_state.flows:
             yield f"flow {flow_id} is not known to Dots"
         else:
-            yield from _differences(flow, evidence.truth.flows[flow_id])
+            yield from _differences(flow, evidence.dots_state.flows[flow_id])
     for user_id, user in evidence.users.items():
-        if not user.is_awaited or user_id not in evidence.truth.users:
+        if not user.is_awaited or user_id not in evidence.dots_state.users:
             continue
-        truth = evidence.truth.users[user_id]
-        if user.was_id_verified != is_id_verified(truth):
+        dots_state = evidence.dots_state.users[user_id]
+        if user.was_id_verified != is_id_verified(dots_state):
             yield f"user {user_id} has was_id_verified={user.was_id_verified}"
-        if (verdict := verdict_of(truth)) and user.verdict != verdict:
+        if (verdict := verdict_of(dots_state)) and user.verdict != verdict:
             yield f"user {user_id} is {user.verdict} here and {verdict} at Dots"
 
 
@@ -63,7 +63,7 @@ def progress_never_shrinks(evidence: Evidence) -> Iterator[str]:
     best: defaultdict[str, set[str]] = defaultdict(set)
     rank: defaultdict[str, int] = defaultdict(int)
     final = {flow.id: flow for flow in evidence.flows if flow.id}
-    for seen in evidence.story.seen:
+    for seen in evidence.timeline.seen:
         if missing := best[seen.flow_id] - set(seen.completed):
             yield f"flow {seen.flow_id} was seen without {sorted(missing)} again"
         if _RANKS[seen.status] < rank[seen.flow_id]:
@@ -78,11 +78,11 @@ def progress_never_shrinks(evidence: Evidence) -> Iterator[str]:
 def one_flow_a_key(evidence: Evidence) -> Iterator[str]:
     """I9: an idempotency key has one answer, one row, and one flow at Dots."""
     answers: defaultdict[str, set[str]] = defaultdict(set)
-    for asked in evidence.story.asked:
+    for asked in evidence.timeline.asked:
         if asked.flow_id:
             answers[asked.key].add(asked.flow_id)
     rows = {flow.idempotency_key: flow for flow in evidence.flows if flow.idempotency_key}
-    made = Counter(ref for flow in evidence.truth.flows.values() if (ref := client_ref(flow)))
+    made = Counter(ref for flow in evidence.dots_state.flows.values() if (ref := client_ref(flow)))
     for key, flow_ids in answers.items():
         if len(flow_ids) > 1:
             yield f"key {key} was answered with {len(flow_ids)} flows"
@@ -112,10 +112,10 @@ def verdict_of(user: Mapping[str, Any]) -> str | None:
     return "cleared" if compliance.get("background_check", {}).get("status") == "pass" else None
 
 
-def is_complete(truth: Mapping[str, Any]) -> bool:
+def is_complete(dots_state: Mapping[str, Any]) -> bool:
     """Whether a flow is complete by design.md's rule 12."""
-    needed = [step for step in truth["steps"] if step != "redirect"] or truth["steps"]
-    return set(needed) <= set(truth["completed_steps"])
+    needed = [step for step in dots_state["steps"] if step != "redirect"] or dots_state["steps"]
+    return set(needed) <= set(dots_state["completed_steps"])
 
 
 def _waiting(evidence: Evidence) -> Iterator[str]:
@@ -130,19 +130,21 @@ def _waiting(evidence: Evidence) -> Iterator[str]:
 
 def _expected_flows(evidence: Evidence) -> set[str]:
     """Flows that a caller was given, or that a webhook with a 2xx has named."""
-    expected = {asked.flow_id for asked in evidence.story.asked if asked.flow_id}
-    acknowledged = {sent.body for sent in evidence.story.sent if sent.status is not None and 200 <= sent.status < 300}
+    expected = {asked.flow_id for asked in evidence.timeline.asked if asked.flow_id}
+    acknowledged = {
+        sent.body for sent in evidence.timeline.sent if sent.status is not None and 200 <= sent.status < 300
+    }
     named = {each for body in acknowledged for each in _ID.findall(body)}
-    return expected | (named & evidence.truth.flows.keys())
+    return expected | (named & evidence.dots_state.flows.keys())
 
 
-def _differences(flow: StoredFlow, truth: Mapping[str, Any]) -> Iterator[str]:
-    completed = frozenset(truth["completed_steps"])
+def _differences(flow: StoredFlow, dots_state: Mapping[str, Any]) -> Iterator[str]:
+    completed = frozenset(dots_state["completed_steps"])
     if flow.completed - TAKEN_BACK != completed - TAKEN_BACK or completed - flow.completed:
         lacks, extra = completed - flow.completed, flow.completed - completed
         yield f"flow {flow.id} lacks {sorted(lacks)} and has {sorted(extra)} too many"
-    if flow.user_id != truth["user_id"]:
+    if flow.user_id != dots_state["user_id"]:
         yield f"flow {flow.id} has another user than at Dots"
-    expected = "completed" if is_complete(truth) else "open"
+    expected = "completed" if is_complete(dots_state) else "open"
     if flow.status != expected:
         yield f"flow {flow.id} is {flow.status}, not {expected}"

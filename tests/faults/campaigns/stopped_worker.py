@@ -8,20 +8,20 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tests.faults.campaigns import proxy, scene, stopped_courier
+from tests.faults.campaigns import context, proxy, stopped_dispatcher
 from tests.faults.campaigns.commit_proxies import Holder
+from tests.faults.campaigns.context import Context
 from tests.faults.campaigns.fast_clock import FastClock
 from tests.faults.campaigns.fleet import Member
-from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.faults.campaigns.payees import Payees, post_flow
 from tests.faults.campaigns.receivers import Receivers
-from tests.faults.campaigns.scene import Scene
 from tests.faults.campaigns.svix import Message, Svix
 from tests.stack.waiting import eventually
 
 # What a worker asks Postgres first, once Dots has told it of a user: its row, for update.
 USER_ROW = b"FROM users"
-LEASE = {"LEASE_SECONDS": "60", "DOTS_TIMEOUT_SECONDS": "2", "REFRESH_LANES": "2"}
+LEASE = {"LEASE_SECONDS": "60", "DOTS_TIMEOUT_SECONDS": "2", "REFRESH_CONCURRENCY": "2"}
 HALTED_FOR = timedelta(seconds=90)
 RATE = 15.0
 WAIT_SECONDS = 25.0
@@ -31,7 +31,7 @@ WAIT_SECONDS = 25.0
 class Duel:
     """One worker that is halted, behind its own way to Postgres, and one that takes over."""
 
-    stage: Scene
+    run_context: Context
     clock: FastClock
     svix: Svix
     payees: Payees
@@ -40,42 +40,50 @@ class Duel:
     other: Member
 
 
-async def run_stopped_worker(order: Order) -> Outcome:
+async def run_stopped_worker(options: RunOptions) -> Outcome:
     """While it is halted the verdict it was told is reversed, and another has said so; or its delivery made again."""
-    rounds = order.count(1, small=1)
-    wishes = (stopped_courier.HESITANT,)
+    rounds = options.count(1, small=1)
+    wishes = (stopped_dispatcher.HESITANT,)
     clock = FastClock(rate=RATE, base=time.time())
     async with (
-        scene.staged(order, LEASE, apis=1, workers=0, clock=clock, wishes=wishes) as stage,
+        context.staged(options, LEASE, apis=1, workers=0, clock=clock, wishes=wishes) as run_context,
         AsyncExitStack() as resources,
     ):
-        fleet = stage.fleet
+        fleet = run_context.fleet
         receivers = Receivers(fleet.api_urls, fleet.client)
         resources.push_async_callback(receivers.close)
-        svix = Svix(receivers=receivers, history=fleet.history, dice=order.random("svix"), now=clock)
-        payees = Payees(fleet=fleet, dice=order.random("payees"))
+        svix = Svix(receivers=receivers, history=fleet.history, dice=options.random("svix"), now=clock)
+        payees = Payees(fleet=fleet, dice=options.random("payees"))
         other = await fleet.start_worker("worker-other")
-        await stopped_courier.overtake(stage, clock, other.name, halted_for=HALTED_FOR)
+        await stopped_dispatcher.overtake(run_context, clock, other.name, halted_for=HALTED_FOR)
         for number in range(rounds):
-            holder = Holder(stage.server.door.target, USER_ROW)
+            holder = Holder(run_context.server.fault_proxy.target, USER_ROW)
             await resources.enter_async_context(proxy.listening(holder))
-            url = stage.server.url_through(holder)
+            url = run_context.server.url_through(holder)
             halted = await fleet.start_worker(f"worker-halted-{number}", DATABASE_URL=url)
-            duel = Duel(stage=stage, clock=clock, svix=svix, payees=payees, holder=holder, halted=halted, other=other)
+            duel = Duel(
+                run_context=run_context,
+                clock=clock,
+                svix=svix,
+                payees=payees,
+                holder=holder,
+                halted=halted,
+                other=other,
+            )
             await _fight(duel, key=f"key-{number}")
             await halted.kill()
-        return await stage.outcome(events=svix.sent, faults=rounds + 1)
+        return await run_context.outcome(events=svix.sent, faults=rounds + 1)
 
 
 async def _fight(duel: Duel, *, key: str) -> None:
-    stage, payees, holder = duel.stage, duel.payees, duel.holder
-    dots = stage.fleet.dots
+    run_context, payees, holder = duel.run_context, duel.payees, duel.holder
+    dots = run_context.fleet.dots
     user_id = await dots.add_user()
     body = {"steps": ["background-check"], "user_id": user_id}
-    flow = await post_flow(stage.fleet, stage.order.random("api"), key, body)
+    flow = await post_flow(run_context.fleet, run_context.options.random("api"), key, body)
     await dots.do(flow["id"], "background-check", verdict="pending")
     await _deliver(duel)
-    await _until_verdict(stage, user_id, "pending")
+    await _until_verdict(run_context, user_id, "pending")
     # From here on only the worker that will be halted is there to take the next claim.
     await duel.other.kill()
     holder.is_armed = True
@@ -84,10 +92,10 @@ async def _fight(duel: Duel, *, key: str) -> None:
     await holder.hold(within=WAIT_SECONDS)
     duel.halted.stop()
     halted_at = duel.clock()
-    await stage.fleet.start(duel.other)
+    await run_context.fleet.start(duel.other)
     await payees.decide(user_id, "flagged")
     await _deliver(duel)
-    await _until_verdict(stage, user_id, "flagged")
+    await _until_verdict(run_context, user_id, "flagged")
     await duel.clock.reach(halted_at + HALTED_FOR)
     duel.halted.go_on()
     await holder.let_end(within=WAIT_SECONDS)
@@ -98,15 +106,15 @@ async def _deliver(duel: Duel) -> None:
         await duel.svix.deliver(Message(id=message_id, body=body))
 
 
-async def _until_verdict(stage: Scene, user_id: str, verdict: str) -> None:
-    fleet = stage.fleet
+async def _until_verdict(run_context: Context, user_id: str, verdict: str) -> None:
+    fleet = run_context.fleet
 
-    async def is_told() -> bool:
+    async def is_reported() -> bool:
         headers = {"Authorization": f"Bearer {fleet.key}"}
         answer = await fleet.client.get(f"{fleet.api_urls[0]}/v1/users/{user_id}", headers=headers)
         return verdict in answer.text
 
-    await eventually(is_told, within=WAIT_SECONDS)
+    await eventually(is_reported, within=WAIT_SECONDS)
 
 
 CAMPAIGN = Campaign(

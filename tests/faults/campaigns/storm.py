@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from tests.faults.campaigns import consumers
 from tests.faults.campaigns.consumers import Consumer
+from tests.faults.campaigns.context import Context
 from tests.faults.campaigns.payees import Payees
 from tests.faults.campaigns.receivers import Receivers
-from tests.faults.campaigns.scene import Scene
 from tests.faults.campaigns.svix import Fate, Svix
 
 LOOKS_BETWEEN = 6
@@ -40,14 +40,14 @@ class Blown:
     svix: Svix
 
 
-async def blow(scene: Scene, storm: Storm, faults: Sequence[Fault] = ()) -> Blown:
+async def blow(context: Context, storm: Storm, faults: Sequence[Fault] = ()) -> Blown:
     """Blow, and commit the faults one after the other, spread evenly; return when all is acknowledged."""
-    fleet, order = scene.fleet, scene.order
+    fleet, options = context.fleet, context.options
     receivers = Receivers(fleet.api_urls, fleet.client)
-    svix = Svix(receivers=receivers, history=fleet.history, dice=order.random("svix"), fate=storm.fate)
+    svix = Svix(receivers=receivers, history=fleet.history, dice=options.random("svix"), fate=storm.fate)
     payees = Payees(
         fleet=fleet,
-        dice=order.random("payees"),
+        dice=options.random("payees"),
         further_steps=storm.further_steps,
         busy_at_once=storm.busy_at_once,
     )
@@ -56,7 +56,7 @@ async def blow(scene: Scene, storm: Storm, faults: Sequence[Fault] = ()) -> Blow
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(svix.run())
-            tasks.create_task(_walk(scene, storm, payees, svix, pace))
+            tasks.create_task(_walk(context, storm, payees, svix, pace))
             tasks.create_task(_break(svix, faults, pace))
         return Blown(sent=svix.sent, faults=svix.dropped + len(faults), payees=payees, svix=svix)
     finally:
@@ -92,10 +92,10 @@ class Pace:
             self._news.notify_all()
 
 
-async def _walk(scene: Scene, storm: Storm, payees: Payees, svix: Svix, pace: Pace) -> None:
+async def _walk(context: Context, storm: Storm, payees: Payees, svix: Svix, pace: Pace) -> None:
     """Let payees walk, hand on what Dots says of it, and read in between."""
-    consumer = Consumer(fleet=scene.fleet, dice=scene.order.random("consumer"))
-    looks = scene.order.random("looks")
+    consumer = Consumer(fleet=context.fleet, dice=context.options.random("consumer"))
+    looks = context.options.random("looks")
     while payees.actions_left:
         await payees.act(storm.steps_at_once)
         await svix.offer(await payees.new_messages())
@@ -103,7 +103,7 @@ async def _walk(scene: Scene, storm: Storm, payees: Payees, svix: Svix, pace: Pa
             reading.create_task(consumer.read_on(3))
             for _ in range(LOOKS_BETWEEN):
                 flow_id = looks.choice(payees.walks).flow_id
-                await consumers.look_at(scene.fleet, looks, flow_id)
+                await consumers.look_at(context.fleet, looks, flow_id)
         walked = pace.actions - payees.actions_left
         if not pace.may_walk(walked):
             await svix.hurry(is_in_a_hurry=True)

@@ -11,7 +11,7 @@ def acknowledged_is_stored_once(evidence: Evidence) -> Iterator[str]:
     tries: Counter[str] = Counter()
     acknowledged: Counter[str] = Counter()
     bodies: dict[str, str] = {}
-    for sent in evidence.story.sent:
+    for sent in evidence.timeline.sent:
         tries[sent.message_id] += 1
         bodies[sent.message_id] = sent.body
         acknowledged[sent.message_id] += sent.status is not None and 200 <= sent.status < 300
@@ -31,10 +31,10 @@ def acknowledged_is_stored_once(evidence: Evidence) -> Iterator[str]:
 
 def only_genuine_is_stored(evidence: Evidence) -> Iterator[str]:
     """I2: nothing is stored, and nothing acknowledged, that did not have to verify; what had to was not refused."""
-    genuine = {sent.message_id for sent in evidence.story.sent if sent.is_genuine}
+    genuine = {sent.message_id for sent in evidence.timeline.sent if sent.is_genuine}
     for message_id in evidence.webhooks.keys() - genuine:
         yield f"{message_id} is stored and did not verify"
-    for sent in evidence.story.sent:
+    for sent in evidence.timeline.sent:
         if not sent.is_genuine and sent.status is not None and sent.status < 500 and sent.status != 401:
             yield f"{sent.message_id} did not verify and was answered {sent.status}"
         if sent.is_genuine and sent.status is not None and 300 <= sent.status < 500:

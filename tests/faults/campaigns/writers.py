@@ -20,9 +20,9 @@ from app.storage import database
 from app.tools import Tools
 from tests.dots.memory_dots import MemoryDots
 from tests.faults.campaigns import history, in_process, invariants, server
-from tests.faults.campaigns.evidence import Truth
+from tests.faults.campaigns.evidence import DotsState
 from tests.faults.campaigns.history import Broke, History
-from tests.faults.campaigns.order import Campaign, Order, Outcome
+from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.stand_in_tools import HandClock, tools_over
 
 WRITERS, SEQUENCERS, READERS = 32, 3, 2
@@ -37,13 +37,13 @@ class ThoughtBetterOfItError(Exception):
 
 @dataclass(kw_only=True)
 class Scribes:
-    """What all of them share; `truth` is how many steps of each flow are done at Dots."""
+    """What all of them share; `dots_state` is how many steps of each flow are done at Dots."""
 
     tools: Tools
     engines: list[AsyncEngine]
     history: History
     dice: Random
-    truth: dict[str, int] = field(default_factory=dict)
+    dots_state: dict[str, int] = field(default_factory=dict)
     writes: int = 0
     is_over: bool = False
     writers_left: int = WRITERS
@@ -59,8 +59,8 @@ class Scribes:
         while not self.is_over:
             flow_id = f"flow-{self.dice.randrange(FLOWS)}"
             if self.dice.random() < 0.6:  # the others find nothing new
-                self.truth[flow_id] = min(self.truth.get(flow_id, 0) + self.dice.randrange(1, 5), len(STEPS))
-            snapshot = _snapshot(flow_id, self.truth.get(flow_id, 0))
+                self.dots_state[flow_id] = min(self.dots_state.get(flow_id, 0) + self.dice.randrange(1, 5), len(STEPS))
+            snapshot = _snapshot(flow_id, self.dots_state.get(flow_id, 0))
             with suppress(ThoughtBetterOfItError):
                 async with database.transaction(self.engines[0]) as connection:
                     await apply_snapshot.apply_flow(connection, self.tools, "default", snapshot, discovered_by="sweep")
@@ -98,19 +98,19 @@ class Scribes:
             await connection.execute(text("SELECT pg_sleep(0.01)"))
 
 
-async def run_writers(order: Order) -> Outcome:
+async def run_writers(options: RunOptions) -> Outcome:
     """32 writers, 3 sequencers and 2 readers for twenty seconds."""
-    seconds = float(order.count(20, small=4))
-    async with server.running(order.directory) as postgres:
+    seconds = float(options.count(20, small=4))
+    async with server.running(options.directory) as postgres:
         engines = [database.create_engine(postgres.direct_url, pool_size=WRITERS + 1) for _ in range(1 + SEQUENCERS)]
-        kept = History(order.directory)
+        kept = History(options.directory)
         tools = tools_over(engines[0], HandClock(), {"default": MemoryDots()})
-        scribes = Scribes(tools=tools, engines=engines, history=kept, dice=order.random("scribes"))
+        scribes = Scribes(tools=tools, engines=engines, history=kept, dice=options.random("scribes"))
         try:
             for number in range(FLOWS):  # Each is met by somebody first; who that is, is not the question here.
                 await _meet(scribes, f"flow-{number}")
             await _all_at_once(scribes, seconds)
-            violations = await _judge(postgres.direct_url, engines[0], scribes, order.directory)
+            violations = await _judge(postgres.direct_url, engines[0], scribes, options.directory)
         finally:
             kept.close()
             for engine in engines:
@@ -125,7 +125,7 @@ async def _meet(scribes: Scribes, flow_id: str) -> None:
         await apply_snapshot.apply_flow(
             connection, scribes.tools, "default", _snapshot(flow_id, 0), discovered_by="sweep"
         )
-    scribes.truth[flow_id] = 0
+    scribes.dots_state[flow_id] = 0
 
 
 async def _all_at_once(scribes: Scribes, seconds: float) -> None:
@@ -150,12 +150,12 @@ async def _noting(scribes: Scribes, work: Callable[[], Awaitable[None]]) -> None
 
 
 async def _judge(url: str, engine: AsyncEngine, scribes: Scribes, directory: Path) -> list[str]:
-    story = history.read(directory)
-    evidence = await in_process.collect(url, engine, story, Truth(flows={}, users={}))
+    timeline = history.read(directory)
+    evidence = await in_process.collect(url, engine, timeline, DotsState(flows={}, users={}))
     done = {flow.id: len(flow.completed) for flow in evidence.flows}
     # The last snapshot of a flow may have been rolled back: what is stored may be behind the truth, never ahead of it.
-    flows = {flow_id: _as_dots(flow_id, min(count, done[flow_id])) for flow_id, count in scribes.truth.items()}
-    return invariants.judge(replace(evidence, truth=Truth(flows=flows, users={})), JUDGED)
+    flows = {flow_id: _as_dots(flow_id, min(count, done[flow_id])) for flow_id, count in scribes.dots_state.items()}
+    return invariants.judge(replace(evidence, dots_state=DotsState(flows=flows, users={})), JUDGED)
 
 
 def _snapshot(flow_id: str, done: int) -> FlowSnapshot:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.dots.snapshots import FlowSnapshot
 from app.flows.rules import progress
-from app.flows.rules.progress import Growth, Progress
+from app.flows.rules.progress import Progress, ProgressDiff
 
 COMPLETE: list[tuple[list[str], list[str], bool]] = [
     ([], [], False),
@@ -51,40 +51,40 @@ def snapshot(
     )
 
 
-def growth(after: Progress, **changes: object) -> Growth:
+def diff(after: Progress, **changes: object) -> ProgressDiff:
     """A growth in which nothing but this is new."""
-    nothing = Growth(
+    nothing = ProgressDiff(
         progress=after, newly_completed=(), is_newly_claimed=False, is_newly_complete=False, missing_again=()
     )
     return dataclasses.replace(nothing, **changes)  # type: ignore[arg-type]  # a table's row, checked when built
 
 
-GROWTHS: list[tuple[Progress, FlowSnapshot, Growth]] = [
+GROWTHS: list[tuple[Progress, FlowSnapshot, ProgressDiff]] = [
     # Nothing new.
     (
         BEFORE,
         snapshot(steps=["compliance", "payout"], completed_steps=["compliance"], user_id="user-1"),
-        growth(BEFORE),
+        diff(BEFORE),
     ),
     # One step more, and it was the last.
     (
         BEFORE,
         snapshot(steps=["compliance", "payout"], completed_steps=["compliance", "payout"], user_id="user-1"),
-        growth(DONE, newly_completed=("payout",), is_newly_complete=True),
+        diff(DONE, newly_completed=("payout",), is_newly_complete=True),
     ),
     # Complete flows are never complete again.
     (
         DONE,
         snapshot(steps=["compliance", "payout"], completed_steps=["payout", "compliance"], user_id="user-1"),
-        growth(DONE),
+        diff(DONE),
     ),
     # Dots takes everything back: noted as missing, but kept.
-    (DONE, snapshot(), growth(DONE, missing_again=("compliance", "payout"))),
+    (DONE, snapshot(), diff(DONE, missing_again=("compliance", "payout"))),
     # Steps are kept in the order they were found, and one that Dots repeats is one.
     (
         Progress(steps=("compliance", "payout")),
         snapshot(steps=["compliance", "payout"], completed_steps=["payout", "compliance", "payout"]),
-        growth(
+        diff(
             Progress(steps=("compliance", "payout"), completed=("payout", "compliance"), is_complete=True),
             newly_completed=("payout", "compliance"),
             is_newly_complete=True,
@@ -94,19 +94,19 @@ GROWTHS: list[tuple[Progress, FlowSnapshot, Growth]] = [
     (
         Progress(steps=("payout",)),
         snapshot(steps=["payout"], user_id="user-1"),
-        growth(Progress(steps=("payout",), user_id="user-1"), is_newly_claimed=True),
+        diff(Progress(steps=("payout",), user_id="user-1"), is_newly_claimed=True),
     ),
     # Dots merges users: the new id is used from now on, and the flow is not claimed once more.
     (
         Progress(steps=("payout",), user_id="user-1"),
         snapshot(steps=["payout"], user_id="user-2"),
-        growth(Progress(steps=("payout",), user_id="user-2")),
+        diff(Progress(steps=("payout",), user_id="user-2")),
     ),
     # Dots adds a step of its own; an unknown one is kept like any other.
     (
         Progress(steps=("payout",)),
         snapshot(steps=["onboarding", "payout"], completed_steps=["onboarding", "palm-reading"]),
-        growth(
+        diff(
             Progress(steps=("onboarding", "payout"), completed=("onboarding", "palm-reading")),
             newly_completed=("onboarding", "palm-reading"),
         ),
@@ -115,13 +115,13 @@ GROWTHS: list[tuple[Progress, FlowSnapshot, Growth]] = [
     (
         Progress(steps=("payout",), completed=("payout",), is_complete=True),
         snapshot(steps=["payout", "compliance"], completed_steps=["payout"]),
-        growth(Progress(steps=("payout", "compliance"), completed=("payout",), is_complete=True)),
+        diff(Progress(steps=("payout", "compliance"), completed=("payout",), is_complete=True)),
     ),
     # Dots drops the step that was still to do.
     (
         BEFORE,
         snapshot(steps=["compliance"], completed_steps=["compliance"]),
-        growth(
+        diff(
             Progress(steps=("compliance",), completed=("compliance",), user_id="user-1", is_complete=True),
             is_newly_complete=True,
         ),
@@ -225,18 +225,18 @@ def test_flow_may_complete_with_passed_over_steps_if_it_is_told_to(
     assert not may_be.progress.waits_for_passed_over
 
 
-@pytest.mark.parametrize(("known", "states", "tally", "next_step"), SHOWN, ids=range(len(SHOWN)))
+@pytest.mark.parametrize(("known", "states", "step_counts", "next_step"), SHOWN, ids=range(len(SHOWN)))
 def test_steps_are_shown_by_their_states(
-    known: Progress, states: list[str], tally: tuple[int, int], next_step: str | None
+    known: Progress, states: list[str], step_counts: tuple[int, int], next_step: str | None
 ) -> None:
     """A complete flow waits for no redirect, and does not count it."""
     assert list(known.states) == states
-    assert known.tally == tally
+    assert known.step_counts == step_counts
     assert known.next_step == next_step
 
 
 @pytest.mark.parametrize(("known", "said", "expected"), GROWTHS, ids=range(len(GROWTHS)))
-def test_snapshot_grows_progress(known: Progress, said: FlowSnapshot, expected: Growth) -> None:
+def test_snapshot_grows_progress(known: Progress, said: FlowSnapshot, expected: ProgressDiff) -> None:
     """What is new is named once; what was known stays."""
     assert progress.merge(known, said) == expected
 
@@ -246,7 +246,7 @@ def test_snapshot_grows_progress(known: Progress, said: FlowSnapshot, expected: 
 def test_progress_never_shrinks(snapshots: list[FlowSnapshot]) -> None:
     """No sequence of snapshots takes a step, a user or the completion back, or completes anything twice."""
     known = Progress(steps=("compliance",))
-    grown: list[Growth] = []
+    grown: list[ProgressDiff] = []
     for said in snapshots:
         merged = progress.merge(known, said)
         assert merged.progress.completed[: len(known.completed)] == known.completed
@@ -270,7 +270,7 @@ def test_snapshots_twice_change_nothing(snapshots: list[FlowSnapshot]) -> None:
     for said in snapshots:
         known = progress.merge(known, said).progress
         again = progress.merge(known, said)
-        assert again == growth(known, missing_again=again.missing_again)
+        assert again == diff(known, missing_again=again.missing_again)
 
 
 @given(done=st.lists(st.lists(NAMES, max_size=5), max_size=6), order=st.randoms(use_true_random=False))

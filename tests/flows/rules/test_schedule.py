@@ -51,7 +51,7 @@ SWEPT = [
 @pytest.mark.parametrize(("age", "next_age"), SWEPT, ids=str)
 def test_open_flow_is_swept(age: timedelta, next_age: timedelta | None) -> None:
     """1 min, 5 min, 30 min, 2 h, then daily to 30 days."""
-    found = schedule.next_look(SWEEPS, since=NOON, now=NOON + age)
+    found = schedule.next_refresh(SWEEPS, since=NOON, now=NOON + age)
 
     assert found == (None if next_age is None else NOON + next_age)
 
@@ -70,7 +70,7 @@ POLLED = [
 @pytest.mark.parametrize(("age", "next_age"), POLLED, ids=str)
 def test_pending_verdict_is_polled(age: timedelta, next_age: timedelta | None) -> None:
     """1 min, 5 min, 30 min, 2 h, then every 6 h for 7 days."""
-    found = schedule.next_look(VERDICT_POLLS, since=NOON, now=NOON + age)
+    found = schedule.next_refresh(VERDICT_POLLS, since=NOON, now=NOON + age)
 
     assert found == (None if next_age is None else NOON + next_age)
 
@@ -78,10 +78,10 @@ def test_pending_verdict_is_polled(age: timedelta, next_age: timedelta | None) -
 def test_following_the_schedule_ends() -> None:
     """An open flow is asked about 4 times on its first day, then daily for 30 days, and then no more."""
     looks: list[datetime] = []
-    look = schedule.next_look(SWEEPS, since=NOON, now=NOON)
+    look = schedule.next_refresh(SWEEPS, since=NOON, now=NOON)
     while look:
         looks.append(look)
-        look = schedule.next_look(SWEEPS, since=NOON, now=look)
+        look = schedule.next_refresh(SWEEPS, since=NOON, now=look)
 
     assert [look - NOON for look in looks] == [
         minutes(1),
@@ -110,6 +110,6 @@ poll_schedules = st.builds(
 @given(poll_schedules, st.timedeltas(-hours(1), hours(24 * 50)))
 def test_next_look_is_always_later(polls: PollSchedule, age: timedelta) -> None:
     """A look in the past would be a loop without a pause."""
-    found = schedule.next_look(polls, since=NOON, now=NOON + age)
+    found = schedule.next_refresh(polls, since=NOON, now=NOON + age)
 
     assert found is None or found > NOON + age

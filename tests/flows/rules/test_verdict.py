@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.dots.snapshots import UserSnapshot
 from app.flows.rules import verdict
-from app.flows.rules.verdict import Standing, Verdict
+from app.flows.rules.verdict import UserState, Verdict
 
 NONE, PENDING, REVIEW = Verdict.NONE, Verdict.PENDING, Verdict.NEEDS_REVIEW
 CLEARED, FLAGGED = Verdict.CLEARED, Verdict.FLAGGED
@@ -148,23 +148,23 @@ def test_change(
     known: Verdict, *, known_flag: bool | None, said: UserSnapshot, after: Verdict, reported: Verdict | None
 ) -> None:
     """A verdict is told when it settles and when it turns, and not otherwise."""
-    standing = Standing(verdict=known, has_criminal_activity=known_flag, verdict_count=int(known.is_settled))
+    user_state = UserState(verdict=known, has_criminal_activity=known_flag, verdict_count=int(known.is_settled))
 
-    change = verdict.merge(standing, said)
+    change = verdict.merge(user_state, said)
 
-    assert (change.standing.verdict, change.reported) == (after, reported)
+    assert (change.user_state.verdict, change.reported) == (after, reported)
     assert change.previous == (known if reported and known.is_settled else None)
-    assert change.standing.verdict_count == standing.verdict_count + (reported is not None)
+    assert change.user_state.verdict_count == user_state.verdict_count + (reported is not None)
 
 
-def told(*answers: UserSnapshot) -> list[tuple[Verdict, str | None, Verdict | None, Verdict | None]]:
+def reported(*answers: UserSnapshot) -> list[tuple[Verdict, str | None, Verdict | None, Verdict | None]]:
     """After each answer the verdict, the status to review, the verdict reported and the one that falls."""
-    standing = Standing(is_check_submitted=True)
+    user_state = UserState(is_check_submitted=True)
     found = []
     for answer in answers:
-        change = verdict.merge(standing, answer)
-        standing = change.standing
-        found.append((standing.verdict, change.to_review, change.reported, change.previous))
+        change = verdict.merge(user_state, answer)
+        user_state = change.user_state
+        found.append((user_state.verdict, change.to_review, change.reported, change.previous))
     return found
 
 
@@ -172,7 +172,7 @@ def test_a_review_is_asked_for_once_for_each_status() -> None:
     """However often Dots says it, and whatever comes between."""
     said = ("consider", "consider", "pending", "consider", "expired", None, "consider")
 
-    found = told(*(says(status, None) for status in said))
+    found = reported(*(says(status, None) for status in said))
 
     assert [(each, to_review) for each, to_review, _, _ in found] == [
         (REVIEW, "consider"),
@@ -187,7 +187,7 @@ def test_a_review_is_asked_for_once_for_each_status() -> None:
 
 def test_an_older_check_that_failed_is_remembered_until_dots_says_that_it_passed() -> None:
     """Absent is not false: a snapshot without it clears nobody."""
-    found = told(says("pending", None, True), says("pass", False), says("pass", False), says("pass", False, False))
+    found = reported(says("pending", None, True), says("pass", False), says("pass", False), says("pass", False, False))
 
     assert found == [
         (PENDING, None, None, None),
@@ -199,7 +199,7 @@ def test_an_older_check_that_failed_is_remembered_until_dots_says_that_it_passed
 
 def test_a_clearance_falls_when_an_older_check_turns_out_to_have_failed() -> None:
     """It should never have been given; whoever was told of it has to know."""
-    found = told(says("pass", False), says("pass", False, True), says("pass", False, False))
+    found = reported(says("pass", False), says("pass", False, True), says("pass", False, False))
 
     assert found == [
         (CLEARED, None, CLEARED, None),
@@ -210,7 +210,7 @@ def test_a_clearance_falls_when_an_older_check_turns_out_to_have_failed() -> Non
 
 def test_what_dots_leaves_out_is_kept() -> None:
     """Null is not false, and not nothing either."""
-    known = Standing(
+    known = UserState(
         status="verified",
         id_verified=True,
         check_status="pass",
@@ -225,45 +225,45 @@ def test_what_dots_leaves_out_is_kept() -> None:
 
     change = verdict.merge(known, snapshot())
 
-    assert change.standing == known
+    assert change.user_state == known
     assert not change.is_newly_id_verified
     assert change.reported is None
 
 
 def test_identity_is_told_the_first_time_only() -> None:
     """A verification that is withdrawn and given again is no news."""
-    standing = Standing()
-    told: list[bool] = []
+    user_state = UserState()
+    reported: list[bool] = []
     for id_verified in (None, False, True, None, False, True):
-        change = verdict.merge(standing, snapshot(id_verified=id_verified))
-        told.append(change.is_newly_id_verified)
-        standing = change.standing
+        change = verdict.merge(user_state, snapshot(id_verified=id_verified))
+        reported.append(change.is_newly_id_verified)
+        user_state = change.user_state
 
-    assert told == [False, False, True, False, False, False]
+    assert reported == [False, False, True, False, False, False]
 
 
 @given(answers=st.lists(st.builds(says, STATUSES, FLAGS, FLAGS), max_size=10))
 @settings(deadline=None, derandomize=True)  # a busy machine is no failure
 def test_verdicts_are_never_guessed(answers: list[UserSnapshot]) -> None:
     """Under any sequence of answers: flagged only after a true flag, and what is settled only ever turns."""
-    standing = Standing()
-    verdicts = [standing.verdict]
+    user_state = UserState()
+    verdicts = [user_state.verdict]
     reported: list[Verdict] = []
     reviewed: list[str] = []
     for number, each in enumerate(answers, start=1):
-        change = verdict.merge(standing, each)
-        standing = change.standing
-        verdicts.append(standing.verdict)
+        change = verdict.merge(user_state, each)
+        user_state = change.user_state
+        verdicts.append(user_state.verdict)
         if change.reported:
             reported.append(change.reported)
         if change.to_review:
             reviewed.append(change.to_review)
         flags = [earlier.has_criminal_activity for earlier in answers[:number]]
         statuses = [earlier.check_status for earlier in answers[:number]]
-        assert standing.verdict is not FLAGGED or True in flags
-        assert standing.verdict is not CLEARED or "pass" in statuses
-        assert not (standing.verdict is CLEARED and each.has_criminal_activity is True)
-        assert not (change.reported is CLEARED and standing.older_check_failed)
+        assert user_state.verdict is not FLAGGED or True in flags
+        assert user_state.verdict is not CLEARED or "pass" in statuses
+        assert not (user_state.verdict is CLEARED and each.has_criminal_activity is True)
+        assert not (change.reported is CLEARED and user_state.older_check_failed)
         assert not (change.reported and change.to_review)
 
     assert all(
@@ -272,6 +272,6 @@ def test_verdicts_are_never_guessed(answers: list[UserSnapshot]) -> None:
         if before.is_settled
     )
     assert len(set(reviewed)) == len(reviewed)
-    assert standing.reviews_announced == tuple(reviewed)
-    assert standing.verdict_count == len(reported)
-    assert not standing.verdict.is_settled or reported[-1] is standing.verdict
+    assert user_state.reviews_announced == tuple(reviewed)
+    assert user_state.verdict_count == len(reported)
+    assert not user_state.verdict.is_settled or reported[-1] is user_state.verdict

@@ -16,6 +16,7 @@ from app.feed.events import EventRecord
 from app.processes.wiring import utc_now
 from app.subscriptions.push.destinations import Destinations
 from app.subscriptions.push.http_push import Message, Pusher
+from tests.subscriptions.push.recording_network import RecordingNetwork
 from tests.subscriptions.push.subscribers import (
     BODY,
     HOST,
@@ -33,7 +34,6 @@ from tests.subscriptions.push.subscribers import (
     to_loopback,
     writes,
 )
-from tests.subscriptions.push.trap import TrapNetwork
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 900_000, tzinfo=UTC)
 EVENT = EventRecord(
@@ -228,7 +228,7 @@ async def test_next_address_is_dialled_when_one_refuses() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         async with subscriber(writes(NO_CONTENT)) as seen:
-            network = TrapNetwork(seen.port, elsewhere={"10.0.0.1": taken.getsockname()[1]})
+            network = RecordingNetwork(seen.port, elsewhere={"10.0.0.1": taken.getsockname()[1]})
             pusher = Pusher(
                 Destinations([".test:80"], denied=()),
                 resolver=resolves_to("10.0.0.1", "10.0.0.2"),

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.subscriptions.push.recording_network import GOOD, RecordingNetwork, trapped_pusher
 from tests.subscriptions.push.subscribers import (
     HOST,
     NO_CONTENT,
@@ -17,17 +18,16 @@ from tests.subscriptions.push.subscribers import (
     subscriber,
     writes,
 )
-from tests.subscriptions.push.trap import GOOD, TrapNetwork, trapped_pusher
 
 
 @pytest.fixture
-async def trap() -> AsyncIterator[Subscriber]:
+async def recording_network() -> AsyncIterator[Subscriber]:
     """A listener that nothing may ever connect to."""
     async with subscriber(leaves(NO_CONTENT)) as seen:
         yield seen
 
 
-async def test_rebinding_name_never_reaches_what_was_not_checked(trap: Subscriber) -> None:
+async def test_rebinding_name_never_reaches_what_was_not_checked(recording_network: Subscriber) -> None:
     """A thousand pushes to a name whose answers change at every question: it is asked once a push."""
     rebinding = random.Random(4)
     bad = ["127.0.0.1", "169.254.169.254", "::ffff:169.254.169.254", "192.168.0.1", "fd00:ec2::254", "::1"]
@@ -41,7 +41,7 @@ async def test_rebinding_name_never_reaches_what_was_not_checked(trap: Subscribe
         return tuple(found)
 
     async with subscriber(leaves(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")) as good:
-        network = TrapNetwork(trap.port, elsewhere={GOOD: good.port})
+        network = RecordingNetwork(recording_network.port, elsewhere={GOOD: good.port})
         async with pushing(trapped_pusher(network, allowed=["10.0.0.0/16:80"], resolver=rebind)) as here:
             answers = [await here.push(f"http://{HOST}/", message()) for _ in range(1000)]
 
@@ -50,10 +50,10 @@ async def test_rebinding_name_never_reaches_what_was_not_checked(trap: Subscribe
     )
     assert len(asked) == 1000
     assert network.dialled == [GOOD] * 500
-    assert (good.accepted, trap.accepted) == (500, 0)
+    assert (good.accepted, recording_network.accepted) == (500, 0)
 
 
-async def test_kept_connection_stays_where_it_was_checked(trap: Subscriber) -> None:
+async def test_kept_connection_stays_where_it_was_checked(recording_network: Subscriber) -> None:
     """A name that moves to a bad address while its connection is kept: the checked one is used, nothing is dialled."""
     answers = iter([(GOOD,), ("169.254.169.254",)])
 
@@ -61,13 +61,13 @@ async def test_kept_connection_stays_where_it_was_checked(trap: Subscriber) -> N
         return next(answers)
 
     async with subscriber(writes(NO_CONTENT)) as good:
-        network = TrapNetwork(trap.port, elsewhere={GOOD: good.port})
+        network = RecordingNetwork(recording_network.port, elsewhere={GOOD: good.port})
         async with pushing(trapped_pusher(network, resolver=rebind)) as here:
             statuses = [(await here.push(f"http://{HOST}/", message())).status for _ in range(3)]
 
     assert statuses == [204, 204, 204]
     assert network.dialled == [GOOD]
-    assert (good.accepted, trap.accepted) == (1, 0)
+    assert (good.accepted, recording_network.accepted) == (1, 0)
 
 
 LOCATIONS = [
@@ -81,28 +81,28 @@ LOCATIONS = [
 
 @pytest.mark.parametrize("location", LOCATIONS)
 @pytest.mark.parametrize("status", [b"301", b"302", b"303", b"307", b"308"])
-async def test_redirect_is_not_followed(trap: Subscriber, status: bytes, location: bytes) -> None:
+async def test_redirect_is_not_followed(recording_network: Subscriber, status: bytes, location: bytes) -> None:
     """A redirect is a failure, wherever it leads."""
     redirect = b"HTTP/1.1 " + status + b" Elsewhere\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n"
     async with subscriber(leaves(redirect)) as good:
-        network = TrapNetwork(trap.port, elsewhere={GOOD: good.port})
+        network = RecordingNetwork(recording_network.port, elsewhere={GOOD: good.port})
         async with pushing(trapped_pusher(network, resolver=resolves_to(GOOD))) as here:
             answer = await here.push(f"http://{HOST}/", message())
 
     assert (answer.status, answer.error) == (int(status), "redirected")
     assert network.dialled == [GOOD]
-    assert (len(good.requests), trap.accepted) == (1, 0)
+    assert (len(good.requests), recording_network.accepted) == (1, 0)
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 async def test_proxy_of_the_environment_is_not_used(
-    trap: Subscriber, name: str, monkeypatch: pytest.MonkeyPatch
+    recording_network: Subscriber, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proxy would resolve the name again, on its own."""
-    monkeypatch.setenv(name, f"http://127.0.0.1:{trap.port}")
+    monkeypatch.setenv(name, f"http://127.0.0.1:{recording_network.port}")
 
     async with subscriber(leaves(NO_CONTENT)) as good, pushing(trapped_pusher(None)) as here:
         answer = await here.push(good.url(), message())
 
     assert answer.status == 204
-    assert (good.accepted, trap.accepted) == (1, 0)
+    assert (good.accepted, recording_network.accepted) == (1, 0)

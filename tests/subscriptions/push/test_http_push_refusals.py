@@ -9,6 +9,7 @@ import pytest
 from app.subscriptions.push.resolver import SystemResolver
 from app.subscriptions.push.urls import Endpoint
 from tests.subscriptions.push.never_addresses import NEVER
+from tests.subscriptions.push.recording_network import GOOD, RecordingNetwork, trapped_pusher
 from tests.subscriptions.push.subscribers import (
     HOST,
     NO_CONTENT,
@@ -19,51 +20,50 @@ from tests.subscriptions.push.subscribers import (
     resolves_to,
     subscriber,
 )
-from tests.subscriptions.push.trap import GOOD, TrapNetwork, trapped_pusher
 
 
 @pytest.fixture
-async def trap() -> AsyncIterator[Subscriber]:
+async def recording_network() -> AsyncIterator[Subscriber]:
     """A listener that nothing may ever connect to."""
     async with subscriber(leaves(NO_CONTENT)) as seen:
         yield seen
 
 
-async def test_trap_sees_whoever_comes(trap: Subscriber) -> None:
+async def test_trap_sees_whoever_comes(recording_network: Subscriber) -> None:
     """The control: in this network an allowed address does lead to the trap, by name and as it is."""
-    network = TrapNetwork(trap.port)
+    network = RecordingNetwork(recording_network.port)
     async with pushing(trapped_pusher(network, resolver=resolves_to(GOOD))) as here:
         answers = [await here.push(url, message()) for url in (f"http://{HOST}/", f"http://{GOOD}/")]
 
     assert [answer.status for answer in answers] == [204, 204]
     assert network.dialled == [GOOD, GOOD]
-    assert trap.accepted == 2
+    assert recording_network.accepted == 2
 
 
 @pytest.mark.parametrize("address", [address for address in NEVER if "%" not in address])
-async def test_address_in_the_url_is_refused(trap: Subscriber, address: str) -> None:
+async def test_address_in_the_url_is_refused(recording_network: Subscriber, address: str) -> None:
     """Link-local, metadata, multicast, mapped, NAT64, 6to4 …: everything is listed, and still nothing is dialled."""
-    network = TrapNetwork(trap.port)
+    network = RecordingNetwork(recording_network.port)
     url = f"http://[{address}]/" if ":" in address else f"http://{address}/"
     async with pushing(trapped_pusher(network)) as here:
         answer = await here.push(url, message())
 
     assert (answer.status, answer.error) == (None, "refused_destination")
     assert network.dialled == []
-    assert trap.accepted == 0
+    assert recording_network.accepted == 0
 
 
 @pytest.mark.parametrize("address", NEVER)
-async def test_address_behind_a_name_is_refused(trap: Subscriber, address: str) -> None:
+async def test_address_behind_a_name_is_refused(recording_network: Subscriber, address: str) -> None:
     """The host is listed by name, alone or mixed with a good address, in either order: one bad answer refuses all."""
-    network = TrapNetwork(trap.port)
+    network = RecordingNetwork(recording_network.port)
     for found in ((address,), (GOOD, address), (address, GOOD), (GOOD, "10.0.0.2", address)):
         async with pushing(trapped_pusher(network, resolver=resolves_to(*found))) as here:
             answer = await here.push(f"http://{HOST}/", message())
 
         assert (answer.status, answer.error) == (None, "refused_destination")
     assert network.dialled == []
-    assert trap.accepted == 0
+    assert recording_network.accepted == 0
 
 
 NOT_LISTED = [
@@ -87,16 +87,16 @@ NOT_LISTED = [
 
 
 @pytest.mark.parametrize("address", NOT_LISTED)
-async def test_address_that_is_not_listed_is_refused(trap: Subscriber, address: str) -> None:
+async def test_address_that_is_not_listed_is_refused(recording_network: Subscriber, address: str) -> None:
     """With one network listed, every other private, loopback and public address is out of reach, mixed or not."""
-    network = TrapNetwork(trap.port)
+    network = RecordingNetwork(recording_network.port)
     for found in ((address,), (GOOD, address)):
         async with pushing(trapped_pusher(network, allowed=["10.0.0.0/16:80"], resolver=resolves_to(*found))) as here:
             answer = await here.push(f"http://{HOST}/", message())
 
         assert answer.error in {"refused_destination", "unresolvable"}
     assert network.dialled == []
-    assert trap.accepted == 0
+    assert recording_network.accepted == 0
 
 
 # All of these are, or are somewhere taken for, 127.0.0.1, where the trap really listens.
@@ -167,25 +167,25 @@ SPELLINGS = [
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-async def test_own_listener_is_refused_in_every_spelling(trap: Subscriber, spelling: str) -> None:
+async def test_own_listener_is_refused_in_every_spelling(recording_network: Subscriber, spelling: str) -> None:
     """With the real network and resolver: the trap is the gateway's own database, on this machine."""
-    own = Endpoint(host="127.0.0.1", port=trap.port)
+    own = Endpoint(host="127.0.0.1", port=recording_network.port)
     async with pushing(trapped_pusher(None, denied=[own], resolver=SystemResolver())) as here:
-        answer = await here.push(spelling.format(port=trap.port), message())
+        answer = await here.push(spelling.format(port=recording_network.port), message())
 
     assert (answer.status, answer.error) == (None, "refused_destination")
-    assert trap.accepted == 0
+    assert recording_network.accepted == 0
 
 
 @pytest.mark.parametrize("host", ["metadata.google.internal", "broker.test"])
-async def test_name_is_refused_whatever_address_it_has(trap: Subscriber, host: str) -> None:
+async def test_name_is_refused_whatever_address_it_has(recording_network: Subscriber, host: str) -> None:
     """A metadata server or a broker with several addresses does not always resolve to the one that is known."""
     answers = itertools.count(1)
 
     async def resolve(_host: str) -> tuple[str, ...]:
         return (f"10.0.0.{next(answers)}",)
 
-    network = TrapNetwork(trap.port)
+    network = RecordingNetwork(recording_network.port)
     async with pushing(
         trapped_pusher(network, denied=[Endpoint(host="broker.test", port=4222)], resolver=resolve)
     ) as here:
@@ -195,9 +195,9 @@ async def test_name_is_refused_whatever_address_it_has(trap: Subscriber, host: s
     assert network.dialled == []
 
 
-async def test_own_name_is_resolved_and_its_address_refused(trap: Subscriber) -> None:
+async def test_own_name_is_resolved_and_its_address_refused(recording_network: Subscriber) -> None:
     """Another name that leads to the broker's address does not lead around the refusal."""
-    network = TrapNetwork(trap.port)
+    network = RecordingNetwork(recording_network.port)
     own = Endpoint(host="broker.test", port=4222)
     async with pushing(trapped_pusher(network, denied=[own], resolver=resolves_to(GOOD))) as here:
         errors = [(await here.push(f"http://{host}/", message())).error for host in ("broker.test", "alias.test", GOOD)]
@@ -206,7 +206,7 @@ async def test_own_name_is_resolved_and_its_address_refused(trap: Subscriber) ->
     assert network.dialled == []
 
 
-async def test_own_name_is_remembered_while_it_cannot_be_resolved(trap: Subscriber) -> None:
+async def test_own_name_is_remembered_while_it_cannot_be_resolved(recording_network: Subscriber) -> None:
     """The broker's address stays refused through an outage of its name."""
     answers = iter([(GOOD,)])
 
@@ -216,7 +216,7 @@ async def test_own_name_is_remembered_while_it_cannot_be_resolved(trap: Subscrib
         except StopIteration:
             raise OSError from None
 
-    network = TrapNetwork(trap.port)
+    network = RecordingNetwork(recording_network.port)
     own = Endpoint(host="broker.test", port=4222)
     async with pushing(trapped_pusher(network, denied=[own], resolver=resolve)) as here:
         elsewhere = await here.push("http://10.0.0.3/", message())
@@ -227,15 +227,17 @@ async def test_own_name_is_remembered_while_it_cannot_be_resolved(trap: Subscrib
 
 
 @pytest.mark.parametrize(("errno", "error"), [(socket.EAI_AGAIN, "unresolvable"), (socket.EAI_NONAME, None)])
-async def test_own_name_that_never_resolved(trap: Subscriber, errno: int, error: str | None) -> None:
+async def test_own_name_that_never_resolved(recording_network: Subscriber, errno: int, error: str | None) -> None:
     """While its address may be any, nothing is sent; once it is said not to exist, deliveries go on."""
 
     async def resolve(_host: str) -> tuple[str, ...]:
         raise socket.gaierror(errno, "no address")
 
     own = Endpoint(host="broker.test", port=4222)
-    async with pushing(trapped_pusher(TrapNetwork(trap.port), denied=[own], resolver=resolve)) as here:
+    async with pushing(
+        trapped_pusher(RecordingNetwork(recording_network.port), denied=[own], resolver=resolve)
+    ) as here:
         answer = await here.push(f"http://{GOOD}/", message())
 
     assert answer.error == error
-    assert trap.accepted == (0 if error else 1)
+    assert recording_network.accepted == (0 if error else 1)

@@ -23,10 +23,10 @@ def test_tenth_failure_is_the_last() -> None:
 
 def test_delivery_wait_has_jitter_and_honours_retry_after() -> None:
     """Deliveries that failed together do not come back together, and never before the subscriber's Retry-After."""
-    asked_for = timedelta(minutes=10)
+    retry_after = timedelta(minutes=10)
 
     assert deliveries.next_attempt_at(2, now=NOW, jitter=0) == NOW + timedelta(minutes=4)
-    assert deliveries.next_attempt_at(2, now=NOW, jitter=0, asked_for=asked_for) == NOW + asked_for
+    assert deliveries.next_attempt_at(2, now=NOW, jitter=0, retry_after=retry_after) == NOW + retry_after
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 
 Sleep = Callable[[float], Awaitable[None]]
-Chance = Callable[[], float]
+Jitter = Callable[[], float]
 
 # What may be otherwise the next time; a malformed URL or header never is.
 _PASSING = (
@@ -29,18 +29,18 @@ _PASSING = (
 
 
 class Connection:
-    """Sends requests; `sleep` waits so many seconds, `chance` draws from 0 to 1."""
+    """Sends requests; `sleep` waits so many seconds, `jitter` draws from 0 to 1."""
 
-    def __init__(self, client: httpx.AsyncClient, *, sleep: Sleep, chance: Chance) -> None:
+    def __init__(self, client: httpx.AsyncClient, *, sleep: Sleep, jitter: Jitter) -> None:
         """Take the client, which stays the caller's to close."""
         self._client = client
         self._sleep = sleep
-        self._chance = chance
+        self._jitter = jitter
 
-    async def ask(self, request: httpx.Request, *, patience_seconds: float = math.inf) -> Any:
+    async def ask(self, request: httpx.Request, *, give_up_after_seconds: float = math.inf) -> Any:
         """The JSON of the answer. While there is none the very same request is sent again, Idempotency-Key and all.
 
-        Raises UnavailableError when the pauses in between would take longer than `patience_seconds`;
+        Raises UnavailableError when the pauses in between would take longer than `give_up_after_seconds`;
         RequestRefusedError, MalformedAnswerError at once.
         """
         failures, waited_seconds = 0, 0.0
@@ -50,7 +50,7 @@ class Connection:
             except UnavailableError as error:
                 pause_seconds = self._pause_seconds(failures, error)
                 waited_seconds += pause_seconds
-                if waited_seconds > patience_seconds:
+                if waited_seconds > give_up_after_seconds:
                     raise
                 log.warning("%s; asking again in %.1f s", error, pause_seconds)
             failures += 1
@@ -66,4 +66,4 @@ class Connection:
     def _pause_seconds(self, failures: int, error: UnavailableError) -> float:
         """Doubled up to the longest, of which half is chance; on top of what the gateway asks for, never below."""
         longest = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 10), LONGEST_PAUSE_SECONDS)
-        return error.retry_after_seconds + longest * (1 + self._chance()) / 2
+        return error.retry_after_seconds + longest * (1 + self._jitter()) / 2

@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 
 from dots_gateway_client import events
-from dots_gateway_client.connection import Chance, Connection, Sleep
+from dots_gateway_client.connection import Connection, Jitter, Sleep
 from dots_gateway_client.cursors import CursorStore
 from dots_gateway_client.errors import CreationUnsettledError, MalformedAnswerError, UnavailableError
 from dots_gateway_client.events import Event
@@ -34,7 +34,7 @@ class Gateway:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = asyncio.sleep,
-        chance: Chance = random.random,
+        jitter: Jitter = random.random,
     ) -> None:
         """Take where the gateway is and an API key for it. Raises ValueError for what cannot be such."""
         if httpx.URL(url).scheme not in ("http", "https"):
@@ -51,7 +51,7 @@ class Gateway:
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=100),
             transport=transport,
         )
-        self._connection = Connection(self._client, sleep=sleep, chance=chance)
+        self._connection = Connection(self._client, sleep=sleep, jitter=jitter)
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,14 +79,14 @@ class Gateway:
         KeyRefusedError, ScopeMissingError, CursorOfOtherEpochError, CursorExpiredError, other RequestRefusedErrors,
         MalformedEventError; the stored cursor is then as it was.
         """
-        place = await cursors.load()
+        cursor = await cursors.load()
         while True:
-            page = await self._read_page(place or start, types, page_size)
+            page = await self._read_page(cursor or start, types, page_size)
             for envelope in page["events"]:
                 yield events.parse(envelope)
-            if page["next_cursor"] != place:
-                place = page["next_cursor"]
-                await cursors.save(place)
+            if page["next_cursor"] != cursor:
+                cursor = page["next_cursor"]
+                await cursors.save(cursor)
 
     async def create_flow(
         self,
@@ -100,14 +100,14 @@ class Gateway:
         app: str | None = None,
         user_ip: str | None = None,
         idempotency_key: str | None = None,
-        patience: timedelta = ONE_MINUTE,
+        give_up_after: timedelta = ONE_MINUTE,
     ) -> CreatedFlow:
         """A new flow; one and the same however often it had to be asked for.
 
         Give an `idempotency_key` of your own (kept beside your payee, say) if you may have to ask again after a crash
         of yours; without it one is made up for this call. `user_ip`, the payee's address, goes to Dots and is not
         stored. Raises CreationUnsettledError, with the key, when pauses
-        would take longer than `patience`; RequestRefusedErrors.
+        would take longer than `give_up_after`; RequestRefusedErrors.
         """
         key = idempotency_key or uuid4().hex
         body = {
@@ -122,21 +122,23 @@ class Gateway:
         }
         request = self._client.build_request("POST", "/v1/flows", json=body, headers={"Idempotency-Key": key})
         try:
-            return CreatedFlow.parse(await self._connection.ask(request, patience_seconds=patience.total_seconds()))
+            return CreatedFlow.parse(
+                await self._connection.ask(request, give_up_after_seconds=give_up_after.total_seconds())
+            )
         except UnavailableError as error:
             raise CreationUnsettledError(key, error) from error
 
-    async def get_flow(self, flow_id: str, *, patience: timedelta = ONE_MINUTE) -> Flow:
+    async def get_flow(self, flow_id: str, *, give_up_after: timedelta = ONE_MINUTE) -> Flow:
         """The flow as it is known now. Raises FlowNotFoundError, UnavailableError, other RequestRefusedErrors."""
         request = self._client.build_request("GET", f"/v1/flows/{quote(flow_id, safe='')}")
-        return Flow.parse(await self._connection.ask(request, patience_seconds=patience.total_seconds()))
+        return Flow.parse(await self._connection.ask(request, give_up_after_seconds=give_up_after.total_seconds()))
 
-    async def _read_page(self, place: str, types: Sequence[str], page_size: int) -> Any:
-        """The events after `place`, at once or as soon as there are any, and the cursor behind them."""
+    async def _read_page(self, cursor: str, types: Sequence[str], page_size: int) -> Any:
+        """The events after `cursor`, at once or as soon as there are any, and the cursor behind them."""
         # Not waited for at the latest: if the wait broke off, what came meanwhile would be before the next "latest".
-        query: dict[str, str | int] = {"limit": page_size, "wait": 0 if place == "latest" else WAIT_SECONDS}
-        if place != "earliest":
-            query["after"] = place
+        query: dict[str, str | int] = {"limit": page_size, "wait": 0 if cursor == "latest" else WAIT_SECONDS}
+        if cursor != "earliest":
+            query["after"] = cursor
         if types:
             query["types"] = types if isinstance(types, str) else ",".join(types)
         timeout = httpx.Timeout(ANSWER_SECONDS, read=WAIT_SECONDS + ANSWER_SECONDS)

@@ -1,0 +1,74 @@
+"""Tokens kept in memory: which calls may spend them, and for how long."""
+
+from datetime import timedelta
+
+from app.dots.budget import Budget
+from app.dots.token_cache import TokenCache
+from tests.dots.fake_dots import NOW
+
+SECOND = timedelta(seconds=1)
+SMALL = Budget(per_second=1, burst=10)
+
+
+def test_a_chunk_is_a_quarter_of_a_second() -> None:
+    """A process takes what it needs, or what the bucket gets in a quarter of a second."""
+    assert SMALL.chunk(1) == 1
+    assert Budget(per_second=100, burst=200).chunk(1) == 25
+    assert Budget(per_second=100, burst=200).chunk(40) == 40
+
+
+def test_tokens_are_spent_once() -> None:
+    """A purse gives out each token once."""
+    token_cache = TokenCache(SMALL)
+    token_cache.put(5, reserve=0, now=NOW)
+
+    spent = [token_cache.spend(wanted, reserve=0, now=NOW) for wanted in (3, 3, 3)]
+
+    assert spent == [3, 2, 0]
+
+
+def test_a_creation_may_spend_what_was_taken_for_sweeps_but_not_the_other_way_round() -> None:
+    """Tokens taken while more was left in the bucket serve those that leave less, so that the reserves hold."""
+    token_cache = TokenCache(SMALL)
+    token_cache.put(2, reserve=0, now=NOW)
+    token_cache.put(2, reserve=5, now=NOW)
+
+    by_a_sweep = token_cache.spend(4, reserve=5, now=NOW)
+    token_cache.put(2, reserve=5, now=NOW)
+    by_a_creation = token_cache.spend(4, reserve=0, now=NOW)
+
+    assert (by_a_sweep, by_a_creation) == (2, 4)
+
+
+def test_tokens_are_too_old_after_a_second() -> None:
+    """Kept for longer they would add to a full bucket; they go back instead, and only once."""
+    token_cache = TokenCache(SMALL)
+    token_cache.put(3, reserve=0, now=NOW)
+    token_cache.put(1, reserve=0, now=NOW + SECOND / 2)
+
+    spent = token_cache.spend(1, reserve=0, now=NOW + SECOND)
+    returned = [token_cache.take_stale(NOW + SECOND), token_cache.take_stale(NOW + SECOND)]
+
+    assert spent == 0
+    assert returned == [4, 0]
+
+
+def test_an_empty_bucket_is_left_alone_for_a_while() -> None:
+    """Until a token can be back; a clock that goes back does not make the wait longer."""
+    token_cache = TokenCache(SMALL)
+    token_cache.note_empty_bucket(reserve=1, now=NOW)
+
+    assert token_cache.is_spent(reserve=1, now=NOW)
+    assert not token_cache.is_worth_asking(reserve=1, now=NOW + 0.9 * SECOND)
+    assert token_cache.is_worth_asking(reserve=1, now=NOW + SECOND)
+    assert token_cache.is_worth_asking(reserve=1, now=NOW - SECOND)
+    assert token_cache.is_worth_asking(reserve=0, now=NOW)
+
+
+def test_a_token_cache_with_tokens_is_not_spent() -> None:
+    """Tokens in the purse can be spent although the bucket is empty."""
+    token_cache = TokenCache(SMALL)
+    token_cache.note_empty_bucket(reserve=0, now=NOW)
+    token_cache.put(1, reserve=0, now=NOW)
+
+    assert not token_cache.is_spent(reserve=0, now=NOW)
