@@ -23,10 +23,10 @@ from app.feed import event_rows
 from app.flows.rules import events
 from app.flows.rules.events import FlowFacts
 from app.processes import wiring
+from app.processes.wiring import Inputs
 from app.storage import database, migrations, notifications
 from app.subscriptions import manage_subscriptions
 from app.subscriptions.rules.subscriptions import SubscriptionRequest
-from app.tools import Tools
 from bench.databases import empty_database
 from bench.receivers import free_port, gateway
 from devstack import embedded_postgres
@@ -66,9 +66,9 @@ class Clocked:
 class Bench:
     """One worker, and events that occur at a steady rate."""
 
-    def __init__(self, tools: Tools, *, rate: float, seconds: float) -> None:
+    def __init__(self, inputs: Inputs, *, rate: float, seconds: float) -> None:
         """Take the way to the database that the worker works on."""
-        self._tools = tools
+        self._inputs = inputs
         self._rate = rate
         self._seconds = seconds
         self._occurred = 0
@@ -87,12 +87,12 @@ class Bench:
         """How fast one subscriber is served, to whom much has to be told."""
         clocked = Clocked(BURST)
         async with subscriber.listening(clocked.answer) as healthy, self._subscribed(healthy.url) as [waiting]:
-            await manage_subscriptions.pause_subscription(self._tools, waiting)
+            await manage_subscriptions.pause_subscription(self._inputs.subscriptions, waiting)
             for _ in range(BURST):
                 await self._occur()
             await self._sequenced()
             began = perf_counter()
-            await manage_subscriptions.resume_subscription(self._tools, waiting)
+            await manage_subscriptions.resume_subscription(self._inputs.subscriptions, waiting)
             await clocked.all()
             return BURST / (perf_counter() - began)
 
@@ -101,9 +101,9 @@ class Bench:
         flow, sequence = self._occurred % FLOWS, self._occurred // FLOWS
         facts = FlowFacts(app="default", flow_id=f"flow-{flow}", reference="payee-17", user_id=None)
         fresh = events.step_completed(facts, datetime.now(UTC), step=f"step-{sequence}")
-        async with database.transaction(self._tools.engine) as connection:
+        async with database.transaction(self._inputs.storage.engine) as connection:
             await event_rows.append(connection, [fresh], after_sequence=sequence)
-        self._tools.notifications.send(notifications.APPENDED)
+        self._inputs.storage.notifications.send(notifications.APPENDED)
         self._occurred += 1
 
     async def _sequenced(self) -> None:
@@ -111,7 +111,7 @@ class Bench:
         async with asyncio.timeout(DEADLINE_SECONDS):
             position = 0
             while position < self._occurred:
-                async with database.transaction(self._tools.engine) as connection:
+                async with database.transaction(self._inputs.storage.engine) as connection:
                     position = (await event_rows.state(connection)).last_position
 
     @asynccontextmanager
@@ -120,13 +120,13 @@ class Bench:
         made: list[UUID] = []
         for url in urls:
             request = SubscriptionRequest(url=url, types=("*",))
-            new = await manage_subscriptions.create_subscription(self._tools, request, caller="bench")
+            new = await manage_subscriptions.create_subscription(self._inputs.subscriptions, request, caller="bench")
             made.append(new.subscription.id)
         try:
             yield made
         finally:
             for each in made:
-                await manage_subscriptions.delete_subscription(self._tools, each)
+                await manage_subscriptions.delete_subscription(self._inputs.subscriptions, each)
 
 
 async def run(arguments: argparse.Namespace) -> bool:
@@ -137,14 +137,14 @@ async def run(arguments: argparse.Namespace) -> bool:
         url = await stack.enter_async_context(empty_database(postgres.url, purpose="deliveries"))
         await migrations.upgrade(url)
         environment = environment_for(url)
-        tools = await stack.enter_async_context(wiring.open_tools(settings.read(environment)))
-        carrying = asyncio.create_task(tools.notifications.run())
+        inputs = await stack.enter_async_context(wiring.open_inputs(settings.read(environment)))
+        carrying = asyncio.create_task(inputs.storage.notifications.run())
         stack.callback(carrying.cancel)
         await stack.enter_async_context(worker(environment))
         slow = await stack.enter_async_context(subscriber.listening())
         slow.is_open.clear()
         dead = f"http://127.0.0.1:{free_port()}/"
-        bench = Bench(tools, rate=arguments.rate, seconds=arguments.seconds)
+        bench = Bench(inputs, rate=arguments.rate, seconds=arguments.seconds)
         await bench.p99()  # The first round warms up.
         rounds = [(await bench.p99(), await bench.p99(slow.url, dead)) for _ in range(arguments.rounds)]
         per_second = await bench.deliveries_per_second()

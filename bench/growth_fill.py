@@ -15,8 +15,8 @@ from app.feed import event_rows
 from app.processes import wiring
 from app.storage import database, migrations
 from app.subscriptions import manage_subscriptions
+from app.subscriptions.inputs import SubscriptionInputs
 from app.subscriptions.rules.subscriptions import SubscriptionRequest
-from app.tools import Tools
 from bench import (
     growth_delivery_statements,
     growth_flow_statements,
@@ -108,9 +108,9 @@ async def fill(url: str, sizes: Sizes) -> None:
 async def _fill_the_rest(url: str, sizes: Sizes) -> None:
     await _execute(url, growth_flow_statements.STATEMENTS, sizes.parameters)
     await _execute(url, (growth_flow_statements.FEED,), {})
-    async with wiring.open_tools(settings.read(growth_settings.service(url).environment)) as tools:
+    async with wiring.open_inputs(settings.read(growth_settings.service(url).environment)) as inputs:
         for kind, path in SUBSCRIPTIONS.items():
-            subscription_id = await _subscribe(tools, kind, path)
+            subscription_id = await _subscribe(inputs.subscriptions, kind, path)
             await _execute(
                 url,
                 growth_delivery_statements.STATEMENTS,
@@ -124,11 +124,11 @@ async def _fill_the_rest(url: str, sizes: Sizes) -> None:
             )
 
 
-async def _subscribe(tools: Tools, kind: str, path: str) -> UUID:
+async def _subscribe(inputs: SubscriptionInputs, kind: str, path: str) -> UUID:
     request = SubscriptionRequest(url=f"http://127.0.0.1:9{path}", types=(kind,))
-    made = await manage_subscriptions.create_subscription(tools, request, caller="bench")
+    made = await manage_subscriptions.create_subscription(inputs, request, caller="bench")
     if kind == PAUSED:
-        await manage_subscriptions.pause_subscription(tools, made.subscription.id)
+        await manage_subscriptions.pause_subscription(inputs, made.subscription.id)
     return made.subscription.id
 
 

@@ -24,7 +24,7 @@ DEADLINE_SECONDS = 120.0
 
 async def measure(target: Target) -> Timing:
     """Append events one after the other and wait for each at the stream."""
-    giving = asyncio.create_task(target.tools.notifications.run())
+    giving = asyncio.create_task(target.inputs.storage.notifications.run())
     try:
         async with asyncio.timeout(DEADLINE_SECONDS), worker(dict(target.environment)):
             reader, writer = await asyncio.open_connection("127.0.0.1", target.port, limit=1 << 22)
@@ -49,10 +49,10 @@ async def _lag(target: Target, reader: asyncio.StreamReader) -> float:
     """Append one event and return the seconds from its commit until the stream shows it."""
     facts = FlowFacts(app="default", flow_id=f"bench-{uuid4()}", reference=None, user_id=None)
     event = events.flow_created(facts, datetime.now(UTC))
-    async with database.transaction(target.tools.engine) as connection:
+    async with database.transaction(target.inputs.storage.engine) as connection:
         await event_rows.append(connection, [event], after_sequence=0)
     began = time.perf_counter()
-    target.tools.notifications.send(notifications.APPENDED)
+    target.inputs.storage.notifications.send(notifications.APPENDED)
     while True:
         line = await reader.readuntil(b"\n")
         if line.startswith(b"data: ") and json.loads(line[6:])["id"] == str(event.id):

@@ -41,7 +41,7 @@ class Pass:
 
 async def refresh(target: Target, _number: int = 0) -> int:
     """Run one refresh pass and return how many rows it claimed."""
-    return (await refresh_due.refresh_due(target.tools, limit=BATCH)).claimed
+    return (await refresh_due.refresh_due(target.inputs.flows, limit=BATCH)).claimed
 
 
 async def make_due(target: Target, number: int) -> None:
@@ -56,7 +56,7 @@ async def make_due(target: Target, number: int) -> None:
 
 async def sequence(target: Target, _number: int = 0) -> int:
     """Run one pass of the sequencer."""
-    return await sequence_events.sequence_events(target.tools, delivery_rows, limit=SEQUENCE_LIMIT)
+    return await sequence_events.sequence_events(target.inputs.feed, delivery_rows, limit=SEQUENCE_LIMIT)
 
 
 async def append_some(target: Target, _number: int = 0) -> None:
@@ -67,7 +67,9 @@ async def append_some(target: Target, _number: int = 0) -> None:
 async def deliver(target: Target, _number: int = 0) -> int:
     """Run one delivery pass, wait until all that it has begun to send is settled, and return how much that was."""
     async with asyncio.TaskGroup() as tasks:
-        return await deliver_due.Dispatcher(target.tools, tasks, in_flight=BATCH, at_once=BATCH).deliver_due()
+        return await deliver_due.Dispatcher(
+            target.inputs.subscriptions, tasks, in_flight=BATCH, at_once=BATCH
+        ).deliver_due()
 
 
 async def make_deliverable(target: Target, number: int) -> None:
@@ -93,7 +95,7 @@ async def make_failing(target: Target, _number: int = 0) -> None:
 async def purge(target: Target, _number: int = 0) -> int:
     """Run one pass of the purge."""
     retention = purge_expired.Retention.of(settings.read(target.environment))
-    return await purge_expired.purge_expired(target.tools, retention)
+    return await purge_expired.purge_expired(target.inputs.upkeep, retention)
 
 
 PASSES: dict[str, Pass] = {
@@ -126,5 +128,5 @@ def _facts() -> FlowFacts:
 
 async def _append(target: Target, fresh: list[Event]) -> None:
     for each in fresh:
-        async with database.transaction(target.tools.engine) as connection:
+        async with database.transaction(target.inputs.storage.engine) as connection:
             await event_rows.append(connection, [each], after_sequence=0)

@@ -1,4 +1,4 @@
-"""One filled database with everything a measurement needs: an api process, a key, tools, and a subscriber."""
+"""One filled database and what a measurement needs: an api process, a key, a worker's inputs, a subscriber."""
 
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -15,7 +15,7 @@ from sqlalchemy import text
 from app import settings
 from app.access import manage_keys
 from app.processes import wiring
-from app.tools import Tools
+from app.processes.wiring import Inputs
 from bench import growth_fill, growth_settings
 from bench.databases import connected, database_url
 from bench.growth_client import Client
@@ -30,7 +30,7 @@ PATHS = {kind: growth_fill.SUBSCRIPTIONS[kind] for kind in (WELL, FAILING, PAUSE
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A database that is measured; `client` talks to its api, `tools` are a worker's."""
+    """A database that is measured; `client` talks to its api, `inputs` are a worker's."""
 
     name: str
     sizes: Sizes
@@ -39,7 +39,7 @@ class Target:
     port: int
     key: str
     client: Client
-    tools: Tools
+    inputs: Inputs
     subscriber: Subscriber
 
     def flow_number(self, number: int) -> int:
@@ -70,9 +70,9 @@ async def opened(
         receiver = await stack.enter_async_context(subscriber.listening(answer))
         await _send_to(url, receiver)
         service = growth_settings.service(url, dots_url=dots_url)
-        tools = await stack.enter_async_context(wiring.open_tools(settings.read(service.environment)))
+        inputs = await stack.enter_async_context(wiring.open_inputs(settings.read(service.environment)))
         made = await manage_keys.create_key(
-            tools.engine,
+            inputs.storage.engine,
             name="bench",
             scopes=manage_keys.SCOPES,
             now=datetime.now(UTC),
@@ -89,7 +89,7 @@ async def opened(
             port=port,
             key=made.key,
             client=client,
-            tools=tools,
+            inputs=inputs,
             subscriber=receiver,
         )
 

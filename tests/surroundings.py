@@ -15,16 +15,13 @@ from app.access import manage_keys
 from app.dots.app_ids import AppIds
 from app.dots.signature import Verifier
 from app.feed import watch_feed
-from app.feed.watch_feed import FeedWatch
-from app.processes import wiring
 from app.server.application import create_app
 from app.server.gateway import Gateway
-from app.tools import Tools
 from app.webhooks.receive_webhook import WebhookReceiver
+from tests.all_inputs import AllInputs, HandClock, gateway_over, inputs_over
 from tests.contracts import emitted
 from tests.dots.memory_dots import MemoryDots
 from tests.flows.merging import Announcer
-from tests.stand_in_tools import HandClock, tools_over
 from tests.webhooks.sending import KEY, OTHER_KEY
 
 KeyWith = Callable[..., Awaitable[dict[str, str]]]
@@ -57,23 +54,23 @@ async def other_dots() -> MemoryDots:
 
 
 @pytest.fixture
-async def tools(
+async def inputs(
     engine: AsyncEngine, clock: HandClock, dots: MemoryDots, other_dots: MemoryDots, logs: Logs
-) -> AsyncIterator[Tools]:
-    """Tools with the apps `default` and `eu`. Every event that a test emits is checked against its schema."""
+) -> AsyncIterator[AllInputs]:
+    """AllInputs with the apps `default` and `eu`. Every event that a test emits is checked against its schema."""
     del logs
-    tools = tools_over(engine, clock, {"default": dots, "eu": other_dots})
-    yield tools
+    inputs = inputs_over(engine, clock, {"default": dots, "eu": other_dots})
+    yield inputs
     await emitted.check_stored(engine)
-    await tools.pusher.aclose()
-    for client in tools.clients.values():
+    await inputs.pusher.aclose()
+    for client in inputs.clients.values():
         await client.aclose()
 
 
 @pytest.fixture
-async def announce(tools: Tools, clock: HandClock) -> AsyncIterator[Announcer]:
+async def announce(inputs: AllInputs, clock: HandClock) -> AsyncIterator[Announcer]:
     """Sends webhooks to a receiver, as Dots does."""
-    receiver = WebhookReceiver(tools.engine, tools.notifications, tools.telemetry, AppIds({}))
+    receiver = WebhookReceiver(inputs.engine, inputs.notifications, inputs.telemetry, AppIds({}))
     writing = asyncio.create_task(receiver.run())
     yield Announcer(receiver, clock)
     writing.cancel()
@@ -87,16 +84,10 @@ def app_ids() -> dict[str, str | None]:
 
 
 @pytest.fixture
-def gateway(tools: Tools, monkeypatch: pytest.MonkeyPatch, app_ids: dict[str, str | None]) -> Gateway:
+def gateway(inputs: AllInputs, monkeypatch: pytest.MonkeyPatch, app_ids: dict[str, str | None]) -> Gateway:
     """What the routes work with. Without a worker to notify it, the feed's watch looks more often."""
     monkeypatch.setattr(watch_feed, "POLL_SECONDS", 0.05)
-    return Gateway(
-        tools=tools,
-        verifiers={"default": Verifier([KEY]), "eu": Verifier([OTHER_KEY])},
-        receiver=WebhookReceiver(tools.engine, tools.notifications, tools.telemetry, AppIds(app_ids)),
-        watch=FeedWatch(tools.engine, tools.notifications),
-        neighbours=wiring.TIMELINE_NEIGHBOURS,
-    )
+    return gateway_over(inputs, {"default": Verifier([KEY]), "eu": Verifier([OTHER_KEY])}, app_ids)
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from starlette.routing import BaseRoute
 from app.access import manage_keys
 from app.access.key_rows import KeyRecord
 from app.errors import KeyMissingError, ScopeMissingError
-from app.server import gateway
+from app.storage.inputs import StorageInputs
+from app.web import given
 
 COMPLIANCE = "compliance:read"
 SUBSCRIPTIONS_ADMIN = "subscriptions:admin"
@@ -30,7 +31,7 @@ async def caller(
     """The key a request was made with. Raises KeyMissingError, KeyRefusedError."""
     if credentials is None:
         raise KeyMissingError
-    return await manage_keys.check_key(gateway.of(request).tools.engine, credentials.credentials)
+    return await manage_keys.check_key(given.of(request, StorageInputs).engine, credentials.credentials)
 
 
 Caller = Annotated[KeyRecord, Depends(caller)]

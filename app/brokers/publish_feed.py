@@ -6,6 +6,7 @@ import structlog
 
 from app.brokers import offset_rows, publish_batch
 from app.brokers.broker import Broker
+from app.brokers.inputs import BrokerInputs
 from app.brokers.offset_rows import BrokerClaim
 from app.brokers.publish_batch import Outcome
 from app.feed import event_rows
@@ -13,7 +14,6 @@ from app.feed.cursor import Cursor
 from app.feed.event_rows import FeedState
 from app.feed.events import EventRecord
 from app.storage import database
-from app.tools import Tools
 
 log = structlog.get_logger()
 
@@ -31,22 +31,22 @@ class _Batch:
         return Cursor(epoch=self.start.epoch, position=position or self.start.position)
 
 
-async def publish_feed(tools: Tools, broker: Broker, *, limit: int) -> int:
+async def publish_feed(inputs: BrokerInputs, broker: Broker, *, limit: int) -> int:
     """One pass: publish up to `limit` events and move the cursor behind them; returns how many.
 
     0 also while another process is at it. Dying between the two publishes them again, with the same ids.
     Raises BrokerUnavailableError; what was confirmed before is kept, and the next pass goes on from there.
     """
-    batch = await _claim(tools, broker.name, limit)
+    batch = await _claim(inputs, broker.name, limit)
     if batch is None:
         return 0
     # Half the lease, so that the cursor is moved well before somebody else may begin where this pass began.
-    until = tools.clock() + tools.lease / 2
-    outcome = await publish_batch.publish_batch(broker, batch.events, is_over=lambda: tools.clock() >= until)
-    tools.telemetry.published.labels("confirmed").inc(outcome.published)
-    is_kept = await _move(tools, batch, outcome)
+    until = inputs.clock() + inputs.lease / 2
+    outcome = await publish_batch.publish_batch(broker, batch.events, is_over=lambda: inputs.clock() >= until)
+    inputs.telemetry.published.labels("confirmed").inc(outcome.published)
+    is_kept = await _move(inputs, batch, outcome)
     if outcome.error is not None:
-        tools.telemetry.published.labels("failed").inc()
+        inputs.telemetry.published.labels("failed").inc()
         raise outcome.error
     if not is_kept:
         log.info("lease lost to another process", broker=broker.name)
@@ -54,24 +54,24 @@ async def publish_feed(tools: Tools, broker: Broker, *, limit: int) -> int:
     return outcome.prefix
 
 
-async def _claim(tools: Tools, broker: str, limit: int) -> _Batch | None:
+async def _claim(inputs: BrokerInputs, broker: str, limit: int) -> _Batch | None:
     """Take the broker and what comes next, in one transaction that ends before anything is published."""
-    now = tools.clock()
-    async with database.transaction(tools.engine) as connection:
+    now = inputs.clock()
+    async with database.transaction(inputs.engine) as connection:
         claim = await offset_rows.claim(
-            connection, broker, now=now, lease_until=now + tools.lease, token=tools.new_uuid()
+            connection, broker, now=now, lease_until=now + inputs.lease, token=inputs.new_uuid()
         )
         if claim is None:
             return None
         state = await event_rows.state(connection)
-        start = _start(tools, claim, state)
+        start = _start(inputs, claim, state)
         found = await event_rows.between(
             connection, after=start.position, up_to=state.last_position, types=None, limit=limit
         )
     return _Batch(claim=claim, start=start, events=found)
 
 
-def _start(tools: Tools, claim: BrokerClaim, state: FeedState) -> Cursor:
+def _start(inputs: BrokerInputs, claim: BrokerClaim, state: FeedState) -> Cursor:
     """The claim's cursor, or the earliest one where the feed no longer goes on from there, which is said aloud."""
     if claim.cursor.epoch != state.epoch or claim.cursor.position > state.last_position:
         reason, missed = "other_epoch", None
@@ -79,17 +79,17 @@ def _start(tools: Tools, claim: BrokerClaim, state: FeedState) -> Cursor:
         reason, missed = "expired", state.expired_position - claim.cursor.position
     else:
         return claim.cursor
-    tools.telemetry.broker_restarts.labels(reason).inc()
+    inputs.telemetry.broker_restarts.labels(reason).inc()
     log.warning("publishing from the earliest event kept", broker=claim.broker, reason=reason, events_missed=missed)
     return Cursor(epoch=state.epoch, position=state.expired_position)
 
 
-async def _move(tools: Tools, batch: _Batch, outcome: Outcome) -> bool:
+async def _move(inputs: BrokerInputs, batch: _Batch, outcome: Outcome) -> bool:
     """Keep what was confirmed, unless the lease has gone to somebody else."""
     cursor = batch.cursor_behind(outcome.prefix)
-    async with database.transaction(tools.engine) as connection:
+    async with database.transaction(inputs.engine) as connection:
         if outcome.error is None:
-            return await offset_rows.move(connection, batch.claim, cursor, now=tools.clock())
+            return await offset_rows.move(connection, batch.claim, cursor, now=inputs.clock())
         error = outcome.error.detail
         log.warning("broker failed", broker=batch.claim.broker, error=error, confirmed=outcome.published)
-        return await offset_rows.move_and_fail(connection, batch.claim, cursor, now=tools.clock(), error=error)
+        return await offset_rows.move_and_fail(connection, batch.claim, cursor, now=inputs.clock(), error=error)

@@ -9,22 +9,22 @@ from app.feed import event_times, read_feed
 from app.feed.cursor import Cursor
 from app.feed.events import TYPES
 from app.storage import database
-from app.tools import Tools
+from app.storage.inputs import StorageInputs
 
 BATCH = 500
 
 
-async def replay(tools: Tools, broker: Broker, *, start: Cursor | datetime) -> int:
+async def replay(inputs: StorageInputs, broker: Broker, *, start: Cursor | datetime) -> int:
     """Publish every event after the cursor, or of this time and later, to what is now the feed's end; returns how many.
 
     Raises CursorOfOtherEpochError, CursorExpiredError, InvalidCursorError, and BrokerUnavailableError, which names
     the cursor to go on from.
     """
-    end = await read_feed.latest(tools.engine)
-    cursor = start if isinstance(start, Cursor) else await _cursor_before(tools, start, end)
+    end = await read_feed.latest(inputs.engine)
+    cursor = start if isinstance(start, Cursor) else await _cursor_before(inputs, start, end)
     count = 0
     while True:
-        page = await read_feed.read_feed(tools.engine, after=cursor, types=TYPES, limit=BATCH)
+        page = await read_feed.read_feed(inputs.engine, after=cursor, types=TYPES, limit=BATCH)
         events = [event for event in page.events if event.position is not None and event.position <= end.position]
         outcome = await publish_batch.publish_batch(broker, events, is_over=lambda: False)
         count += outcome.prefix
@@ -38,7 +38,7 @@ async def replay(tools: Tools, broker: Broker, *, start: Cursor | datetime) -> i
             return count
 
 
-async def _cursor_before(tools: Tools, moment: datetime, end: Cursor) -> Cursor:
-    async with database.transaction(tools.engine) as connection:
+async def _cursor_before(inputs: StorageInputs, moment: datetime, end: Cursor) -> Cursor:
+    async with database.transaction(inputs.engine) as connection:
         position = await event_times.position_before(connection, moment)
     return Cursor(epoch=end.epoch, position=end.position if position is None else position)

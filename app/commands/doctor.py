@@ -23,9 +23,9 @@ from app.errors import (
     SettingsError,
 )
 from app.processes import wiring
+from app.processes.wiring import Inputs
 from app.settings import DEFAULT_APP, Settings
 from app.storage import database
-from app.tools import Tools
 from app.upkeep import delivery_stats, doctor_database, health_stats
 from app.upkeep.doctor_database import FindingError
 from app.upkeep.health_stats import HealthStats
@@ -49,8 +49,8 @@ async def examine(environ: Mapping[str, str], *, url: str) -> list[Finding]:
     """Run every check; `url` is where a running api listens. Without settings there is nothing else to check."""
     try:
         found = settings.read(environ)
-        async with wiring.open_tools(found) as tools:
-            findings = [await _find(name, check) for name, check in _checks(tools, found, url)]
+        async with wiring.open_inputs(found) as inputs:
+            findings = [await _find(name, check) for name, check in _checks(inputs, found, url)]
     except SettingsError as error:
         return [Finding(check="settings", is_well=False, detail=problem) for problem in error.detail.split("; ")]
     return [*_unknown_settings(environ), *findings]
@@ -67,21 +67,21 @@ def _unknown_settings(environ: Mapping[str, str]) -> list[Finding]:
     return findings
 
 
-def _checks(tools: Tools, found: Settings, url: str) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
+def _checks(inputs: Inputs, found: Settings, url: str) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
     # Read once for two checks. If that fails, both of them say so.
-    stats = functools.cache(lambda: asyncio.ensure_future(_health_stats(tools)))
+    stats = functools.cache(lambda: asyncio.ensure_future(_health_stats(inputs)))
     checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
         ("settings", partial(_settings, found)),
-        *doctor_database.checks(tools, found),
-        ("worker", lambda: _worker(tools, stats())),
+        *doctor_database.checks(inputs.upkeep, found),
+        ("worker", lambda: _worker(inputs, stats())),
         ("payees", lambda: _payees(found, stats())),
-        ("deliveries", partial(_deliveries, tools)),
+        ("deliveries", partial(_deliveries, inputs)),
     ]
     if found.event_broker_url is not None:
-        checks.append(("broker", partial(_broker, tools, found)))
-    for app in tools.clients:
-        checks.append((f"dots {app}", partial(_dots, tools, app)))
-        checks.append((f"webhook {app}", partial(_webhook, tools, found, app, url)))
+        checks.append(("broker", partial(_broker, inputs, found)))
+    for app in inputs.upkeep.clients:
+        checks.append((f"dots {app}", partial(_dots, inputs, app)))
+        checks.append((f"webhook {app}", partial(_webhook, inputs, found, app, url)))
     return checks
 
 
@@ -100,7 +100,7 @@ async def _settings(found: Settings) -> str:
     return f"{len(found.apps)} app(s): {', '.join(found.apps)}; {secrets} webhook secret(s)."
 
 
-async def _worker(tools: Tools, look: Awaitable[HealthStats]) -> str:
+async def _worker(inputs: Inputs, look: Awaitable[HealthStats]) -> str:
     stats = await asyncio.shield(look)
     if stats.oldest_due_seconds > LATE_SECONDS:
         late = f"{stats.due} due, the oldest for {stats.oldest_due_seconds:.0f} s"
@@ -108,8 +108,8 @@ async def _worker(tools: Tools, look: Awaitable[HealthStats]) -> str:
     if stats.overdue_verdicts:
         raise FindingError(f"{stats.overdue_verdicts} background check(s) are pending for too long; ask Dots.")
     if stats.dead:
-        async with database.transaction(tools.engine) as connection:
-            named = ", ".join(await health_stats.given_up(connection, apps=tools.clients, limit=NAMED))
+        async with database.transaction(inputs.storage.engine) as connection:
+            named = ", ".join(await health_stats.given_up(connection, apps=inputs.upkeep.clients, limit=NAMED))
         raise FindingError(f"{stats.dead} given up: {named}; `webhooks replay --state dead`, `flows refresh --dead`.")
     return f"{stats.due} due, {stats.failing} failing, {stats.unsequenced} unsequenced, feed at {stats.feed_position}."
 
@@ -126,16 +126,16 @@ async def _payees(found: Settings, look: Awaitable[HealthStats]) -> str:
     return f"{reviews}; {waiting}: DOTS_COMPLETE_PASSED_OVER=true lets such flows complete."
 
 
-async def _health_stats(tools: Tools) -> HealthStats:
-    now = tools.clock()
-    overdue_before = now - tools.verdict_overdue_after
-    async with database.transaction(tools.engine) as connection:
-        return await health_stats.take(connection, apps=tools.clients, now=now, overdue_before=overdue_before)
+async def _health_stats(inputs: Inputs) -> HealthStats:
+    now = inputs.storage.clock()
+    overdue_before = now - inputs.upkeep.verdict_overdue_after
+    async with database.transaction(inputs.storage.engine) as connection:
+        return await health_stats.take(connection, apps=inputs.upkeep.clients, now=now, overdue_before=overdue_before)
 
 
-async def _deliveries(tools: Tools) -> str:
-    async with database.transaction(tools.engine) as connection:
-        stats = await delivery_stats.take(connection, now=tools.clock())
+async def _deliveries(inputs: Inputs) -> str:
+    async with database.transaction(inputs.storage.engine) as connection:
+        stats = await delivery_stats.take(connection, now=inputs.storage.clock())
     counts = stats.subscriptions
     if still := counts["gone"] + counts["failing"]:
         raise FindingError(f"{still} subscription(s) are paused because they failed; see `subscriptions list`.")
@@ -143,12 +143,12 @@ async def _deliveries(tools: Tools) -> str:
         raise FindingError(f"A delivery is due for {stats.oldest_due_seconds:.0f} s: is a worker running?")
     if stats.dead:
         raise FindingError(f"{stats.dead} given up; see `subscriptions deliveries --state dead`, then redeliver.")
-    if sum(counts.values()) and tools.secret_cipher is None:
+    if sum(counts.values()) and inputs.subscriptions.secret_cipher is None:
         raise FindingError("There are subscriptions, and ENCRYPTION_KEYS is not set: nothing can be signed.")
     return f"{sum(counts.values())} subscription(s), {counts['broken']} with an open breaker; {stats.due} due."
 
 
-async def _broker(tools: Tools, found: Settings) -> str:
+async def _broker(inputs: Inputs, found: Settings) -> str:
     async with wiring.open_broker(found) as broker:
         if broker is None:
             raise NoBrokerError
@@ -156,15 +156,15 @@ async def _broker(tools: Tools, found: Settings) -> str:
             await broker.open()
         except BrokerUnavailableError as error:
             raise FindingError(f"{error.detail} Is {broker.name} right, and does it let us in?") from error
-        async with database.transaction(tools.engine) as connection:
+        async with database.transaction(inputs.storage.engine) as connection:
             broker_states = await offset_rows.broker_states(connection)
         lag = next((broker_state.lag for broker_state in broker_states if broker_state.broker == broker.name), 0)
         return f"{broker.name} takes events; {lag} to be published."
 
 
-async def _dots(tools: Tools, app: str) -> str:
+async def _dots(inputs: Inputs, app: str) -> str:
     try:
-        await tools.client(app).try_credentials()
+        await inputs.upkeep.clients.of(app).try_credentials()
     except DotsCredentialsError as error:
         raise FindingError("Dots refuses the client id and API key; see Dots' dashboard for the right ones.") from error
     except DotsThrottledError as error:
@@ -174,13 +174,13 @@ async def _dots(tools: Tools, app: str) -> str:
     return "Dots accepts the credentials."
 
 
-async def _webhook(tools: Tools, found: Settings, app: str, url: str) -> str:
+async def _webhook(inputs: Inputs, found: Settings, app: str, url: str) -> str:
     """Send the api a webhook signed with each secret, as Dots would, and see it stored."""
     path = "/webhooks/dots" if app == DEFAULT_APP else f"/webhooks/dots/{app}"
     for key in wiring.secret_keys(found.apps[app]):
         message_id = f"msg_doctor_{uuid4().hex}"
-        await _send(f"{url}{path}", key, message_id, tools.clock())
-        async with database.transaction(tools.engine) as connection:
+        await _send(f"{url}{path}", key, message_id, inputs.storage.clock())
+        async with database.transaction(inputs.storage.engine) as connection:
             stored = await webhook_search.find(connection, app, message_id)
         if stored is None:
             raise FindingError("The api took the test webhook, but stored it elsewhere: it uses another database.")

@@ -17,7 +17,7 @@ from app.feed import events as event_types
 from app.feed.cursor import Cursor
 from app.feed.read_feed import FeedPage
 from app.processes import wiring
-from app.tools import Tools
+from app.processes.wiring import Inputs
 
 events = typer.Typer(help="What the gateway has told: list, publish again.", no_args_is_help=True)
 
@@ -34,7 +34,7 @@ def list_events(
 ) -> None:
     """List events in the order of the feed; what background checks have found is shown to API keys only, on record."""
     begin, wanted = _cursor(after), _types(types)
-    page = wiring.run_with_tools(lambda tools: _list(tools, begin, wanted, limit))
+    page = wiring.run_with_inputs(lambda inputs: _list(inputs, begin, wanted, limit))
     if as_json:
         listed = [cloudevents.envelope(event) for event in page.events]
         typer.echo(json.dumps({"events": listed, "next_cursor": str(page.cursor), "has_more": page.has_more}))
@@ -57,7 +57,7 @@ def replay(
     """Publish events again, with the same ids, up to the feed's end; where publishing goes on is left as it is."""
     del to  # There is one place; the option says so in the command that somebody reads in a history.
     begin = _start(start)
-    count = wiring.run_with_tools(lambda tools: _replay(tools, begin))
+    count = wiring.run_with_inputs(lambda inputs: _replay(inputs, begin))
     typer.echo(json.dumps({"published": count}) if as_json else f"{count} event(s) published.")
 
 
@@ -88,13 +88,13 @@ def _start(text: str) -> Cursor | datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-async def _list(tools: Tools, after: Cursor | None, types: frozenset[str], limit: int) -> FeedPage:
-    begin = after or await read_feed.earliest(tools.engine)
-    return await read_feed.read_feed(tools.engine, after=begin, types=types, limit=limit)
+async def _list(inputs: Inputs, after: Cursor | None, types: frozenset[str], limit: int) -> FeedPage:
+    begin = after or await read_feed.earliest(inputs.storage.engine)
+    return await read_feed.read_feed(inputs.storage.engine, after=begin, types=types, limit=limit)
 
 
-async def _replay(tools: Tools, start: Cursor | datetime) -> int:
+async def _replay(inputs: Inputs, start: Cursor | datetime) -> int:
     async with wiring.open_broker(settings.read(os.environ)) as broker:
         if broker is None:
             raise NoBrokerError
-        return await replay_events.replay(tools, broker, start=start)
+        return await replay_events.replay(inputs.storage, broker, start=start)

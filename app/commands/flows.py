@@ -41,7 +41,9 @@ def list_flows(
     wanted = FlowFilter(
         app=app, reference=reference, user_id=user, status=_status(status), step=step, is_dead=dead or None
     )
-    found = wiring.run_with_tools(lambda tools: read_flows.list_flows(tools.engine, wanted, before=None, limit=limit))
+    found = wiring.run_with_inputs(
+        lambda inputs: read_flows.list_flows(inputs.storage.engine, wanted, before=None, limit=limit)
+    )
     shapes = [FlowResponse.of(flow, with_link=False) for flow in found]
     if as_json:
         typer.echo(json.dumps([shape.model_dump(mode="json") for shape in shapes]))
@@ -60,9 +62,9 @@ def list_flows(
 @flows.command("show")
 def show(flow_id: Annotated[str, typer.Argument(metavar="FLOW", help="Its id.")], *, as_json: AsJson = False) -> None:
     """Tell what happened to a flow, oldest first; what background checks found is shown to API keys only, on record."""
-    found = wiring.run_with_tools(
-        lambda tools: read_timeline.read_timeline(
-            tools.engine, wiring.TIMELINE_NEIGHBOURS, flow_id, with_deliveries=True
+    found = wiring.run_with_inputs(
+        lambda inputs: read_timeline.read_timeline(
+            inputs.storage.engine, wiring.TIMELINE_NEIGHBOURS, flow_id, with_deliveries=True
         )
     )
     timeline = Timeline.of(found.without(COMPLIANCE_TYPES))
@@ -92,7 +94,9 @@ def refresh(
     wanted = FlowFilter(
         id=flow_id, app=app, reference=reference, user_id=user, status=_status(status), step=step, is_dead=dead or None
     )
-    asked = wiring.run_with_tools(lambda tools: request_refreshes.request_refreshes(tools, wanted, is_dry_run=not yes))
+    asked = wiring.run_with_inputs(
+        lambda inputs: request_refreshes.request_refreshes(inputs.flows, wanted, is_dry_run=not yes)
+    )
     if as_json:
         typer.echo(json.dumps({"flows": asked.flows, "is_dry_run": not yes, "is_at_least": asked.is_at_least}))
         return

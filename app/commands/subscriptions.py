@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from app.errors import InvalidFieldsError
 from app.feed import events
 from app.processes import wiring
+from app.processes.wiring import Inputs
 from app.subscriptions import (
     manage_secrets,
     manage_subscriptions,
@@ -24,7 +25,6 @@ from app.subscriptions.delivery_search import DeliveryFilter, DeliverySummary
 from app.subscriptions.redeliver import RedeliveryRequest
 from app.subscriptions.rules import subscriptions as rules
 from app.subscriptions.rules.subscriptions import DeliveryState, Subscription, SubscriptionRequest
-from app.tools import Tools
 
 subscriptions = typer.Typer(
     help="Who is sent which events: create, list, show, pause, resume, rotate-secret, test, deliveries, redeliver.",
@@ -64,7 +64,9 @@ def create(
     request = SubscriptionRequest(
         url=url, types=types or ["*"], app=app, description=description, with_compliance=with_compliance
     )
-    made = wiring.run_with_tools(lambda tools: manage_subscriptions.create_subscription(tools, request, caller=CALLER))
+    made = wiring.run_with_inputs(
+        lambda inputs: manage_subscriptions.create_subscription(inputs.subscriptions, request, caller=CALLER)
+    )
     if as_json:
         typer.echo(json.dumps({**_describe(made.subscription), "secret": made.secret}))
     else:
@@ -74,8 +76,8 @@ def create(
 @subscriptions.command("list")
 def list_all(*, limit: Limit = 50, as_json: AsJson = False) -> None:
     """List subscriptions, newest first, without their secrets."""
-    found = wiring.run_with_tools(
-        lambda tools: manage_subscriptions.list_subscriptions(tools.engine, before=None, limit=limit)
+    found = wiring.run_with_inputs(
+        lambda inputs: manage_subscriptions.list_subscriptions(inputs.storage.engine, before=None, limit=limit)
     )
     if as_json:
         typer.echo(json.dumps([_describe(subscription) for subscription in found]))
@@ -91,7 +93,9 @@ def list_all(*, limit: Limit = 50, as_json: AsJson = False) -> None:
 def show(subscription_id: Id, *, as_json: AsJson = False) -> None:
     """Show one subscription as it is now."""
     _show(
-        wiring.run_with_tools(lambda tools: manage_subscriptions.read_subscription(tools.engine, subscription_id)),
+        wiring.run_with_inputs(
+            lambda inputs: manage_subscriptions.read_subscription(inputs.storage.engine, subscription_id)
+        ),
         as_json=as_json,
     )
 
@@ -100,7 +104,9 @@ def show(subscription_id: Id, *, as_json: AsJson = False) -> None:
 def pause(subscription_id: Id, *, as_json: AsJson = False) -> None:
     """Send nothing until it is resumed; deliveries are made, and wait."""
     _show(
-        wiring.run_with_tools(lambda tools: manage_subscriptions.pause_subscription(tools, subscription_id)),
+        wiring.run_with_inputs(
+            lambda inputs: manage_subscriptions.pause_subscription(inputs.subscriptions, subscription_id)
+        ),
         as_json=as_json,
     )
 
@@ -109,7 +115,9 @@ def pause(subscription_id: Id, *, as_json: AsJson = False) -> None:
 def resume(subscription_id: Id, *, as_json: AsJson = False) -> None:
     """Send what has waited, now and in order, and forget earlier failures."""
     _show(
-        wiring.run_with_tools(lambda tools: manage_subscriptions.resume_subscription(tools, subscription_id)),
+        wiring.run_with_inputs(
+            lambda inputs: manage_subscriptions.resume_subscription(inputs.subscriptions, subscription_id)
+        ),
         as_json=as_json,
     )
 
@@ -117,7 +125,7 @@ def resume(subscription_id: Id, *, as_json: AsJson = False) -> None:
 @subscriptions.command("rotate-secret")
 def rotate_secret(subscription_id: Id, *, as_json: AsJson = False) -> None:
     """Sign with a new secret, and print it; for 24 hours the one before signs too."""
-    rotated = wiring.run_with_tools(lambda tools: manage_secrets.rotate_secret(tools, subscription_id))
+    rotated = wiring.run_with_inputs(lambda inputs: manage_secrets.rotate_secret(inputs.subscriptions, subscription_id))
     if as_json:
         typer.echo(json.dumps(asdict(rotated), default=str))
     else:
@@ -128,7 +136,9 @@ def rotate_secret(subscription_id: Id, *, as_json: AsJson = False) -> None:
 @subscriptions.command("test")
 def send_test(subscription_id: Id, *, as_json: AsJson = False) -> None:
     """Send an event of the type `dots.subscription.test` now; exit status 1 when it was not taken."""
-    answer = wiring.run_with_tools(lambda tools: send_test_event.send_test_event(tools, subscription_id))
+    answer = wiring.run_with_inputs(
+        lambda inputs: send_test_event.send_test_event(inputs.subscriptions, subscription_id)
+    )
     took_ms = round(answer.took.total_seconds() * 1000)
     if as_json:
         typer.echo(json.dumps({"status": answer.status, "error": answer.error, "took_ms": took_ms}))
@@ -150,7 +160,7 @@ def deliveries(
     # A reader of those leaves a trail with its key, and a terminal has none.
     types = rules.allowed_types(with_compliance=False)
     wanted = DeliveryFilter(subscription_id=subscription_id, types=types, state=_state(state))
-    found = wiring.run_with_tools(lambda tools: _latest(tools, wanted, limit))
+    found = wiring.run_with_inputs(lambda inputs: _latest(inputs, wanted, limit))
     if as_json:
         typer.echo(json.dumps([asdict(delivery) for delivery in found], default=str))
         return
@@ -177,12 +187,12 @@ def redeliver_events(
     if (event_id is None) == (since is None):
         raise typer.BadParameter("give either the id of one event, or --since", param_hint="EVENT")
     if event_id is not None:
-        wiring.run_with_tools(lambda tools: redeliver.redeliver_one(tools, subscription_id, event_id))
+        wiring.run_with_inputs(lambda inputs: redeliver.redeliver_one(inputs.subscriptions, subscription_id, event_id))
         typer.echo(json.dumps({"event_id": str(event_id)}) if as_json else f"Event {event_id} is due now.")
     elif since is not None:
         wanted_events = RedeliveryRequest(types=_types(types), since=_utc(since), until=until and _utc(until))
-        done = wiring.run_with_tools(
-            lambda tools: _redeliver(tools, subscription_id, wanted_events, is_dry_run=not yes)
+        done = wiring.run_with_inputs(
+            lambda inputs: _redeliver(inputs, subscription_id, wanted_events, is_dry_run=not yes)
         )
         if as_json:
             typer.echo(json.dumps(asdict(done)))
@@ -194,30 +204,32 @@ def redeliver_events(
 @subscriptions.command("delete")
 def delete(subscription_id: Id) -> None:
     """Send nothing more, and forget the subscription, its secrets and its deliveries."""
-    wiring.run_with_tools(lambda tools: manage_subscriptions.delete_subscription(tools, subscription_id))
+    wiring.run_with_inputs(
+        lambda inputs: manage_subscriptions.delete_subscription(inputs.subscriptions, subscription_id)
+    )
     typer.echo(f"Subscription {subscription_id} is deleted.")
 
 
 async def _redeliver(
-    tools: Tools, subscription_id: UUID, wanted_events: RedeliveryRequest, *, is_dry_run: bool
+    inputs: Inputs, subscription_id: UUID, wanted_events: RedeliveryRequest, *, is_dry_run: bool
 ) -> Totals:
     again = fresh = 0
     after: int | None = wanted_events.after
     while after is not None:
         done = await redeliver.redeliver(
-            tools, subscription_id, replace(wanted_events, after=after), is_dry_run=is_dry_run
+            inputs.subscriptions, subscription_id, replace(wanted_events, after=after), is_dry_run=is_dry_run
         )
         again, fresh, after = again + done.count.again, fresh + done.count.fresh, done.next_after
     return Totals(again=again, fresh=fresh, is_dry_run=is_dry_run)
 
 
-async def _latest(tools: Tools, wanted: DeliveryFilter, limit: int) -> list[DeliverySummary]:
+async def _latest(inputs: Inputs, wanted: DeliveryFilter, limit: int) -> list[DeliverySummary]:
     """The latest deliveries that match, in as many pages as it takes."""
     found: list[DeliverySummary] = []
     before: int | None = None
     while True:
         left = limit - len(found)
-        page = await read_deliveries.list_deliveries(tools.engine, wanted, before=before, limit=left)
+        page = await read_deliveries.list_deliveries(inputs.storage.engine, wanted, before=before, limit=left)
         found += page.deliveries
         before = page.next_before
         if before is None or len(found) == limit:

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from app.processes import wiring
+from app.processes.wiring import Inputs
 from app.settings import DEFAULT_APP
-from app.tools import Tools
 from app.webhooks import replay_webhooks
 from app.webhooks.replay_webhooks import Replay
 from app.webhooks.webhook_search import WebhookFilter, WebhookState, WebhookSummary
@@ -38,7 +38,7 @@ def list_webhooks(
 ) -> None:
     """List webhooks, latest first."""
     wanted = _wanted(app, event, subject, state, since)
-    found = wiring.run_with_tools(lambda tools: _list(tools, wanted, limit))
+    found = wiring.run_with_inputs(lambda inputs: _list(inputs, wanted, limit))
     if as_json:
         typer.echo(json.dumps([asdict(webhook) for webhook in found], default=str))
         return
@@ -65,8 +65,8 @@ def replay(
 ) -> None:
     """Ask Dots again about what one webhook, or every one that matches, is about."""
     wanted = _wanted(app, event, subject, state, since)
-    done = wiring.run_with_tools(
-        lambda tools: _replay(tools, message_id, app or DEFAULT_APP, wanted, is_dry_run=not yes)
+    done = wiring.run_with_inputs(
+        lambda inputs: _replay(inputs, message_id, app or DEFAULT_APP, wanted, is_dry_run=not yes)
     )
     if as_json:
         typer.echo(json.dumps(asdict(done)))
@@ -96,22 +96,26 @@ def _state(text: str | None) -> WebhookState | None:
             raise typer.BadParameter("must be handled, pending, failing or dead", param_hint="--state")
 
 
-async def _list(tools: Tools, wanted: WebhookFilter, limit: int) -> list[WebhookSummary]:
+async def _list(inputs: Inputs, wanted: WebhookFilter, limit: int) -> list[WebhookSummary]:
     found: list[WebhookSummary] = []
     before = None
     while True:
         # A page may be short although older webhooks match.
-        page = await replay_webhooks.list_webhooks(tools.engine, wanted, before=before, limit=limit - len(found))
+        page = await replay_webhooks.list_webhooks(
+            inputs.storage.engine, wanted, before=before, limit=limit - len(found)
+        )
         found += page.webhooks
         before = page.before
         if before is None or len(found) >= limit:
             return found
 
 
-async def _replay(tools: Tools, message_id: str | None, app: str, wanted: WebhookFilter, *, is_dry_run: bool) -> Replay:
+async def _replay(
+    inputs: Inputs, message_id: str | None, app: str, wanted: WebhookFilter, *, is_dry_run: bool
+) -> Replay:
     if message_id is None:
-        return await replay_webhooks.replay(tools, wanted, is_dry_run=is_dry_run)
+        return await replay_webhooks.replay(inputs.storage, wanted, is_dry_run=is_dry_run)
     if is_dry_run:
-        await replay_webhooks.read_webhook(tools.engine, app, message_id)
+        await replay_webhooks.read_webhook(inputs.storage.engine, app, message_id)
         return Replay(webhooks=1, subjects=1, is_dry_run=True)
-    return await replay_webhooks.replay_one(tools, app, message_id)
+    return await replay_webhooks.replay_one(inputs.storage, app, message_id)

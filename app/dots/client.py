@@ -27,6 +27,7 @@ from app.errors import (
     DotsNotFoundError,
     DotsThrottledError,
     SettingsError,
+    UnknownAppError,
 )
 
 _DEFAULT_NETWORK = Network()
@@ -209,3 +210,13 @@ def _path_of(collection: str, subject_id: str) -> str:
         return f"{collection}/{quote(subject_id, safe='')}"
     except UnicodeEncodeError:
         raise DotsNotFoundError from None
+
+
+class DotsClients(dict[str, DotsClient]):
+    """The client of each Dots app in the settings, by the app's name."""
+
+    def of(self, app: str) -> DotsClient:
+        """The client of one app. Raises UnknownAppError."""
+        if app not in self:
+            raise UnknownAppError
+        return self[app]

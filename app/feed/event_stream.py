@@ -56,7 +56,7 @@ async def messages(reading: Reading) -> AsyncGenerator[bytes]:
     Holds no database connection between batches. The reader comes back with its last id; it then continues there, or
     gets an error that says what is wrong.
     """
-    watch, cursor = reading.gate.watch, reading.start
+    watch, cursor = reading.watch, reading.start
     yield server_sent.opening(cursor)
     heartbeat_at = _now() + HEARTBEAT_SECONDS
     with contextlib.suppress(GatewayError):

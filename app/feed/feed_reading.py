@@ -13,9 +13,9 @@ from app.errors import FieldProblem, InvalidFieldsError, ScopeMissingError
 from app.feed import cursor, events, read_feed
 from app.feed.cursor import Cursor
 from app.feed.read_feed import FeedPage
-from app.server import gateway
-from app.server.gateway import Gateway
-from app.web import examples
+from app.feed.watch_feed import FeedWatch
+from app.storage.inputs import StorageInputs
+from app.web import examples, given
 
 Reader = Annotated[KeyRecord, Depends(RequiredScope("events:read"))]
 After = Annotated[
@@ -40,32 +40,33 @@ LastEventId = Annotated[str | None, Header(description="The last id of an interr
 class Reading:
     """Who reads what from where."""
 
-    gate: Gateway
+    storage: StorageInputs
+    watch: FeedWatch
     key: KeyRecord
     types: frozenset[str]
     start: Cursor
 
     async def first_page(self, *, limit: int) -> FeedPage:
         """Read the page after `start` immediately, and audit it."""
-        engine = self.gate.tools.engine
+        engine = self.storage.engine
         return await self._audited(await read_feed.read_feed(engine, after=self.start, types=self.types, limit=limit))
 
     async def next_page(self, *, after: Cursor, limit: int) -> FeedPage:
         """Read a later page when it is this reader's turn, and audit it."""
-        return await self._audited(await self.gate.watch.read(after=after, types=self.types, limit=limit))
+        return await self._audited(await self.watch.read(after=after, types=self.types, limit=limit))
 
     async def _audited(self, page: FeedPage) -> FeedPage:
         """Leave an audit row if the page has events that need compliance:read."""
         checks = [str(event.id) for event in page.events if event.type in events.COMPLIANCE_TYPES]
         if checks:
-            await audit_reads.audit_read(self.gate.tools, self.key, " ".join(checks))
+            await audit_reads.audit_read(self.storage, self.key, " ".join(checks))
         return page
 
 
 def _wanted_types(key: Reader, types: Types = []) -> frozenset[str]:  # noqa: B006  # FastAPI copies a default
     """The types asked for that this key may see. Raises InvalidFieldsError, ScopeMissingError."""
     hidden = frozenset() if COMPLIANCE in key.scopes else events.COMPLIANCE_TYPES
-    patterns = [pattern.strip() for given in types for pattern in given.split(",")] or ["*"]
+    patterns = [pattern.strip() for text in types for pattern in text.split(",")] or ["*"]
     wanted: set[str] = set()
     for pattern in patterns:
         matched = events.matching([pattern])
@@ -86,15 +87,15 @@ async def _reading(
     last_event_id: LastEventId = None,
 ) -> Reading:
     """Where to begin, as far as can be said without reading from there. Raises InvalidCursorError."""
-    gate = gateway.of(request)
+    storage = given.of(request, StorageInputs)
     place = last_event_id or after
     if place is None:
-        start = await read_feed.earliest(gate.tools.engine)
+        start = await read_feed.earliest(storage.engine)
     elif place == "latest":
-        start = await read_feed.latest(gate.tools.engine)
+        start = await read_feed.latest(storage.engine)
     else:
         start = cursor.parse(place)
-    return Reading(gate=gate, key=key, types=types, start=start)
+    return Reading(storage=storage, watch=given.of(request, FeedWatch), key=key, types=types, start=start)
 
 
 PageReading = Annotated[Reading, Depends(_reading)]
@@ -102,7 +103,7 @@ PageReading = Annotated[Reading, Depends(_reading)]
 
 async def _stream_reading(reading: PageReading) -> Reading:
     """The same for a stream, which can only be refused before it has begun: a place that can be read from."""
-    await read_feed.read_feed(reading.gate.tools.engine, after=reading.start, types=(), limit=1)
+    await read_feed.read_feed(reading.storage.engine, after=reading.start, types=(), limit=1)
     return reading
 
 

@@ -28,7 +28,7 @@ async def read(
     deadline = asyncio.get_running_loop().time() + wait
     while wait and not page.events:
         left = deadline - asyncio.get_running_loop().time()
-        if not await reading.gate.watch.wait_beyond(page.cursor, at_most_seconds=left):
+        if not await reading.watch.wait_beyond(page.cursor, at_most_seconds=left):
             break
         page = await reading.next_page(after=page.cursor, limit=limit)
     return EventPage(

@@ -7,9 +7,9 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.feed import event_rows
+from app.feed.inputs import FeedInputs
 from app.storage import database, notifications
 from app.storage.scan_floor import ScanFloor
-from app.tools import Tools
 
 # One pass makes so many deliveries at most, or else many subscriptions would take it beyond the statement timeout,
 # and the next pass would try the same again.
@@ -27,7 +27,7 @@ class Deliveries(Protocol):
 
 
 async def sequence_events(
-    tools: Tools, deliveries: Deliveries, *, limit: int, scan_floor: ScanFloor | None = None
+    inputs: FeedInputs, deliveries: Deliveries, *, limit: int, scan_floor: ScanFloor | None = None
 ) -> int:
     """One pass: stamp up to `limit` events; returns how many, 0 also while another process is at it.
 
@@ -35,7 +35,7 @@ async def sequence_events(
     """
     scan_floor = scan_floor or ScanFloor()
     made = count = 0
-    async with database.transaction(tools.engine) as connection:
+    async with database.transaction(inputs.engine) as connection:
         fan_out = await deliveries.fan_out(connection)
         limit = min(limit, max(1, DELIVERIES_LIMIT // max(1, fan_out)))
         began = time.monotonic()
@@ -44,13 +44,13 @@ async def sequence_events(
         ended = time.monotonic()
         if stamped and stamped.positions:
             count = len(stamped.positions)
-            made = await deliveries.make(connection, positions=stamped.positions, now=tools.clock())
+            made = await deliveries.make(connection, positions=stamped.positions, now=inputs.clock())
     if stamped:
         is_whole = stamped.looked_at < limit
         scan_floor.looked(floor, reached=stamped.reached, is_whole=is_whole, began=began, now=ended)
     if count:
-        tools.telemetry.sequenced.inc(count)
-        tools.notifications.send(notifications.FEED)
+        inputs.telemetry.sequenced.inc(count)
+        inputs.notifications.send(notifications.FEED)
     if made:
-        tools.notifications.send(notifications.DELIVERABLE)
+        inputs.notifications.send(notifications.DELIVERABLE)
     return count

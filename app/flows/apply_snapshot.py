@@ -18,6 +18,7 @@ from app.flows import (
     user_rows,
 )
 from app.flows.flow_rows import FlowRecord
+from app.flows.inputs import FlowInputs
 from app.flows.rules import events, progress, schedule, verdict
 from app.flows.rules.events import FlowFacts, UserFacts
 from app.flows.rules.progress import ProgressDiff
@@ -26,7 +27,6 @@ from app.flows.rules.verdict import Verdict
 from app.flows.sync_rows import DueBy
 from app.flows.user_rows import UserRecord
 from app.storage.subjects import Subject
-from app.tools import Tools
 
 log = structlog.get_logger()
 
@@ -50,15 +50,15 @@ class Applied:
 
 
 async def apply_flow(
-    connection: AsyncConnection, tools: Tools, app: str, snapshot: FlowSnapshot, *, discovered_by: DueBy
+    connection: AsyncConnection, inputs: FlowInputs, app: str, snapshot: FlowSnapshot, *, discovered_by: DueBy
 ) -> Applied:
     """Merge a flow's snapshot under its row lock; a flow never seen is adopted, if foreign flows are followed."""
-    now = tools.clock()
-    known = await _lock_or_adopt(connection, tools, app, snapshot)
+    now = inputs.clock()
+    known = await _lock_or_adopt(connection, inputs, app, snapshot)
     if known is None:
         return Applied(events_added=0, next_refresh_at=None)
     snapshot = await _with_user_of_today(connection, known, snapshot)
-    diff = progress.merge(known.progress, snapshot, may_pass_over=tools.complete_passed_over)
+    diff = progress.merge(known.progress, snapshot, may_pass_over=inputs.complete_passed_over)
     fresh = _flow_events(known, snapshot, diff, now)
     await flow_rows.save(
         connection,
@@ -72,27 +72,29 @@ async def apply_flow(
     await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
     also_due = await _note_submission(connection, app, diff, now=now)
     if diff.missing_again:
-        tools.telemetry.anomalies.labels(app).inc()
+        inputs.telemetry.anomalies.labels(app).inc()
         log.warning("dots no longer reports completed steps", app=app, flow_id=snapshot.id, steps=diff.missing_again)
     if discovered_by == "sweep" and known.last_sequence:
-        tools.telemetry.found_by_sweep.labels(app).inc(len(diff.newly_completed) + diff.is_newly_claimed)
-    tools.telemetry.appended.labels(app).inc(len(fresh))
+        inputs.telemetry.found_by_sweep.labels(app).inc(len(diff.newly_completed) + diff.is_newly_claimed)
+    inputs.telemetry.appended.labels(app).inc(len(fresh))
     return Applied(
         events_added=len(fresh),
         next_refresh_at=None
         if diff.progress.is_complete
-        else schedule.next_refresh(tools.sweeps, since=known.created_at, now=now),
+        else schedule.next_refresh(inputs.sweeps, since=known.created_at, now=now),
         also_due=also_due,
     )
 
 
-async def apply_user(connection: AsyncConnection, tools: Tools, subject: Subject, snapshot: UserSnapshot) -> Applied:
+async def apply_user(
+    connection: AsyncConnection, inputs: FlowInputs, subject: Subject, snapshot: UserSnapshot
+) -> Applied:
     """Merge a user's snapshot under its row lock; a user never seen is added.
 
     First takes over the flows of users that were merged into this one. A user that was itself merged into another stays
     as it was: Dots reports the same about the other one.
     """
-    now = tools.clock()
+    now = inputs.clock()
     merged = await apply_merges.apply_merges(connection, subject, now=now)
     known = await user_rows.lock(connection, subject.app, subject.id, now=now)
     if known.merged_into is not None:
@@ -101,16 +103,16 @@ async def apply_user(connection: AsyncConnection, tools: Tools, subject: Subject
     fresh = await _user_events(connection, known, change, now)
     await user_rows.save(connection, known, change.user_state, now=now, events_added=len(fresh))
     await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
-    tools.telemetry.appended.labels(subject.app).inc(len(fresh))
+    inputs.telemetry.appended.labels(subject.app).inc(len(fresh))
     return Applied(
         events_added=len(fresh),
-        next_refresh_at=now if merged.has_more else _next_refresh_at(tools, known, change, now),
+        next_refresh_at=now if merged.has_more else _next_refresh_at(inputs, known, change, now),
         left_behind=merged.left_behind,
     )
 
 
 async def _lock_or_adopt(
-    connection: AsyncConnection, tools: Tools, app: str, snapshot: FlowSnapshot
+    connection: AsyncConnection, inputs: FlowInputs, app: str, snapshot: FlowSnapshot
 ) -> FlowRecord | None:
     """The stored flow, locked: found by Dots' id, by the reference we sent along, or added; None: not followed."""
     known = await flow_rows.lock(connection, app, snapshot.id)
@@ -118,8 +120,8 @@ async def _lock_or_adopt(
         intent = await flow_rows.lock_ref(connection, app, ref)
         # A second flow with our reference would be Dots' answer to a POST sent twice: not that creation's flow.
         known = intent if intent and intent.id in (None, snapshot.id) else None
-    if known is None and tools.follow_foreign_flows:
-        await flow_rows.add_foreign(connection, app, snapshot, ref=tools.new_uuid(), now=tools.clock())
+    if known is None and inputs.follow_foreign_flows:
+        await flow_rows.add_foreign(connection, app, snapshot, ref=inputs.new_uuid(), now=inputs.clock())
         known = await flow_rows.lock(connection, app, snapshot.id)
     return known
 
@@ -191,7 +193,7 @@ async def _note_submission(
     return Subject(app=app, kind="user", id=user_id)
 
 
-def _next_refresh_at(tools: Tools, known: UserRecord, change: verdict.Change, now: datetime) -> datetime | None:
+def _next_refresh_at(inputs: FlowInputs, known: UserRecord, change: verdict.Change, now: datetime) -> datetime | None:
     """While something is awaited, often; what is settled is swept, because Dots may reverse it.
 
     A check that needs review is swept too after its polls have ended: a review may take longer than a check.
@@ -200,9 +202,9 @@ def _next_refresh_at(tools: Tools, known: UserRecord, change: verdict.Change, no
     since = known.check_submitted_at or now
     looks = []
     if user_state.verdict.is_awaited or change.is_under_way:  # Under way may be another check, after a settled one.
-        looks.append(schedule.next_refresh(tools.verdict_polls, since=since, now=now))
+        looks.append(schedule.next_refresh(inputs.verdict_polls, since=since, now=now))
     if known.id_submitted_at is not None and not user_state.was_id_verified:
-        looks.append(schedule.next_refresh(tools.verdict_polls, since=known.id_submitted_at, now=now))
+        looks.append(schedule.next_refresh(inputs.verdict_polls, since=known.id_submitted_at, now=now))
     if user_state.verdict.is_settled or user_state.verdict is Verdict.NEEDS_REVIEW:
-        looks.append(schedule.next_refresh(tools.sweeps, since=since, now=now))
+        looks.append(schedule.next_refresh(inputs.sweeps, since=since, now=now))
     return min((look for look in looks if look is not None), default=None)

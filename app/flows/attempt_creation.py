@@ -28,9 +28,9 @@ from app.flows import (
 )
 from app.flows.creation_rows import CreationError
 from app.flows.flow_rows import FlowRecord
+from app.flows.inputs import FlowInputs
 from app.storage import database, notifications
 from app.storage.subjects import Subject
-from app.tools import Tools
 
 log = structlog.get_logger()
 
@@ -56,7 +56,9 @@ class Attempt:
     describe: Describe | None = None
 
 
-async def attempt_creation(tools: Tools, attempt: Attempt, permit: Permit, *, user_ip: str | None = None) -> FlowRecord:
+async def attempt_creation(
+    inputs: FlowInputs, attempt: Attempt, permit: Permit, *, user_ip: str | None = None
+) -> FlowRecord:
     """Create the flow at Dots and store it.
 
     Raises a DotsError if Dots has made no flow; the row has failed, for good if the error is final. Raises
@@ -64,14 +66,14 @@ async def attempt_creation(tools: Tools, attempt: Attempt, permit: Permit, *, us
     for `settle_creations`. Any error that says "try again" would lead a caller without a key to a second flow.
     """
     try:
-        snapshot = await tools.client(attempt.app).create_flow(permit, _body(attempt), user_ip=user_ip)
+        snapshot = await inputs.clients.of(attempt.app).create_flow(permit, _body(attempt), user_ip=user_ip)
     except DotsError as error:
-        await _note_failure(tools, attempt, error)
+        await _note_failure(inputs, attempt, error)
         if error.may_have_acted:
             raise CreationOutcomeUnknownError from error
         raise
     try:
-        return await _settle(tools, attempt, snapshot)
+        return await _settle(inputs, attempt, snapshot)
     except DatabaseUnavailableError as error:
         raise CreationOutcomeUnknownError from error
     except Exception as error:  # Even after a bug of ours the flow exists at Dots.
@@ -91,9 +93,9 @@ def _body(attempt: Attempt) -> dict[str, Any]:
     )
 
 
-async def _note_failure(tools: Tools, attempt: Attempt, error: DotsError) -> None:
+async def _note_failure(inputs: FlowInputs, attempt: Attempt, error: DotsError) -> None:
     """Record why there is no flow. If the database fails, the row is settled later like an unknown outcome."""
-    tools.telemetry.creations.labels(attempt.app, error.code).inc()
+    inputs.telemetry.creations.labels(attempt.app, error.code).inc()
     log.warning("flow not created", app=attempt.app, caller=attempt.caller, error=error.code, status=error.status)
     if error.may_have_acted or (attempt.is_repeat and isinstance(error, _TEMPORARY)):
         return
@@ -101,28 +103,28 @@ async def _note_failure(tools: Tools, attempt: Attempt, error: DotsError) -> Non
         code=error.code, dots_status=error.status, dots_error_code=error.error_code, is_final=error.is_final
     )
     try:
-        async with database.transaction(tools.engine) as connection:
+        async with database.transaction(inputs.engine) as connection:
             await creation_rows.fail(connection, attempt.ref, reason)
     except DatabaseUnavailableError:
         log.warning("failure of a creation not stored", app=attempt.app, caller=attempt.caller, error=error.code)
 
 
-async def _settle(tools: Tools, attempt: Attempt, snapshot: FlowSnapshot) -> FlowRecord:
+async def _settle(inputs: FlowInputs, attempt: Attempt, snapshot: FlowSnapshot) -> FlowRecord:
     """Make the intent row the flow Dots has made, with its first events and its first sweep."""
     # Whatever Dots echoes, it is this intent's flow: it came as the answer to our own request.
     ours = replace(snapshot, client_ref=str(attempt.ref))
-    async with database.transaction(tools.engine) as connection:
-        applied = await apply_snapshot.apply_flow(connection, tools, attempt.app, ours, discovered_by="create")
+    async with database.transaction(inputs.engine) as connection:
+        applied = await apply_snapshot.apply_flow(connection, inputs, attempt.app, ours, discovered_by="create")
         subject = Subject(app=attempt.app, kind="flow", id=snapshot.id)
         await sync_rows.schedule(connection, subject, due_at=applied.next_refresh_at, due_by="sweep")
         if applied.also_due:
-            await sync_rows.mark_due(connection, [applied.also_due], due_at=tools.clock(), due_by="create")
+            await sync_rows.mark_due(connection, [applied.also_due], due_at=inputs.clock(), due_by="create")
         flow = await flow_rows.lock(connection, attempt.app, snapshot.id)
         if flow is None:  # It was saved two statements ago.
             raise LookupError(snapshot.id)
         if attempt.describe is not None:
-            await answer_rows.add(connection, flow.ref, attempt.describe(flow), now=tools.clock())
-    tools.telemetry.creations.labels(attempt.app, "created").inc()
+            await answer_rows.add(connection, flow.ref, attempt.describe(flow), now=inputs.clock())
+    inputs.telemetry.creations.labels(attempt.app, "created").inc()
     log.info("flow created", app=attempt.app, flow_id=flow.id, caller=attempt.caller)
-    tools.notifications.send(notifications.APPENDED)
+    inputs.notifications.send(notifications.APPENDED)
     return flow

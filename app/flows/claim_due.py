@@ -15,10 +15,10 @@ from app.flows.due_rows import (
     DueKind,
 )
 from app.flows.due_scan_floor import DueScanFloor, View
+from app.flows.inputs import FlowInputs
 from app.flows.rules import sharing
 from app.flows.sync_rows import Claim
 from app.storage import background
-from app.tools import Tools
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,20 +29,20 @@ class PermittedClaim:
     permit: Permit
 
 
-async def claim_due(tools: Tools, *, limit: int, scan_floor: DueScanFloor) -> list[PermittedClaim]:
+async def claim_due(inputs: FlowInputs, *, limit: int, scan_floor: DueScanFloor) -> list[PermittedClaim]:
     """Claim up to `limit` subjects that are due: what was asked for, then sweeps, each with the longest due first.
 
     Rows of an app that is paused, or whose budget is spent, are not claimed. Their number does not matter then. The
     other apps share the limit, so that a busy app does not hold up a quiet one. Rows of an app that is not in the
     settings rest. Raises DatabaseUnavailableError.
     """
-    now = tools.clock()
-    gates = {app: client.gate for app, client in tools.clients.items()}
+    now = inputs.clock()
+    gates = {app: client.gate for app, client in inputs.clients.items()}
     apps = [app for app, gate in gates.items() if not gate.is_shut(reserve=_reserve(gate, "requested"))]
     if not apps:
         return []
     turn = _Turn(
-        tools=tools, gates=gates, scan_floor=scan_floor, view=scan_floor.view(apps, share=limit, now=now), now=now
+        inputs=inputs, gates=gates, scan_floor=scan_floor, view=scan_floor.view(apps, share=limit, now=now), now=now
     )
     claims: list[PermittedClaim] = []
     try:
@@ -51,7 +51,7 @@ async def claim_due(tools: Tools, *, limit: int, scan_floor: DueScanFloor) -> li
             claims += await turn.claim(found, kind, limit - len(claims))
     finally:
         if turn.view.is_full:
-            scan_floor.end_full_scan(took=turn.took, now=tools.clock())
+            scan_floor.end_full_scan(took=turn.took, now=inputs.clock())
     return claims
 
 
@@ -59,7 +59,7 @@ async def claim_due(tools: Tools, *, limit: int, scan_floor: DueScanFloor) -> li
 class _Turn:
     """The steps of one claim; `took` is how long its statements have taken."""
 
-    tools: Tools
+    inputs: FlowInputs
     gates: Mapping[str, Gate]
     scan_floor: DueScanFloor
     view: View
@@ -68,7 +68,7 @@ class _Turn:
 
     async def count(self) -> list[Due]:
         """Count the due rows of each app that is not paused."""
-        async with background.transaction(self.tools) as connection:
+        async with background.transaction(self.inputs) as connection:
             with self._timed():
                 found = await due_rows.count(connection, self.view.scans, now=self.now)
         for due in found:
@@ -83,7 +83,7 @@ class _Turn:
             for due in found
             if due.count(kind) and not self.gates[due.app].is_shut(reserve=_reserve(self.gates[due.app], kind))
         }
-        shares = sharing.share(wanted, limit, first=int(self.tools.jitter() * len(wanted)))
+        shares = sharing.share(wanted, limit, first=int(self.inputs.jitter() * len(wanted)))
         permits: dict[str, list[Permit]] = {}
         claims: list[PermittedClaim] = []
         try:
@@ -110,15 +110,15 @@ class _Turn:
             for due in found
             if granted.get(due.app)
         ]
-        async with background.transaction(self.tools) as connection:
+        async with background.transaction(self.inputs) as connection:
             with self._timed():
                 return await due_rows.claim(
                     connection,
                     scans,
                     kind=kind,
                     now=self.now,
-                    lease_until=self.now + self.tools.lease,
-                    token=self.tools.new_uuid(),
+                    lease_until=self.now + self.inputs.lease,
+                    token=self.inputs.new_uuid(),
                 )
 
     def _advance(self, found: list[Due], kind: DueKind, granted: Mapping[str, int], rows: list[ClaimedRow]) -> None:
@@ -137,11 +137,11 @@ class _Turn:
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
-        began_at = self.tools.clock()
+        began_at = self.inputs.clock()
         try:
             yield
         finally:
-            self.took += max(self.tools.clock() - began_at, timedelta(0))
+            self.took += max(self.inputs.clock() - began_at, timedelta(0))
 
 
 def _reserve(gate: Gate, kind: DueKind) -> float:

@@ -11,10 +11,10 @@ from app.errors import CreationRunningError, DotsError, IdempotencyKeyReusedErro
 from app.flows import answer_rows, attempt_creation, creation_rows, flow_rows
 from app.flows.attempt_creation import Attempt, Describe
 from app.flows.creation_rows import Creation, CreationError, Intent
+from app.flows.inputs import FlowInputs
 from app.flows.rules import flow_request, steps
 from app.flows.rules.flow_request import FlowRequest
 from app.storage import database
-from app.tools import Tools
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Created:
 
 
 async def create_flow(
-    tools: Tools,
+    inputs: FlowInputs,
     request: FlowRequest,
     *,
     caller: str,
@@ -42,26 +42,26 @@ async def create_flow(
     CreationRunningError, CreationOutcomeUnknownError, DatabaseUnavailableError (repeat later with the same key);
     a DotsError (the same key may try again, unless it is final).
     """
-    client = tools.client(request.app)
+    client = inputs.clients.of(request.app)
     gate = client.gate
     if problems := flow_request.check(request, allows_localhost=client.is_on_loopback):
         raise InvalidFieldsError(problems)
-    intent = _intent(tools, request, caller, idempotency_key)
+    intent = _intent(inputs, request, caller, idempotency_key)
     # Before any row is locked: another process may be waiting for the app's row with a row of ours locked.
     permits = await gate.take()
     try:
-        async with database.transaction(tools.engine) as connection:
+        async with database.transaction(inputs.engine) as connection:
             is_first = await creation_rows.begin(connection, intent)
             if is_first:
                 _require(gate, permits)
         if not is_first:
-            earlier = await _take_up(tools, intent, gate, permits, describe)
+            earlier = await _take_up(inputs, intent, gate, permits, describe)
             if isinstance(earlier, Created):
                 return earlier
             intent = earlier
         kept = describe if idempotency_key is not None else None
         attempt = Attempt(ref=intent.ref, app=intent.app, caller=caller, request=intent.request, describe=kept)
-        flow = await attempt_creation.attempt_creation(tools, attempt, permits[0], user_ip=user_ip)
+        flow = await attempt_creation.attempt_creation(inputs, attempt, permits[0], user_ip=user_ip)
     finally:
         gate.give_back(permits)
     return Created(answer=describe(flow), is_replay=False)
@@ -73,9 +73,9 @@ def _require(gate: Gate, permits: list[Permit]) -> None:
         raise gate.refusal()
 
 
-def _intent(tools: Tools, request: FlowRequest, caller: str, idempotency_key: str | None) -> Intent:
+def _intent(inputs: FlowInputs, request: FlowRequest, caller: str, idempotency_key: str | None) -> Intent:
     return Intent(
-        ref=tools.new_uuid(),
+        ref=inputs.new_uuid(),
         app=request.app,
         caller=caller,
         reference=request.reference,
@@ -85,15 +85,15 @@ def _intent(tools: Tools, request: FlowRequest, caller: str, idempotency_key: st
         idempotency_key=idempotency_key,
         fingerprint=flow_request.fingerprint(request),
         request=flow_request.as_json(request),
-        created_at=tools.clock(),
+        created_at=inputs.clock(),
     )
 
 
 async def _take_up(
-    tools: Tools, intent: Intent, gate: Gate, permits: list[Permit], describe: Describe
+    inputs: FlowInputs, intent: Intent, gate: Gate, permits: list[Permit], describe: Describe
 ) -> Created | Intent:
     """What to make of a key that was used before: its answer, its error, or another try."""
-    async with database.transaction(tools.engine) as connection:
+    async with database.transaction(inputs.engine) as connection:
         earlier = await creation_rows.find(
             connection, caller=intent.caller, idempotency_key=intent.idempotency_key or ""
         )
@@ -104,18 +104,18 @@ async def _take_up(
         if earlier.error is not None and earlier.error.is_final:
             raise _again(earlier.error)
         if earlier.status == "failed":
-            if not await creation_rows.begin_again(connection, earlier.ref, intent.request, now=tools.clock()):
+            if not await creation_rows.begin_again(connection, earlier.ref, intent.request, now=inputs.clock()):
                 raise CreationRunningError
             _require(gate, permits)
             return replace(intent, ref=earlier.ref)
-        return Created(answer=await _repeat(connection, tools, intent, earlier, describe), is_replay=True)
+        return Created(answer=await _repeat(connection, inputs, intent, earlier, describe), is_replay=True)
 
 
 async def _repeat(
-    connection: AsyncConnection, tools: Tools, intent: Intent, earlier: Creation, describe: Describe
+    connection: AsyncConnection, inputs: FlowInputs, intent: Intent, earlier: Creation, describe: Describe
 ) -> dict[str, Any]:
     """The answer of before, while it is kept; then, or when the first caller got none, the flow as it is now."""
-    answer = await answer_rows.find(connection, earlier.ref, since=tools.clock() - tools.answers_kept)
+    answer = await answer_rows.find(connection, earlier.ref, since=inputs.clock() - inputs.answers_kept)
     if answer is not None:
         return answer
     flow = await flow_rows.lock_ref(connection, intent.app, earlier.ref)

@@ -12,9 +12,9 @@ import structlog
 from app.dots.snapshots import FlowPage
 from app.errors import DatabaseUnavailableError, DotsError
 from app.flows import listing_rows, sync_rows
+from app.flows.inputs import FlowInputs
 from app.storage import background, notifications
 from app.storage.subjects import Subject
-from app.tools import Tools
 
 log = structlog.get_logger()
 
@@ -64,44 +64,44 @@ class _Listing:
         self.is_enough = not page.has_more or not page.flows or (self._is_newest_first and not unknown and is_past)
 
 
-async def discover_flows(tools: Tools) -> int:
+async def discover_flows(inputs: FlowInputs) -> int:
     """One pass: list the flows of each app that is due for it; returns how many flows were not known."""
     found = 0
-    for app in tools.clients:
-        now = tools.clock()
-        async with background.transaction(tools) as connection:
+    for app in inputs.clients:
+        now = inputs.clock()
+        async with background.transaction(inputs) as connection:
             is_ours = await listing_rows.claim(
-                connection, app, now=now, until=now + tools.lease, unsettled_before=now - SEARCH_AFTER
+                connection, app, now=now, until=now + inputs.lease, unsettled_before=now - SEARCH_AFTER
             )
             wanted = await listing_rows.unsettled(connection, app, before=now - SEARCH_AFTER) if is_ours else []
         if is_ours:
             oldest = wanted[0].attempted_at if wanted else None
-            listing = _Listing(began_at=now, held_until=now + tools.lease, oldest_wanted=oldest)
+            listing = _Listing(began_at=now, held_until=now + inputs.lease, oldest_wanted=oldest)
             try:
-                await _list(tools, app, listing)
+                await _list(inputs, app, listing)
             except _LostError:
                 log.warning("listing overtaken", app=app)
             found += listing.found
     return found
 
 
-async def _list(tools: Tools, app: str, listing: _Listing) -> None:
+async def _list(inputs: FlowInputs, app: str, listing: _Listing) -> None:
     try:
-        await _walk(tools, app, listing)
+        await _walk(inputs, app, listing)
     except (DotsError, DatabaseUnavailableError) as error:
         log.warning("flows not listed", app=app, error=error.code)
     # Without this the listing would stay claimed until its lease ends, and nobody would begin the next one.
     await background.persist(
-        tools, lambda: _end(tools, app, listing), until=listing.held_until, what=f"listing of {app}"
+        inputs, lambda: _end(inputs, app, listing), until=listing.held_until, what=f"listing of {app}"
     )
     if listing.found:
         log.info("flows discovered", app=app, count=listing.found)
-        tools.notifications.send(notifications.DUE)
+        inputs.notifications.send(notifications.DUE)
 
 
-async def _end(tools: Tools, app: str, listing: _Listing) -> None:
+async def _end(inputs: FlowInputs, app: str, listing: _Listing) -> None:
     """Note what the listing has shown about creations without an outcome, and free it for the next one."""
-    async with background.transaction(tools) as connection:
+    async with background.transaction(inputs) as connection:
         unsettled = await listing_rows.unsettled(connection, app, before=listing.began_at - SEARCH_AFTER)
         missing = [creation.ref for creation in unsettled if str(creation.ref) not in listing.refs]
         if listing.is_enough and missing:
@@ -109,21 +109,21 @@ async def _end(tools: Tools, app: str, listing: _Listing) -> None:
         # Dots may have made it late, after searches in vain; until a refresh has adopted it nobody may ask again.
         if found := [creation.ref for creation in unsettled if str(creation.ref) in listing.refs]:
             await listing_rows.forget_searches(connection, found)
-        wait = SEARCH_EVERY if unsettled or not listing.is_enough else tools.discover_every
-        due_at = tools.clock() + wait
+        wait = SEARCH_EVERY if unsettled or not listing.is_enough else inputs.discover_every
+        due_at = inputs.clock() + wait
         if not await listing_rows.release(connection, app, held_until=listing.held_until, due_at=due_at):
             raise _LostError
 
 
-async def _walk(tools: Tools, app: str, listing: _Listing) -> None:
+async def _walk(inputs: FlowInputs, app: str, listing: _Listing) -> None:
     """Follow the pages until enough is seen, the budget ends, or Dots leads in a circle."""
     last: str | None = None
     seen: set[str] = set()
-    client = tools.client(app)
+    client = inputs.clients.of(app)
     while not listing.is_enough and (permits := await client.gate.take(reserve=client.gate.budget.reserve_of_sweeps)):
         page = await client.list_flows(permits[0], limit=PAGE_SIZE, starting_after=last)
-        make_due = partial(_make_due, tools, app, page, listing)
-        listing.note(page, await background.persist(tools, make_due, until=listing.held_until, what=f"page of {app}"))
+        make_due = partial(_make_due, inputs, app, page, listing)
+        listing.note(page, await background.persist(inputs, make_due, until=listing.held_until, what=f"page of {app}"))
         ids = [flow.id for flow in page.flows if flow.id]
         if len(ids) < len(page.flows):
             log.warning("dots lists flows without a readable id", app=app, count=len(page.flows) - len(ids))
@@ -135,15 +135,15 @@ async def _walk(tools: Tools, app: str, listing: _Listing) -> None:
             seen.add(last)
 
 
-async def _make_due(tools: Tools, app: str, page: FlowPage, listing: _Listing) -> int:
+async def _make_due(inputs: FlowInputs, app: str, page: FlowPage, listing: _Listing) -> int:
     """Make due what is not known, as far as it is to be followed, and keep the listing ours; returns how many."""
-    followed = {flow.id for flow in page.flows if flow.id and (tools.follow_foreign_flows or flow.client_ref)}
-    async with background.transaction(tools) as connection:
+    followed = {flow.id for flow in page.flows if flow.id and (inputs.follow_foreign_flows or flow.client_ref)}
+    async with background.transaction(inputs) as connection:
         unknown = await listing_rows.unknown(connection, app, followed)
         if unknown:
             subjects = [Subject(app=app, kind="flow", id=flow_id) for flow_id in unknown]
-            await sync_rows.mark_due(connection, subjects, due_at=tools.clock(), due_by="sweep")
-        until = tools.clock() + tools.lease
+            await sync_rows.mark_due(connection, subjects, due_at=inputs.clock(), due_by="sweep")
+        until = inputs.clock() + inputs.lease
         if not await listing_rows.extend(connection, app, held_until=listing.held_until, until=until):
             raise _LostError
     listing.held_until = until

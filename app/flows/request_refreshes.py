@@ -6,8 +6,8 @@ from uuid import UUID
 
 from app.flows import flow_search, sync_rows
 from app.flows.flow_search import FlowFilter
+from app.flows.inputs import FlowInputs
 from app.storage import database, notifications
-from app.tools import Tools
 
 # Flows in one transaction: few enough that it does not hold its locks for long.
 BATCH = 1000
@@ -23,17 +23,17 @@ class RequestedRefreshes:
     is_at_least: bool = False
 
 
-async def request_refreshes(tools: Tools, wanted: FlowFilter, *, is_dry_run: bool) -> RequestedRefreshes:
+async def request_refreshes(inputs: FlowInputs, wanted: FlowFilter, *, is_dry_run: bool) -> RequestedRefreshes:
     """Make due all that match, dead or alive, as far as Dots knows them. A dry run only counts, up to COUNT_LIMIT."""
     count = 0
     before: tuple[datetime, UUID] | None = None
     while True:
-        async with database.transaction(tools.engine) as connection:
+        async with database.transaction(inputs.engine) as connection:
             step = await flow_search.subjects(connection, wanted, before=before, limit=BATCH)
             if step.subjects and not is_dry_run:
-                await sync_rows.mark_due(connection, step.subjects, due_at=tools.clock(), due_by="refresh")
+                await sync_rows.mark_due(connection, step.subjects, due_at=inputs.clock(), due_by="refresh")
         if not is_dry_run:
-            tools.notifications.send(notifications.DUE)
+            inputs.notifications.send(notifications.DUE)
         count += len(step.subjects)
         before = step.before
         if before is None or (is_dry_run and count >= COUNT_LIMIT):

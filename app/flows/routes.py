@@ -16,6 +16,8 @@ from app.flows import read_flows, read_timeline, refresh_due
 from app.flows.create_flow import create_flow
 from app.flows.flow_rows import FlowRecord
 from app.flows.flow_search import FlowFilter
+from app.flows.inputs import FlowInputs
+from app.flows.read_timeline import Neighbours
 from app.flows.rules import steps
 from app.flows.schemas import (
     CreatedFlow,
@@ -26,8 +28,9 @@ from app.flows.schemas import (
     UserResponse,
 )
 from app.flows.timeline_schemas import Timeline
-from app.server import gateway
+from app.storage.inputs import StorageInputs
 from app.storage.subjects import Subject
+from app.web import given
 from app.web.lists import After
 from app.web.moments import Moment
 
@@ -60,15 +63,15 @@ IdempotencyKey = Annotated[
 @router.post("/flows", status_code=201, response_model=CreatedFlow, operation_id="createFlow", summary="Create a flow")
 async def create(request: Request, body: NewFlow, key: Writer, idempotency_key: IdempotencyKey = None) -> JSONResponse:
     """Create a flow and get its link. Without an `Idempotency-Key`, a repeat creates a second flow."""
-    tools, wanted = gateway.of(request).tools, body.as_request()
+    inputs, wanted = given.of(request, FlowInputs), body.as_request()
 
     def describe(flow: FlowRecord) -> dict[str, Any]:
-        allows_localhost = tools.client(wanted.app).is_on_loopback
+        allows_localhost = inputs.clients.of(wanted.app).is_on_loopback
         warnings = steps.warnings(wanted.steps, allows_localhost=allows_localhost)
         return CreatedFlow.answer(flow, warnings)
 
     created = await create_flow(
-        tools,
+        inputs,
         wanted,
         caller=key.name,
         idempotency_key=idempotency_key,
@@ -108,7 +111,7 @@ async def list_all(
         created_before=created_before,
     )
     before = None if after is None else _CURSOR.read(after)
-    found = await read_flows.list_flows(gateway.of(request).tools.engine, wanted, before=before, limit=limit + 1)
+    found = await read_flows.list_flows(given.of(request, StorageInputs).engine, wanted, before=before, limit=limit + 1)
     shown, has_more = found[:limit], len(found) > limit
     return FlowPage(
         flows=[FlowResponse.of(flow, with_link=WRITE in key.scopes) for flow in shown],
@@ -120,23 +123,23 @@ async def list_all(
 @router.get("/flows/{flow_id}", operation_id="getFlow", summary="Get a flow")
 async def get(request: Request, flow_id: str, key: Reader) -> FlowResponse:
     """Get a flow as the gateway knows it, without asking Dots."""
-    flow = await read_flows.read_flow(gateway.of(request).tools.engine, _flow_id(flow_id))
+    flow = await read_flows.read_flow(given.of(request, StorageInputs).engine, _flow_id(flow_id))
     return FlowResponse.of(flow, with_link=WRITE in key.scopes)
 
 
 @router.get("/flows/{flow_id}/timeline", operation_id="getFlowTimeline", summary="Get the timeline of a flow")
 async def timeline(request: Request, flow_id: str, key: Reader) -> Timeline:
     """Get what happened to a flow: webhooks, refreshes, steps and events. Deliveries need `subscriptions:admin`."""
-    given = gateway.of(request)
+    storage = given.of(request, StorageInputs)
     with_deliveries = SUBSCRIPTIONS_ADMIN in key.scopes
     found = await read_timeline.read_timeline(
-        given.tools.engine, given.neighbours, _flow_id(flow_id), with_deliveries=with_deliveries
+        storage.engine, given.of(request, Neighbours), _flow_id(flow_id), with_deliveries=with_deliveries
     )
     checks = [event for event in found.events if event.type in COMPLIANCE_TYPES]
     if COMPLIANCE not in key.scopes:
         found = found.without(COMPLIANCE_TYPES)
     elif checks:
-        await audit_reads.audit_read(given.tools, key, " ".join(str(event.id) for event in checks))
+        await audit_reads.audit_read(storage, key, " ".join(str(event.id) for event in checks))
     return Timeline.of(found)
 
 
@@ -149,24 +152,24 @@ async def timeline(request: Request, flow_id: str, key: Reader) -> Timeline:
 async def refresh(request: Request, response: Response, flow_id: str, key: Writer) -> FlowResponse:
     """Ask Dots now. Answers 200 with the new state, or 202 with the last known state if another process is asking."""
     del key
-    tools = gateway.of(request).tools
-    flow = await read_flows.read_flow(tools.engine, _flow_id(flow_id))
-    if not await refresh_due.refresh_now(tools, Subject(app=flow.app, kind="flow", id=flow.id or flow_id)):
+    inputs = given.of(request, FlowInputs)
+    flow = await read_flows.read_flow(inputs.engine, _flow_id(flow_id))
+    if not await refresh_due.refresh_now(inputs, Subject(app=flow.app, kind="flow", id=flow.id or flow_id)):
         response.status_code = 202
-    return FlowResponse.of(await read_flows.read_flow(tools.engine, flow.id or flow_id), with_link=True)
+    return FlowResponse.of(await read_flows.read_flow(inputs.engine, flow.id or flow_id), with_link=True)
 
 
 @users_router.get("/users/{user_id}", operation_id="getUser", summary="Get a user")
 async def get_user(request: Request, user_id: str, key: Reader) -> UserResponse:
     """Get a user. The background check needs `compliance:read`."""
-    tools = gateway.of(request).tools
+    storage = given.of(request, StorageInputs)
     known_id = fields.read_id(user_id)
     if known_id is None:
         raise UserNotFoundError
-    user = await read_flows.read_user(tools.engine, known_id)
+    user = await read_flows.read_user(storage.engine, known_id)
     with_check = COMPLIANCE in key.scopes
     if with_check:
-        await audit_reads.audit_read(tools, key, f"user/{user.id}")
+        await audit_reads.audit_read(storage, key, f"user/{user.id}")
     return UserResponse.of(user, with_check=with_check)
 
 

@@ -6,12 +6,13 @@ import structlog
 
 from app.feed.watch_feed import FeedWatch
 from app.processes import wiring, worker
+from app.processes.wiring import Inputs
 from app.server import draining, http_server
 from app.server.application import create_app, create_metrics_app
 from app.server.gateway import Gateway
 from app.server.listening import ListenAddress
 from app.settings import Settings
-from app.tools import Tools
+from app.webhooks.endpoint import WebhookInputs
 from app.webhooks.receive_webhook import WebhookReceiver
 
 log = structlog.get_logger()
@@ -27,19 +28,19 @@ async def serve(
     Raises SettingsError, SchemaVersionError, DatabaseUnavailableError.
     """
     stop = draining.listen(drain_seconds=drain_seconds)
-    async with wiring.open_tools(settings) as tools:
-        gateway = build_gateway(tools, settings)
-        if not await draining.before_stop(wiring.wait_for_database(tools.engine, settings), stop):
+    async with wiring.open_inputs(settings) as inputs:
+        gateway = build_gateway(inputs, settings)
+        if not await draining.before_stop(wiring.wait_for_database(inputs.storage.engine, settings), stop):
             return
         app = create_app(gateway, with_metrics=settings.metrics_port is None)
         servers = [http_server.build(app, ListenAddress(host=host, port=port), drain_seconds=drain_seconds)]
         if settings.metrics_port is not None:
-            metrics_app = create_metrics_app(tools)
+            metrics_app = create_metrics_app(inputs.upkeep)
             servers.append(http_server.build_metrics(metrics_app, settings, drain_seconds=drain_seconds))
         wiring.freeze_objects()
         running = [asyncio.create_task(server.serve()) for server in servers]
         if with_worker:
-            running.append(asyncio.create_task(worker.run_loops(tools, settings, stop.asked)))
+            running.append(asyncio.create_task(worker.run_loops(inputs, settings, stop.asked)))
         asked = asyncio.create_task(stop.asked.wait())
         # Whatever ends first ends the process: a server that could not start must not leave half a process.
         await asyncio.wait([*running, asked], return_when=asyncio.FIRST_COMPLETED)
@@ -52,12 +53,22 @@ async def serve(
     log.info("api stopped")
 
 
-def build_gateway(tools: Tools, settings: Settings) -> Gateway:
+def build_gateway(inputs: Inputs, settings: Settings) -> Gateway:
     """What the routes work with. Raises SettingsError."""
+    storage, telemetry = inputs.storage, inputs.upkeep.telemetry
     return Gateway(
-        tools=tools,
-        verifiers=wiring.verifiers(settings),
-        receiver=WebhookReceiver(tools.engine, tools.notifications, tools.telemetry, wiring.app_ids(settings)),
-        watch=FeedWatch(tools.engine, tools.notifications),
+        storage=storage,
+        flows=inputs.flows,
         neighbours=wiring.TIMELINE_NEIGHBOURS,
+        subscriptions=inputs.subscriptions,
+        webhooks=WebhookInputs(
+            engine=storage.engine,
+            notifications=storage.notifications,
+            clock=storage.clock,
+            verifiers=wiring.verifiers(settings),
+            receiver=WebhookReceiver(storage.engine, storage.notifications, telemetry, wiring.app_ids(settings)),
+            telemetry=telemetry,
+        ),
+        upkeep=inputs.upkeep,
+        watch=FeedWatch(storage.engine, storage.notifications),
     )

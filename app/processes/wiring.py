@@ -8,8 +8,9 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 from uuid import uuid4
 
 import structlog
@@ -19,36 +20,47 @@ from app import logs
 from app import settings as all_settings
 from app.brokers import choice, location
 from app.brokers.broker import Broker
+from app.brokers.inputs import BrokerInputs
 from app.dots import network, signature
 from app.dots.app_ids import AppIds
 from app.dots.budget import Budget
 from app.dots.call_ledger import CallLedger
-from app.dots.client import DotsAccess, DotsClient
+from app.dots.client import DotsAccess, DotsClient, DotsClients
 from app.dots.gate import Gate
 from app.dots.network import Network
 from app.dots.signature import Verifier
 from app.errors import SettingsError
+from app.feed.inputs import FeedInputs
+from app.flows.inputs import FlowInputs
 from app.flows.read_timeline import Neighbours
 from app.flows.rules.schedule import SWEEPS, VERDICT_POLLS, PollSchedule
 from app.metrics import Telemetry
 from app.settings import AppSettings, Settings, setting_prefix
 from app.storage import background, database, database_url, start
+from app.storage.inputs import StorageInputs
 from app.storage.notifications import Notifications
 from app.subscriptions import delivery_search
+from app.subscriptions.inputs import SubscriptionInputs
 from app.subscriptions.push.destinations import Destinations
 from app.subscriptions.push.http_push import Pusher
 from app.subscriptions.push.secret_cipher import SecretCipher
 from app.subscriptions.push.urls import Endpoint
-from app.tools import Tools
+from app.upkeep.inputs import UpkeepInputs
 from app.webhooks import webhook_rows
 
 log = structlog.get_logger()
 
-Inputs = TypeVar("Inputs")
+Opened = TypeVar("Opened")
 Result = TypeVar("Result")
 
 # A delivery is somebody else's to send when it has taken so many times as long as it may.
 DELIVERY_LEASES = 3
+
+
+class _Storage(TypedDict):
+    engine: AsyncEngine
+    notifications: Notifications
+    clock: Callable[[], datetime]
 
 
 # What other subjects add to a flow's timeline.
@@ -60,19 +72,24 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The inputs of every subject, over one engine and one set of clients."""
+
+    storage: StorageInputs
+    feed: FeedInputs
+    flows: FlowInputs
+    subscriptions: SubscriptionInputs
+    brokers: BrokerInputs
+    upkeep: UpkeepInputs
+
+
 @contextlib.asynccontextmanager
-async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
-    """Everything an action needs, closed again at the end. Raises SettingsError."""
+async def open_inputs(settings: Settings) -> AsyncIterator[Inputs]:
+    """Build the inputs of every subject, and close what they hold at the end. Raises SettingsError."""
     async with contextlib.AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(settings, pool_size=settings.database_pool_size))
-        way = dots_network(settings)
-        budget = Budget(per_second=settings.dots_calls_per_second, burst=settings.dots_calls_burst)
-        ledger = CallLedger(engine, budget=budget, now=utc_now)
-        clients = {}
-        for name, app in settings.apps.items():
-            first_pause = timedelta(seconds=settings.pause_seconds)
-            gate = Gate(name, budget=budget, ledger=ledger, first_pause=first_pause, now=utc_now)
-            clients[name] = _dots_client(app, settings, way, gate)
+        clients = _dots_clients(settings, engine)
         for client in clients.values():
             stack.push_async_callback(client.aclose)
         destinations = Destinations(settings.subscribers_allowed, denied=own_endpoints(settings))
@@ -83,29 +100,59 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
             connections=settings.deliveries_in_flight,
         )
         stack.push_async_callback(pusher.aclose)
-        yield Tools(
-            engine=engine,
-            notifications=Notifications(engine, can_listen=not has_transaction_pooler(settings)),
-            loop_connections=asyncio.Semaphore(background.connections_of(settings.database_pool_size)),
-            clients=clients,
-            secret_cipher=secret_cipher(settings),
-            destinations=destinations,
-            pusher=pusher,
-            telemetry=Telemetry(),
-            clock=utc_now,
-            jitter=random.random,
-            new_uuid=uuid4,
-            lease=settings.lease,
-            delivery_lease=DELIVERY_LEASES * timedelta(seconds=settings.delivery_timeout_seconds),
-            sweeps=_polls(settings.sweep_seconds, SWEEPS),
-            verdict_polls=_polls(settings.verdict_poll_seconds, VERDICT_POLLS),
-            discover_every=timedelta(seconds=settings.discover_seconds),
-            follow_foreign_flows=settings.follow_foreign_flows,
-            complete_passed_over=settings.dots_complete_passed_over,
-            dead_after=timedelta(hours=settings.dead_after_hours),
-            verdict_overdue_after=timedelta(hours=settings.verdict_overdue_hours),
-            answers_kept=timedelta(hours=settings.idempotency_hours),
+        telemetry = Telemetry()
+        notifications = Notifications(engine, can_listen=not has_transaction_pooler(settings))
+        storage: _Storage = {"engine": engine, "notifications": notifications, "clock": utc_now}
+        yield Inputs(
+            storage=StorageInputs(**storage),
+            feed=FeedInputs(**storage, telemetry=telemetry),
+            flows=FlowInputs(
+                **storage,
+                loop_connections=asyncio.Semaphore(background.connections_of(settings.database_pool_size)),
+                clients=clients,
+                telemetry=telemetry,
+                jitter=random.random,
+                new_uuid=uuid4,
+                lease=settings.lease,
+                sweeps=_polls(settings.sweep_seconds, SWEEPS),
+                verdict_polls=_polls(settings.verdict_poll_seconds, VERDICT_POLLS),
+                discover_every=timedelta(seconds=settings.discover_seconds),
+                follow_foreign_flows=settings.follow_foreign_flows,
+                complete_passed_over=settings.dots_complete_passed_over,
+                dead_after=timedelta(hours=settings.dead_after_hours),
+                answers_kept=timedelta(hours=settings.idempotency_hours),
+            ),
+            subscriptions=SubscriptionInputs(
+                **storage,
+                clients=clients,
+                secret_cipher=secret_cipher(settings),
+                destinations=destinations,
+                pusher=pusher,
+                telemetry=telemetry,
+                jitter=random.random,
+                new_uuid=uuid4,
+                delivery_lease=DELIVERY_LEASES * timedelta(seconds=settings.delivery_timeout_seconds),
+            ),
+            brokers=BrokerInputs(**storage, telemetry=telemetry, new_uuid=uuid4, lease=settings.lease),
+            upkeep=UpkeepInputs(
+                **storage,
+                clients=clients,
+                telemetry=telemetry,
+                verdict_overdue_after=timedelta(hours=settings.verdict_overdue_hours),
+            ),
         )
+
+
+def _dots_clients(settings: Settings, engine: AsyncEngine) -> DotsClients:
+    way = dots_network(settings)
+    budget = Budget(per_second=settings.dots_calls_per_second, burst=settings.dots_calls_burst)
+    ledger = CallLedger(engine, budget=budget, now=utc_now)
+    clients = DotsClients()
+    for name, app in settings.apps.items():
+        first_pause = timedelta(seconds=settings.pause_seconds)
+        gate = Gate(name, budget=budget, ledger=ledger, first_pause=first_pause, now=utc_now)
+        clients[name] = _dots_client(app, settings, way, gate)
+    return clients
 
 
 def freeze_objects() -> None:
@@ -147,9 +194,9 @@ async def wait_for_database(engine: AsyncEngine, settings: Settings, *, needs_sc
     await start.require_ready(engine, settings.required_database_url, wait=wait, needs_schema=needs_schema)
 
 
-def run_with_tools(act: Callable[[Tools], Awaitable[Result]]) -> Result:
-    """Run one terminal command that needs all tools. Raises what `_run` raises."""
-    return _run(open_tools, act)
+def run_with_inputs(act: Callable[[Inputs], Awaitable[Result]]) -> Result:
+    """Run one terminal command that needs more than the database. Raises what `_run` raises."""
+    return _run(open_inputs, act)
 
 
 def run_with_engine(act: Callable[[AsyncEngine], Awaitable[Result]]) -> Result:
@@ -158,7 +205,7 @@ def run_with_engine(act: Callable[[AsyncEngine], Awaitable[Result]]) -> Result:
 
 
 def _run(
-    open_inputs: Callable[[Settings], AbstractAsyncContextManager[Inputs]], act: Callable[[Inputs], Awaitable[Result]]
+    open_: Callable[[Settings], AbstractAsyncContextManager[Opened]], act: Callable[[Opened], Awaitable[Result]]
 ) -> Result:
     """Read the settings, check the schema without waiting for the database, open the inputs, and act.
 
@@ -169,8 +216,8 @@ def _run(
         settings = read_settings(os.environ)
         async with open_engine(settings) as engine:
             await start.require_ready(engine, settings.required_database_url, wait=timedelta())
-        async with open_inputs(settings) as inputs:
-            return await act(inputs)
+        async with open_(settings) as opened:
+            return await act(opened)
 
     return asyncio.run(run())
 

@@ -15,13 +15,13 @@ from app.feed import sequence_events
 from app.flows import discover_flows, refresh_due, settle_creations
 from app.flows.due_scan_floor import DueScanFloor
 from app.processes import wiring
+from app.processes.wiring import Inputs
 from app.server import application, draining, http_server
 from app.settings import Settings
 from app.storage import notifications
 from app.storage.scan_floor import ScanFloor
 from app.subscriptions import delivery_rows
 from app.subscriptions.deliver_due import Dispatcher
-from app.tools import Tools
 from app.upkeep import purge_expired
 
 log = structlog.get_logger()
@@ -45,20 +45,22 @@ class Loop:
     poll_seconds: float
 
 
-def loops(tools: Tools, settings: Settings, tasks: asyncio.TaskGroup, broker: Broker | None) -> list[Loop]:
-    """Everything a worker does; what outlasts a pass becomes one of `tasks`."""
+def loops(inputs: Inputs, settings: Settings, tasks: asyncio.TaskGroup, broker: Broker | None) -> list[Loop]:
+    """Everything a worker does. What outlasts a pass becomes one of `tasks`."""
     due_scan_floor, sequencing_floor = DueScanFloor(), ScanFloor()
 
     async def refresh() -> int:
-        return (await refresh_due.refresh_due(tools, limit=settings.refresh_batch, scan_floor=due_scan_floor)).claimed
+        return (
+            await refresh_due.refresh_due(inputs.flows, limit=settings.refresh_batch, scan_floor=due_scan_floor)
+        ).claimed
 
     async def sequence() -> int:
         return await sequence_events.sequence_events(
-            tools, delivery_rows, limit=SEQUENCE_BATCH, scan_floor=sequencing_floor
+            inputs.feed, delivery_rows, limit=SEQUENCE_BATCH, scan_floor=sequencing_floor
         )
 
     async def purge() -> int:
-        return await purge_expired.purge_expired(tools, purge_expired.Retention.of(settings))
+        return await purge_expired.purge_expired(inputs.upkeep, purge_expired.Retention.of(settings))
 
     # Several lanes, so that a Dots that hangs on a few flows does not hold up the others.
     lanes = [
@@ -67,48 +69,52 @@ def loops(tools: Tools, settings: Settings, tasks: asyncio.TaskGroup, broker: Br
     ]
 
     async def discover() -> int:
-        await discover_flows.discover_flows(tools)
-        return await settle_creations.settle_creations(tools)
+        await discover_flows.discover_flows(inputs.flows)
+        return await settle_creations.settle_creations(inputs.flows)
 
     finder = Loop(name="discover", run_pass=discover, channel=None, poll_seconds=DISCOVER_POLL_SECONDS)
     sequencer = Loop(name="sequence", run_pass=sequence, channel=notifications.APPENDED, poll_seconds=POLL_SECONDS)
     purger = Loop(name="purge", run_pass=purge, channel=None, poll_seconds=PURGE_SECONDS)
-    dispatcher = Dispatcher(tools, tasks, in_flight=settings.deliveries_in_flight, at_once=settings.deliveries_at_once)
+    dispatcher = Dispatcher(
+        inputs.subscriptions, tasks, in_flight=settings.deliveries_in_flight, at_once=settings.deliveries_at_once
+    )
     sender = Loop(
         name="deliver", run_pass=dispatcher.deliver_due, channel=notifications.DELIVERABLE, poll_seconds=POLL_SECONDS
     )
-    return [*lanes, finder, sequencer, sender, *_publishers(tools, broker), purger]
+    return [*lanes, finder, sequencer, sender, *_publishers(inputs, broker), purger]
 
 
-def _publishers(tools: Tools, broker: Broker | None) -> list[Loop]:
+def _publishers(inputs: Inputs, broker: Broker | None) -> list[Loop]:
     if broker is None:
         return []
 
     async def publish() -> int:
-        return await publish_feed.publish_feed(tools, broker, limit=PUBLISH_BATCH)
+        return await publish_feed.publish_feed(inputs.brokers, broker, limit=PUBLISH_BATCH)
 
     return [Loop(name="publish", run_pass=publish, channel=notifications.FEED, poll_seconds=POLL_SECONDS)]
 
 
-async def run_loops(tools: Tools, settings: Settings, stopping: asyncio.Event) -> None:
+async def run_loops(inputs: Inputs, settings: Settings, stopping: asyncio.Event) -> None:
     """Run every loop until `stopping` is set, and let passes that have begun end."""
     async with wiring.open_broker(settings) as broker, asyncio.TaskGroup() as tasks:
-        tasks.create_task(try_credentials.try_credentials(tools))
-        for loop in loops(tools, settings, tasks, broker):
-            tasks.create_task(repeat(tools, loop, stopping))
+        tasks.create_task(
+            try_credentials.try_credentials(inputs.storage.engine, inputs.flows.clients, now=wiring.utc_now())
+        )
+        for loop in loops(inputs, settings, tasks, broker):
+            tasks.create_task(repeat(inputs, loop, stopping))
 
 
-async def repeat(tools: Tools, loop: Loop, stopping: asyncio.Event) -> None:
+async def repeat(inputs: Inputs, loop: Loop, stopping: asyncio.Event) -> None:
     """Repeat one loop's pass. If a pass raises, log the error and repeat it later; its rows are still due."""
     failures = 0
     while not stopping.is_set():
-        notification = asyncio.Event() if loop.channel is None else tools.notifications.next(loop.channel)
+        notification = asyncio.Event() if loop.channel is None else inputs.storage.notifications.next(loop.channel)
         try:
             did = await loop.run_pass()
         except Exception as error:  # noqa: BLE001  # A pass may break in any way; the loop may not.
-            tools.telemetry.failed_passes.labels(loop.name).inc()
+            inputs.upkeep.telemetry.failed_passes.labels(loop.name).inc()
             failures += 1
-            seconds = _RETRIES.wait(failures, jitter=tools.jitter()).total_seconds()
+            seconds = _RETRIES.wait(failures, jitter=inputs.flows.jitter()).total_seconds()
             log.warning("pass failed", loop=loop.name, error=type(error).__name__, retry_in_seconds=round(seconds, 1))
             await _either(stopping, asyncio.Event(), at_most_seconds=seconds)
             continue
@@ -134,17 +140,17 @@ async def work(settings: Settings, *, drain_seconds: float = draining.DRAIN_SECO
     Raises SettingsError, SchemaVersionError, DatabaseUnavailableError.
     """
     stop = draining.listen(drain_seconds=drain_seconds)
-    async with wiring.open_tools(settings) as tools:
-        if not await draining.before_stop(wiring.wait_for_database(tools.engine, settings), stop):
+    async with wiring.open_inputs(settings) as inputs:
+        if not await draining.before_stop(wiring.wait_for_database(inputs.storage.engine, settings), stop):
             return
         wiring.freeze_objects()
-        log.info("worker started", apps=sorted(tools.clients))
-        background: list[asyncio.Task[None]] = [asyncio.create_task(tools.notifications.run())]
+        log.info("worker started", apps=sorted(inputs.flows.clients))
+        background: list[asyncio.Task[None]] = [asyncio.create_task(inputs.storage.notifications.run())]
         if settings.metrics_port is not None:
-            metrics_app = application.create_metrics_app(tools)
+            metrics_app = application.create_metrics_app(inputs.upkeep)
             server = http_server.build_metrics(metrics_app, settings, drain_seconds=drain_seconds)
             background.append(asyncio.create_task(server.serve()))
-        running = asyncio.create_task(run_loops(tools, settings, stop.asked))
+        running = asyncio.create_task(run_loops(inputs, settings, stop.asked))
         asked = asyncio.create_task(stop.asked.wait())
         try:
             await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)

@@ -17,7 +17,7 @@ from app.server import contract_routes, health_routes, openapi
 from app.server.gateway import Gateway
 from app.subscriptions import delivery_routes
 from app.subscriptions import routes as subscription_routes
-from app.tools import Tools
+from app.upkeep.inputs import UpkeepInputs
 from app.web import problems
 from app.web.request_log import RequestLog
 from app.web.request_rules import RequestRules
@@ -75,7 +75,7 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        background_tasks = (gateway.receiver.run(), gateway.tools.notifications.run(), gateway.watch.run())
+        background_tasks = (gateway.webhooks.receiver.run(), gateway.storage.notifications.run(), gateway.watch.run())
         tasks = [asyncio.create_task(background_task) for background_task in background_tasks]
         try:
             yield
@@ -93,13 +93,13 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
         redirect_slashes=False,
         strict_content_type=False,
         middleware=[
-            Middleware(RequestLog, telemetry=gateway.tools.telemetry),
+            Middleware(RequestLog, telemetry=gateway.upkeep.telemetry),
             Middleware(RequestRules, routers=routers),
         ],
         telemetry=_NO_TELEMETRY,
     )
-    app.state.gateway, app.state.tools = gateway, gateway.tools
-    app.state.webhook_endpoint = WebhookEndpoint(gateway)
+    app.state.given = gateway.by_type()
+    app.state.webhook_endpoint = WebhookEndpoint(gateway.webhooks)
     problems.install(app)
     for router in routers:
         app.include_router(router)
@@ -107,12 +107,12 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
     return app
 
 
-def create_metrics_app(tools: Tools) -> FastAPI:
+def create_metrics_app(upkeep: UpkeepInputs) -> FastAPI:
     """A small application for a port of its own: /metrics and /livez, for a worker or behind a firewall."""
     routers = [health_routes.metrics_router, health_routes.live_router]
     rules = Middleware(RequestRules, routers=routers)
     app = FastAPI(openapi_url=None, telemetry=_NO_TELEMETRY, middleware=[rules])
-    app.state.tools = tools
+    app.state.given = {UpkeepInputs: upkeep}
     problems.install(app)
     for router in routers:
         app.include_router(router)

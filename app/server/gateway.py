@@ -1,35 +1,37 @@
-"""What the routes work with, put in one place on the application."""
+"""What one api process serves requests with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from starlette.requests import HTTPConnection
-
-from app.dots.signature import Verifier
 from app.feed.watch_feed import FeedWatch
+from app.flows.inputs import FlowInputs
 from app.flows.read_timeline import Neighbours
-from app.tools import Tools
-from app.webhooks.receive_webhook import WebhookReceiver
+from app.storage.inputs import StorageInputs
+from app.subscriptions.inputs import SubscriptionInputs
+from app.upkeep.inputs import UpkeepInputs
+from app.webhooks.endpoint import WebhookInputs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway:
-    """One api process: tools for the actions, a verifier for each Dots app, and the two that live as long as it."""
+    """The inputs of every subject that has routes, and the feed's watch, which lives as long as the process."""
 
-    tools: Tools
-    verifiers: Mapping[str, Verifier]
-    receiver: WebhookReceiver
-    watch: FeedWatch
+    storage: StorageInputs
+    flows: FlowInputs
     neighbours: Neighbours
+    subscriptions: SubscriptionInputs
+    webhooks: WebhookInputs
+    upkeep: UpkeepInputs
+    watch: FeedWatch
 
-
-def of(connection: HTTPConnection) -> Gateway:
-    """The gateway that serves this request."""
-    gateway: Gateway = connection.app.state.gateway
-    return gateway
-
-
-def tools_of(connection: HTTPConnection) -> Tools:
-    """The tools alone, which the metrics of a worker have too."""
-    tools: Tools = connection.app.state.tools
-    return tools
+    def by_type(self) -> Mapping[type[Any], object]:
+        """For `app.web.given`: a route asks for its inputs by their type."""
+        return {
+            StorageInputs: self.storage,
+            FlowInputs: self.flows,
+            Neighbours: self.neighbours,
+            SubscriptionInputs: self.subscriptions,
+            UpkeepInputs: self.upkeep,
+            FeedWatch: self.watch,
+        }

@@ -9,9 +9,11 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from app.access.scopes import Open
 from app.errors import GatewayError
-from app.server import gateway
+from app.feed.watch_feed import FeedWatch
+from app.storage.inputs import StorageInputs
 from app.upkeep import check_health
-from app.web import examples, problems
+from app.upkeep.inputs import UpkeepInputs
+from app.web import examples, given, problems
 
 live_router = APIRouter(tags=["health"], dependencies=[Depends(Open())])
 ready_router = APIRouter(tags=["health"], dependencies=[Depends(Open())])
@@ -48,11 +50,10 @@ async def live() -> Health:
 )
 async def ready(request: Request) -> Response:
     """Answers 200 unless the process is stopping or cannot reach the database. It does not depend on Dots."""
-    gate = gateway.of(request)
-    if gate.watch.is_closing:
+    if given.of(request, FeedWatch).is_closing:
         return problems.problem(503, "draining", "This process is about to end.")
     try:
-        await check_health.check_readiness(gate.tools)
+        await check_health.check_readiness(given.of(request, StorageInputs))
     except GatewayError as error:
         return problems.problem(503, error.code, error.detail)
     return JSONResponse(Health().model_dump())
@@ -68,6 +69,6 @@ async def ready(request: Request) -> Response:
 )
 async def metrics(request: Request) -> Response:
     """Returns the metrics in the format of Prometheus."""
-    tools = gateway.tools_of(request)
-    await check_health.measure(tools)
-    return Response(generate_latest(tools.telemetry.registry), media_type=CONTENT_TYPE_LATEST)
+    inputs = given.of(request, UpkeepInputs)
+    await check_health.measure(inputs)
+    return Response(generate_latest(inputs.telemetry.registry), media_type=CONTENT_TYPE_LATEST)

@@ -24,12 +24,12 @@ from app.subscriptions import (
     subscription_secret_rows,
 )
 from app.subscriptions.delivery_slots import DeliverySlots
+from app.subscriptions.inputs import SubscriptionInputs
 from app.subscriptions.push.http_push import Message
 from app.subscriptions.queue_claims import ClaimedQueue, KnownSubscription
 from app.subscriptions.queue_rows import DeliveryQueue
 from app.subscriptions.rules import deliveries
 from app.subscriptions.rules.deliveries import Attempt, Delivery
-from app.tools import Tools
 
 log = structlog.get_logger()
 
@@ -58,9 +58,9 @@ class Dispatcher:
     time takes nobody else's; when it ends, it wakes the next pass if that may find something.
     """
 
-    def __init__(self, tools: Tools, tasks: asyncio.TaskGroup, *, in_flight: int, at_once: int) -> None:
+    def __init__(self, inputs: SubscriptionInputs, tasks: asyncio.TaskGroup, *, in_flight: int, at_once: int) -> None:
         """Take what is needed; nothing is sent before the first pass."""
-        self._tools = tools
+        self._inputs = inputs
         self._tasks = tasks
         self._slots = DeliverySlots(in_flight=in_flight, at_once=at_once)
         self._floors: dict[UUID, datetime] = {}
@@ -72,7 +72,7 @@ class Dispatcher:
         slow = self._slots.slow(time.monotonic())
         if self._slots.left(slow).total <= 0:
             return 0
-        async with database.transaction(self._tools.engine) as connection:
+        async with database.transaction(self._inputs.engine) as connection:
             claimed = await self._claim(connection, slow)
             outgoing = await self._prepare(connection, [each.queue for each in claimed])
         self._raise_floors(claimed)
@@ -84,7 +84,7 @@ class Dispatcher:
         return len(outgoing)
 
     async def _claim(self, connection: AsyncConnection, slow: set[UUID]) -> list[ClaimedQueue]:
-        tools, now, began = self._tools, self._tools.clock(), time.monotonic()
+        inputs, now, began = self._inputs, self._inputs.clock(), time.monotonic()
         is_full = self._full_scans.is_due(began)
         floors = {} if is_full else self._floors
         busy = self._slots.busy
@@ -96,9 +96,9 @@ class Dispatcher:
                 for each in {*busy, *slow, *floors}
             },
             now=now,
-            lease_until=now + tools.delivery_lease,
+            lease_until=now + inputs.delivery_lease,
             probe_until=now + deliveries.BREAKER_PAUSE,
-            token=tools.new_uuid(),
+            token=inputs.new_uuid(),
         )
         if is_full:
             ended = time.monotonic()
@@ -111,7 +111,7 @@ class Dispatcher:
 
         The lanes of a subscription are claimed in the order of `due_at`, so what was due before is claimed too.
         """
-        settled = self._tools.clock() - FLOOR_LAG
+        settled = self._inputs.clock() - FLOOR_LAG
         for each in claimed:
             subscription_id, floor = each.queue.subscription_id, min(each.due_at, settled)
             self._floors[subscription_id] = max(floor, self._floors.get(subscription_id, floor))
@@ -120,7 +120,7 @@ class Dispatcher:
         """The first delivery of each lane; lanes that have none to send are given back."""
         if not queues:
             return []
-        now = self._tools.clock()
+        now = self._inputs.clock()
         heads = await delivery_rows.heads(connection, queues)
         keys = await self._keys(connection, {queue.subscription_id for queue in queues})
         outgoing = []
@@ -137,12 +137,12 @@ class Dispatcher:
         self, connection: AsyncConnection, subscription_ids: Collection[UUID]
     ) -> Mapping[UUID, list[bytes]]:
         """What to sign with, newest first; a subscription whose secrets cannot be opened is left alone for a while."""
-        tools, now = self._tools, self._tools.clock()
+        inputs, now = self._inputs, self._inputs.clock()
         keys: dict[UUID, list[bytes]] = {}
         records = await subscription_secret_rows.live_of_all(connection, subscription_ids, now=now)
         for subscription_id in sorted(records):  # in the same order as others who lock some of them
             try:
-                keys[subscription_id] = manage_secrets.open_all(tools.secret_cipher, records[subscription_id])
+                keys[subscription_id] = manage_secrets.open_all(inputs.secret_cipher, records[subscription_id])
             except EncryptionUnavailableError:
                 log.error("subscription held: its secrets cannot be opened", subscription=str(subscription_id))  # noqa: TRY400  # a traceback would say no more
                 await subscriber_health.hold(connection, subscription_id, until=now + deliveries.BREAKER_PAUSE)
@@ -161,15 +161,15 @@ class Dispatcher:
             # Where there was no room left, more may be waiting than was claimed.
             was_full = self._slots.end(one.queue)
             if has_made_due or was_full:
-                self._tools.notifications.wake(notifications.DELIVERABLE)
+                self._inputs.notifications.wake(notifications.DELIVERABLE)
 
     async def _send(self, one: Outgoing) -> bool:
         """Send and settle; whether there is something to be sent now that could not be before."""
-        tools, delivery = self._tools, one.delivery
-        now = tools.clock()
+        inputs, delivery = self._inputs, one.delivery
+        now = inputs.clock()
         body = cloudevents.encoded(delivery.event)
         message = Message(id=str(delivery.event.id), body=body, sent_at=now, keys=one.keys)
-        answer = await tools.pusher.push(delivery.url, message)
+        answer = await inputs.pusher.push(delivery.url, message)
         self._slots.answered(delivery.subscription_id, answer.took)
         attempt = Attempt(
             attempted_at=now,
@@ -179,9 +179,9 @@ class Dispatcher:
             retry_after=answer.retry_after,
         )
         async with self._settling:
-            settlement = await settle_delivery.settle_delivery(tools, one.queue, delivery, attempt)
-        tools.telemetry.deliveries.labels(settlement.outcome).inc()
-        tools.telemetry.delivery_seconds.observe(answer.took.total_seconds())
+            settlement = await settle_delivery.settle_delivery(inputs, one.queue, delivery, attempt)
+        inputs.telemetry.deliveries.labels(settlement.outcome).inc()
+        inputs.telemetry.delivery_seconds.observe(answer.took.total_seconds())
         log.info(
             "delivery attempted",
             subscription=str(delivery.subscription_id),

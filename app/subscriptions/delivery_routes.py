@@ -11,8 +11,6 @@ from app.access.key_rows import KeyRecord
 from app.access.scopes import COMPLIANCE
 from app.errors import DeliveryNotFoundError, FieldProblem, InvalidFieldsError, ScopeMissingError
 from app.feed import events
-from app.server import gateway
-from app.server.gateway import Gateway
 from app.subscriptions import read_deliveries, redeliver
 from app.subscriptions.delivery_schemas import (
     DeliveryPage,
@@ -22,11 +20,13 @@ from app.subscriptions.delivery_schemas import (
     RedeliveryResponse,
 )
 from app.subscriptions.delivery_search import DeliveryFilter, DeliverySummary
+from app.subscriptions.inputs import SubscriptionInputs
 from app.subscriptions.read_deliveries import DeliveryHistory
 from app.subscriptions.redeliver import RedeliveryRequest
 from app.subscriptions.routes import Admin
 from app.subscriptions.rules import subscriptions
 from app.subscriptions.rules.subscriptions import DeliveryState
+from app.web import given
 from app.web.lists import After
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["subscriptions"])
@@ -48,11 +48,11 @@ async def list_deliveries(
     limit: Annotated[int, Query(ge=1, le=200, description="The most deliveries on a page.")] = 50,
 ) -> DeliveryPage:
     """List the deliveries of a subscription, latest events first. Background checks need `compliance:read`."""
-    gate = gateway.of(request)
+    inputs = given.of(request, SubscriptionInputs)
     wanted = DeliveryFilter(subscription_id=subscription_id, types=_visible_types(key), state=state)
     before = None if after is None else _CURSOR.read(after)
-    found = await read_deliveries.list_deliveries(gate.tools.engine, wanted, before=before, limit=limit)
-    await _audit(gate, key, found.deliveries)
+    found = await read_deliveries.list_deliveries(inputs.engine, wanted, before=before, limit=limit)
+    await _audit(inputs, key, found.deliveries)
     return DeliveryPage(
         deliveries=[DeliveryResponse.of(delivery) for delivery in found.deliveries],
         next_cursor=None if found.next_before is None else _CURSOR.write(found.next_before),
@@ -63,17 +63,17 @@ async def list_deliveries(
 @router.get("/deliveries/{event_id}", operation_id="getDelivery", summary="Get a delivery")
 async def get_delivery(request: Request, subscription_id: UUID, event_id: UUID, key: Admin) -> DeliveryWithAttempts:
     """Get the delivery of one event with its latest attempts."""
-    gate = gateway.of(request)
-    return DeliveryWithAttempts.of(await _read(gate, key, subscription_id, event_id))
+    inputs = given.of(request, SubscriptionInputs)
+    return DeliveryWithAttempts.of(await _read(inputs, key, subscription_id, event_id))
 
 
 @router.post("/deliveries/{event_id}/redeliver", operation_id="redeliverEvent", summary="Redeliver an event")
 async def redeliver_one(request: Request, subscription_id: UUID, event_id: UUID, key: Admin) -> DeliveryWithAttempts:
     """Send one event again, with the same id, in whatever state its delivery is."""
-    gate = gateway.of(request)
-    await _read(gate, key, subscription_id, event_id)
-    await redeliver.redeliver_one(gate.tools, subscription_id, event_id)
-    return DeliveryWithAttempts.of(await read_deliveries.read_delivery(gate.tools.engine, subscription_id, event_id))
+    inputs = given.of(request, SubscriptionInputs)
+    await _read(inputs, key, subscription_id, event_id)
+    await redeliver.redeliver_one(inputs, subscription_id, event_id)
+    return DeliveryWithAttempts.of(await read_deliveries.read_delivery(inputs.engine, subscription_id, event_id))
 
 
 @router.post("/redeliver", operation_id="redeliverEvents", summary="Redeliver events")
@@ -87,7 +87,9 @@ async def redeliver_many(
         until=body.until,
         after=_REDELIVERY_CURSOR.read(body.after) if body.after else 0,
     )
-    done = await redeliver.redeliver(gateway.of(request).tools, subscription_id, wanted_events, is_dry_run=body.dry_run)
+    done = await redeliver.redeliver(
+        given.of(request, SubscriptionInputs), subscription_id, wanted_events, is_dry_run=body.dry_run
+    )
     return RedeliveryResponse(
         again=done.count.again,
         fresh=done.count.fresh,
@@ -114,16 +116,16 @@ def _types(patterns: list[str] | None, key: KeyRecord) -> frozenset[str]:
     return visible if patterns is None else events.matching(patterns) & visible
 
 
-async def _read(gate: Gateway, key: KeyRecord, subscription_id: UUID, event_id: UUID) -> DeliveryHistory:
+async def _read(inputs: SubscriptionInputs, key: KeyRecord, subscription_id: UUID, event_id: UUID) -> DeliveryHistory:
     """A delivery this key may see, with the trail left if it needs one. Raises DeliveryNotFoundError."""
-    history = await read_deliveries.read_delivery(gate.tools.engine, subscription_id, event_id)
+    history = await read_deliveries.read_delivery(inputs.engine, subscription_id, event_id)
     if history.delivery.type not in _visible_types(key):
         raise DeliveryNotFoundError
-    await _audit(gate, key, [history.delivery])
+    await _audit(inputs, key, [history.delivery])
     return history
 
 
-async def _audit(gate: Gateway, key: KeyRecord, shown: list[DeliverySummary]) -> None:
+async def _audit(inputs: SubscriptionInputs, key: KeyRecord, shown: list[DeliverySummary]) -> None:
     checks = [delivery for delivery in shown if delivery.type in events.COMPLIANCE_TYPES]
     if checks:
-        await audit_reads.audit_read(gate.tools, key, " ".join(str(check.event_id) for check in checks))
+        await audit_reads.audit_read(inputs, key, " ".join(str(check.event_id) for check in checks))

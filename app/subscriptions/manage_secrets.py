@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.errors import EncryptionUnavailableError, FieldProblem, InvalidFieldsError, SubscriptionNotFoundError
 from app.storage import database
 from app.subscriptions import subscription_rows, subscription_secret_rows
+from app.subscriptions.inputs import SubscriptionInputs
 from app.subscriptions.push.secret_cipher import EncryptedSecret, SecretCipher
 from app.subscriptions.rules import subscriptions
 from app.subscriptions.subscription_secret_rows import SecretRecord
-from app.tools import Tools
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,47 +24,47 @@ class RotatedSecret:
     previous_until: datetime
 
 
-def required_cipher(tools: Tools) -> SecretCipher:
+def required_cipher(inputs: SubscriptionInputs) -> SecretCipher:
     """Where secrets are sealed and opened. Raises EncryptionUnavailableError when there is none."""
-    if tools.secret_cipher is None:
+    if inputs.secret_cipher is None:
         raise EncryptionUnavailableError("No secret can be kept; set ENCRYPTION_KEYS.")
-    return tools.secret_cipher
+    return inputs.secret_cipher
 
 
-async def add_secret(connection: AsyncConnection, tools: Tools, subscription_id: UUID) -> str:
+async def add_secret(connection: AsyncConnection, inputs: SubscriptionInputs, subscription_id: UUID) -> str:
     """Make a secret, keep it sealed, and return it as receivers are given it. Raises EncryptionUnavailableError."""
-    secret_cipher = required_cipher(tools)
+    secret_cipher = required_cipher(inputs)
     key = secret_cipher.new_secret(subscriptions.SECRET_BYTES)
     encrypted = secret_cipher.encrypt(key, bound_to=subscriptions.subject_of(subscription_id))
     record = SecretRecord(
-        id=tools.new_uuid(),
+        id=inputs.new_uuid(),
         subscription_id=subscription_id,
         key_id=encrypted.key_id,
         nonce=encrypted.nonce,
         ciphertext=encrypted.ciphertext,
-        created_at=tools.clock(),
+        created_at=inputs.clock(),
         expires_at=None,
     )
     await subscription_secret_rows.add(connection, record)
     return subscriptions.write_secret(key)
 
 
-async def rotate_secret(tools: Tools, subscription_id: UUID) -> RotatedSecret:
+async def rotate_secret(inputs: SubscriptionInputs, subscription_id: UUID) -> RotatedSecret:
     """Sign with a new secret from now on, and with the ones before too, for 24 hours.
 
     Raises SubscriptionNotFoundError, EncryptionUnavailableError, InvalidFieldsError (too many sign already).
     """
-    required_cipher(tools)
-    now = tools.clock()
+    required_cipher(inputs)
+    now = inputs.clock()
     previous_until = now + subscriptions.ROTATION
-    async with database.transaction(tools.engine) as connection:
+    async with database.transaction(inputs.engine) as connection:
         if await subscription_rows.find(connection, subscription_id, lock=True) is None:
             raise SubscriptionNotFoundError
         live = await subscription_secret_rows.live(connection, subscription_id, now=now)
         if len(live) >= subscriptions.LIVE_SECRETS_LIMIT:
             raise InvalidFieldsError([_too_many(live)])
         await subscription_secret_rows.retire(connection, subscription_id, at=previous_until, now=now)
-        secret = await add_secret(connection, tools, subscription_id)
+        secret = await add_secret(connection, inputs, subscription_id)
     return RotatedSecret(secret=secret, previous_until=previous_until)
 
 

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.errors import InvalidFieldsError, SubscriptionNotFoundError
 from app.storage import database, notifications
 from app.subscriptions import manage_secrets, subscription_rows
+from app.subscriptions.inputs import SubscriptionInputs
 from app.subscriptions.rules import subscriptions
 from app.subscriptions.rules.subscriptions import Subscription, SubscriptionChange, SubscriptionRequest
-from app.tools import Tools
 
 # So many lanes or deliveries a transaction, so that none lasts.
 DELETED_AT_ONCE = 10_000
@@ -26,21 +26,23 @@ class NewSubscription:
     secret: str
 
 
-async def create_subscription(tools: Tools, request: SubscriptionRequest, *, caller: str) -> NewSubscription:
+async def create_subscription(
+    inputs: SubscriptionInputs, request: SubscriptionRequest, *, caller: str
+) -> NewSubscription:
     """Send events to a URL from now on.
 
     Raises EncryptionUnavailableError, InvalidFieldsError, UnknownAppError, DestinationRefusedError.
     """
-    manage_secrets.required_cipher(tools)
+    manage_secrets.required_cipher(inputs)
     subscription = Subscription(
-        id=tools.new_uuid(),
+        id=inputs.new_uuid(),
         caller=caller,
         description=request.description,
         url=request.url,
         types=tuple(dict.fromkeys(request.types)),
         app=request.app,
         with_compliance=request.with_compliance,
-        created_at=tools.clock(),
+        created_at=inputs.clock(),
         paused_at=None,
         paused_by=None,
         failing_since=None,
@@ -48,10 +50,10 @@ async def create_subscription(tools: Tools, request: SubscriptionRequest, *, cal
         held_until=None,
         closed_at=None,
     )
-    _check(tools, subscription)
-    async with database.transaction(tools.engine) as connection:
+    _check(inputs, subscription)
+    async with database.transaction(inputs.engine) as connection:
         await subscription_rows.add(connection, subscription)
-        secret = await manage_secrets.add_secret(connection, tools, subscription.id)
+        secret = await manage_secrets.add_secret(connection, inputs, subscription.id)
     return NewSubscription(subscription=subscription, secret=secret)
 
 
@@ -69,16 +71,18 @@ async def read_subscription(engine: AsyncEngine, subscription_id: UUID) -> Subsc
         return await _find(connection, subscription_id)
 
 
-async def change_subscription(tools: Tools, subscription_id: UUID, change: SubscriptionChange) -> Subscription:
+async def change_subscription(
+    inputs: SubscriptionInputs, subscription_id: UUID, change: SubscriptionChange
+) -> Subscription:
     """Let it be different from now on; what waits to be sent goes to the new URL.
 
     Raises SubscriptionNotFoundError, InvalidFieldsError, UnknownAppError, DestinationRefusedError.
     """
-    async with database.transaction(tools.engine) as connection:
+    async with database.transaction(inputs.engine) as connection:
         before = await _find(connection, subscription_id, lock=True)
         changed = dataclasses.replace(before, **change)
         changed = dataclasses.replace(changed, types=tuple(dict.fromkeys(changed.types)))
-        _check(tools, changed)
+        _check(inputs, changed)
         await subscription_rows.change(
             connection,
             subscription_id,
@@ -90,47 +94,47 @@ async def change_subscription(tools: Tools, subscription_id: UUID, change: Subsc
     return changed
 
 
-async def pause_subscription(tools: Tools, subscription_id: UUID) -> Subscription:
+async def pause_subscription(inputs: SubscriptionInputs, subscription_id: UUID) -> Subscription:
     """Let deliveries wait; they are still made. One that is paused stays as it is. Raises SubscriptionNotFoundError."""
-    async with database.transaction(tools.engine) as connection:
-        await subscription_rows.pause(connection, subscription_id, by="caller", now=tools.clock())
+    async with database.transaction(inputs.engine) as connection:
+        await subscription_rows.pause(connection, subscription_id, by="caller", now=inputs.clock())
         return await _find(connection, subscription_id)
 
 
-async def resume_subscription(tools: Tools, subscription_id: UUID) -> Subscription:
+async def resume_subscription(inputs: SubscriptionInputs, subscription_id: UUID) -> Subscription:
     """Send what has waited, in order, and forget the failures. Raises SubscriptionNotFoundError."""
-    async with database.transaction(tools.engine) as connection:
-        await subscription_rows.resume(connection, subscription_id, now=tools.clock())
+    async with database.transaction(inputs.engine) as connection:
+        await subscription_rows.resume(connection, subscription_id, now=inputs.clock())
         subscription = await _find(connection, subscription_id)
-    tools.notifications.send(notifications.DELIVERABLE)
+    inputs.notifications.send(notifications.DELIVERABLE)
     return subscription
 
 
-async def delete_subscription(tools: Tools, subscription_id: UUID) -> None:
+async def delete_subscription(inputs: SubscriptionInputs, subscription_id: UUID) -> None:
     """Send it nothing more, and forget it with all its deliveries. Raises SubscriptionNotFoundError.
 
     There may be millions of them, so they go in batches; when that breaks off, the subscription is there without
     types, and is deleted by deleting it again.
     """
-    async with database.transaction(tools.engine) as connection:
-        if not await subscription_rows.retire(connection, subscription_id, now=tools.clock()):
+    async with database.transaction(inputs.engine) as connection:
+        if not await subscription_rows.retire(connection, subscription_id, now=inputs.clock()):
             raise SubscriptionNotFoundError
     for delete_some in (subscription_rows.delete_queues, subscription_rows.delete_deliveries):
         deleted = DELETED_AT_ONCE
         while deleted == DELETED_AT_ONCE:
-            async with database.transaction(tools.engine) as connection:
+            async with database.transaction(inputs.engine) as connection:
                 deleted = await delete_some(connection, subscription_id, limit=DELETED_AT_ONCE)
-    async with database.transaction(tools.engine) as connection:
+    async with database.transaction(inputs.engine) as connection:
         await subscription_rows.delete(connection, subscription_id)
 
 
-def _check(tools: Tools, subscription: Subscription) -> None:
+def _check(inputs: SubscriptionInputs, subscription: Subscription) -> None:
     problems = subscriptions.check_types(subscription.types, with_compliance=subscription.with_compliance)
     if problems:
         raise InvalidFieldsError(problems)
     if subscription.app is not None:
-        tools.client(subscription.app)
-    tools.destinations.check_url(subscription.url)
+        inputs.clients.of(subscription.app)
+    inputs.destinations.check_url(subscription.url)
 
 
 async def _find(connection: AsyncConnection, subscription_id: UUID, *, lock: bool = False) -> Subscription:

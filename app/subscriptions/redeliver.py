@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.feed import event_rows, event_times
 from app.storage import database, notifications
 from app.subscriptions import manage_subscriptions, read_deliveries, redelivery_rows
+from app.subscriptions.inputs import SubscriptionInputs
 from app.subscriptions.redelivery_rows import RedeliveryCandidate, RedeliveryCount, RedeliveryFilter
 from app.subscriptions.rules import subscriptions
-from app.tools import Tools
 
 # So many events a transaction, so that none holds its locks for long …
 BATCH = 1_000
@@ -45,23 +45,23 @@ class Redelivery:
     next_after: int | None = None
 
 
-async def redeliver_one(tools: Tools, subscription_id: UUID, event_id: UUID) -> None:
+async def redeliver_one(inputs: SubscriptionInputs, subscription_id: UUID, event_id: UUID) -> None:
     """Send one event once more, whatever became of it. Raises SubscriptionNotFoundError, DeliveryNotFoundError."""
-    history = await read_deliveries.read_delivery(tools.engine, subscription_id, event_id)
-    async with database.transaction(tools.engine) as connection:
-        await redelivery_rows.make_pending(connection, subscription_id, [history.delivery.position], now=tools.clock())
-    tools.notifications.send(notifications.DELIVERABLE)
+    history = await read_deliveries.read_delivery(inputs.engine, subscription_id, event_id)
+    async with database.transaction(inputs.engine) as connection:
+        await redelivery_rows.make_pending(connection, subscription_id, [history.delivery.position], now=inputs.clock())
+    inputs.notifications.send(notifications.DELIVERABLE)
 
 
 async def redeliver(
-    tools: Tools, subscription_id: UUID, wanted_events: RedeliveryRequest, *, is_dry_run: bool
+    inputs: SubscriptionInputs, subscription_id: UUID, wanted_events: RedeliveryRequest, *, is_dry_run: bool
 ) -> Redelivery:
     """Make pending what was delivered, given up or never made of the events ordered; a dry run only counts them.
 
     Raises SubscriptionNotFoundError. What is no longer kept is not sent, and what is pending anyway stays as it is.
     """
-    subscription = await manage_subscriptions.read_subscription(tools.engine, subscription_id)
-    async with database.transaction(tools.engine) as connection:
+    subscription = await manage_subscriptions.read_subscription(inputs.engine, subscription_id)
+    async with database.transaction(inputs.engine) as connection:
         first, last = await _range(connection, wanted_events)
     wanted = RedeliveryFilter(
         subscription_id=subscription_id,
@@ -73,8 +73,8 @@ async def redeliver(
         up_to=min(last, first + LOOK_LIMIT),
     )
     if not is_dry_run:
-        return await _make_pending(tools, wanted, last=last)
-    async with database.transaction(tools.engine) as connection:
+        return await _make_pending(inputs, wanted, last=last)
+    async with database.transaction(inputs.engine) as connection:
         count = await redelivery_rows.count(connection, wanted)
     return Redelivery(count=count, is_dry_run=True, next_after=_next_after(wanted.up_to, last))
 
@@ -88,16 +88,16 @@ async def _range(connection: AsyncConnection, wanted_events: RedeliveryRequest) 
     return max(first, wanted_events.after), last
 
 
-async def _make_pending(tools: Tools, wanted: RedeliveryFilter, *, last: int) -> Redelivery:
+async def _make_pending(inputs: SubscriptionInputs, wanted: RedeliveryFilter, *, last: int) -> Redelivery:
     done: list[RedeliveryCandidate] = []
     reached, end = wanted.after, wanted.up_to
     while reached < end and len(done) < CALL_LIMIT:
         wanted = replace(wanted, after=reached, up_to=min(reached + SCAN_LIMIT, end))
-        async with database.transaction(tools.engine) as connection:
+        async with database.transaction(inputs.engine) as connection:
             batch = await redelivery_rows.candidates(connection, wanted, limit=BATCH)
             positions = [candidate.position for candidate in batch]
-            await redelivery_rows.make_pending(connection, wanted.subscription_id, positions, now=tools.clock())
-        tools.notifications.send(notifications.DELIVERABLE)
+            await redelivery_rows.make_pending(connection, wanted.subscription_id, positions, now=inputs.clock())
+        inputs.notifications.send(notifications.DELIVERABLE)
         done += batch
         reached = positions[-1] if len(batch) == BATCH else wanted.up_to
     count = RedeliveryCount(

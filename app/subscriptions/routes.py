@@ -9,8 +9,8 @@ from app import cursors
 from app.access.key_rows import KeyRecord
 from app.access.scopes import COMPLIANCE, SUBSCRIPTIONS_ADMIN, RequiredScope
 from app.errors import ScopeMissingError
-from app.server import gateway
 from app.subscriptions import manage_secrets, manage_subscriptions, send_test_event
+from app.subscriptions.inputs import SubscriptionInputs
 from app.subscriptions.schemas import (
     AttemptedTest,
     CreateSubscriptionRequest,
@@ -20,6 +20,7 @@ from app.subscriptions.schemas import (
     SubscriptionResponse,
     SubscriptionWithSecret,
 )
+from app.web import given
 from app.web.lists import After
 
 router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
@@ -37,7 +38,7 @@ async def create_subscription(
     if request_body.with_compliance and COMPLIANCE not in key.scopes:
         raise ScopeMissingError(COMPLIANCE)
     made = await manage_subscriptions.create_subscription(
-        gateway.of(request).tools, request_body.as_request(), caller=key.name
+        given.of(request, SubscriptionInputs), request_body.as_request(), caller=key.name
     )
     return SubscriptionWithSecret.of_new(made)
 
@@ -52,7 +53,7 @@ async def list_subscriptions(
 ) -> SubscriptionPage:
     """List subscriptions, newest first, without their secrets."""
     del key
-    engine = gateway.of(request).tools.engine
+    engine = given.of(request, SubscriptionInputs).engine
     before = None if after is None else _CURSOR.read(after)
     found = await manage_subscriptions.list_subscriptions(engine, before=before, limit=limit + 1)
     shown, has_more = found[:limit], len(found) > limit
@@ -67,7 +68,7 @@ async def list_subscriptions(
 async def get_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionResponse:
     """Get a subscription without its secret."""
     del key
-    engine = gateway.of(request).tools.engine
+    engine = given.of(request, SubscriptionInputs).engine
     return SubscriptionResponse.of(await manage_subscriptions.read_subscription(engine, subscription_id))
 
 
@@ -76,12 +77,12 @@ async def change_subscription(
     request: Request, subscription_id: UUID, patch: SubscriptionPatch, key: Admin
 ) -> SubscriptionResponse:
     """Change where events are sent, or which ones. A subscription `with_compliance` needs `compliance:read`."""
-    tools = gateway.of(request).tools
-    before = await manage_subscriptions.read_subscription(tools.engine, subscription_id)
+    inputs = given.of(request, SubscriptionInputs)
+    before = await manage_subscriptions.read_subscription(inputs.engine, subscription_id)
     # Whoever may not read about background checks must not turn them to a place of their own. The flag never changes.
     if before.with_compliance and COMPLIANCE not in key.scopes:
         raise ScopeMissingError(COMPLIANCE)
-    changed = await manage_subscriptions.change_subscription(tools, subscription_id, patch.as_change())
+    changed = await manage_subscriptions.change_subscription(inputs, subscription_id, patch.as_change())
     return SubscriptionResponse.of(changed)
 
 
@@ -91,14 +92,14 @@ async def change_subscription(
 async def delete_subscription(request: Request, subscription_id: UUID, key: Admin) -> None:
     """Stop sending. Delete the subscription, its secrets and its deliveries."""
     del key
-    await manage_subscriptions.delete_subscription(gateway.of(request).tools, subscription_id)
+    await manage_subscriptions.delete_subscription(given.of(request, SubscriptionInputs), subscription_id)
 
 
 @router.post("/{subscription_id}/pause", operation_id="pauseSubscription", summary="Pause a subscription")
 async def pause_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionResponse:
     """Stop sending until the subscription is resumed. Deliveries are created and wait."""
     del key
-    paused = await manage_subscriptions.pause_subscription(gateway.of(request).tools, subscription_id)
+    paused = await manage_subscriptions.pause_subscription(given.of(request, SubscriptionInputs), subscription_id)
     return SubscriptionResponse.of(paused)
 
 
@@ -106,7 +107,7 @@ async def pause_subscription(request: Request, subscription_id: UUID, key: Admin
 async def resume_subscription(request: Request, subscription_id: UUID, key: Admin) -> SubscriptionResponse:
     """Send the waiting deliveries now, in order. Earlier failures no longer count."""
     del key
-    resumed = await manage_subscriptions.resume_subscription(gateway.of(request).tools, subscription_id)
+    resumed = await manage_subscriptions.resume_subscription(given.of(request, SubscriptionInputs), subscription_id)
     return SubscriptionResponse.of(resumed)
 
 
@@ -116,11 +117,13 @@ async def resume_subscription(request: Request, subscription_id: UUID, key: Admi
 async def rotate_secret(request: Request, subscription_id: UUID, key: Admin) -> SecretResponse:
     """Get a new secret, shown only once. For 24 hours messages are signed with the previous secret as well."""
     del key
-    return SecretResponse.of(await manage_secrets.rotate_secret(gateway.of(request).tools, subscription_id))
+    return SecretResponse.of(await manage_secrets.rotate_secret(given.of(request, SubscriptionInputs), subscription_id))
 
 
 @router.post("/{subscription_id}/test", operation_id="testSubscription", summary="Test a subscription")
 async def test_subscription(request: Request, subscription_id: UUID, key: Admin) -> AttemptedTest:
     """Send an event of type `dots.subscription.test` now, even if the subscription is paused. Returns the outcome."""
     del key
-    return AttemptedTest.of(await send_test_event.send_test_event(gateway.of(request).tools, subscription_id))
+    return AttemptedTest.of(
+        await send_test_event.send_test_event(given.of(request, SubscriptionInputs), subscription_id)
+    )

@@ -13,11 +13,11 @@ from app.subscriptions import (
     subscriber_health,
     subscription_rows,
 )
+from app.subscriptions.inputs import SubscriptionInputs
 from app.subscriptions.queue_rows import DeliveryQueue
 from app.subscriptions.rules import deliveries
 from app.subscriptions.rules.deliveries import Attempt, Delivery
 from app.subscriptions.rules.subscriptions import PausedBy
-from app.tools import Tools
 
 log = structlog.get_logger()
 
@@ -37,20 +37,22 @@ class Settlement:
     has_made_due: bool = False
 
 
-async def settle_delivery(tools: Tools, queue: DeliveryQueue, delivery: Delivery, attempt: Attempt) -> Settlement:
+async def settle_delivery(
+    inputs: SubscriptionInputs, queue: DeliveryQueue, delivery: Delivery, attempt: Attempt
+) -> Settlement:
     """Note the attempt and give the lane back, in one transaction."""
-    async with database.transaction(tools.engine) as connection:
+    async with database.transaction(inputs.engine) as connection:
         if not await queue_rows.lock(connection, queue):
             return Settlement(outcome="fenced")
         if attempt.error is None:
-            return await _succeed(connection, tools, queue, delivery, attempt)
-        return await _fail(connection, tools, queue, delivery, attempt)
+            return await _succeed(connection, inputs, queue, delivery, attempt)
+        return await _fail(connection, inputs, queue, delivery, attempt)
 
 
 async def _succeed(
-    connection: AsyncConnection, tools: Tools, queue: DeliveryQueue, delivery: Delivery, attempt: Attempt
+    connection: AsyncConnection, inputs: SubscriptionInputs, queue: DeliveryQueue, delivery: Delivery, attempt: Attempt
 ) -> Settlement:
-    now = tools.clock()
+    now = inputs.clock()
     await delivery_rows.settle(connection, delivery, attempt)
     has_more = await queue_rows.leave(connection, queue, due_at=now)
     has_recovered = await subscriber_health.note_success(connection, delivery.subscription_id, now=now)
@@ -62,22 +64,22 @@ async def _succeed(
 
 
 async def _fail(
-    connection: AsyncConnection, tools: Tools, queue: DeliveryQueue, delivery: Delivery, attempt: Attempt
+    connection: AsyncConnection, inputs: SubscriptionInputs, queue: DeliveryQueue, delivery: Delivery, attempt: Attempt
 ) -> Settlement:
-    now = tools.clock()
+    now = inputs.clock()
     retry_at = deliveries.next_attempt_at(
-        delivery.attempts + 1, now=now, jitter=tools.jitter(), retry_after=attempt.retry_after
+        delivery.attempts + 1, now=now, jitter=inputs.jitter(), retry_after=attempt.retry_after
     )
     is_dead = retry_at is None
     await delivery_rows.fail(connection, delivery, attempt, is_last=is_dead)
     has_more = await queue_rows.leave(connection, queue, due_at=retry_at or now)
-    await _judge(connection, tools, delivery, attempt)
+    await _judge(connection, inputs, delivery, attempt)
     return Settlement(outcome="dead", has_made_due=has_more) if is_dead else Settlement(outcome="failed")
 
 
-async def _judge(connection: AsyncConnection, tools: Tools, delivery: Delivery, attempt: Attempt) -> None:
+async def _judge(connection: AsyncConnection, inputs: SubscriptionInputs, delivery: Delivery, attempt: Attempt) -> None:
     """Pause a subscription whose receiver fails, hold it, or open its breaker."""
-    now, subscription_id = tools.clock(), delivery.subscription_id
+    now, subscription_id = inputs.clock(), delivery.subscription_id
     health = await subscriber_health.note_failure(connection, subscription_id, now=now)
     if health is None:
         return

@@ -4,29 +4,30 @@ from app.brokers import offset_rows
 from app.dots import app_rows
 from app.errors import DatabaseUnavailableError
 from app.storage import database, migrations, start
-from app.tools import Tools
+from app.storage.inputs import StorageInputs
 from app.upkeep import delivery_stats, health_stats
+from app.upkeep.inputs import UpkeepInputs
 
 
-async def check_readiness(tools: Tools) -> None:
+async def check_readiness(inputs: StorageInputs) -> None:
     """Raise an error when requests could not be served; Dots plays no part.
 
     Raises DatabaseUnavailableError, DatabaseReadOnlyError, SchemaVersionError, SchemaTakenError.
     """
-    async with database.transaction(tools.engine) as connection:
+    async with database.transaction(inputs.engine) as connection:
         migrations.require_current(await migrations.state(connection))
         await start.require_writable(connection)
 
 
-async def measure(tools: Tools) -> None:
+async def measure(inputs: UpkeepInputs) -> None:
     """Bring the gauges up to date; without the database only the one that says so."""
-    gauges = tools.telemetry
-    now = tools.clock()
+    gauges = inputs.telemetry
+    now = inputs.clock()
     try:
-        async with database.transaction(tools.engine) as connection:
-            overdue_before = now - tools.verdict_overdue_after
-            stats = await health_stats.take(connection, apps=tools.clients, now=now, overdue_before=overdue_before)
-            resting = await health_stats.resting(connection, tools.clients)
+        async with database.transaction(inputs.engine) as connection:
+            overdue_before = now - inputs.verdict_overdue_after
+            stats = await health_stats.take(connection, apps=inputs.clients, now=now, overdue_before=overdue_before)
+            resting = await health_stats.resting(connection, inputs.clients)
             paused = await app_rows.paused(connection, now)
             sent = await delivery_stats.take(connection, now=now)
             brokers = await offset_rows.broker_states(connection)
@@ -47,7 +48,7 @@ async def measure(tools: Tools) -> None:
     gauges.resting.clear()  # An app that has come back does not rest any more.
     for app, count in resting.items():
         gauges.resting.labels(app).set(count)
-    for app in tools.clients:
+    for app in inputs.clients:
         gauges.paused.labels(app).set(app in paused)
     gauges.due_deliveries.set(sent.due)
     gauges.due_delivery_age.set(sent.oldest_due_seconds)

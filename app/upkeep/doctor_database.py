@@ -11,8 +11,8 @@ from app.storage import (
     migrations,
     start,
 )
-from app.tools import Tools
 from app.upkeep import health_stats, server_signs
+from app.upkeep.inputs import UpkeepInputs
 
 OLDEST_SUPPORTED = 15
 
@@ -21,22 +21,22 @@ class FindingError(GatewayError):
     """Something is not as it should be."""
 
 
-def checks(tools: Tools, settings: Settings) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
+def checks(inputs: UpkeepInputs, settings: Settings) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
     """The checks by name, in the order to make them; each says what it has seen, or raises a GatewayError."""
     return [
-        ("database", lambda: _database(tools, settings)),
-        ("durability", lambda: _durability(tools)),
-        ("pooler", lambda: _pooler(tools, settings)),
-        ("writing", lambda: _writing(tools)),
-        ("schema", lambda: _schema(tools)),
-        ("apps", lambda: _apps(tools)),
+        ("database", lambda: _database(inputs, settings)),
+        ("durability", lambda: _durability(inputs)),
+        ("pooler", lambda: _pooler(inputs, settings)),
+        ("writing", lambda: _writing(inputs)),
+        ("schema", lambda: _schema(inputs)),
+        ("apps", lambda: _apps(inputs)),
     ]
 
 
-async def _database(tools: Tools, settings: Settings) -> str:
+async def _database(inputs: UpkeepInputs, settings: Settings) -> str:
     address = database_url.parse(settings.required_database_url)
     try:
-        async with database.transaction(tools.engine) as connection:
+        async with database.transaction(inputs.engine) as connection:
             server = await server_signs.take(connection)
     except DatabaseUnavailableError as error:
         reason, _ = start.explain(error, address)
@@ -46,16 +46,16 @@ async def _database(tools: Tools, settings: Settings) -> str:
     return f"Postgres {server.version}."
 
 
-async def _durability(tools: Tools) -> str:
-    async with database.transaction(tools.engine) as connection:
+async def _durability(inputs: UpkeepInputs) -> str:
+    async with database.transaction(inputs.engine) as connection:
         server = await server_signs.take(connection)
     if not server.is_durable:
         raise FindingError("fsync is off: a webhook that was acknowledged could be lost in a crash; turn it on.")
     return "Commits are durable."
 
 
-async def _pooler(tools: Tools, settings: Settings) -> str:
-    async with database.transaction(tools.engine) as connection:
+async def _pooler(inputs: UpkeepInputs, settings: Settings) -> str:
+    async with database.transaction(inputs.engine) as connection:
         is_pooled = await start.is_pooled(connection)
         session = await start.session_of(connection)
     if session.has_transaction_pooler:
@@ -67,9 +67,9 @@ async def _pooler(tools: Tools, settings: Settings) -> str:
     return "Connections lead through a pooler that keeps sessions."
 
 
-async def _writing(tools: Tools) -> str:
+async def _writing(inputs: UpkeepInputs) -> str:
     try:
-        async with database.transaction(tools.engine) as connection:
+        async with database.transaction(inputs.engine) as connection:
             server = await server_signs.take(connection)
             await start.require_writable(connection)
     except DatabaseReadOnlyError as error:
@@ -78,21 +78,21 @@ async def _writing(tools: Tools) -> str:
     return "The server takes writes."
 
 
-async def _schema(tools: Tools) -> str:
-    async with database.transaction(tools.engine) as connection:
+async def _schema(inputs: UpkeepInputs) -> str:
+    async with database.transaction(inputs.engine) as connection:
         found = await migrations.state(connection)
     migrations.require_current(found)
     return f"{found.name} is at {found.revision}."
 
 
-async def _apps(tools: Tools) -> str:
+async def _apps(inputs: UpkeepInputs) -> str:
     """Apps that are paused fail; those that are not in the settings rest, which may be meant."""
-    async with database.transaction(tools.engine) as connection:
-        paused = await app_rows.paused(connection, tools.clock())
-        resting = await health_stats.resting(connection, tools.clients.keys())
+    async with database.transaction(inputs.engine) as connection:
+        paused = await app_rows.paused(connection, inputs.clock())
+        resting = await health_stats.resting(connection, inputs.clients.keys())
     if paused:
         raise FindingError(f"Paused, because Dots refuses the credentials: {', '.join(sorted(paused))}.")
     if resting:
         counts = ", ".join(f"{count} of {app}" for app, count in sorted(resting.items()))
         return f"Flows and users of apps that are not in the settings rest until they are back: {counts}."
-    return f"{len(tools.clients)} app(s), none paused."
+    return f"{len(inputs.clients)} app(s), none paused."

@@ -9,8 +9,8 @@ import structlog
 
 from app.settings import Settings
 from app.storage import database
-from app.tools import Tools
 from app.upkeep import expired_rows
+from app.upkeep.inputs import UpkeepInputs
 
 log = structlog.get_logger()
 
@@ -41,12 +41,12 @@ class Retention:
         )
 
 
-async def purge_expired(tools: Tools, retention: Retention) -> int:
+async def purge_expired(inputs: UpkeepInputs, retention: Retention) -> int:
     """One pass: at most a batch of each kind, each in a transaction of its own; returns how many rows.
 
     Each kind is tried, whatever became of the others. Raises the first error once all were.
     """
-    now = tools.clock()
+    now = inputs.clock()
     steps: list[tuple[str, _Statement, datetime]] = [
         ("bodies", expired_rows.forget_bodies, now - retention.bodies),
         ("webhooks", expired_rows.delete_webhooks, now - retention.webhooks),
@@ -58,9 +58,9 @@ async def purge_expired(tools: Tools, retention: Retention) -> int:
     errors: list[Exception] = []
     for name, statement, before in steps:
         try:
-            purged += await _purge(tools, statement, before)
+            purged += await _purge(inputs, statement, before)
         except Exception as error:  # noqa: BLE001  # A step may break in any way; the others still have their turn.
-            tools.telemetry.failed_purges.labels(name).inc()
+            inputs.telemetry.failed_purges.labels(name).inc()
             log.warning("purge step failed", step=name, error=type(error).__name__)
             errors.append(error)
     if errors:
@@ -68,6 +68,6 @@ async def purge_expired(tools: Tools, retention: Retention) -> int:
     return purged
 
 
-async def _purge(tools: Tools, statement: _Statement, before: datetime) -> int:
-    async with database.transaction(tools.engine) as connection:
+async def _purge(inputs: UpkeepInputs, statement: _Statement, before: datetime) -> int:
+    async with database.transaction(inputs.engine) as connection:
         return await statement(connection, before=before, limit=BATCH)

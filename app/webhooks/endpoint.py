@@ -5,6 +5,8 @@ than half of what a webhook costs.
 """
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -22,11 +24,12 @@ from app.errors import (
     SignatureRefusedError,
     UnknownAppError,
 )
-from app.server.gateway import Gateway
+from app.metrics import Telemetry
 from app.settings import DEFAULT_APP
+from app.storage.inputs import StorageInputs
 from app.web import bounded_log, examples, problems
 from app.web.bounded_log import BoundedLog
-from app.webhooks.receive_webhook import Receipt
+from app.webhooks.receive_webhook import Receipt, WebhookReceiver
 
 log = structlog.get_logger()
 
@@ -55,6 +58,15 @@ _BODY: JsonDict = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class WebhookInputs(StorageInputs):
+    """What the endpoint needs: a verifier for each Dots app, and the receiver that stores."""
+
+    verifiers: Mapping[str, Verifier]
+    receiver: WebhookReceiver
+    telemetry: Telemetry
+
+
 class SenderGoneError(Exception):
     """The sender has hung up before its body was complete."""
 
@@ -62,16 +74,16 @@ class SenderGoneError(Exception):
 class WebhookEndpoint:
     """Answers 204 once a webhook is stored, and a problem otherwise; never anything else."""
 
-    def __init__(self, gateway: Gateway, *, answer_seconds: float = ANSWER_SECONDS) -> None:
-        """Take the gateway whose webhooks these are."""
-        self._gateway = gateway
+    def __init__(self, inputs: WebhookInputs, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+        """Take what it needs."""
+        self._inputs = inputs
         self._answer_seconds = answer_seconds
-        self._log = BoundedLog(gateway.tools.clock)
+        self._log = BoundedLog(inputs.clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         app = _app_in(scope["path"])
-        verifier = None if app is None else self._gateway.verifiers.get(app)
+        verifier = None if app is None else self._inputs.verifiers.get(app)
         if app is None or verifier is None:
             response = self._refuse_path(scope["path"], names_app=app is not None)
         elif scope["method"] != "POST":
@@ -105,9 +117,9 @@ class WebhookEndpoint:
         try:
             async with asyncio.timeout(self._answer_seconds):
                 body = await _read_body(receive)
-                now = self._gateway.tools.clock()
+                now = self._inputs.clock()
                 attestation = verifier.verify(scope["headers"], body, now=now)
-                return await self._gateway.receiver.receive(app, attestation, body, received_at=now)
+                return await self._inputs.receiver.receive(app, attestation, body, received_at=now)
         except TimeoutError as error:
             raise (BodyTooSlowError if body is None else DatabaseUnavailableError) from error
 
@@ -126,7 +138,7 @@ class WebhookEndpoint:
         return problems.problem(405, "method_not_allowed", "Use POST.", headers={"Allow": "POST"})
 
     def _count(self, app: str, outcome: str) -> None:
-        self._gateway.tools.telemetry.webhooks.labels(app, outcome).inc()
+        self._inputs.telemetry.webhooks.labels(app, outcome).inc()
 
 
 def _app_in(path: str) -> str | None:

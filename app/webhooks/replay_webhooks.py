@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.errors import WebhookNotFoundError
 from app.flows import sync_rows
 from app.storage import database, notifications
+from app.storage.inputs import StorageInputs
 from app.storage.subjects import Subject
-from app.tools import Tools
 from app.webhooks import webhook_search
 from app.webhooks.webhook_search import WebhookFilter, WebhookKey, WebhookSummary
 
@@ -74,20 +74,20 @@ async def read_webhook(engine: AsyncEngine, app: str, message_id: str) -> tuple[
     return found
 
 
-async def replay_one(tools: Tools, app: str, message_id: str) -> Replay:
+async def replay_one(inputs: StorageInputs, app: str, message_id: str) -> Replay:
     """Make due what one webhook is about. Raises WebhookNotFoundError."""
-    summary, _body = await read_webhook(tools.engine, app, message_id)
+    summary, _body = await read_webhook(inputs.engine, app, message_id)
     subjects = webhook_search.subjects([summary])
-    await _make_due(tools, subjects)
+    await _make_due(inputs, subjects)
     return Replay(webhooks=1, subjects=len(subjects), is_dry_run=False)
 
 
-async def replay(tools: Tools, wanted: WebhookFilter, *, is_dry_run: bool) -> Replay:
+async def replay(inputs: StorageInputs, wanted: WebhookFilter, *, is_dry_run: bool) -> Replay:
     """Make due what all matching webhooks are about, dead or alive, a batch at a time; a dry run only counts."""
     # Nothing is made due before all are found: a webhook that was dead would not be found as a dead one any more.
-    found = await _find_subjects(tools.engine, wanted, is_bounded=is_dry_run)
+    found = await _find_subjects(inputs.engine, wanted, is_bounded=is_dry_run)
     if not is_dry_run:
-        await _make_due(tools, found.subjects)
+        await _make_due(inputs, found.subjects)
     return Replay(
         webhooks=found.webhooks,
         subjects=len(found.subjects),
@@ -121,10 +121,10 @@ async def _find_subjects(engine: AsyncEngine, wanted: WebhookFilter, *, is_bound
             return _Found(webhooks=count, subjects=frozenset(subjects), has_more=before is not None)
 
 
-async def _make_due(tools: Tools, subjects: Collection[Subject]) -> None:
+async def _make_due(inputs: StorageInputs, subjects: Collection[Subject]) -> None:
     ordered = sorted(subjects)
     for start in range(0, len(ordered), BATCH):
-        async with database.transaction(tools.engine) as connection:
+        async with database.transaction(inputs.engine) as connection:
             batch = ordered[start : start + BATCH]
-            await sync_rows.mark_due(connection, batch, due_at=tools.clock(), due_by="refresh")
-        tools.notifications.send(notifications.DUE)
+            await sync_rows.mark_due(connection, batch, due_at=inputs.clock(), due_by="refresh")
+        inputs.notifications.send(notifications.DUE)

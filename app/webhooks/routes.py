@@ -13,9 +13,9 @@ from app.access.key_rows import KeyRecord
 from app.access.scopes import RequiredScope
 from app.cursors import CursorKind
 from app.flows.schemas import Text
-from app.server import gateway
 from app.settings import DEFAULT_APP
-from app.web import examples
+from app.storage.inputs import StorageInputs
+from app.web import examples, given
 from app.web.lists import After, HasMore, NextCursor
 from app.web.moments import Moment
 from app.webhooks import replay_webhooks
@@ -163,7 +163,9 @@ async def list_webhooks(
         received_before=received_before,
     )
     before = None if after is None else _CURSOR.read(after)
-    page = await replay_webhooks.list_webhooks(gateway.of(request).tools.engine, wanted, before=before, limit=limit)
+    page = await replay_webhooks.list_webhooks(
+        given.of(request, StorageInputs).engine, wanted, before=before, limit=limit
+    )
     return WebhookPage(
         webhooks=[WebhookResponse.of(webhook) for webhook in page.webhooks],
         next_cursor=page.before and _CURSOR.write(page.before),
@@ -175,7 +177,7 @@ async def list_webhooks(
 async def get_webhook(request: Request, message_id: str, key: Operator, app: OfApp = DEFAULT_APP) -> WebhookWithBody:
     """Get a webhook with its body."""
     del key
-    webhook, body = await replay_webhooks.read_webhook(gateway.of(request).tools.engine, app, message_id)
+    webhook, body = await replay_webhooks.read_webhook(given.of(request, StorageInputs).engine, app, message_id)
     return WebhookWithBody(
         webhook=WebhookResponse.of(webhook),
         body_base64=None if body is None else base64.b64encode(body).decode(),
@@ -188,7 +190,7 @@ async def replay_many(request: Request, request_body: ReplayWebhooksRequest, key
     del key
     wanted = WebhookFilter(**request_body.model_dump(exclude={"dry_run"}))
     return ReplayResponse.of(
-        await replay_webhooks.replay(gateway.of(request).tools, wanted, is_dry_run=request_body.dry_run)
+        await replay_webhooks.replay(given.of(request, StorageInputs), wanted, is_dry_run=request_body.dry_run)
     )
 
 
@@ -196,4 +198,4 @@ async def replay_many(request: Request, request_body: ReplayWebhooksRequest, key
 async def replay_one(request: Request, message_id: str, key: Operator, app: OfApp = DEFAULT_APP) -> ReplayResponse:
     """Ask Dots again about the flow or user of one webhook."""
     del key
-    return ReplayResponse.of(await replay_webhooks.replay_one(gateway.of(request).tools, app, message_id))
+    return ReplayResponse.of(await replay_webhooks.replay_one(given.of(request, StorageInputs), app, message_id))

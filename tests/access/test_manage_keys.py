@@ -6,35 +6,35 @@ import pytest
 
 from app.access import manage_keys
 from app.errors import InvalidFieldsError, KeyRefusedError
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.dots.fake_dots import NOW
 from tests.storage import stored
 
 ZEROS = "dgw_" + "00" * 6 + "_" + "00" * 32
 
 
-async def create(tools: Tools, name: str = "shop", *scopes: str) -> manage_keys.NewKey:
+async def create(inputs: AllInputs, name: str = "shop", *scopes: str) -> manage_keys.NewKey:
     """A new key."""
     return await manage_keys.create_key(
-        tools.engine, name=name, scopes=scopes or ("flows:read",), now=NOW, random_bytes=secrets.token_bytes
+        inputs.engine, name=name, scopes=scopes or ("flows:read",), now=NOW, random_bytes=secrets.token_bytes
     )
 
 
-async def test_key_opens_what_it_was_made_for(tools: Tools) -> None:
+async def test_key_opens_what_it_was_made_for(inputs: AllInputs) -> None:
     """The key is checked against its hash, and says whose it is."""
-    made = await create(tools, "shop", "flows:read", "events:read")
+    made = await create(inputs, "shop", "flows:read", "events:read")
 
-    record = await manage_keys.check_key(tools.engine, made.key)
+    record = await manage_keys.check_key(inputs.engine, made.key)
 
     assert (record.id, record.name, record.scopes) == (made.id, "shop", frozenset({"flows:read", "events:read"}))
     assert record.created_at == NOW
 
 
-async def test_key_is_nowhere_in_the_database(tools: Tools) -> None:
+async def test_key_is_nowhere_in_the_database(inputs: AllInputs) -> None:
     """Who reads the database can open nothing with it."""
-    made = await create(tools)
+    made = await create(inputs)
 
-    kept = await stored.row(tools.engine, "SELECT * FROM api_keys")
+    kept = await stored.row(inputs.engine, "SELECT * FROM api_keys")
 
     secret = made.key.rpartition("_")[2]
     assert secret not in str(kept)
@@ -42,26 +42,26 @@ async def test_key_is_nowhere_in_the_database(tools: Tools) -> None:
     assert len(kept["secret_hash"]) == 32
 
 
-async def test_randomness_makes_the_key(tools: Tools) -> None:
+async def test_randomness_makes_the_key(inputs: AllInputs) -> None:
     """The same randomness makes the same key; every byte of it counts."""
-    made = await manage_keys.create_key(tools.engine, name="a", scopes=["flows:read"], now=NOW, random_bytes=bytes)
+    made = await manage_keys.create_key(inputs.engine, name="a", scopes=["flows:read"], now=NOW, random_bytes=bytes)
 
     assert made.key == ZEROS
 
 
-async def test_revoked_key_is_refused_for_ever(tools: Tools) -> None:
+async def test_revoked_key_is_refused_for_ever(inputs: AllInputs) -> None:
     """Revoking is done once, and only to a key that is there."""
-    made = await create(tools)
+    made = await create(inputs)
     answers = [
-        await manage_keys.revoke_key(tools.engine, key_id, now=NOW + timedelta(days=day))
+        await manage_keys.revoke_key(inputs.engine, key_id, now=NOW + timedelta(days=day))
         for day, key_id in enumerate((made.id, made.id, "unknown"))
     ]
 
     with pytest.raises(KeyRefusedError):
-        await manage_keys.check_key(tools.engine, made.key)
+        await manage_keys.check_key(inputs.engine, made.key)
 
     assert answers == [True, False, False]
-    assert [key.revoked_at for key in await manage_keys.list_keys(tools.engine)] == [NOW]
+    assert [key.revoked_at for key in await manage_keys.list_keys(inputs.engine)] == [NOW]
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,12 @@ async def test_revoked_key_is_refused_for_ever(tools: Tools) -> None:
         lambda _key: "\x00",
     ],
 )
-async def test_anything_else_is_refused(tools: Tools, change: Callable[[str], str]) -> None:
+async def test_anything_else_is_refused(inputs: AllInputs, change: Callable[[str], str]) -> None:
     """Malformed, unknown or off by one character: all refused alike."""
-    made = await create(tools)
+    made = await create(inputs)
 
     with pytest.raises(KeyRefusedError):
-        await manage_keys.check_key(tools.engine, change(made.key))
+        await manage_keys.check_key(inputs.engine, change(made.key))
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ async def test_anything_else_is_refused(tools: Tools, change: Callable[[str], st
         ("", [], ["name", "scopes"]),
     ],
 )
-async def test_wrong_use_is_named(tools: Tools, name: str, scopes: list[str], fields: list[str]) -> None:
+async def test_wrong_use_is_named(inputs: AllInputs, name: str, scopes: list[str], fields: list[str]) -> None:
     """A name that could not be typed again, or a scope that does not exist, makes no key."""
     with pytest.raises(InvalidFieldsError) as caught:
-        await manage_keys.create_key(tools.engine, name=name, scopes=scopes, now=NOW, random_bytes=bytes)
+        await manage_keys.create_key(inputs.engine, name=name, scopes=scopes, now=NOW, random_bytes=bytes)
 
     assert [problem.field for problem in caught.value.problems] == fields
-    assert await stored.count(tools.engine, "api_keys") == 0
+    assert await stored.count(inputs.engine, "api_keys") == 0

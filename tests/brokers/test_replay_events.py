@@ -10,7 +10,7 @@ from app.errors import BrokerUnavailableError, CursorOfOtherEpochError
 from app.feed import cursor as cursors
 from app.feed import read_feed
 from app.feed.cursor import Cursor
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.brokers.memory_broker import MemoryBroker
 from tests.dots.fake_dots import NOW
 from tests.feed import feeding
@@ -20,54 +20,54 @@ from tests.storage import stored
 CURSOR = "SELECT position, lease_token FROM broker_offsets"
 
 
-async def cursor_at(tools: Tools, position: int) -> Cursor:
+async def cursor_at(inputs: AllInputs, position: int) -> Cursor:
     """The feed's cursor at this position."""
-    return Cursor(epoch=(await read_feed.latest(tools.engine)).epoch, position=position)
+    return Cursor(epoch=(await read_feed.latest(inputs.engine)).epoch, position=position)
 
 
-async def test_everything_after_a_cursor_is_published_again(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_everything_after_a_cursor_is_published_again(inputs: AllInputs, monkeypatch: pytest.MonkeyPatch) -> None:
     """In order, batch after batch, with the same ids, and the broker's own cursor stays where it is."""
     monkeypatch.setattr(replay_events, "BATCH", 2)
     broker = MemoryBroker()
-    await feeding.feed(tools.engine, step_events(6))
-    await publish_feed(tools, broker, limit=4)
+    await feeding.feed(inputs.engine, step_events(6))
+    await publish_feed(inputs, broker, limit=4)
 
-    count = await replay_events.replay(tools, broker, start=await cursor_at(tools, 1))
+    count = await replay_events.replay(inputs, broker, start=await cursor_at(inputs, 1))
 
     assert count == 5
     assert broker.positions == [1, 2, 3, 4, 2, 3, 4, 5, 6]
-    assert await stored.rows(tools.engine, CURSOR) == [{"position": 4, "lease_token": None}]
+    assert await stored.rows(inputs.engine, CURSOR) == [{"position": 4, "lease_token": None}]
 
 
-async def test_a_time_stands_for_the_first_event_since(tools: Tools) -> None:
+async def test_a_time_stands_for_the_first_event_since(inputs: AllInputs) -> None:
     """Events of that very moment are among them; after the last there is nothing to publish."""
     broker = MemoryBroker()
-    await feeding.feed(tools.engine, step_events(2, flow_id="old"))
-    await feeding.feed(tools.engine, step_events(2, flow_id="new", at=NOW + timedelta(hours=1)))
+    await feeding.feed(inputs.engine, step_events(2, flow_id="old"))
+    await feeding.feed(inputs.engine, step_events(2, flow_id="new", at=NOW + timedelta(hours=1)))
 
-    since = await replay_events.replay(tools, broker, start=NOW + timedelta(hours=1))
-    beyond = await replay_events.replay(tools, broker, start=NOW + timedelta(hours=2))
+    since = await replay_events.replay(inputs, broker, start=NOW + timedelta(hours=1))
+    beyond = await replay_events.replay(inputs, broker, start=NOW + timedelta(hours=2))
 
     assert (since, beyond) == (2, 0)
     assert broker.positions == [3, 4]
 
 
-async def test_a_failure_says_where_to_go_on(tools: Tools) -> None:
+async def test_a_failure_says_where_to_go_on(inputs: AllInputs) -> None:
     """The cursor in the message is the one behind the last event that was confirmed."""
     broker = MemoryBroker()
-    await feeding.feed(tools.engine, step_events(4))
+    await feeding.feed(inputs.engine, step_events(4))
     broker.fails_at = lambda event: event.position == 3
 
     with pytest.raises(BrokerUnavailableError) as caught:
-        await replay_events.replay(tools, broker, start=await cursor_at(tools, 0))
+        await replay_events.replay(inputs, broker, start=await cursor_at(inputs, 0))
 
     assert "2 event(s) were published" in caught.value.detail
-    assert cursors.parse(caught.value.detail.split()[-1]) == await cursor_at(tools, 2)
+    assert cursors.parse(caught.value.detail.split()[-1]) == await cursor_at(inputs, 2)
 
 
-async def test_a_cursor_of_another_feed_is_refused(tools: Tools) -> None:
+async def test_a_cursor_of_another_feed_is_refused(inputs: AllInputs) -> None:
     """It would name the wrong events."""
-    other = Cursor(epoch=tools.new_uuid(), position=0)
+    other = Cursor(epoch=inputs.new_uuid(), position=0)
 
     with pytest.raises(CursorOfOtherEpochError):
-        await replay_events.replay(tools, MemoryBroker(), start=other)
+        await replay_events.replay(inputs, MemoryBroker(), start=other)

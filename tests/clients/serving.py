@@ -8,17 +8,12 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.access import manage_keys
-from app.dots.app_ids import AppIds
 from app.dots.signature import Verifier
-from app.feed.watch_feed import FeedWatch
-from app.processes import wiring
 from app.server.application import create_app
-from app.server.gateway import Gateway
-from app.webhooks.receive_webhook import WebhookReceiver
 from dots_gateway_client import Gateway as Client
+from tests.all_inputs import HandClock, gateway_over, inputs_over
 from tests.dots.fake_dots import NOW
 from tests.dots.memory_dots import MemoryDots
-from tests.stand_in_tools import HandClock, tools_over
 from tests.webhooks import sending
 
 READER = ("events:read",)
@@ -29,16 +24,10 @@ OFFICER = ("events:read", "compliance:read")
 @asynccontextmanager
 async def service(engine: AsyncEngine, dots: MemoryDots) -> AsyncIterator[int]:
     """The port of a service over this database, until the end of the block; it then ends as an api process does."""
-    tools = tools_over(engine, HandClock(), {"default": dots})
-    gateway = Gateway(
-        tools=tools,
-        verifiers={"default": Verifier([sending.KEY])},
-        receiver=WebhookReceiver(engine, tools.notifications, tools.telemetry, AppIds({})),
-        watch=FeedWatch(engine, tools.notifications),
-        neighbours=wiring.TIMELINE_NEIGHBOURS,
-    )
+    inputs = inputs_over(engine, HandClock(), {"default": dots})
+    gateway = gateway_over(inputs, {"default": Verifier([sending.KEY])})
     async with AsyncExitStack() as ending:
-        for client in tools.clients.values():
+        for client in inputs.clients.values():
             ending.push_async_callback(client.aclose)
         port = await ending.enter_async_context(sending.serving(create_app(gateway)))
         ending.callback(gateway.watch.close)

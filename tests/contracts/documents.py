@@ -39,8 +39,8 @@ Documents = Mapping[str, Mapping[str, Any]]
 async def service() -> AsyncIterator[FastAPI]:
     """The application as the api process builds it. Routes that need the database or Dots do not work."""
     known = settings.read(_ENVIRONMENT)
-    async with wiring.open_tools(known) as tools:
-        yield create_app(api.build_gateway(tools, known))
+    async with wiring.open_inputs(known) as inputs:
+        yield create_app(api.build_gateway(inputs, known))
 
 
 async def made() -> Documents:

@@ -9,60 +9,59 @@ from app.flows.refresh_due import refresh_due
 from app.flows.sync_rows import DueBy
 from app.storage import database
 from app.storage.subjects import Subject
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock, another_process
 from tests.dots.memory_dots import MemoryDots, flow_id_of
-from tests.stand_in_tools import HandClock, another_process
 
 SMALL = Budget(per_second=1, burst=10)
 
 
-async def make_due(tools: Tools, numbers: range, *, due_by: DueBy) -> None:
+async def make_due(inputs: AllInputs, numbers: range, *, due_by: DueBy) -> None:
     """Flows of these numbers are due."""
     subjects = [Subject(app="default", kind="flow", id=flow_id_of(number)) for number in numbers]
-    async with database.transaction(tools.engine) as connection:
-        await sync_rows.mark_due(connection, subjects, due_at=tools.clock(), due_by=due_by)
+    async with database.transaction(inputs.engine) as connection:
+        await sync_rows.mark_due(connection, subjects, due_at=inputs.clock(), due_by=due_by)
 
 
-async def take(tools: Tools, wanted: int, *, reserve: float = 0) -> int:
+async def take(inputs: AllInputs, wanted: int, *, reserve: float = 0) -> int:
     """Take tokens as any process would."""
-    async with database.transaction(tools.engine) as connection:
-        grant = await budget_rows.take(connection, "default", wanted, budget=SMALL, reserve=reserve, now=tools.clock())
+    async with database.transaction(inputs.engine) as connection:
+        grant = await budget_rows.take(connection, "default", wanted, budget=SMALL, reserve=reserve, now=inputs.clock())
     return grant.calls
 
 
-async def test_a_grant_leaves_the_reserve(tools: Tools) -> None:
+async def test_a_grant_leaves_the_reserve(inputs: AllInputs) -> None:
     """What is reserved is not given, and a grant is never less than nothing."""
-    granted = [await take(tools, 20, reserve=reserve) for reserve in (4, 4, 5, 0, 0)]
+    granted = [await take(inputs, 20, reserve=reserve) for reserve in (4, 4, 5, 0, 0)]
 
     assert granted == [6, 0, 0, 4, 0]
 
 
-async def test_the_bucket_empties_and_fills(tools: Tools, clock: HandClock) -> None:
+async def test_the_bucket_empties_and_fills(inputs: AllInputs, clock: HandClock) -> None:
     """A full bucket at first, then what time brings, never more than the burst."""
-    first = await take(tools, 8)
-    second = await take(tools, 8)
+    first = await take(inputs, 8)
+    second = await take(inputs, 8)
     clock.advance(timedelta(seconds=3))
-    third = await take(tools, 8)
+    third = await take(inputs, 8)
     clock.advance(timedelta(hours=1))
-    fourth = await take(tools, 100)
+    fourth = await take(inputs, 100)
 
     assert (first, second, third, fourth) == (8, 2, 3, 10)
 
 
-async def test_a_clock_that_goes_back_gives_nothing(tools: Tools, clock: HandClock) -> None:
+async def test_a_clock_that_goes_back_gives_nothing(inputs: AllInputs, clock: HandClock) -> None:
     """Two machines' clocks differ: tokens are not given twice for the same second."""
-    await take(tools, 10)
+    await take(inputs, 10)
     clock.advance(timedelta(seconds=5))
-    got = await take(tools, 5)
+    got = await take(inputs, 5)
     clock.advance(timedelta(seconds=-5))
 
     assert got == 5
-    assert await take(tools, 5) == 0
+    assert await take(inputs, 5) == 0
 
 
-async def test_what_was_asked_for_comes_before_sweeps(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_what_was_asked_for_comes_before_sweeps(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
     """With little left, webhooks are looked after and sweeps wait; refreshes leave a tenth to creations."""
-    poor = another_process(tools, budget=SMALL)
+    poor = another_process(inputs, budget=SMALL)
     await make_due(poor, range(100, 120), due_by="sweep")
     clock.advance(timedelta(seconds=1))
     await make_due(poor, range(1, 9), due_by="webhook")
@@ -77,9 +76,9 @@ async def test_what_was_asked_for_comes_before_sweeps(tools: Tools, dots: Memory
     assert len(dots.requests) == 8
 
 
-async def test_what_the_budget_does_not_allow_stays_due(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_what_the_budget_does_not_allow_stays_due(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
     """Claims beyond the budget are given back as they were, and served when time has brought tokens."""
-    poor = another_process(tools, budget=SMALL)
+    poor = another_process(inputs, budget=SMALL)
     await make_due(poor, range(1, 21), due_by="webhook")
     for number in range(1, 21):
         dots.add_flow(number, created="2025-01-01T00:00:00")  # Too old to be swept meanwhile.

@@ -11,11 +11,10 @@ from app.dots.gate import Gate
 from app.errors import DotsThrottledError
 from app.flows.refresh_due import refresh_now
 from app.flows.rules.flow_request import FlowRequest
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock, another_process, gate_of
 from tests.dots.memory_dots import MemoryDots
 from tests.flows.creating import create
 from tests.flows.due import flow, sync_row
-from tests.stand_in_tools import HandClock, another_process, gate_of
 from tests.storage import stored
 from tests.storage.statements import noted
 
@@ -24,26 +23,26 @@ USUAL = Budget(per_second=100, burst=200)
 REQUEST = FlowRequest(app="default", steps=["compliance"], reference="payee-17")
 
 
-def processes(tools: Tools, number: int, budget: Budget) -> list[Tools]:
-    """The tools of several processes on one database."""
-    return [another_process(tools, budget=budget) for _ in range(number)]
+def processes(inputs: AllInputs, number: int, budget: Budget) -> list[AllInputs]:
+    """The inputs of several processes on one database."""
+    return [another_process(inputs, budget=budget) for _ in range(number)]
 
 
-def gate(process: Tools) -> Gate:
+def gate(process: AllInputs) -> Gate:
     """The way to calls of the app `default`."""
-    return process.client("default").gate
+    return process.clients.of("default").gate
 
 
-async def take_at_once(several: list[Tools], *, each: int, wanted: int, reserve: float = 0) -> int:
+async def take_at_once(several: list[AllInputs], *, each: int, wanted: int, reserve: float = 0) -> int:
     """The number of calls that all processes get when each asks `each` times at once."""
     takes = [gate(process).take(wanted, reserve=reserve) for process in several for _ in range(each)]
     return sum(len(permits) for permits in await asyncio.gather(*takes))
 
 
 @pytest.mark.parametrize("wanted", [1, 3])
-async def test_many_processes_never_exceed_a_small_budget(tools: Tools, clock: HandClock, wanted: int) -> None:
+async def test_many_processes_never_exceed_a_small_budget(inputs: AllInputs, clock: HandClock, wanted: int) -> None:
     """Together they get the burst and then one call a second, not one more."""
-    several = processes(tools, 8, SMALL)
+    several = processes(inputs, 8, SMALL)
     taken = [await take_at_once(several, each=5, wanted=wanted)]
     for _ in range(6):
         clock.advance(timedelta(seconds=1))
@@ -52,14 +51,14 @@ async def test_many_processes_never_exceed_a_small_budget(tools: Tools, clock: H
     assert taken == [10, 1, 1, 1, 1, 1, 1]
 
 
-async def test_many_processes_share_a_usual_budget_exactly(tools: Tools) -> None:
+async def test_many_processes_share_a_usual_budget_exactly(inputs: AllInputs) -> None:
     """All of the burst is given out to those that ask at once, and no more."""
-    assert await take_at_once(processes(tools, 4, USUAL), each=100, wanted=1) == 200
+    assert await take_at_once(processes(inputs, 4, USUAL), each=100, wanted=1) == 200
 
 
-async def test_calls_do_not_write_the_row_each_time(tools: Tools) -> None:
+async def test_calls_do_not_write_the_row_each_time(inputs: AllInputs) -> None:
     """A hundred calls are four chunks: the row gets four new versions."""
-    (process,) = processes(tools, 1, USUAL)
+    (process,) = processes(inputs, 1, USUAL)
     await gate(process).take()
     with noted(process.engine) as statements:
         permits = [await gate(process).take() for _ in range(100)]
@@ -68,15 +67,15 @@ async def test_calls_do_not_write_the_row_each_time(tools: Tools) -> None:
     assert len([statement for statement in statements if "UPDATE apps" in statement]) == 4
 
 
-async def test_an_empty_bucket_is_not_asked_again_at_once(tools: Tools, clock: HandClock) -> None:
+async def test_an_empty_bucket_is_not_asked_again_at_once(inputs: AllInputs, clock: HandClock) -> None:
     """While there is nothing to get, the database is left alone, and the row is not written."""
-    (process,) = processes(tools, 1, SMALL)
+    (process,) = processes(inputs, 1, SMALL)
     await gate(process).take(10)
     await gate(process).take()
-    before = await stored.row(tools.engine, "SELECT xmin, ctid FROM apps")
+    before = await stored.row(inputs.engine, "SELECT xmin, ctid FROM apps")
     with noted(process.engine) as statements:
         permits = [await gate(process).take() for _ in range(100)]
-    after = await stored.row(tools.engine, "SELECT xmin, ctid FROM apps")
+    after = await stored.row(inputs.engine, "SELECT xmin, ctid FROM apps")
     clock.advance(timedelta(seconds=1))
 
     assert not any(permits)
@@ -85,9 +84,9 @@ async def test_an_empty_bucket_is_not_asked_again_at_once(tools: Tools, clock: H
     assert await gate(process).take()
 
 
-async def test_a_process_does_not_keep_what_it_does_not_spend(tools: Tools, clock: HandClock) -> None:
+async def test_a_process_does_not_keep_what_it_does_not_spend(inputs: AllInputs, clock: HandClock) -> None:
     """After a second its tokens go back into the bucket, which never holds more than the burst."""
-    first, second = processes(tools, 2, Budget(per_second=0.001, burst=20))
+    first, second = processes(inputs, 2, Budget(per_second=0.001, burst=20))
     gate(first).give_back(await gate(first).take(15))
     clock.advance(timedelta(seconds=1))
     by_the_second = await gate(second).take(20)
@@ -96,9 +95,9 @@ async def test_a_process_does_not_keep_what_it_does_not_spend(tools: Tools, cloc
     assert (len(by_the_second), len(by_the_first)) == (5, 15)
 
 
-async def test_tokens_for_sweeps_leave_half_of_the_bucket(tools: Tools) -> None:
+async def test_tokens_for_sweeps_leave_half_of_the_bucket(inputs: AllInputs) -> None:
     """The reserves hold although tokens are taken in chunks; refreshes leave a tenth, creations nothing."""
-    several = processes(tools, 3, Budget(per_second=100, burst=100))
+    several = processes(inputs, 3, Budget(per_second=100, burst=100))
     taken = [
         await take_at_once(several, each=100, wanted=1, reserve=reserve)
         for reserve in (gate(several[0]).budget.reserve_of_sweeps, gate(several[0]).budget.reserve_of_refreshes, 0)
@@ -107,9 +106,9 @@ async def test_tokens_for_sweeps_leave_half_of_the_bucket(tools: Tools) -> None:
     assert taken == [50, 40, 10]
 
 
-async def test_a_caller_that_is_cancelled_leaves_the_chunk_to_the_others(tools: Tools) -> None:
+async def test_a_caller_that_is_cancelled_leaves_the_chunk_to_the_others(inputs: AllInputs) -> None:
     """A chunk is taken once for a crowd; the one that began it may go away."""
-    (process,) = processes(tools, 1, SMALL)
+    (process,) = processes(inputs, 1, SMALL)
     calls = [asyncio.create_task(gate(process).take()) for _ in range(3)]
     await asyncio.sleep(0)
     calls[0].cancel()
@@ -119,9 +118,9 @@ async def test_a_caller_that_is_cancelled_leaves_the_chunk_to_the_others(tools: 
     assert [isinstance(end, list) and len(end) for end in ends[1:]] == [1, 1]
 
 
-async def test_a_replay_costs_no_call(tools: Tools, dots: MemoryDots) -> None:
+async def test_a_replay_costs_no_call(inputs: AllInputs, dots: MemoryDots) -> None:
     """The answer of an earlier request is given when no call is left, and leaves the call that is left to others."""
-    (poor,) = processes(tools, 1, Budget(per_second=0.001, burst=10))
+    (poor,) = processes(inputs, 1, Budget(per_second=0.001, burst=10))
     made = await create(poor, REQUEST, key="key-1")
     for _ in range(20):
         await create(poor, REQUEST, key="key-1")
@@ -136,7 +135,7 @@ async def test_a_replay_costs_no_call(tools: Tools, dots: MemoryDots) -> None:
     assert len(dots.posts) == 1
 
 
-async def test_caller_is_never_kept_asking(tools: Tools, clock: HandClock) -> None:
+async def test_caller_is_never_kept_asking(inputs: AllInputs, clock: HandClock) -> None:
     """Tokens that are too old whenever they come are given up after a few attempts."""
 
     class SlowLedger(CallLedger):
@@ -151,38 +150,38 @@ async def test_caller_is_never_kept_asking(tools: Tools, clock: HandClock) -> No
             return grant
 
     asked: list[str] = []
-    slow = gate_of("default", SlowLedger(tools.engine, budget=USUAL, now=clock), clock, USUAL)
+    slow = gate_of("default", SlowLedger(inputs.engine, budget=USUAL, now=clock), clock, USUAL)
 
     assert await slow.take() == []
 
 
 @pytest.mark.parametrize("is_spent_before", [True, False])
-async def test_permit_is_for_one_call_of_one_app(tools: Tools, *, is_spent_before: bool) -> None:
+async def test_permit_is_for_one_call_of_one_app(inputs: AllInputs, *, is_spent_before: bool) -> None:
     """A call that would bypass the budget is a bug, and is not made."""
-    permit = await gate(tools).take_one()
+    permit = await gate(inputs).take_one()
     if is_spent_before:
-        permit.spend(gate(tools))
+        permit.spend(gate(inputs))
 
     with pytest.raises(ValueError, match="one call"):
-        permit.spend(gate(tools) if is_spent_before else tools.client("eu").gate)
+        permit.spend(gate(inputs) if is_spent_before else inputs.clients.of("eu").gate)
 
 
-async def test_permit_given_back_is_worth_nothing(tools: Tools) -> None:
+async def test_permit_given_back_is_worth_nothing(inputs: AllInputs) -> None:
     """Its token may be somebody else's by now."""
-    permit = await gate(tools).take_one()
-    gate(tools).give_back([permit, permit])
+    permit = await gate(inputs).take_one()
+    gate(inputs).give_back([permit, permit])
 
     with pytest.raises(ValueError, match="one call"):
-        permit.spend(gate(tools))
+        permit.spend(gate(inputs))
 
 
-async def test_refresh_that_an_operator_asks_for_is_within_the_budget(tools: Tools, dots: MemoryDots) -> None:
+async def test_refresh_that_an_operator_asks_for_is_within_the_budget(inputs: AllInputs, dots: MemoryDots) -> None:
     """Without a call left it is refused, and a worker does it as soon as there is one."""
-    (poor,) = processes(tools, 1, Budget(per_second=0.001, burst=10))
+    (poor,) = processes(inputs, 1, Budget(per_second=0.001, burst=10))
     await gate(poor).take(10)
 
     with pytest.raises(DotsThrottledError):
         await refresh_now(poor, flow("flow-1"))
 
     assert dots.requests == []
-    assert (await sync_row(tools, flow("flow-1")))["due_at"] == tools.clock()
+    assert (await sync_row(inputs, flow("flow-1")))["due_at"] == inputs.clock()

@@ -8,7 +8,7 @@ import pytest
 from app.dots.try_credentials import try_credentials
 from app.errors import DotsCredentialsError
 from app.flows.refresh_due import refresh_due
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock, another_process
 from tests.dots.fake_dots import NOW
 from tests.dots.memory_dots import (
     Fault,
@@ -17,34 +17,33 @@ from tests.dots.memory_dots import (
     refusal,
 )
 from tests.flows.due import flow, make_due
-from tests.stand_in_tools import HandClock, another_process
 from tests.storage import stored
 
 PAUSES = "SELECT app, pauses, paused_until FROM apps WHERE app = 'default'"
 
 
-async def pause(tools: Tools, dots: MemoryDots) -> None:
+async def pause(inputs: AllInputs, dots: MemoryDots) -> None:
     """Have Dots refuse the credentials, and the gateway find out."""
     dots.fault = refusal(401, "unauthorized")
-    await make_due(tools, flow(flow_id_of(1)))
-    await refresh_due(tools, limit=1)
+    await make_due(inputs, flow(flow_id_of(1)))
+    await refresh_due(inputs, limit=1)
     dots.requests.clear()
 
 
 async def test_process_with_new_credentials_ends_the_pause(
-    tools: Tools, dots: MemoryDots, other_dots: MemoryDots, clock: HandClock
+    inputs: AllInputs, dots: MemoryDots, other_dots: MemoryDots, clock: HandClock
 ) -> None:
     """The operator restarts with the right key: nobody waits for the rest of the pause, in any process."""
     dots.add_flow(1)
-    await pause(tools, dots)
+    await pause(inputs, dots)
     dots.fault = None
-    restarted = another_process(tools)
+    restarted = another_process(inputs)
 
-    await try_credentials(restarted)
+    await try_credentials(restarted.engine, restarted.clients, now=restarted.clock())
     clock.advance(timedelta(seconds=6))
-    by_an_old_process = await refresh_due(tools, limit=1)
+    by_an_old_process = await refresh_due(inputs, limit=1)
 
-    assert await stored.rows(tools.engine, PAUSES) == [{"app": "default", "pauses": 0, "paused_until": None}]
+    assert await stored.rows(inputs.engine, PAUSES) == [{"app": "default", "pauses": 0, "paused_until": None}]
     assert (by_an_old_process.claimed, by_an_old_process.failed) == (1, 0)
     assert other_dots.requests == []
 
@@ -52,31 +51,34 @@ async def test_process_with_new_credentials_ends_the_pause(
 @pytest.mark.parametrize(
     "fault", [refusal(401, "unauthorized"), refusal(500, "oops"), httpx.ConnectError("no")], ids=str
 )
-async def test_pause_goes_on_unless_dots_accepts_the_credentials(tools: Tools, dots: MemoryDots, fault: Fault) -> None:
+async def test_pause_goes_on_unless_dots_accepts_the_credentials(
+    inputs: AllInputs, dots: MemoryDots, fault: Fault
+) -> None:
     """One call, whatever comes of it; the pause is neither ended nor made longer."""
-    await pause(tools, dots)
+    await pause(inputs, dots)
     dots.fault = fault
 
-    await try_credentials(another_process(tools))
+    restarted = another_process(inputs)
+    await try_credentials(restarted.engine, restarted.clients, now=restarted.clock())
 
     assert len(dots.requests) == 1
-    assert await stored.rows(tools.engine, PAUSES) == [
+    assert await stored.rows(inputs.engine, PAUSES) == [
         {"app": "default", "pauses": 1, "paused_until": NOW + timedelta(minutes=1)}
     ]
 
 
-async def test_app_that_is_not_paused_is_not_called(tools: Tools, dots: MemoryDots) -> None:
+async def test_app_that_is_not_paused_is_not_called(inputs: AllInputs, dots: MemoryDots) -> None:
     """A process that starts costs nothing, however many there are."""
-    await try_credentials(tools)
+    await try_credentials(inputs.engine, inputs.clients, now=inputs.clock())
 
     assert dots.requests == []
 
 
-async def test_refusal_outside_of_the_service_pauses_nothing(tools: Tools, dots: MemoryDots) -> None:
+async def test_refusal_outside_of_the_service_pauses_nothing(inputs: AllInputs, dots: MemoryDots) -> None:
     """`doctor` may run with other credentials than the service: only what the service itself sends may pause it."""
     dots.fault = refusal(401, "unauthorized")
 
     with pytest.raises(DotsCredentialsError):
-        await tools.client("default").try_credentials()
+        await inputs.clients.of("default").try_credentials()
 
-    assert await stored.rows(tools.engine, PAUSES) == [{"app": "default", "pauses": 0, "paused_until": None}]
+    assert await stored.rows(inputs.engine, PAUSES) == [{"app": "default", "pauses": 0, "paused_until": None}]

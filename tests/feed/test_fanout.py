@@ -27,21 +27,27 @@ DEADLINE_SECONDS = 10
 async def reading(app: FastAPI, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reading]:
     """A reading of everything, in an application whose watch queries the feed only when it is notified."""
     monkeypatch.setattr(watch_feed, "POLL_SECONDS", 60)
-    engine = gateway.tools.engine
+    engine = gateway.storage.engine
     made = await manage_keys.create_key(
-        engine, name="shop", scopes=["events:read"], now=gateway.tools.clock(), random_bytes=bytes
+        engine, name="shop", scopes=["events:read"], now=gateway.storage.clock(), random_bytes=bytes
     )
     key = await manage_keys.check_key(engine, made.key)
     async with app.router.lifespan_context(app):
-        yield Reading(gate=gateway, key=key, types=frozenset(events.TYPES), start=await read_feed.earliest(engine))
+        yield Reading(
+            storage=gateway.storage,
+            watch=gateway.watch,
+            key=key,
+            types=frozenset(events.TYPES),
+            start=await read_feed.earliest(engine),
+        )
 
 
 async def look(reading: Reading) -> None:
     """Notify the watch, and wait until it has queried the feed."""
-    start = await read_feed.latest(reading.gate.tools.engine)
+    start = await read_feed.latest(reading.storage.engine)
     before = Cursor(epoch=start.epoch, position=start.position - 1)
-    reading.gate.tools.notifications.wake(notifications.FEED)
-    assert await reading.gate.watch.wait_beyond(before, at_most_seconds=DEADLINE_SECONDS)
+    reading.storage.notifications.wake(notifications.FEED)
+    assert await reading.watch.wait_beyond(before, at_most_seconds=DEADLINE_SECONDS)
 
 
 async def steps(stream: AsyncGenerator[bytes], count: int) -> list[str]:
@@ -65,7 +71,7 @@ async def test_every_stream_gets_every_event_in_order(reading: Reading, engine: 
         await asyncio.wait(waiting, timeout=0.05)
         held = engine.sync_engine.pool.checkedout()  # type: ignore[attr-defined]  # a QueuePool, as always
         await feeding.feed(engine, step_events(4)[1:], after_sequence=1)
-        reading.gate.tools.notifications.wake(notifications.FEED)
+        reading.storage.notifications.wake(notifications.FEED)
         then = await asyncio.gather(*waiting)
 
     assert first == [["step-1"]] * STREAMS

@@ -12,7 +12,7 @@ from app.feed.cursor import Cursor
 from app.feed.sequence_events import sequence_events
 from app.feed.watch_feed import FeedWatch
 from app.subscriptions import delivery_rows
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.feed import feeding
 from tests.feed.feeding import step_events
 from tests.storage import statements, stored
@@ -21,9 +21,9 @@ DEADLINE_SECONDS = 10
 
 
 @pytest.fixture
-async def watch(tools: Tools) -> AsyncIterator[FeedWatch]:
+async def watch(inputs: AllInputs) -> AsyncIterator[FeedWatch]:
     """A watch that runs until the end of the test."""
-    watch = FeedWatch(tools.engine, tools.notifications)
+    watch = FeedWatch(inputs.engine, inputs.notifications)
     task = asyncio.create_task(watch.run())
     yield watch
     task.cancel()
@@ -32,9 +32,9 @@ async def watch(tools: Tools) -> AsyncIterator[FeedWatch]:
 
 
 @pytest.fixture
-async def start(tools: Tools) -> Cursor:
+async def start(inputs: AllInputs) -> Cursor:
     """The cursor before the first event."""
-    return await read_feed.earliest(tools.engine)
+    return await read_feed.earliest(inputs.engine)
 
 
 def behind(start: Cursor, count: int) -> Cursor:
@@ -42,21 +42,21 @@ def behind(start: Cursor, count: int) -> Cursor:
     return Cursor(epoch=start.epoch, position=start.position + count)
 
 
-async def looked(watch: FeedWatch, tools: Tools, cursor: Cursor) -> None:
+async def looked(watch: FeedWatch, inputs: AllInputs, cursor: Cursor) -> None:
     """Wait until the watch knows that there are events after the cursor."""
-    tools.notifications.send("dots_gateway_feed")
+    inputs.notifications.send("dots_gateway_feed")
     assert await watch.wait_beyond(cursor, at_most_seconds=DEADLINE_SECONDS)
 
 
-async def test_one_query_wakes_every_reader(tools: Tools, watch: FeedWatch, start: Cursor) -> None:
+async def test_one_query_wakes_every_reader(inputs: AllInputs, watch: FeedWatch, start: Cursor) -> None:
     """A notification wakes all readers who wait before the new event, and only those."""
-    await looked(watch, tools, behind(start, -1))
+    await looked(watch, inputs, behind(start, -1))
     readers = [asyncio.create_task(watch.wait_beyond(start, at_most_seconds=DEADLINE_SECONDS)) for _ in range(5)]
     ahead = asyncio.create_task(watch.wait_beyond(behind(start, 1), at_most_seconds=0.3))
     await asyncio.sleep(0)
-    await feeding.append(tools.engine, step_events(1))
-    await sequence_events(tools, delivery_rows, limit=10)
-    with statements.noted(tools.engine) as sent:
+    await feeding.append(inputs.engine, step_events(1))
+    await sequence_events(inputs, delivery_rows, limit=10)
+    with statements.noted(inputs.engine) as sent:
         answers = await asyncio.gather(*readers)
 
     assert answers == [True] * 5
@@ -65,52 +65,52 @@ async def test_one_query_wakes_every_reader(tools: Tools, watch: FeedWatch, star
 
 
 async def test_growth_without_a_notification_is_found_by_looking(
-    tools: Tools, watch: FeedWatch, start: Cursor, monkeypatch: pytest.MonkeyPatch
+    inputs: AllInputs, watch: FeedWatch, start: Cursor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If a notification is lost, readers get the event at the next poll."""
     monkeypatch.setattr(watch_feed, "POLL_SECONDS", 0.02)
-    tools.notifications.send("dots_gateway_feed")  # The watch takes up the shorter interval.
-    await feeding.feed(tools.engine, step_events(1))
+    inputs.notifications.send("dots_gateway_feed")  # The watch takes up the shorter interval.
+    await feeding.feed(inputs.engine, step_events(1))
 
     assert await watch.wait_beyond(start, at_most_seconds=DEADLINE_SECONDS)
 
 
-async def test_what_is_there_already_is_not_waited_for(tools: Tools, watch: FeedWatch, start: Cursor) -> None:
+async def test_what_is_there_already_is_not_waited_for(inputs: AllInputs, watch: FeedWatch, start: Cursor) -> None:
     """A reader behind the end of the feed does not wait."""
-    await feeding.feed(tools.engine, step_events(1))
-    await looked(watch, tools, start)
+    await feeding.feed(inputs.engine, step_events(1))
+    await looked(watch, inputs, start)
 
     assert await watch.wait_beyond(start, at_most_seconds=0)
 
 
-async def test_readers_take_turns(tools: Tools, start: Cursor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_readers_take_turns(inputs: AllInputs, start: Cursor, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many streams read at once, other requests still find a connection."""
     monkeypatch.setattr(watch_feed, "READS_AT_ONCE", 2)
-    await feeding.feed(tools.engine, step_events(3))
-    watch = FeedWatch(tools.engine, tools.notifications)
-    pool = tools.engine.sync_engine.pool
+    await feeding.feed(inputs.engine, step_events(3))
+    watch = FeedWatch(inputs.engine, inputs.notifications)
+    pool = inputs.engine.sync_engine.pool
     assert isinstance(pool, QueuePool)
     in_use: list[int] = []
 
     def note(*_arguments: object) -> None:
         in_use.append(pool.checkedout())
 
-    event.listen(tools.engine.sync_engine, "before_cursor_execute", note)
+    event.listen(inputs.engine.sync_engine, "before_cursor_execute", note)
     pages = await asyncio.gather(*(watch.read(after=start, types=events.TYPES, limit=100) for _ in range(20)))
-    event.remove(tools.engine.sync_engine, "before_cursor_execute", note)
+    event.remove(inputs.engine.sync_engine, "before_cursor_execute", note)
 
     assert [len(page.events) for page in pages] == [3] * 20
     assert max(in_use) == 2
 
 
-async def test_new_epoch_wakes_readers_and_ends_their_place(tools: Tools, watch: FeedWatch, start: Cursor) -> None:
+async def test_new_epoch_wakes_readers_and_ends_their_place(inputs: AllInputs, watch: FeedWatch, start: Cursor) -> None:
     """A cursor of the old epoch is refused, no matter how far the new feed reaches."""
-    await feeding.feed(tools.engine, step_events(2))
-    await looked(watch, tools, start)
+    await feeding.feed(inputs.engine, step_events(2))
+    await looked(watch, inputs, start)
     waiting = asyncio.create_task(watch.wait_beyond(behind(start, 2), at_most_seconds=DEADLINE_SECONDS))
     await asyncio.sleep(0)
-    await stored.execute(tools.engine, "UPDATE feed SET epoch = gen_random_uuid()")
-    tools.notifications.send("dots_gateway_feed")
+    await stored.execute(inputs.engine, "UPDATE feed SET epoch = gen_random_uuid()")
+    inputs.notifications.send("dots_gateway_feed")
 
     assert await waiting is True
     with pytest.raises(CursorOfOtherEpochError):
@@ -118,14 +118,14 @@ async def test_new_epoch_wakes_readers_and_ends_their_place(tools: Tools, watch:
 
 
 async def test_reader_who_knows_a_newer_epoch_waits_for_the_watch(
-    tools: Tools, watch: FeedWatch, start: Cursor, monkeypatch: pytest.MonkeyPatch
+    inputs: AllInputs, watch: FeedWatch, start: Cursor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A watch that has not seen the new epoch yet does not make its readers query in a loop."""
     monkeypatch.setattr(watch_feed, "POLL_SECONDS", 60)
-    await feeding.feed(tools.engine, step_events(2))
-    await looked(watch, tools, start)
-    await stored.execute(tools.engine, "UPDATE feed SET epoch = gen_random_uuid()")
-    end = await read_feed.latest(tools.engine)
+    await feeding.feed(inputs.engine, step_events(2))
+    await looked(watch, inputs, start)
+    await stored.execute(inputs.engine, "UPDATE feed SET epoch = gen_random_uuid()")
+    end = await read_feed.latest(inputs.engine)
 
     assert await watch.wait_beyond(end, at_most_seconds=0.02) is False
 
@@ -142,14 +142,14 @@ async def test_closing_sends_everybody_home(watch: FeedWatch, start: Cursor) -> 
 
 
 async def test_watch_survives_a_database_that_breaks(
-    tools: Tools, watch: FeedWatch, start: Cursor, monkeypatch: pytest.MonkeyPatch
+    inputs: AllInputs, watch: FeedWatch, start: Cursor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The watch goes on after a query that failed."""
     monkeypatch.setattr(watch_feed, "POLL_SECONDS", 0.02)
-    await stored.execute(tools.engine, "ALTER TABLE feed RENAME TO away")
-    tools.notifications.send("dots_gateway_feed")
+    await stored.execute(inputs.engine, "ALTER TABLE feed RENAME TO away")
+    inputs.notifications.send("dots_gateway_feed")
     await asyncio.wait([asyncio.create_task(watch.wait_beyond(start, at_most_seconds=0.1))])
-    await stored.execute(tools.engine, "ALTER TABLE away RENAME TO feed")
-    await feeding.feed(tools.engine, step_events(1))
+    await stored.execute(inputs.engine, "ALTER TABLE away RENAME TO feed")
+    await feeding.feed(inputs.engine, step_events(1))
 
     assert await watch.wait_beyond(start, at_most_seconds=DEADLINE_SECONDS)

@@ -5,7 +5,7 @@ from typing import Any
 from app.flows.create_flow import Created, create_flow
 from app.flows.flow_rows import FlowRecord
 from app.flows.rules.flow_request import FlowRequest
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 
 
 def describe(flow: FlowRecord) -> dict[str, Any]:
@@ -19,6 +19,6 @@ def describe(flow: FlowRecord) -> dict[str, Any]:
     }
 
 
-async def create(tools: Tools, request: FlowRequest, *, caller: str = "shop", key: str | None = None) -> Created:
+async def create(inputs: AllInputs, request: FlowRequest, *, caller: str = "shop", key: str | None = None) -> Created:
     """Create a flow, with this Idempotency-Key."""
-    return await create_flow(tools, request, caller=caller, idempotency_key=key, describe=describe)
+    return await create_flow(inputs, request, caller=caller, idempotency_key=key, describe=describe)

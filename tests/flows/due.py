@@ -7,7 +7,7 @@ from app.flows import sync_rows
 from app.flows.sync_rows import DueBy
 from app.storage import database
 from app.storage.subjects import Subject
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.dots.fake_dots import USER
 from tests.storage import stored
 
@@ -22,16 +22,18 @@ def user(user_id: str = USER) -> Subject:
     return Subject(app="default", kind="user", id=user_id)
 
 
-async def make_due(tools: Tools, *subjects: Subject, due_at: datetime | None = None, due_by: DueBy = "webhook") -> None:
+async def make_due(
+    inputs: AllInputs, *subjects: Subject, due_at: datetime | None = None, due_by: DueBy = "webhook"
+) -> None:
     """Make subjects due now, or then."""
-    async with database.transaction(tools.engine) as connection:
-        await sync_rows.mark_due(connection, subjects, due_at=due_at or tools.clock(), due_by=due_by)
+    async with database.transaction(inputs.engine) as connection:
+        await sync_rows.mark_due(connection, subjects, due_at=due_at or inputs.clock(), due_by=due_by)
 
 
-async def sync_row(tools: Tools, subject: Subject) -> dict[str, Any]:
+async def sync_row(inputs: AllInputs, subject: Subject) -> dict[str, Any]:
     """What is noted of a subject."""
     return await stored.row(
-        tools.engine,
+        inputs.engine,
         "SELECT due_at, due_by, dirty_gen, clean_gen, lease_token, lease_until, attempts, last_error "
         "FROM sync_rows WHERE app = :app AND kind = :kind AND subject_id = :id",
         app=subject.app,
@@ -40,6 +42,6 @@ async def sync_row(tools: Tools, subject: Subject) -> dict[str, Any]:
     )
 
 
-async def event_types(tools: Tools) -> list[str]:
+async def event_types(inputs: AllInputs) -> list[str]:
     """The types of all events, in the order they were appended."""
-    return [row["type"] for row in await stored.rows(tools.engine, "SELECT type FROM events ORDER BY row_id")]
+    return [row["type"] for row in await stored.rows(inputs.engine, "SELECT type FROM events ORDER BY row_id")]

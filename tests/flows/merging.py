@@ -6,10 +6,9 @@ from typing import Any
 
 from app.dots.signature import Attestation
 from app.flows.refresh_due import refresh_due
-from app.tools import Tools
 from app.webhooks.receive_webhook import WebhookReceiver
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.memory_dots import MemoryDots, flow_id_of
-from tests.stand_in_tools import HandClock
 from tests.storage import stored
 
 OLD, MIDDLE, NEW = (f"00000000-0000-4000-8000-00000000000{letter}" for letter in "abc")
@@ -35,20 +34,22 @@ class Announcer:
         await self._receiver.receive(app, attestation, json.dumps(body).encode(), received_at=self._clock.now)
 
 
-async def refresh(tools: Tools) -> None:
+async def refresh(inputs: AllInputs) -> None:
     """Ask Dots about everything that is due, and about what becomes due by that."""
-    while (await refresh_due(tools, limit=50)).claimed:
+    while (await refresh_due(inputs, limit=50)).claimed:
         pass
 
 
-async def own_flow(tools: Tools, dots: MemoryDots, announce: Announcer, user_id: str = OLD, *, number: int = 1) -> None:
+async def own_flow(
+    inputs: AllInputs, dots: MemoryDots, announce: Announcer, user_id: str = OLD, *, number: int = 1
+) -> None:
     """A flow of this user, whose background check was handed in and is pending."""
     dots.add_flow(number, steps=["background-check"], completed_steps=["background-check"], user_id=user_id)
     dots.add_user(user_id, background_check={"status": "pending"})
     await announce({"flow_id": flow_id_of(number)})
-    await refresh(tools)
+    await refresh(inputs)
 
 
-async def owners(tools: Tools) -> set[str]:
+async def owners(inputs: AllInputs) -> set[str]:
     """Whose flows there are."""
-    return {row["user_id"] for row in await stored.rows(tools.engine, OWNERS)}
+    return {row["user_id"] for row in await stored.rows(inputs.engine, OWNERS)}

@@ -6,7 +6,7 @@ from app.errors import CreationOutcomeUnknownError
 from app.flows.create_flow import Created
 from app.flows.refresh_due import refresh_due
 from app.flows.rules.flow_request import FlowRequest
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.dots.fake_dots import USER
 from tests.dots.memory_dots import MemoryDots, flow_id_of
 from tests.flows import creating
@@ -16,12 +16,12 @@ from tests.storage import stored
 REQUEST = FlowRequest(app="default", steps=["compliance"], reference="payee-17", metadata={"team": "eu"})
 
 
-async def create(tools: Tools, key: str | None = "key-1") -> Created:
+async def create(inputs: AllInputs, key: str | None = "key-1") -> Created:
     """Create the flow under a key."""
-    return await creating.create(tools, REQUEST, key=key)
+    return await creating.create(inputs, REQUEST, key=key)
 
 
-async def lose_the_answer(tools: Tools, dots: MemoryDots) -> dict[str, Any]:
+async def lose_the_answer(inputs: AllInputs, dots: MemoryDots) -> dict[str, Any]:
     """A creation that Dots carried out and whose answer never came; returns the flow at Dots."""
     made: dict[str, Any] = {}
 
@@ -33,19 +33,19 @@ async def lose_the_answer(tools: Tools, dots: MemoryDots) -> dict[str, Any]:
     dots.on_request = make
     dots.faults = [httpx.ReadTimeout("no answer")]
     try:
-        await create(tools)
+        await create(inputs)
     except CreationOutcomeUnknownError:
         return made
     raise AssertionError("the creation was answered")
 
 
-async def test_foreign_flow_is_adopted(tools: Tools, dots: MemoryDots) -> None:
+async def test_foreign_flow_is_adopted(inputs: AllInputs, dots: MemoryDots) -> None:
     """A flow that we never made, such as a payout link's, is kept like our own, without a caller."""
     dots.add_flow(1, metadata={"theirs": 1}, payout_link_id="plink_1", user_id=USER)
-    await make_due(tools, flow(flow_id_of(1)))
-    await refresh_due(tools, limit=10)
+    await make_due(inputs, flow(flow_id_of(1)))
+    await refresh_due(inputs, limit=10)
 
-    kept = await stored.row(tools.engine, "SELECT id, caller, reference, metadata, payout_link_id, status FROM flows")
+    kept = await stored.row(inputs.engine, "SELECT id, caller, reference, metadata, payout_link_id, status FROM flows")
     assert kept == {
         "id": flow_id_of(1),
         "caller": None,
@@ -54,28 +54,28 @@ async def test_foreign_flow_is_adopted(tools: Tools, dots: MemoryDots) -> None:
         "payout_link_id": "plink_1",
         "status": "open",
     }
-    assert await event_types(tools) == ["dots.flow.created"]
+    assert await event_types(inputs) == ["dots.flow.created"]
 
 
-async def test_foreign_metadata_that_cannot_be_kept_does_not_cost_the_flow(tools: Tools, dots: MemoryDots) -> None:
+async def test_foreign_metadata_that_cannot_be_kept_does_not_cost_the_flow(inputs: AllInputs, dots: MemoryDots) -> None:
     """Somebody else's NUL is dropped; the flow is what matters."""
     dots.add_flow(1, metadata={"a": "\x00"})
-    await make_due(tools, flow(flow_id_of(1)))
+    await make_due(inputs, flow(flow_id_of(1)))
 
-    step_counts = await refresh_due(tools, limit=10)
+    step_counts = await refresh_due(inputs, limit=10)
 
     assert step_counts.failed == 0
-    assert await stored.row(tools.engine, "SELECT id, metadata FROM flows") == {"id": flow_id_of(1), "metadata": None}
+    assert await stored.row(inputs.engine, "SELECT id, metadata FROM flows") == {"id": flow_id_of(1), "metadata": None}
 
 
-async def test_webhook_finds_the_intent_of_a_lost_answer(tools: Tools, dots: MemoryDots) -> None:
+async def test_webhook_finds_the_intent_of_a_lost_answer(inputs: AllInputs, dots: MemoryDots) -> None:
     """The flow comes back with our reference in its metadata: one flow, with its caller, and one creation told."""
-    made = await lose_the_answer(tools, dots)
-    await make_due(tools, flow(made["id"]))
-    await refresh_due(tools, limit=10)
-    repeat = await create(tools)
+    made = await lose_the_answer(inputs, dots)
+    await make_due(inputs, flow(made["id"]))
+    await refresh_due(inputs, limit=10)
+    repeat = await create(inputs)
 
-    kept = await stored.row(tools.engine, "SELECT id, caller, reference, metadata, status, request FROM flows")
+    kept = await stored.row(inputs.engine, "SELECT id, caller, reference, metadata, status, request FROM flows")
     assert kept == {
         "id": made["id"],
         "caller": "shop",
@@ -84,103 +84,103 @@ async def test_webhook_finds_the_intent_of_a_lost_answer(tools: Tools, dots: Mem
         "status": "open",
         "request": None,
     }
-    assert await event_types(tools) == ["dots.flow.created"]
+    assert await event_types(inputs) == ["dots.flow.created"]
     assert repeat.is_replay
     assert (repeat.answer["id"], repeat.answer["link"]) == (made["id"], made["link"])
     assert len(dots.posts) == 1
 
 
-async def test_webhook_that_overtakes_the_answer_makes_one_flow(tools: Tools, dots: MemoryDots) -> None:
+async def test_webhook_that_overtakes_the_answer_makes_one_flow(inputs: AllInputs, dots: MemoryDots) -> None:
     """Dots sends the webhook before it has answered the creation: the row is adopted, then settled, once."""
 
     async def webhook_first() -> None:
         dots.on_request = None
         body = dots.posts[-1]
         dots.add_flow(1, steps=body["steps"], metadata=body["metadata"])
-        await make_due(tools, flow(flow_id_of(1)))
-        await refresh_due(tools, limit=10)
+        await make_due(inputs, flow(flow_id_of(1)))
+        await refresh_due(inputs, limit=10)
         del dots.flows[flow_id_of(1)]
 
     dots.on_request = webhook_first
-    created = await create(tools)
+    created = await create(inputs)
 
     assert created.answer["id"] == flow_id_of(1)
     assert created.answer["reference"] == "payee-17"
-    assert await stored.count(tools.engine, "flows") == 1
-    assert await stored.count(tools.engine, "sync_rows") == 1
-    assert await event_types(tools) == ["dots.flow.created"]
+    assert await stored.count(inputs.engine, "flows") == 1
+    assert await stored.count(inputs.engine, "sync_rows") == 1
+    assert await event_types(inputs) == ["dots.flow.created"]
 
 
-async def test_second_flow_with_our_reference_is_not_the_intents(tools: Tools, dots: MemoryDots) -> None:
+async def test_second_flow_with_our_reference_is_not_the_intents(inputs: AllInputs, dots: MemoryDots) -> None:
     """Should Dots have made two, the second is kept as nobody's; the caller's flow stays the first."""
-    created = await create(tools)
+    created = await create(inputs)
     twin = dict(dots.flows[created.answer["id"] or ""])
     dots.add_flow(9, steps=twin["steps"], metadata=twin["metadata"])
-    await make_due(tools, flow(flow_id_of(9)))
-    await refresh_due(tools, limit=10)
+    await make_due(inputs, flow(flow_id_of(9)))
+    await refresh_due(inputs, limit=10)
 
-    kept = await stored.rows(tools.engine, "SELECT id, caller, reference FROM flows ORDER BY id")
+    kept = await stored.rows(inputs.engine, "SELECT id, caller, reference FROM flows ORDER BY id")
     assert kept == [
         {"id": created.answer["id"], "caller": "shop", "reference": "payee-17"},
         {"id": flow_id_of(9), "caller": None, "reference": None},
     ]
 
 
-async def test_reference_of_nobody_is_ignored(tools: Tools, dots: MemoryDots) -> None:
+async def test_reference_of_nobody_is_ignored(inputs: AllInputs, dots: MemoryDots) -> None:
     """Metadata that only looks like ours, malformed or unknown, makes a foreign flow."""
     for number, reference in enumerate(("not a uuid", "00000000-0000-4000-8000-000000000000", ""), start=1):
         dots.add_flow(number, metadata={"dots_gateway_ref": reference})
-        await make_due(tools, flow(flow_id_of(number)))
+        await make_due(inputs, flow(flow_id_of(number)))
 
-    step_counts = await refresh_due(tools, limit=10)
+    step_counts = await refresh_due(inputs, limit=10)
 
     assert step_counts.failed == 0
-    assert await stored.count(tools.engine, "flows") == 3
+    assert await stored.count(inputs.engine, "flows") == 3
 
 
-async def test_reference_of_another_app_is_ignored(tools: Tools, dots: MemoryDots, other_dots: MemoryDots) -> None:
+async def test_reference_of_another_app_is_ignored(inputs: AllInputs, dots: MemoryDots, other_dots: MemoryDots) -> None:
     """An intent belongs to its app; another app's flow cannot take it."""
-    await lose_the_answer(tools, dots)
-    ref = (await stored.row(tools.engine, "SELECT ref FROM flows"))["ref"]
+    await lose_the_answer(inputs, dots)
+    ref = (await stored.row(inputs.engine, "SELECT ref FROM flows"))["ref"]
     other_dots.add_flow(3, metadata={"dots_gateway_ref": str(ref)})
-    await make_due(tools, flow(flow_id_of(3), app="eu"))
-    await refresh_due(tools, limit=10)
+    await make_due(inputs, flow(flow_id_of(3), app="eu"))
+    await refresh_due(inputs, limit=10)
 
-    kept = await stored.rows(tools.engine, "SELECT app, id, status FROM flows ORDER BY app")
+    kept = await stored.rows(inputs.engine, "SELECT app, id, status FROM flows ORDER BY app")
     assert kept == [
         {"app": "default", "id": None, "status": "creating"},
         {"app": "eu", "id": flow_id_of(3), "status": "open"},
     ]
 
 
-async def test_metadata_that_dots_echoes_otherwise_does_not_matter(tools: Tools, dots: MemoryDots) -> None:
+async def test_metadata_that_dots_echoes_otherwise_does_not_matter(inputs: AllInputs, dots: MemoryDots) -> None:
     """The answer to our own request is our flow, whatever Dots has made of the metadata."""
 
     async def forget_metadata() -> None:
         dots.faults = [httpx.Response(200, json=dots.add_flow(1) | {"metadata": None})]
 
     dots.on_request = forget_metadata
-    created = await create(tools)
+    created = await create(inputs)
 
     assert (created.answer["id"], created.answer["reference"], created.answer["metadata"]) == (
         flow_id_of(1),
         "payee-17",
         {"team": "eu"},
     )
-    assert await stored.count(tools.engine, "flows") == 1
+    assert await stored.count(inputs.engine, "flows") == 1
 
 
-async def test_flow_that_is_completed_at_once_is_told_whole(tools: Tools, dots: MemoryDots) -> None:
+async def test_flow_that_is_completed_at_once_is_told_whole(inputs: AllInputs, dots: MemoryDots) -> None:
     """A returning payee may have every step behind them: the creation already is the completion."""
 
     async def complete_at_once() -> None:
         dots.faults = [httpx.Response(200, json=dots.add_flow(1, completed_steps=["compliance"], user_id=USER))]
 
     dots.on_request = complete_at_once
-    created = await create(tools)
+    created = await create(inputs)
 
     assert created.answer["status"] == "completed"
-    assert await event_types(tools) == [
+    assert await event_types(inputs) == [
         "dots.flow.created",
         "dots.flow.claimed",
         "dots.flow.step_completed",

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.dots.client import DotsClient
 from app.storage.tables import metadata as tables
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.dots import fake_dots
 from tests.dots.memory_dots import MemoryDots
 from tests.surroundings import Logs
@@ -108,8 +108,8 @@ async def _everything(engine: AsyncEngine) -> str:
         ("https://api.dots.dev/api", False),
     ],
 )
-async def test_redirect_to_localhost_needs_a_dots_there(tools: Tools, base_url: str, *, expected: bool) -> None:
+async def test_redirect_to_localhost_needs_a_dots_there(inputs: AllInputs, base_url: str, *, expected: bool) -> None:
     """Only a simulator on this machine has payees on this machine."""
-    gate = tools.clients["default"].gate
+    gate = inputs.clients["default"].gate
     async with DotsClient(fake_dots.access(base_url=base_url), gate=gate) as asking:
         assert asking.is_on_loopback is expected

@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from app import cursors
+from tests.all_inputs import HandClock
 from tests.dots.fake_dots import NOW, USER
 from tests.dots.memory_dots import MemoryDots
 from tests.flows.creating_over_http import create
-from tests.stand_in_tools import HandClock
 
 
 async def listed(client: httpx.AsyncClient, **query: Any) -> list[str | None]:

@@ -4,11 +4,10 @@ import httpx
 import pytest
 
 from app.flows.refresh_due import refresh_due
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.fake_dots import USER
 from tests.dots.memory_dots import MemoryDots, flow_id_of, refusal
 from tests.flows.creating_over_http import create
-from tests.stand_in_tools import HandClock
 from tests.webhooks.sending import PATH, signed
 
 
@@ -31,7 +30,9 @@ async def test_refresh_asks_dots_now(client: httpx.AsyncClient, dots: MemoryDots
     }
 
 
-async def test_refresh_while_another_asks_is_202(client: httpx.AsyncClient, dots: MemoryDots, tools: Tools) -> None:
+async def test_refresh_while_another_asks_is_202(
+    client: httpx.AsyncClient, dots: MemoryDots, inputs: AllInputs
+) -> None:
     """Somebody is asking already: the flow as it is known, and it stays due for another look."""
     flow = await create(client)
     seen: list[httpx.Response] = []
@@ -45,7 +46,7 @@ async def test_refresh_while_another_asks_is_202(client: httpx.AsyncClient, dots
 
     assert first.status_code == 200
     assert [answer.status_code for answer in seen] == [202]
-    assert (await refresh_due(tools, limit=10)).claimed == 1
+    assert (await refresh_due(inputs, limit=10)).claimed == 1
 
 
 @pytest.mark.parametrize(
@@ -79,13 +80,13 @@ async def test_refresh_passes_dots_errors_on(
 
 
 async def test_flow_made_elsewhere_is_shown_without_a_caller(
-    client: httpx.AsyncClient, dots: MemoryDots, tools: Tools
+    client: httpx.AsyncClient, dots: MemoryDots, inputs: AllInputs
 ) -> None:
     """A webhook may name a flow that we never made: it is adopted, with Dots' own time and metadata."""
     dots.add_flow(99, metadata={"theirs": True}, payout_link_id="plink_1", created="2026-11-23T11:59:00.846081")
     body = b'{"flow_id":"%s"}' % flow_id_of(99).encode()
     await client.post(PATH, headers=signed("msg_1", body), content=body)
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
 
     flow = (await client.get(f"/v1/flows/{flow_id_of(99)}")).json()
 

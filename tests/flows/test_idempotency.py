@@ -6,8 +6,8 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.all_inputs import HandClock
 from tests.dots.memory_dots import Fault, MemoryDots, refusal
-from tests.stand_in_tools import HandClock
 from tests.storage import stored
 from tests.surroundings import KeyWith, Logs
 

@@ -8,10 +8,9 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.tools import Tools
 from app.upkeep.purge_expired import Retention, purge_expired
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.memory_dots import MemoryDots, refusal
-from tests.stand_in_tools import HandClock
 from tests.storage import stored
 
 DAY = timedelta(days=1)
@@ -48,7 +47,7 @@ async def test_after_a_day_a_key_answers_with_the_flow_as_it_is(
 
 
 async def test_secret_link_of_an_answer_is_not_kept(
-    client: httpx.AsyncClient, engine: AsyncEngine, tools: Tools, clock: HandClock
+    client: httpx.AsyncClient, engine: AsyncEngine, inputs: AllInputs, clock: HandClock
 ) -> None:
     """The purge deletes answers that are no longer given."""
     await create(client)
@@ -56,7 +55,7 @@ async def test_secret_link_of_an_answer_is_not_kept(
     await create(client, "key-2")
     clock.advance(timedelta(seconds=1))
 
-    purged = await purge_expired(tools, RETENTION)
+    purged = await purge_expired(inputs, RETENTION)
 
     assert (purged, await stored.count(engine, "answers")) == (1, 1)
 

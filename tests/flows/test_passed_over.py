@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from app.flows.refresh_due import refresh_due
-from app.tools import Tools
 from app.upkeep import check_health
+from tests.all_inputs import AllInputs
 from tests.dots.memory_dots import MemoryDots, flow_id_of
 from tests.flows.due import (
     event_types,
@@ -18,49 +18,51 @@ FLOW = flow(flow_id_of(1))
 STEPS = ["compliance", "manage-payouts", "payout", "redirect"]
 
 
-async def look(tools: Tools, dots: MemoryDots, *completed_steps: str) -> None:
+async def look(inputs: AllInputs, dots: MemoryDots, *completed_steps: str) -> None:
     """Dots says that these are done, and is asked."""
     dots.add_flow(1, steps=STEPS, completed_steps=list(completed_steps))
-    await make_due(tools, FLOW)
-    await refresh_due(tools, limit=1)
+    await make_due(inputs, FLOW)
+    await refresh_due(inputs, limit=1)
 
 
-async def test_a_flow_with_a_passed_over_step_stays_open(tools: Tools, dots: MemoryDots) -> None:
+async def test_a_flow_with_a_passed_over_step_stays_open(inputs: AllInputs, dots: MemoryDots) -> None:
     """Nothing is guessed silently: it is looked at again, and counted."""
-    await look(tools, dots, "compliance", "payout")
-    await check_health.measure(tools)
+    await look(inputs, dots, "compliance", "payout")
+    await check_health.measure(inputs)
 
-    counted = tools.telemetry.registry.get_sample_value("dots_gateway_passed_over_flows")
-    assert await stored.row(tools.engine, "SELECT status FROM flows") == {"status": "open"}
-    assert "dots.flow.completed" not in await event_types(tools)
-    assert (await sync_row(tools, FLOW))["due_at"] is not None
+    counted = inputs.telemetry.registry.get_sample_value("dots_gateway_passed_over_flows")
+    assert await stored.row(inputs.engine, "SELECT status FROM flows") == {"status": "open"}
+    assert "dots.flow.completed" not in await event_types(inputs)
+    assert (await sync_row(inputs, FLOW))["due_at"] is not None
     assert counted == 1
 
 
-async def test_the_setting_lets_it_complete_and_the_event_names_the_step(tools: Tools, dots: MemoryDots) -> None:
+async def test_the_setting_lets_it_complete_and_the_event_names_the_step(inputs: AllInputs, dots: MemoryDots) -> None:
     """A flow that waited for it completes at the next look, once."""
-    await look(tools, dots, "compliance", "payout")
-    reported_to = replace(tools, complete_passed_over=True)
+    await look(inputs, dots, "compliance", "payout")
+    reported_to = replace(inputs, complete_passed_over=True)
     for _ in range(2):
         await look(reported_to, dots, "compliance", "payout")
-    await check_health.measure(tools)
+    await check_health.measure(inputs)
 
-    completed = await stored.row(tools.engine, "SELECT data FROM events WHERE type = 'dots.flow.completed'")
+    completed = await stored.row(inputs.engine, "SELECT data FROM events WHERE type = 'dots.flow.completed'")
     assert completed["data"]["passed_over"] == ["manage-payouts"]
-    assert await stored.row(tools.engine, "SELECT status FROM flows") == {"status": "completed"}
-    assert tools.telemetry.registry.get_sample_value("dots_gateway_passed_over_flows") == 0
+    assert await stored.row(inputs.engine, "SELECT status FROM flows") == {"status": "completed"}
+    assert inputs.telemetry.registry.get_sample_value("dots_gateway_passed_over_flows") == 0
 
 
-async def test_the_setting_completes_no_flow_whose_end_is_not_reached(tools: Tools, dots: MemoryDots) -> None:
+async def test_the_setting_completes_no_flow_whose_end_is_not_reached(inputs: AllInputs, dots: MemoryDots) -> None:
     """The payee is still on the way, whatever was passed over before."""
-    await look(replace(tools, complete_passed_over=True), dots, "manage-payouts")
+    await look(replace(inputs, complete_passed_over=True), dots, "manage-payouts")
 
-    assert await stored.row(tools.engine, "SELECT status FROM flows") == {"status": "open"}
+    assert await stored.row(inputs.engine, "SELECT status FROM flows") == {"status": "open"}
 
 
-async def test_a_flow_that_completes_with_all_steps_names_none_as_passed_over(tools: Tools, dots: MemoryDots) -> None:
+async def test_a_flow_that_completes_with_all_steps_names_none_as_passed_over(
+    inputs: AllInputs, dots: MemoryDots
+) -> None:
     """The setting changes nothing about it."""
-    await look(replace(tools, complete_passed_over=True), dots, "compliance", "manage-payouts", "payout")
+    await look(replace(inputs, complete_passed_over=True), dots, "compliance", "manage-payouts", "payout")
 
-    completed = await stored.row(tools.engine, "SELECT data FROM events WHERE type = 'dots.flow.completed'")
+    completed = await stored.row(inputs.engine, "SELECT data FROM events WHERE type = 'dots.flow.completed'")
     assert "passed_over" not in completed["data"]

@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 from app.flows.refresh_due import PassResult, refresh_due, refresh_now
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.fake_dots import NOW, USER
 from tests.dots.memory_dots import MemoryDots, flow_id_of
 from tests.flows.due import (
@@ -10,24 +10,25 @@ from tests.flows.due import (
     make_due,
     sync_row,
 )
-from tests.stand_in_tools import HandClock
 from tests.storage import stored
 
 FLOW = flow(flow_id_of(1))
 EVERYTHING = ("flows", "flow_steps", "users", "events", "refreshes")
 
 
-async def test_flow_grows_by_what_dots_says(tools: Tools, dots: MemoryDots) -> None:
+async def test_flow_grows_by_what_dots_says(inputs: AllInputs, dots: MemoryDots) -> None:
     """Claimed, stepped and completed in one look: each is told once, in this order."""
     made = dots.add_flow(1, steps=["compliance", "payout"])
-    await make_due(tools, FLOW)
-    await refresh_due(tools, limit=10)
+    await make_due(inputs, FLOW)
+    await refresh_due(inputs, limit=10)
     made |= {"completed_steps": ["onboard", "compliance", "payout"], "user_id": USER}
-    await make_due(tools, FLOW)
+    await make_due(inputs, FLOW)
 
-    step_counts = await refresh_due(tools, limit=10)
+    step_counts = await refresh_due(inputs, limit=10)
 
-    events = await stored.rows(tools.engine, "SELECT type, sequence, data->>'step' AS step FROM events ORDER BY row_id")
+    events = await stored.rows(
+        inputs.engine, "SELECT type, sequence, data->>'step' AS step FROM events ORDER BY row_id"
+    )
     assert step_counts == PassResult(claimed=1, failed=0)
     assert [tuple(event.values()) for event in events] == [
         ("dots.flow.created", 1, None),
@@ -39,48 +40,48 @@ async def test_flow_grows_by_what_dots_says(tools: Tools, dots: MemoryDots) -> N
     ]
 
 
-async def test_looking_again_adds_nothing(tools: Tools, dots: MemoryDots) -> None:
+async def test_looking_again_adds_nothing(inputs: AllInputs, dots: MemoryDots) -> None:
     """The same snapshot again is no news, and leaves a line that says so."""
     dots.add_flow(1, completed_steps=["compliance"])
     for _ in range(3):
-        await make_due(tools, FLOW)
-        await refresh_due(tools, limit=10)
+        await make_due(inputs, FLOW)
+        await refresh_due(inputs, limit=10)
 
-    outcomes = await stored.rows(tools.engine, "SELECT outcome FROM refreshes ORDER BY id")
+    outcomes = await stored.rows(inputs.engine, "SELECT outcome FROM refreshes ORDER BY id")
     assert [row["outcome"] for row in outcomes] == ["changed", "unchanged", "unchanged"]
-    assert (await event_types(tools)).count("dots.flow.completed") == 1
+    assert (await event_types(inputs)).count("dots.flow.completed") == 1
 
 
-async def test_shuffled_snapshots_end_in_the_same_state(tools: Tools, dots: MemoryDots) -> None:
+async def test_shuffled_snapshots_end_in_the_same_state(inputs: AllInputs, dots: MemoryDots) -> None:
     """An older snapshot that arrives later takes nothing back; the anomaly is counted."""
     made = dots.add_flow(1, steps=["compliance", "payout"], completed_steps=["compliance", "payout"], user_id=USER)
-    await make_due(tools, FLOW)
-    await refresh_due(tools, limit=10)
+    await make_due(inputs, FLOW)
+    await refresh_due(inputs, limit=10)
     made |= {"completed_steps": ["compliance"], "user_id": None}
-    await make_due(tools, FLOW)
-    await refresh_due(tools, limit=10)
+    await make_due(inputs, FLOW)
+    await refresh_due(inputs, limit=10)
 
-    flow_row = await stored.row(tools.engine, "SELECT status, user_id FROM flows")
-    done = await stored.rows(tools.engine, "SELECT name FROM flow_steps WHERE completed_at IS NOT NULL")
-    anomalies = tools.telemetry.registry.get_sample_value("dots_gateway_anomalies_total", {"app": "default"})
+    flow_row = await stored.row(inputs.engine, "SELECT status, user_id FROM flows")
+    done = await stored.rows(inputs.engine, "SELECT name FROM flow_steps WHERE completed_at IS NOT NULL")
+    anomalies = inputs.telemetry.registry.get_sample_value("dots_gateway_anomalies_total", {"app": "default"})
     assert flow_row == {"status": "completed", "user_id": USER}
     assert {row["name"] for row in done} == {"compliance", "payout"}
     assert anomalies == 1
 
 
-async def test_open_flow_is_looked_at_again_by_its_age(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_open_flow_is_looked_at_again_by_its_age(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
     """Sweeps follow the flow's age, 1 min, 5 min, 30 min, 2 h, 1 d; they end with its completion."""
     made = dots.add_flow(1, created=NOW.isoformat())
-    await make_due(tools, FLOW)
+    await make_due(inputs, FLOW)
     ages = []
     for _ in range(5):
-        await refresh_due(tools, limit=10)
-        clock.now = (await sync_row(tools, FLOW))["due_at"]
+        await refresh_due(inputs, limit=10)
+        clock.now = (await sync_row(inputs, FLOW))["due_at"]
         ages.append(clock.now - NOW)
     made["completed_steps"] = ["compliance"]
-    await refresh_due(tools, limit=10)
-    row = await sync_row(tools, FLOW)
-    discovered = await stored.row(tools.engine, "SELECT discovered_by FROM flow_steps")
+    await refresh_due(inputs, limit=10)
+    row = await sync_row(inputs, FLOW)
+    discovered = await stored.row(inputs.engine, "SELECT discovered_by FROM flow_steps")
 
     assert ages == [
         timedelta(minutes=1),
@@ -93,31 +94,31 @@ async def test_open_flow_is_looked_at_again_by_its_age(tools: Tools, dots: Memor
     assert discovered == {"discovered_by": "sweep"}
 
 
-async def test_webhook_during_a_fetch_means_another_look(tools: Tools, dots: MemoryDots) -> None:
+async def test_webhook_during_a_fetch_means_another_look(inputs: AllInputs, dots: MemoryDots) -> None:
     """What Dots answered may be older than the webhook: the wake-up is kept, not cleared with the rest."""
     made = dots.add_flow(1)
-    await make_due(tools, FLOW)
+    await make_due(inputs, FLOW)
 
     async def hear_news() -> None:
         dots.on_request = None
-        await make_due(tools, FLOW)
+        await make_due(inputs, FLOW)
 
     dots.on_request = hear_news
-    await refresh_due(tools, limit=10)
-    between = await sync_row(tools, FLOW)
+    await refresh_due(inputs, limit=10)
+    between = await sync_row(inputs, FLOW)
     made["completed_steps"] = ["compliance"]
-    second = await refresh_due(tools, limit=10)
+    second = await refresh_due(inputs, limit=10)
 
     assert (between["clean_gen"], between["dirty_gen"], between["due_at"]) == (1, 2, NOW)
     assert second == PassResult(claimed=1, failed=0)
-    assert (await sync_row(tools, FLOW))["clean_gen"] == 2
-    assert "dots.flow.completed" in await event_types(tools)
+    assert (await sync_row(inputs, FLOW))["clean_gen"] == 2
+    assert "dots.flow.completed" in await event_types(inputs)
 
 
-async def test_lost_lease_leaves_nothing(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_lost_lease_leaves_nothing(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
     """A worker that was too slow writes nothing at all: neither state, nor events, nor a line."""
     made = dots.add_flow(1, completed_steps=["compliance", "background-check"], user_id=USER)
-    await make_due(tools, FLOW)
+    await make_due(inputs, FLOW)
     counts: dict[str, int] = {}
 
     async def take_over() -> None:
@@ -125,89 +126,91 @@ async def test_lost_lease_leaves_nothing(tools: Tools, dots: MemoryDots, clock: 
         dots.on_request = None
         made["completed_steps"] = []
         clock.advance(timedelta(seconds=60))
-        await refresh_due(tools, limit=10)
-        counts.update({table: await stored.count(tools.engine, table) for table in EVERYTHING})
+        await refresh_due(inputs, limit=10)
+        counts.update({table: await stored.count(inputs.engine, table) for table in EVERYTHING})
         made["completed_steps"] = ["compliance", "background-check"]
 
     dots.on_request = take_over
-    step_counts = await refresh_due(tools, limit=10)
+    step_counts = await refresh_due(inputs, limit=10)
 
     assert step_counts == PassResult(claimed=1, failed=1)
-    assert {table: await stored.count(tools.engine, table) for table in EVERYTHING} == counts
-    assert await event_types(tools) == ["dots.flow.created"]
-    assert (await sync_row(tools, FLOW))["lease_token"] is None
+    assert {table: await stored.count(inputs.engine, table) for table in EVERYTHING} == counts
+    assert await event_types(inputs) == ["dots.flow.created"]
+    assert (await sync_row(inputs, FLOW))["lease_token"] is None
 
 
-async def test_failure_of_a_lost_lease_does_not_put_off(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_failure_of_a_lost_lease_does_not_put_off(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
     """A worker that was too slow may not postpone what another is asking about, or has settled."""
     dots.add_flow(1)
-    await make_due(tools, FLOW)
+    await make_due(inputs, FLOW)
 
     async def take_over() -> None:
         dots.on_request = None
         clock.advance(timedelta(seconds=60))
-        await refresh_due(tools, limit=10)
+        await refresh_due(inputs, limit=10)
         del dots.flows[FLOW.id]
 
     dots.on_request = take_over
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
 
-    row = await sync_row(tools, FLOW)
+    row = await sync_row(inputs, FLOW)
     assert (row["attempts"], row["last_error"], row["clean_gen"]) == (0, None, 1)
 
 
-async def test_worker_that_died_is_replaced_after_its_lease(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_worker_that_died_is_replaced_after_its_lease(
+    inputs: AllInputs, dots: MemoryDots, clock: HandClock
+) -> None:
     """A claim that nobody settles is over after a minute."""
     dots.add_flow(1, completed_steps=["compliance"])
-    await make_due(tools, FLOW)
+    await make_due(inputs, FLOW)
     await stored.execute(
-        tools.engine,
+        inputs.engine,
         "UPDATE sync_rows SET lease_token = gen_random_uuid(), lease_until = :until",
         until=NOW + timedelta(seconds=60),
     )
     clock.advance(timedelta(seconds=59))
-    early = await refresh_due(tools, limit=10)
+    early = await refresh_due(inputs, limit=10)
     clock.advance(timedelta(seconds=1))
-    in_time = await refresh_due(tools, limit=10)
+    in_time = await refresh_due(inputs, limit=10)
 
     assert (early.claimed, in_time) == (0, PassResult(claimed=1, failed=0))
-    assert "dots.flow.completed" in await event_types(tools)
+    assert "dots.flow.completed" in await event_types(inputs)
 
 
-async def test_pass_is_bounded_and_takes_the_longest_due_first(tools: Tools, dots: MemoryDots) -> None:
+async def test_pass_is_bounded_and_takes_the_longest_due_first(inputs: AllInputs, dots: MemoryDots) -> None:
     """A pass asks about so many and no more, those that have waited longest."""
     for number in (1, 2, 3):
         dots.add_flow(number)
-        await make_due(tools, flow(flow_id_of(number)), due_at=NOW - timedelta(minutes=number))
+        await make_due(inputs, flow(flow_id_of(number)), due_at=NOW - timedelta(minutes=number))
 
-    step_counts = await refresh_due(tools, limit=2)
+    step_counts = await refresh_due(inputs, limit=2)
 
     assert step_counts.claimed == 2
     assert {request.url.path.rpartition("/")[2] for request in dots.requests} == {flow_id_of(2), flow_id_of(3)}
 
 
-async def test_passes_at_once_share_the_work(tools: Tools, dots: MemoryDots) -> None:
+async def test_passes_at_once_share_the_work(inputs: AllInputs, dots: MemoryDots) -> None:
     """Two workers never ask about the same flow at the same time."""
     for number in range(1, 9):
         dots.add_flow(number)
-    await make_due(tools, *(flow(flow_id_of(number)) for number in range(1, 9)))
+    await make_due(inputs, *(flow(flow_id_of(number)) for number in range(1, 9)))
     seen: list[PassResult] = []
 
     async def work_too() -> None:
         dots.on_request = None
-        seen.append(await refresh_due(tools, limit=10))
+        seen.append(await refresh_due(inputs, limit=10))
 
     dots.on_request = work_too
-    first = await refresh_due(tools, limit=4)
+    first = await refresh_due(inputs, limit=4)
 
     assert (first.claimed, [step_counts.claimed for step_counts in seen]) == (4, [4])
     assert len(dots.requests) == 8
 
 
-async def test_no_transaction_is_open_while_dots_is_asked(tools: Tools, dots: MemoryDots) -> None:
+async def test_no_transaction_is_open_while_dots_is_asked(inputs: AllInputs, dots: MemoryDots) -> None:
     """Rule 5: claim, then ask, then apply."""
     dots.add_flow(1)
-    await make_due(tools, FLOW)
+    await make_due(inputs, FLOW)
     found: list[dict[str, object]] = []
 
     async def look() -> None:
@@ -215,40 +218,40 @@ async def test_no_transaction_is_open_while_dots_is_asked(tools: Tools, dots: Me
             "SELECT state FROM pg_stat_activity "
             "WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
         )
-        found.extend(await stored.rows(tools.engine, open_ones))
-        found.append({"lease_until": (await sync_row(tools, FLOW))["lease_until"]})
+        found.extend(await stored.rows(inputs.engine, open_ones))
+        found.append({"lease_until": (await sync_row(inputs, FLOW))["lease_until"]})
 
     dots.on_request = look
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
 
     assert found == [{"lease_until": NOW + timedelta(seconds=60)}]
 
 
-async def test_refresh_now_does_not_wait_its_turn(tools: Tools, dots: MemoryDots) -> None:
+async def test_refresh_now_does_not_wait_its_turn(inputs: AllInputs, dots: MemoryDots) -> None:
     """An operator's refresh asks at once what would only be due later."""
     dots.add_flow(1, completed_steps=["compliance"])
-    await make_due(tools, FLOW, due_at=NOW + timedelta(hours=6), due_by="sweep")
+    await make_due(inputs, FLOW, due_at=NOW + timedelta(hours=6), due_by="sweep")
 
-    is_asked = await refresh_now(tools, FLOW)
+    is_asked = await refresh_now(inputs, FLOW)
 
     assert is_asked
-    assert await stored.row(tools.engine, "SELECT discovered_by FROM flow_steps") == {"discovered_by": "refresh"}
+    assert await stored.row(inputs.engine, "SELECT discovered_by FROM flow_steps") == {"discovered_by": "refresh"}
 
 
-async def test_refresh_now_leaves_a_claim_to_its_claimer(tools: Tools, dots: MemoryDots) -> None:
+async def test_refresh_now_leaves_a_claim_to_its_claimer(inputs: AllInputs, dots: MemoryDots) -> None:
     """While somebody else is asking, nobody asks twice; the flow stays due, so that nothing is missed."""
     dots.add_flow(1)
-    await make_due(tools, FLOW)
+    await make_due(inputs, FLOW)
     answers: list[bool] = []
 
     async def ask_too() -> None:
         dots.on_request = None
-        answers.append(await refresh_now(tools, FLOW))
+        answers.append(await refresh_now(inputs, FLOW))
 
     dots.on_request = ask_too
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
 
-    row = await sync_row(tools, FLOW)
+    row = await sync_row(inputs, FLOW)
     assert answers == [False]
     assert len(dots.requests) == 1
     assert (row["dirty_gen"], row["clean_gen"], row["due_at"]) == (2, 1, NOW)

@@ -10,30 +10,29 @@ from app.flows.create_flow import create_flow
 from app.flows.discover_flows import discover_flows
 from app.flows.rules.flow_request import FlowRequest
 from app.flows.settle_creations import settle_creations
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.memory_dots import Fault, MemoryDots, refusal
 from tests.flows import creating
-from tests.stand_in_tools import HandClock
 from tests.storage import stored
 
 REQUEST = FlowRequest(app="default", steps=["compliance"], reference="payee-17")
 
 
-async def lose_the_answer(tools: Tools, dots: MemoryDots, *, user_ip: str | None = None) -> None:
+async def lose_the_answer(inputs: AllInputs, dots: MemoryDots, *, user_ip: str | None = None) -> None:
     """Create a flow whose POST never arrives at Dots."""
     dots.faults = [httpx.ReadTimeout("never arrived")]
     with pytest.raises(CreationOutcomeUnknownError):
         await create_flow(
-            tools, REQUEST, caller="shop", idempotency_key="key-1", describe=creating.describe, user_ip=user_ip
+            inputs, REQUEST, caller="shop", idempotency_key="key-1", describe=creating.describe, user_ip=user_ip
         )
 
 
-async def repeat(tools: Tools, clock: HandClock) -> None:
+async def repeat(inputs: AllInputs, clock: HandClock) -> None:
     """Let a worker search for the flow in vain until it sends the POST again."""
     for _ in range(5):
         clock.advance(timedelta(seconds=30))
-        await discover_flows(tools)
-        await settle_creations(tools)
+        await discover_flows(inputs)
+        await settle_creations(inputs)
 
 
 @pytest.mark.parametrize(
@@ -49,26 +48,28 @@ async def repeat(tools: Tools, clock: HandClock) -> None:
     ids=str,
 )
 async def test_repeat_that_dots_refuses_frees_the_key(
-    tools: Tools, dots: MemoryDots, clock: HandClock, fault: Fault, status: str
+    inputs: AllInputs, dots: MemoryDots, clock: HandClock, fault: Fault, status: str
 ) -> None:
     """No flow exists, so its caller must not hear for ever that the creation is still running."""
-    await lose_the_answer(tools, dots)
+    await lose_the_answer(inputs, dots)
 
     async def fail_posts() -> None:
         dots.faults = [fault] if dots.requests[-1].method == "POST" else []
 
     dots.on_request = fail_posts
-    await repeat(tools, clock)
+    await repeat(inputs, clock)
 
     assert len(dots.posts) == 2
-    assert (await stored.row(tools.engine, "SELECT status FROM flows"))["status"] == status
+    assert (await stored.row(inputs.engine, "SELECT status FROM flows"))["status"] == status
 
 
-async def test_repeat_goes_without_the_address_of_the_payee(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_repeat_goes_without_the_address_of_the_payee(
+    inputs: AllInputs, dots: MemoryDots, clock: HandClock
+) -> None:
     """The address is stored nowhere, so only the caller's own attempt carries it."""
-    await lose_the_answer(tools, dots, user_ip="203.0.113.9")
+    await lose_the_answer(inputs, dots, user_ip="203.0.113.9")
 
-    await repeat(tools, clock)
+    await repeat(inputs, clock)
 
     posts = [request for request in dots.requests if request.method == "POST"]
     assert [request.headers.get("dots-user-ip") for request in posts] == ["203.0.113.9", None]

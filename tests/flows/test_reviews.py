@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.flows.refresh_due import refresh_due
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.fake_dots import NOW, USER
 from tests.dots.memory_dots import MemoryDots, flow_id_of
 from tests.flows.due import (
@@ -15,32 +15,31 @@ from tests.flows.due import (
     sync_row,
     user,
 )
-from tests.stand_in_tools import HandClock
 from tests.storage import stored
 
 REVIEW = "dots.background_check.needs_review"
 VERDICT = "SELECT verdict, check_status, verdict_count, reviews_announced FROM users"
 
 
-async def hand_in(tools: Tools, dots: MemoryDots) -> None:
+async def hand_in(inputs: AllInputs, dots: MemoryDots) -> None:
     """A payee hands in a background check, and the flow is refreshed."""
     dots.add_flow(1, steps=["background-check"], completed_steps=["background-check"], user_id=USER)
-    await make_due(tools, flow(flow_id_of(1)))
-    await refresh_due(tools, limit=1)
+    await make_due(inputs, flow(flow_id_of(1)))
+    await refresh_due(inputs, limit=1)
 
 
-async def look(tools: Tools, dots: MemoryDots, **compliance: Any) -> None:
+async def look(inputs: AllInputs, dots: MemoryDots, **compliance: Any) -> None:
     """Dots says this of the user, and is asked."""
     older = compliance.pop("older", None)
     dots.add_user(**compliance)["sex_offender_check_status"] = older
-    await make_due(tools, user())
-    await refresh_due(tools, limit=10)
+    await make_due(inputs, user())
+    await refresh_due(inputs, limit=10)
 
 
-async def reported(tools: Tools) -> list[tuple[str, dict[str, Any]]]:
+async def reported(inputs: AllInputs) -> list[tuple[str, dict[str, Any]]]:
     """The events of the user, with what they carry but the user and the flows."""
     events = await stored.rows(
-        tools.engine, "SELECT type, data FROM events WHERE subject LIKE 'user/%' ORDER BY row_id"
+        inputs.engine, "SELECT type, data FROM events WHERE subject LIKE 'user/%' ORDER BY row_id"
     )
     return [
         (event["type"], {name: event["data"][name] for name in event["data"].keys() - {"user_id", "flows"}})
@@ -49,82 +48,84 @@ async def reported(tools: Tools) -> list[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("status", ["consider", "information_mismatch", "canceled", "expired", "failed"])
-async def test_a_check_that_ends_without_a_finding_needs_review(tools: Tools, dots: MemoryDots, status: str) -> None:
+async def test_a_check_that_ends_without_a_finding_needs_review(
+    inputs: AllInputs, dots: MemoryDots, status: str
+) -> None:
     """It is neither pending for ever nor a verdict; the event says which status Dots gave."""
-    await hand_in(tools, dots)
-    await look(tools, dots, background_check={"status": status}, has_criminal_activity=False)
+    await hand_in(inputs, dots)
+    await look(inputs, dots, background_check={"status": status}, has_criminal_activity=False)
 
-    assert await stored.row(tools.engine, VERDICT) == {
+    assert await stored.row(inputs.engine, VERDICT) == {
         "verdict": "needs_review",
         "check_status": status,
         "verdict_count": 0,
         "reviews_announced": [status],
     }
-    assert await reported(tools) == [(REVIEW, {"check_status": status, "previous": None})]
+    assert await reported(inputs) == [(REVIEW, {"check_status": status, "previous": None})]
 
 
-async def test_a_review_is_told_once_for_each_status(tools: Tools, dots: MemoryDots) -> None:
+async def test_a_review_is_told_once_for_each_status(inputs: AllInputs, dots: MemoryDots) -> None:
     """Not again when Dots says it again, goes back to pending in between, or settles."""
-    await hand_in(tools, dots)
+    await hand_in(inputs, dots)
     for status in ("consider", "consider", "pending", "consider", "expired", "pass", "consider"):
-        await look(tools, dots, background_check={"status": status}, has_criminal_activity=False)
+        await look(inputs, dots, background_check={"status": status}, has_criminal_activity=False)
 
-    assert await reported(tools) == [
+    assert await reported(inputs) == [
         (REVIEW, {"check_status": "consider", "previous": None}),
         (REVIEW, {"check_status": "expired", "previous": None}),
         ("dots.background_check.cleared", {"previous": None}),
     ]
-    assert (await stored.row(tools.engine, VERDICT))["verdict"] == "cleared"
+    assert (await stored.row(inputs.engine, VERDICT))["verdict"] == "cleared"
 
 
-async def test_a_pass_beside_an_older_check_that_failed_clears_nobody(tools: Tools, dots: MemoryDots) -> None:
+async def test_a_pass_beside_an_older_check_that_failed_clears_nobody(inputs: AllInputs, dots: MemoryDots) -> None:
     """Also when later answers leave the older check out; only its explicit pass lets the user be cleared."""
     passed = {"status": "pass"}
-    await look(tools, dots, background_check=passed, has_criminal_activity=False, older="failed")
-    await look(tools, dots, background_check=passed, has_criminal_activity=False)
-    before = await reported(tools)
-    await look(tools, dots, background_check=passed, has_criminal_activity=False, older="passed")
+    await look(inputs, dots, background_check=passed, has_criminal_activity=False, older="failed")
+    await look(inputs, dots, background_check=passed, has_criminal_activity=False)
+    before = await reported(inputs)
+    await look(inputs, dots, background_check=passed, has_criminal_activity=False, older="passed")
 
     assert before == [(REVIEW, {"check_status": "pass", "previous": None})]
-    assert (await reported(tools))[1:] == [("dots.background_check.cleared", {"previous": None})]
+    assert (await reported(inputs))[1:] == [("dots.background_check.cleared", {"previous": None})]
 
 
-async def test_a_clearance_is_taken_back_when_an_older_check_failed(tools: Tools, dots: MemoryDots) -> None:
+async def test_a_clearance_is_taken_back_when_an_older_check_failed(inputs: AllInputs, dots: MemoryDots) -> None:
     """As the verdicts of before this rule are: whoever was told that the user is cleared has to know."""
     passed = {"status": "pass"}
-    await look(tools, dots, background_check=passed, has_criminal_activity=False)
-    await look(tools, dots, background_check=passed, has_criminal_activity=False, older="failed")
+    await look(inputs, dots, background_check=passed, has_criminal_activity=False)
+    await look(inputs, dots, background_check=passed, has_criminal_activity=False, older="failed")
 
-    assert await reported(tools) == [
+    assert await reported(inputs) == [
         ("dots.background_check.cleared", {"previous": None}),
         (REVIEW, {"check_status": "pass", "previous": "cleared"}),
     ]
 
 
 async def test_what_needs_review_is_polled_like_a_pending_check_and_then_swept(
-    tools: Tools, dots: MemoryDots, clock: HandClock
+    inputs: AllInputs, dots: MemoryDots, clock: HandClock
 ) -> None:
     """A person's decision may take longer than a week: every 6 h to 7 days, then daily to 30 days."""
-    await hand_in(tools, dots)
+    await hand_in(inputs, dots)
     dots.add_user(background_check={"status": "consider"})
     ages = []
-    await refresh_due(tools, limit=10)
-    while (due_at := (await sync_row(tools, user()))["due_at"]) is not None:
+    await refresh_due(inputs, limit=10)
+    while (due_at := (await sync_row(inputs, user()))["due_at"]) is not None:
         clock.now = due_at
         ages.append(clock.now - NOW)
-        await refresh_due(tools, limit=10)
+        await refresh_due(inputs, limit=10)
 
     assert [age / timedelta(minutes=1) for age in ages[:5]] == [1, 5, 30, 120, 360]
     assert [age / timedelta(days=1) for age in ages if age > timedelta(days=6.8)] == list(range(7, 31))
 
 
-async def test_a_decision_after_a_review_is_told(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_a_decision_after_a_review_is_told(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
     """The poll finds it, with no webhook."""
-    await hand_in(tools, dots)
+    await hand_in(inputs, dots)
     dots.add_user(background_check={"status": "consider"})
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
     dots.add_user(background_check={"status": "failed"}, has_criminal_activity=True)
     clock.advance(timedelta(minutes=1))
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
 
-    assert [kind for kind, _ in await reported(tools)] == [REVIEW, "dots.background_check.flagged"]
+    assert [kind for kind, _ in await reported(inputs)] == [REVIEW, "dots.background_check.flagged"]

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.dots.client import DotsClients
 from app.errors import CreationOutcomeUnknownError, DatabaseUnavailableError
 from app.flows.discover_flows import discover_flows
 from app.flows.due_scan_floor import DueScanFloor
@@ -17,13 +18,12 @@ from app.flows.refresh_due import PassResult, refresh_due, refresh_now
 from app.flows.rules.flow_request import FlowRequest
 from app.flows.settle_creations import settle_creations
 from app.storage import background, database
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.fake_dots import NOW
 from tests.dots.memory_dots import MemoryDots, flow_id_of, refusal
 from tests.flows.creating import create
 from tests.flows.due import flow, make_due
 from tests.stack.waiting import eventually
-from tests.stand_in_tools import HandClock
 from tests.storage import stored
 
 POOL_SIZE = 3
@@ -39,10 +39,10 @@ Logs = list[MutableMapping[str, Any]]
 
 
 @pytest.fixture
-async def small(tools: Tools, database_url: str) -> AsyncIterator[Tools]:
-    """The tools of a process with the smallest pool there may be; the test itself looks through a larger one."""
+async def small(inputs: AllInputs, database_url: str) -> AsyncIterator[AllInputs]:
+    """The inputs of a process with the smallest pool there may be; the test itself looks through a larger one."""
     engine = database.create_engine(database_url, pool_size=POOL_SIZE)
-    yield replace(tools, engine=engine, loop_connections=asyncio.Semaphore(background.connections_of(POOL_SIZE)))
+    yield replace(inputs, engine=engine, loop_connections=asyncio.Semaphore(background.connections_of(POOL_SIZE)))
     await engine.dispose()
 
 
@@ -57,7 +57,7 @@ async def taken(engine: AsyncEngine, number: int) -> AsyncIterator[list[AsyncCon
             await connection.close()
 
 
-def starving(small: Tools, dots: MemoryDots) -> Callable[[], Awaitable[None]]:
+def starving(small: AllInputs, dots: MemoryDots) -> Callable[[], Awaitable[None]]:
     """Take all connections while Dots is asked; the function returned gives them back."""
     held: list[AsyncConnection] = []
 
@@ -82,7 +82,7 @@ async def until_logged(logs: Logs, event: str) -> None:
     await eventually(is_logged)
 
 
-async def test_more_refreshes_than_connections_all_succeed(small: Tools, dots: MemoryDots, logs: Logs) -> None:
+async def test_more_refreshes_than_connections_all_succeed(small: AllInputs, dots: MemoryDots, logs: Logs) -> None:
     """Four lanes of eight on a pool of three, of which the others hold two: none is refused a connection."""
     for statement in DAWDLE:
         await stored.execute(small.engine, statement)
@@ -98,7 +98,7 @@ async def test_more_refreshes_than_connections_all_succeed(small: Tools, dots: M
     assert {line["event"] for line in logs} == {"refreshed"}
 
 
-async def test_answer_is_kept_while_the_database_is_away(small: Tools, dots: MemoryDots, logs: Logs) -> None:
+async def test_answer_is_kept_while_the_database_is_away(small: AllInputs, dots: MemoryDots, logs: Logs) -> None:
     """It is logged, stored within seconds of the database's return, and Dots is not asked again."""
     dots.add_flow(1)
     await make_due(small, FLOW)
@@ -114,7 +114,7 @@ async def test_answer_is_kept_while_the_database_is_away(small: Tools, dots: Mem
     assert (await stored.row(small.engine, ROW))["clean_gen"] == 1
 
 
-async def test_failure_is_noted_when_the_database_is_back(small: Tools, dots: MemoryDots, logs: Logs) -> None:
+async def test_failure_is_noted_when_the_database_is_back(small: AllInputs, dots: MemoryDots, logs: Logs) -> None:
     """Dots has failed and the database is away: the failure counts, and the lease does not have to run out."""
     dots.faults = [refusal(500, "oops")]
     await make_due(small, FLOW)
@@ -134,7 +134,7 @@ async def test_failure_is_noted_when_the_database_is_back(small: Tools, dots: Me
 
 
 async def test_answer_is_dropped_when_its_lease_has_ended(
-    small: Tools, dots: MemoryDots, clock: HandClock, logs: Logs
+    small: AllInputs, dots: MemoryDots, clock: HandClock, logs: Logs
 ) -> None:
     """From then on another worker asks Dots; what this one has is too old, and says so in the log."""
     dots.add_flow(1)
@@ -151,7 +151,7 @@ async def test_answer_is_dropped_when_its_lease_has_ended(
     assert "not stored before its lease ended" in [line["event"] for line in logs]
 
 
-async def test_caller_does_not_wait_for_a_whole_lease(small: Tools, dots: MemoryDots) -> None:
+async def test_caller_does_not_wait_for_a_whole_lease(small: AllInputs, dots: MemoryDots) -> None:
     """A caller who asked for a refresh learns within seconds that the database is away."""
     dots.add_flow(1)
     feed = starving(small, dots)
@@ -164,7 +164,7 @@ async def test_caller_does_not_wait_for_a_whole_lease(small: Tools, dots: Memory
     assert len(dots.requests) == 1
 
 
-async def test_listing_is_free_again_when_the_database_is_back(small: Tools, dots: MemoryDots, logs: Logs) -> None:
+async def test_listing_is_free_again_when_the_database_is_back(small: AllInputs, dots: MemoryDots, logs: Logs) -> None:
     """The page that was read is kept, and the next listing need not wait for the lease to end."""
     dots.add_flow(1)
     feed = starving(small, dots)
@@ -182,7 +182,7 @@ async def test_listing_is_free_again_when_the_database_is_back(small: Tools, dot
 
 
 async def test_listing_that_may_not_count_its_calls_is_freed(
-    small: Tools, dots: MemoryDots, clock: HandClock, logs: Logs
+    small: AllInputs, dots: MemoryDots, clock: HandClock, logs: Logs
 ) -> None:
     """The database went away between two pages: the listing ends there, and is due again in half a minute."""
     for number in (1, 2):
@@ -207,7 +207,7 @@ async def test_listing_that_may_not_count_its_calls_is_freed(
 
 
 async def test_creation_that_cannot_be_settled_now_is_logged(
-    small: Tools, dots: MemoryDots, clock: HandClock, logs: Logs
+    small: AllInputs, dots: MemoryDots, clock: HandClock, logs: Logs
 ) -> None:
     """The pass goes on with the others, and the next pass with this one."""
     dots.faults = [httpx.ReadTimeout("never arrived")]
@@ -218,7 +218,7 @@ async def test_creation_that_cannot_be_settled_now_is_logged(
     clock.now = NOW + small.discover_every
     feed = starving(small, dots)
 
-    attempted = await settle_creations(replace(small, clients={"default": small.clients["default"]}))
+    attempted = await settle_creations(replace(small, clients=DotsClients({"default": small.clients["default"]})))
     await feed()
 
     assert attempted == 1

@@ -5,11 +5,10 @@ import httpx
 from app.feed.sequence_events import sequence_events
 from app.flows.refresh_due import refresh_due
 from app.subscriptions import delivery_rows
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.fake_dots import USER
 from tests.dots.memory_dots import MemoryDots
 from tests.flows.creating_over_http import create
-from tests.stand_in_tools import HandClock
 from tests.subscriptions import subscriber
 from tests.subscriptions.subscribing import deliver, sequence, subscribe
 from tests.surroundings import KeyWith
@@ -17,7 +16,7 @@ from tests.webhooks.sending import PATH, signed
 
 
 async def test_timeline_tells_the_whole_timeline(
-    client: httpx.AsyncClient, tools: Tools, dots: MemoryDots, clock: HandClock
+    client: httpx.AsyncClient, inputs: AllInputs, dots: MemoryDots, clock: HandClock
 ) -> None:
     """Creation, webhook, refresh, step, event: everything that happened, in the order it did."""
     flow = await create(client, steps=["compliance"])
@@ -28,8 +27,8 @@ async def test_timeline_tells_the_whole_timeline(
     await client.post(PATH, headers=signed("msg_1", body), content=body)
     clock.now = tools_now
     dots.flows[flow["id"]]["completed_steps"] = ["compliance"]
-    await refresh_due(tools, limit=10)
-    await sequence_events(tools, delivery_rows, limit=10)
+    await refresh_due(inputs, limit=10)
+    await sequence_events(inputs, delivery_rows, limit=10)
 
     answer = await client.get(f"/v1/flows/{flow['id']}/timeline")
 
@@ -67,14 +66,14 @@ async def test_webhook_is_unhandled_until_dots_was_asked(client: httpx.AsyncClie
 
 
 async def test_timeline_shows_verdicts_to_the_entitled_only(
-    client: httpx.AsyncClient, tools: Tools, dots: MemoryDots, key_with: KeyWith
+    client: httpx.AsyncClient, inputs: AllInputs, dots: MemoryDots, key_with: KeyWith
 ) -> None:
     """The very name of a verdict's event is compliance data, in a timeline too."""
     flow = await create(client, steps=["background-check"], user_id=USER)
     dots.flows[flow["id"]]["completed_steps"] = ["background-check"]
     dots.add_user(has_criminal_activity=True)
     await client.post(f"/v1/flows/{flow['id']}/refresh")
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
     path = f"/v1/flows/{flow['id']}/timeline"
 
     ordinary = await client.get(path)
@@ -86,14 +85,14 @@ async def test_timeline_shows_verdicts_to_the_entitled_only(
 
 
 async def test_timeline_shows_deliveries_to_administrators_of_subscriptions(
-    client: httpx.AsyncClient, tools: Tools, key_with: KeyWith
+    client: httpx.AsyncClient, inputs: AllInputs, key_with: KeyWith
 ) -> None:
     """Where each event of the flow was sent, and what became of it."""
     async with subscriber.listening() as shop:
-        made = await subscribe(tools, shop.url)
+        made = await subscribe(inputs, shop.url)
         flow = await create(client)
-        await sequence(tools)
-        await deliver(tools)
+        await sequence(inputs)
+        await deliver(inputs)
     path = f"/v1/flows/{flow['id']}/timeline"
 
     ordinary = (await client.get(path)).json()["entries"]
@@ -116,16 +115,16 @@ async def test_timeline_shows_deliveries_to_administrators_of_subscriptions(
 
 
 async def test_timeline_shows_deliveries_of_verdicts_to_the_entitled_only(
-    client: httpx.AsyncClient, tools: Tools, dots: MemoryDots, key_with: KeyWith
+    client: httpx.AsyncClient, inputs: AllInputs, dots: MemoryDots, key_with: KeyWith
 ) -> None:
     """An administrator of subscriptions is not one of them, only by being one."""
-    made = await subscribe(tools, "http://127.0.0.1:9/events", ["dots.background_check.*"], with_compliance=True)
+    made = await subscribe(inputs, "http://127.0.0.1:9/events", ["dots.background_check.*"], with_compliance=True)
     flow = await create(client, steps=["background-check"], user_id=USER)
     dots.flows[flow["id"]]["completed_steps"] = ["background-check"]
     dots.add_user(has_criminal_activity=True)
     await client.post(f"/v1/flows/{flow['id']}/refresh")
-    await refresh_due(tools, limit=10)
-    await sequence(tools)
+    await refresh_due(inputs, limit=10)
+    await sequence(inputs)
     path = f"/v1/flows/{flow['id']}/timeline"
 
     ordinary = await client.get(path, headers=await key_with("flows:read", "subscriptions:admin"))

@@ -7,7 +7,7 @@ import pytest
 
 from app.flows import apply_merges
 from app.flows.refresh_due import refresh_due
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.memory_dots import MemoryDots, refusal
 from tests.flows import due
 from tests.flows.merging import (
@@ -21,7 +21,6 @@ from tests.flows.merging import (
     owners,
     refresh,
 )
-from tests.stand_in_tools import HandClock
 from tests.storage import stored
 
 REPORTED = "SELECT type, subject FROM events WHERE subject LIKE 'user/%'"
@@ -36,180 +35,180 @@ BODIES = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 async def test_flows_and_a_pending_check_move_to_the_new_user(
-    tools: Tools, dots: MemoryDots, clock: HandClock, announce: Announcer, body: dict[str, Any]
+    inputs: AllInputs, dots: MemoryDots, clock: HandClock, announce: Announcer, body: dict[str, Any]
 ) -> None:
     """After a merge the flow is the new user's, whose check is watched, and whose verdict is told."""
-    await own_flow(tools, dots, announce)
+    await own_flow(inputs, dots, announce)
     del dots.users[OLD]
     dots.add_user(NEW)
 
     await announce(body)
-    await refresh(tools)
+    await refresh(inputs)
     dots.add_user(NEW, background_check={"status": "pass"}, has_criminal_activity=False)
     clock.advance(timedelta(minutes=2))
-    await refresh(tools)
+    await refresh(inputs)
 
-    assert await owners(tools) == {NEW}
-    assert await stored.rows(tools.engine, USERS) == [
+    assert await owners(inputs) == {NEW}
+    assert await stored.rows(inputs.engine, USERS) == [
         {"id": OLD, "verdict": "none", "merged_into": NEW},
         {"id": NEW, "verdict": "cleared", "merged_into": None},
     ]
-    assert await stored.rows(tools.engine, REPORTED) == CLEARED
+    assert await stored.rows(inputs.engine, REPORTED) == CLEARED
 
 
 async def test_old_user_is_asked_about_no_more(
-    tools: Tools, dots: MemoryDots, clock: HandClock, announce: Announcer
+    inputs: AllInputs, dots: MemoryDots, clock: HandClock, announce: Announcer
 ) -> None:
     """Dots may answer 404 for it: no poll, no dead letter, no overdue check is left behind."""
-    await own_flow(tools, dots, announce)
+    await own_flow(inputs, dots, announce)
     del dots.users[OLD]
     dots.add_user(NEW)
     await announce(MERGE)
-    await refresh(tools)
+    await refresh(inputs)
     dots.requests.clear()
 
     clock.advance(timedelta(days=2))
-    await refresh(tools)
+    await refresh(inputs)
 
     assert {request.url.path.rpartition("/")[2] for request in dots.requests} == {NEW}
-    assert (await due.sync_row(tools, due.user(OLD)))["due_at"] is None
+    assert (await due.sync_row(inputs, due.user(OLD)))["due_at"] is None
 
 
 async def test_late_webhook_about_the_old_user_leaves_no_dead_letter(
-    tools: Tools, dots: MemoryDots, clock: HandClock, announce: Announcer
+    inputs: AllInputs, dots: MemoryDots, clock: HandClock, announce: Announcer
 ) -> None:
     """It was sent before the merge, or again by hand; Dots knows the old user no more."""
-    await own_flow(tools, dots, announce)
+    await own_flow(inputs, dots, announce)
     del dots.users[OLD]
     dots.add_user(NEW)
     await announce(MERGE)
-    await refresh(tools)
+    await refresh(inputs)
 
     for _ in range(3):
         await announce({"user_id": OLD})
-        await refresh(tools)
+        await refresh(inputs)
         clock.advance(timedelta(days=1))
 
-    row = await due.sync_row(tools, due.user(OLD))
+    row = await due.sync_row(inputs, due.user(OLD))
     assert (row["due_at"], row["attempts"], row["last_error"]) == (None, 0, None)
     assert row["clean_gen"] == row["dirty_gen"]
-    assert await stored.rows(tools.engine, "SELECT 1 FROM sync_rows WHERE dead_at IS NOT NULL") == []
+    assert await stored.rows(inputs.engine, "SELECT 1 FROM sync_rows WHERE dead_at IS NOT NULL") == []
 
 
 async def test_verdict_is_told_once_although_dots_gives_it_for_both_ids(
-    tools: Tools, dots: MemoryDots, announce: Announcer
+    inputs: AllInputs, dots: MemoryDots, announce: Announcer
 ) -> None:
     """Dots may go on answering for the old id with what is the new user's."""
-    await own_flow(tools, dots, announce)
+    await own_flow(inputs, dots, announce)
     for user_id in (OLD, NEW):
         dots.add_user(user_id, background_check={"status": "pass"}, has_criminal_activity=False)
     await announce(MERGE)
-    await refresh(tools)
+    await refresh(inputs)
 
     await announce({"event": "user.updated.background_check", "user_id": OLD})
     await announce({"event": "user.updated.background_check", "user_id": NEW})
-    await refresh(tools)
+    await refresh(inputs)
 
-    assert await stored.rows(tools.engine, REPORTED) == CLEARED
+    assert await stored.rows(inputs.engine, REPORTED) == CLEARED
 
 
 async def test_merge_waits_until_the_new_user_can_be_asked(
-    tools: Tools, dots: MemoryDots, clock: HandClock, announce: Announcer
+    inputs: AllInputs, dots: MemoryDots, clock: HandClock, announce: Announcer
 ) -> None:
     """While that fails nothing moves; the first answer moves everything."""
-    await own_flow(tools, dots, announce)
+    await own_flow(inputs, dots, announce)
     dots.fault = refusal(500, "oops")
     await announce(MERGE)
-    await refresh(tools)
-    before = await owners(tools)
+    await refresh(inputs)
+    before = await owners(inputs)
     dots.fault = None
     dots.add_user(NEW)
     dots.users.pop(OLD)
 
     clock.advance(timedelta(minutes=1))
-    await refresh(tools)
+    await refresh(inputs)
 
     assert before == {OLD}
-    assert await owners(tools) == {NEW}
+    assert await owners(inputs) == {NEW}
 
 
-async def test_merge_is_applied_whole_or_not_at_all(tools: Tools, dots: MemoryDots, announce: Announcer) -> None:
+async def test_merge_is_applied_whole_or_not_at_all(inputs: AllInputs, dots: MemoryDots, announce: Announcer) -> None:
     """A worker that dies in the middle leaves it to the next."""
-    await own_flow(tools, dots, announce)
+    await own_flow(inputs, dots, announce)
     dots.add_user(NEW)
     await announce(MERGE)
-    async with tools.engine.connect() as dying:
-        await apply_merges.apply_merges(dying, due.user(NEW), now=tools.clock())
+    async with inputs.engine.connect() as dying:
+        await apply_merges.apply_merges(dying, due.user(NEW), now=inputs.clock())
         await dying.rollback()
-    after_death = await owners(tools)
+    after_death = await owners(inputs)
 
-    await refresh(tools)
+    await refresh(inputs)
 
     assert after_death == {OLD}
-    assert await owners(tools) == {NEW}
+    assert await owners(inputs) == {NEW}
 
 
 async def test_merge_of_another_app_moves_nothing(
-    tools: Tools, dots: MemoryDots, other_dots: MemoryDots, announce: Announcer
+    inputs: AllInputs, dots: MemoryDots, other_dots: MemoryDots, announce: Announcer
 ) -> None:
     """Users of two apps may have the same ids."""
-    await own_flow(tools, dots, announce)
+    await own_flow(inputs, dots, announce)
     other_dots.add_user(NEW)
     dots.add_user(NEW)
 
     await announce(MERGE, app="eu")
     await announce({"user_id": NEW})
-    await refresh(tools)
+    await refresh(inputs)
 
-    assert await owners(tools) == {OLD}
+    assert await owners(inputs) == {OLD}
 
 
 async def test_user_of_many_flows_is_merged_bit_by_bit(
-    tools: Tools, dots: MemoryDots, announce: Announcer, monkeypatch: pytest.MonkeyPatch
+    inputs: AllInputs, dots: MemoryDots, announce: Announcer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No transaction moves more than a bounded number of flows; the next pass goes on at once."""
     monkeypatch.setattr(apply_merges, "FLOWS_AT_ONCE", 2)
     for number in range(1, 6):
-        await own_flow(tools, dots, announce, number=number)
+        await own_flow(inputs, dots, announce, number=number)
     dots.add_user(NEW)
     await announce(MERGE)
 
     moved = []
-    while (await refresh_due(tools, limit=50)).claimed:
-        rows = await stored.rows(tools.engine, OWNERS)
+    while (await refresh_due(inputs, limit=50)).claimed:
+        rows = await stored.rows(inputs.engine, OWNERS)
         moved.append(sum(row["user_id"] == NEW for row in rows))
 
     assert moved == [2, 4, 5]
-    assert await stored.rows(tools.engine, USERS) == [
+    assert await stored.rows(inputs.engine, USERS) == [
         {"id": OLD, "verdict": "none", "merged_into": NEW},
         {"id": NEW, "verdict": "pending", "merged_into": None},
     ]
 
 
 async def test_many_users_are_merged_into_one_bit_by_bit(
-    tools: Tools, dots: MemoryDots, announce: Announcer, monkeypatch: pytest.MonkeyPatch
+    inputs: AllInputs, dots: MemoryDots, announce: Announcer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many merges wait for one user."""
     monkeypatch.setattr(apply_merges, "MERGES_AT_ONCE", 2)
-    await own_flow(tools, dots, announce, OLD)
+    await own_flow(inputs, dots, announce, OLD)
     dots.add_user(NEW)
     for number in range(1, 5):
         await announce({"old_user_id": f"user-{number}", "new_user_id": NEW})
     await announce(MERGE)
 
-    await refresh(tools)
+    await refresh(inputs)
 
-    assert await owners(tools) == {NEW}
-    assert await stored.rows(tools.engine, "SELECT 1 FROM user_merges WHERE applied_at IS NULL") == []
+    assert await owners(inputs) == {NEW}
+    assert await stored.rows(inputs.engine, "SELECT 1 FROM user_merges WHERE applied_at IS NULL") == []
 
 
-async def test_refresh_looks_for_merges_in_no_webhook(tools: Tools, dots: MemoryDots, announce: Announcer) -> None:
+async def test_refresh_looks_for_merges_in_no_webhook(inputs: AllInputs, dots: MemoryDots, announce: Announcer) -> None:
     """The merge is noted when it comes; a body that has expired since does not matter."""
-    await own_flow(tools, dots, announce)
+    await own_flow(inputs, dots, announce)
     dots.add_user(NEW)
     await announce(MERGE)
-    await stored.execute(tools.engine, "UPDATE webhooks SET body = NULL")
+    await stored.execute(inputs.engine, "UPDATE webhooks SET body = NULL")
 
-    await refresh(tools)
+    await refresh(inputs)
 
-    assert await owners(tools) == {NEW}
+    assert await owners(inputs) == {NEW}

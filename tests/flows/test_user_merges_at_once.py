@@ -7,7 +7,7 @@ import pytest
 
 from app.flows.refresh_due import refresh_due
 from app.flows.rules.merges import Merge, survivor
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.dots.memory_dots import MemoryDots, flow_id_of
 from tests.flows.merging import Announcer, refresh
 from tests.storage import stored
@@ -16,7 +16,9 @@ USERS = [f"user-{number:02}" for number in range(12)]
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_workers_that_merge_at_once_agree(tools: Tools, dots: MemoryDots, announce: Announcer, seed: int) -> None:
+async def test_workers_that_merge_at_once_agree(
+    inputs: AllInputs, dots: MemoryDots, announce: Announcer, seed: int
+) -> None:
     """Chains, trees and circles of users, each with flows, told in any order and twice while others refresh."""
     chance = random.Random(seed)
     for number, user_id in enumerate(USERS * 2):
@@ -24,7 +26,7 @@ async def test_workers_that_merge_at_once_agree(tools: Tools, dots: MemoryDots, 
         await announce({"flow_id": flow_id_of(number + 1)})
     for user_id in USERS:
         dots.add_user(user_id)
-    await refresh(tools)
+    await refresh(inputs)
     olds = chance.sample(USERS, 9)
     reported: set[tuple[str, str]] = set()
 
@@ -37,22 +39,22 @@ async def test_workers_that_merge_at_once_agree(tools: Tools, dots: MemoryDots, 
 
     async def work() -> None:
         for _ in range(6):
-            await refresh_due(tools, limit=5)
+            await refresh_due(inputs, limit=5)
 
     await asyncio.gather(*(tell(old_id) for old_id in olds), *(work() for _ in range(4)))
-    await refresh(tools)
+    await refresh(inputs)
 
-    owners = await stored.rows(tools.engine, "SELECT id, user_id FROM flows")
+    owners = await stored.rows(inputs.engine, "SELECT id, user_id FROM flows")
     noted = [
         Merge(app="default", old_user_id=row["old_user_id"], new_user_id=row["new_user_id"], received_at=row["at"])
         for row in await stored.rows(
-            tools.engine, "SELECT old_user_id, new_user_id, received_at AS at FROM user_merges"
+            inputs.engine, "SELECT old_user_id, new_user_id, received_at AS at FROM user_merges"
         )
     ]
     assert {(merge.old_user_id, merge.new_user_id) for merge in noted} == reported
     assert {row["id"]: row["user_id"] for row in owners} == {
         flow_id_of(number + 1): survivor("default", user_id, noted) for number, user_id in enumerate(USERS * 2)
     }
-    assert await stored.rows(tools.engine, "SELECT 1 FROM user_merges WHERE applied_at IS NULL") == []
+    assert await stored.rows(inputs.engine, "SELECT 1 FROM user_merges WHERE applied_at IS NULL") == []
     errors = "SELECT outcome FROM refreshes WHERE outcome NOT IN ('changed', 'unchanged')"
-    assert await stored.rows(tools.engine, errors) == []
+    assert await stored.rows(inputs.engine, errors) == []

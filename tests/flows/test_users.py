@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.flows.refresh_due import refresh_due
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.dots.fake_dots import NOW, USER
 from tests.dots.memory_dots import MemoryDots
 from tests.flows.due import make_due, user
@@ -15,7 +15,7 @@ from tests.webhooks.sending import PATH, signed
 
 
 @pytest.fixture
-async def flagged(client: httpx.AsyncClient, dots: MemoryDots, tools: Tools) -> None:
+async def flagged(client: httpx.AsyncClient, dots: MemoryDots, inputs: AllInputs) -> None:
     """A user whose background check came back flagged, learnt of by webhook."""
     dots.add_user(
         id_verified=True,
@@ -25,7 +25,7 @@ async def flagged(client: httpx.AsyncClient, dots: MemoryDots, tools: Tools) -> 
     )
     body = b'{"event":"user.updated.background_check","user_id":"%s"}' % USER.encode()
     await client.post(PATH, headers=signed("msg_1", body), content=body)
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
 
 
 @pytest.mark.usefixtures("flagged")
@@ -54,12 +54,12 @@ async def test_user_with_compliance_read(stranger: httpx.AsyncClient, key_with: 
 
 
 async def test_user_whose_check_needs_review(
-    stranger: httpx.AsyncClient, key_with: KeyWith, dots: MemoryDots, tools: Tools
+    stranger: httpx.AsyncClient, key_with: KeyWith, dots: MemoryDots, inputs: AllInputs
 ) -> None:
     """With Dots' status, and with what an older check came to."""
     dots.add_user(background_check={"status": "pass"})["sex_offender_check_status"] = "failed"
-    await make_due(tools, user())
-    await refresh_due(tools, limit=1)
+    await make_due(inputs, user())
+    await refresh_due(inputs, limit=1)
 
     answer = await stranger.get(f"/v1/users/{USER}", headers=await key_with("flows:read", "compliance:read"))
 
@@ -72,7 +72,7 @@ async def test_user_whose_check_needs_review(
 
 
 async def test_an_older_check_that_failed_is_not_lost_when_dots_merges_users(
-    stranger: httpx.AsyncClient, key_with: KeyWith, dots: MemoryDots, tools: Tools
+    stranger: httpx.AsyncClient, key_with: KeyWith, dots: MemoryDots, inputs: AllInputs
 ) -> None:
     """Dots speaks of it on the old user alone; the new one is cleared by nobody's leaving it out."""
     old_id = "00000000-0000-4000-8000-00000000000a"
@@ -82,7 +82,7 @@ async def test_an_older_check_that_failed_is_not_lost_when_dots_merges_users(
     for number, reported in enumerate(({"event": "user.updated", "user_id": old_id}, merge)):
         body = json.dumps(reported).encode()
         await stranger.post(PATH, headers=signed(f"msg_{number}", body), content=body)
-        await refresh_due(tools, limit=10)
+        await refresh_due(inputs, limit=10)
 
     answer = await stranger.get(f"/v1/users/{USER}", headers=await key_with("flows:read", "compliance:read"))
 

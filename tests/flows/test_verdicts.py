@@ -5,9 +5,9 @@ from app.flows import apply_snapshot, sync_rows
 from app.flows.refresh_due import refresh_due
 from app.storage import database
 from app.storage.subjects import Subject
-from app.tools import Tools
 from app.webhooks import webhook_rows
 from app.webhooks.webhook_rows import Webhook
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.fake_dots import NOW, USER
 from tests.dots.memory_dots import MemoryDots, flow_id_of
 from tests.flows import syncing
@@ -18,122 +18,125 @@ from tests.flows.due import (
     sync_row,
     user,
 )
-from tests.stand_in_tools import HandClock
 from tests.storage import stored
 
 FLOW = flow(flow_id_of(1))
 VERDICT = "SELECT verdict, verdict_count FROM users"
 
 
-async def hand_in(tools: Tools, dots: MemoryDots, step: str = "background-check") -> None:
+async def hand_in(inputs: AllInputs, dots: MemoryDots, step: str = "background-check") -> None:
     """A payee completes this step, and the flow is refreshed."""
     dots.add_flow(1, steps=[step], completed_steps=[step], user_id=USER)
-    await make_due(tools, FLOW)
-    await refresh_due(tools, limit=1)
+    await make_due(inputs, FLOW)
+    await refresh_due(inputs, limit=1)
 
 
-async def test_user_is_due_once_a_check_is_handed_in(tools: Tools, dots: MemoryDots) -> None:
+async def test_user_is_due_once_a_check_is_handed_in(inputs: AllInputs, dots: MemoryDots) -> None:
     """Complete means submitted: what came of it is asked of the user, at once."""
-    await hand_in(tools, dots)
+    await hand_in(inputs, dots)
 
-    row = await sync_row(tools, user())
+    row = await sync_row(inputs, user())
     assert (row["due_at"], row["due_by"]) == (NOW, "webhook")
-    assert await stored.row(tools.engine, VERDICT) == {"verdict": "pending", "verdict_count": 0}
-    assert not [kind for kind in await event_types(tools) if "background_check" in kind]
+    assert await stored.row(inputs.engine, VERDICT) == {"verdict": "pending", "verdict_count": 0}
+    assert not [kind for kind in await event_types(inputs) if "background_check" in kind]
 
 
-async def test_user_is_due_also_when_it_becomes_known_only_later(tools: Tools, dots: MemoryDots) -> None:
+async def test_user_is_due_also_when_it_becomes_known_only_later(inputs: AllInputs, dots: MemoryDots) -> None:
     """A snapshot may have the step before it has the user; the verdict must not be forgotten over that."""
     made = dots.add_flow(1, steps=["background-check", "payout"], completed_steps=["background-check"], user_id=None)
-    await make_due(tools, FLOW)
-    await refresh_due(tools, limit=1)
+    await make_due(inputs, FLOW)
+    await refresh_due(inputs, limit=1)
     made["user_id"] = USER
-    await make_due(tools, FLOW)
-    await refresh_due(tools, limit=1)
+    await make_due(inputs, FLOW)
+    await refresh_due(inputs, limit=1)
 
-    assert (await sync_row(tools, user()))["due_at"] == NOW
-    assert await stored.row(tools.engine, VERDICT) == {"verdict": "pending", "verdict_count": 0}
+    assert (await sync_row(inputs, user()))["due_at"] == NOW
+    assert await stored.row(inputs.engine, VERDICT) == {"verdict": "pending", "verdict_count": 0}
 
 
-async def test_another_check_is_polled_like_the_first(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_another_check_is_polled_like_the_first(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
     """A settled verdict stands while a second check is under way, and what comes of that is looked for as soon."""
-    await hand_in(tools, dots)
+    await hand_in(inputs, dots)
     dots.add_user(background_check={"status": "pass"}, has_criminal_activity=False)
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
     clock.advance(timedelta(days=3))
     dots.add_flow(2, steps=["background-check"], completed_steps=["background-check"], user_id=USER)
     dots.add_user(background_check={"status": "pending"})
-    await make_due(tools, flow(flow_id_of(2)))
-    await refresh_due(tools, limit=10)
-    await refresh_due(tools, limit=10)
+    await make_due(inputs, flow(flow_id_of(2)))
+    await refresh_due(inputs, limit=10)
+    await refresh_due(inputs, limit=10)
 
-    assert await stored.row(tools.engine, VERDICT) == {"verdict": "cleared", "verdict_count": 1}
-    assert (await sync_row(tools, user()))["due_at"] == clock.now + timedelta(minutes=1)
+    assert await stored.row(inputs.engine, VERDICT) == {"verdict": "cleared", "verdict_count": 1}
+    assert (await sync_row(inputs, user()))["due_at"] == clock.now + timedelta(minutes=1)
 
 
-async def test_pending_verdict_is_polled_until_it_settles(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_pending_verdict_is_polled_until_it_settles(
+    inputs: AllInputs, dots: MemoryDots, clock: HandClock
+) -> None:
     """1 min, 5 min, 30 min, 2 h, then every 6 h from when it was handed in; a settled one daily."""
-    await hand_in(tools, dots)
+    await hand_in(inputs, dots)
     dots.add_user(background_check={"status": "pending"})
     ages = []
     for _ in range(6):
-        await refresh_due(tools, limit=10)
-        clock.now = (await sync_row(tools, user()))["due_at"]
+        await refresh_due(inputs, limit=10)
+        clock.now = (await sync_row(inputs, user()))["due_at"]
         ages.append(clock.now - NOW)
     dots.add_user(background_check={"status": "pass"}, has_criminal_activity=False)
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
 
     assert [age / timedelta(minutes=1) for age in ages] == [1, 5, 30, 120, 360, 720]
-    assert (await sync_row(tools, user()))["due_at"] == NOW + timedelta(days=1)
-    assert await stored.row(tools.engine, VERDICT) == {"verdict": "cleared", "verdict_count": 1}
-    assert (await event_types(tools))[-1] == "dots.background_check.cleared"
+    assert (await sync_row(inputs, user()))["due_at"] == NOW + timedelta(days=1)
+    assert await stored.row(inputs.engine, VERDICT) == {"verdict": "cleared", "verdict_count": 1}
+    assert (await event_types(inputs))[-1] == "dots.background_check.cleared"
 
 
-async def test_a_settled_verdict_is_swept_like_an_open_flow(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_a_settled_verdict_is_swept_like_an_open_flow(
+    inputs: AllInputs, dots: MemoryDots, clock: HandClock
+) -> None:
     """1 min, 5 min, 30 min, 2 h after the check was handed in, then daily to 30 days."""
-    await hand_in(tools, dots)
+    await hand_in(inputs, dots)
     dots.add_user(background_check={"status": "pass"}, has_criminal_activity=False)
     ages = []
-    await refresh_due(tools, limit=10)
-    while (due_at := (await sync_row(tools, user()))["due_at"]) is not None:
+    await refresh_due(inputs, limit=10)
+    while (due_at := (await sync_row(inputs, user()))["due_at"]) is not None:
         clock.now = due_at
         ages.append(clock.now - NOW)
-        await refresh_due(tools, limit=10)
+        await refresh_due(inputs, limit=10)
 
     assert [age / timedelta(minutes=1) for age in ages[:4]] == [1, 5, 30, 120]
     assert [age / timedelta(days=1) for age in ages[4:]] == list(range(1, 31))
 
 
-async def test_a_reversal_no_webhook_told_is_found(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_a_reversal_no_webhook_told_is_found(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
     """Even one that comes right after the verdict is not missed for long."""
-    await hand_in(tools, dots)
+    await hand_in(inputs, dots)
     dots.add_user(background_check={"status": "pass"}, has_criminal_activity=False)
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
     dots.add_user(background_check={"status": "failed"}, has_criminal_activity=True)
     clock.advance(timedelta(minutes=1))
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
 
-    assert (await event_types(tools))[-2:] == ["dots.background_check.cleared", "dots.background_check.flagged"]
+    assert (await event_types(inputs))[-2:] == ["dots.background_check.cleared", "dots.background_check.flagged"]
 
 
-async def test_polling_ends_after_a_week(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_polling_ends_after_a_week(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
     """A check that never ends is not asked about for ever."""
-    await hand_in(tools, dots)
+    await hand_in(inputs, dots)
     dots.add_user(background_check={"status": "pending"})
     clock.advance(timedelta(days=7, seconds=1))
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
 
-    assert (await sync_row(tools, user()))["due_at"] is None
+    assert (await sync_row(inputs, user()))["due_at"] is None
 
 
-async def test_flag_is_told_once_and_its_reversal_too(tools: Tools, dots: MemoryDots) -> None:
+async def test_flag_is_told_once_and_its_reversal_too(inputs: AllInputs, dots: MemoryDots) -> None:
     """Flagged, flagged again, lifted: two events, with sequences of their own subject."""
     for has_criminal_activity in (True, True, False):
         dots.add_user(has_criminal_activity=has_criminal_activity, background_check={"status": "pass"})
-        await make_due(tools, user())
-        await refresh_due(tools, limit=10)
+        await make_due(inputs, user())
+        await refresh_due(inputs, limit=10)
 
-    events = await stored.rows(tools.engine, "SELECT type, subject, sequence, data FROM events ORDER BY row_id")
+    events = await stored.rows(inputs.engine, "SELECT type, subject, sequence, data FROM events ORDER BY row_id")
     assert events == [
         {
             "type": "dots.background_check.flagged",
@@ -150,43 +153,43 @@ async def test_flag_is_told_once_and_its_reversal_too(tools: Tools, dots: Memory
     ]
 
 
-async def test_identity_is_awaited_like_a_verdict(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_identity_is_awaited_like_a_verdict(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
     """An ID that was handed in is looked for until it is verified."""
-    await hand_in(tools, dots, "id-verification")
+    await hand_in(inputs, dots, "id-verification")
     dots.add_user()
-    await refresh_due(tools, limit=10)
-    waiting = await sync_row(tools, user())
+    await refresh_due(inputs, limit=10)
+    waiting = await sync_row(inputs, user())
     clock.now = waiting["due_at"]
     dots.add_user(id_verified=True)
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
 
     assert waiting["due_at"] == NOW + timedelta(minutes=1)
-    assert (await sync_row(tools, user()))["due_at"] is None
-    assert (await event_types(tools))[-1] == "dots.user.id_verified"
+    assert (await sync_row(inputs, user()))["due_at"] is None
+    assert (await event_types(inputs))[-1] == "dots.user.id_verified"
 
 
-async def test_unknown_user_of_a_webhook_is_added(tools: Tools, dots: MemoryDots) -> None:
+async def test_unknown_user_of_a_webhook_is_added(inputs: AllInputs, dots: MemoryDots) -> None:
     """A webhook may name a user of whom no flow has told."""
     dots.add_user()
-    await make_due(tools, user())
-    await refresh_due(tools, limit=10)
+    await make_due(inputs, user())
+    await refresh_due(inputs, limit=10)
 
-    assert await stored.row(tools.engine, VERDICT) == {"verdict": "none", "verdict_count": 0}
-    assert (await sync_row(tools, user()))["due_at"] is None
+    assert await stored.row(inputs.engine, VERDICT) == {"verdict": "none", "verdict_count": 0}
+    assert (await sync_row(inputs, user()))["due_at"] is None
 
 
-async def test_webhooks_and_a_handed_in_check_do_not_deadlock(tools: Tools, dots: MemoryDots) -> None:
+async def test_webhooks_and_a_handed_in_check_do_not_deadlock(inputs: AllInputs, dots: MemoryDots) -> None:
     """A batch about the flow and its user meets the refresh that makes the user due: one waits for the other."""
     dots.add_flow(1, steps=["background-check"], completed_steps=["background-check"], user_id=USER)
-    await make_due(tools, FLOW)
-    client = tools.client("default")
+    await make_due(inputs, FLOW)
+    client = inputs.clients.of("default")
     snapshot = await client.get_flow(await client.gate.take_one(), FLOW.id)
-    async with database.transaction(tools.engine) as connection:
+    async with database.transaction(inputs.engine) as connection:
         (claim,) = await syncing.claim_in(connection, limit=1)
 
-    async with database.transaction(tools.engine) as connection:
-        applied = await apply_snapshot.apply_flow(connection, tools, "default", snapshot, discovered_by="webhook")
-        storing = asyncio.create_task(_store(tools, FLOW, user()))
+    async with database.transaction(inputs.engine) as connection:
+        applied = await apply_snapshot.apply_flow(connection, inputs, "default", snapshot, discovered_by="webhook")
+        storing = asyncio.create_task(_store(inputs, FLOW, user()))
         await asyncio.wait([storing], timeout=0.2)
         is_settled = await sync_rows.settle(connection, claim, next_due_at=None)
         await sync_rows.mark_due(connection, [user()], due_at=NOW, due_by="webhook")
@@ -194,10 +197,10 @@ async def test_webhooks_and_a_handed_in_check_do_not_deadlock(tools: Tools, dots
 
     assert is_settled
     assert applied.also_due == user()
-    assert await stored.count(tools.engine, "webhooks") == 2
+    assert await stored.count(inputs.engine, "webhooks") == 2
 
 
-async def _store(tools: Tools, *subjects: Subject) -> None:
+async def _store(inputs: AllInputs, *subjects: Subject) -> None:
     webhooks = [
         Webhook(
             app="default",
@@ -209,5 +212,5 @@ async def _store(tools: Tools, *subjects: Subject) -> None:
         )
         for subject in subjects
     ]
-    async with database.transaction(tools.engine) as connection:
+    async with database.transaction(inputs.engine) as connection:
         await webhook_rows.store(connection, webhooks)

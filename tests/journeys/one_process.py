@@ -17,19 +17,19 @@ from app import settings
 from app.access import manage_keys
 from app.feed import cloudevents, events, read_feed
 from app.processes import api, wiring, worker
+from app.processes.wiring import Inputs
 from app.server.application import create_app
 from app.settings import Settings
-from app.tools import Tools
 from simulator import server as simulator_server
 from simulator import simulation
 from simulator.application import create_app as create_simulator
 from simulator.settings import Settings as SimulatorSettings
 from simulator.simulation import Simulation
+from tests.all_inputs import HandClock
 from tests.contracts import emitted
 from tests.stack import dots, gateway
 from tests.stack.dots import Dots
 from tests.stack.gateway import Gateway
-from tests.stand_in_tools import HandClock
 from tests.webhooks import sending
 
 # A worker that still finds work after so many rounds never comes to rest.
@@ -46,7 +46,7 @@ class OneProcess:
     simulation: Simulation
     dots: Dots
     gateway: Gateway
-    tools: Tools
+    inputs: Inputs
     settings: Settings
 
     async def work(self, *, after: timedelta = timedelta()) -> None:
@@ -54,7 +54,7 @@ class OneProcess:
         await self.simulation.sender.settle()
         self.clock.advance(after)
         async with asyncio.TaskGroup() as tasks:
-            loops = [each for each in worker.loops(self.tools, self.settings, tasks, None) if each.name != "purge"]
+            loops = [each for each in worker.loops(self.inputs, self.settings, tasks, None) if each.name != "purge"]
             idle_rounds = 0
             for _ in range(_ROUNDS):
                 found = sum([await each.run_pass() for each in loops])
@@ -67,7 +67,10 @@ class OneProcess:
     async def reported(self, subject: str) -> list[str]:
         """What the feed tells of one subject; every event has to be as published."""
         page = await read_feed.read_feed(
-            self.tools.engine, after=await read_feed.earliest(self.tools.engine), types=events.TYPES, limit=500
+            self.inputs.storage.engine,
+            after=await read_feed.earliest(self.inputs.storage.engine),
+            types=events.TYPES,
+            limit=500,
         )
         envelopes = [cloudevents.envelope(event) for event in page.events]
         for envelope in envelopes:
@@ -91,10 +94,10 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         simulated, simulator_url = await _simulate(stack, clock)
         found = settings.read(_environment(database_url, simulator_url, more_settings))
-        tools = await stack.enter_async_context(wiring.open_tools(found))
-        port = await stack.enter_async_context(sending.serving(create_app(api.build_gateway(tools, found))))
+        inputs = await stack.enter_async_context(wiring.open_inputs(found))
+        port = await stack.enter_async_context(sending.serving(create_app(api.build_gateway(inputs, found))))
         key = await manage_keys.create_key(
-            tools.engine, name="shop", scopes=manage_keys.SCOPES, now=clock(), random_bytes=secrets.token_bytes
+            inputs.storage.engine, name="shop", scopes=manage_keys.SCOPES, now=clock(), random_bytes=secrets.token_bytes
         )
         client = await stack.enter_async_context(
             httpx.AsyncClient(trust_env=False, timeout=30, verify=_WITHOUT_CERTIFICATES)
@@ -107,7 +110,7 @@ async def running(
             simulation=simulated,
             dots=steered,
             gateway=Gateway(url, client, key.key),
-            tools=tools,
+            inputs=inputs,
             settings=found,
         )
 

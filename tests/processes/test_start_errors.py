@@ -57,7 +57,7 @@ async def test_good_settings_are_not_refused() -> None:
 
 async def build_everything(found: settings.Settings) -> None:
     """What a worker and an api build before they connect."""
-    async with wiring.open_tools(found), wiring.open_broker(found):
+    async with wiring.open_inputs(found), wiring.open_broker(found):
         wiring.verifiers(found)
 
 

@@ -9,16 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.access import manage_keys
-from app.dots.app_ids import AppIds
 from app.dots.signature import Verifier
-from app.feed.watch_feed import FeedWatch
-from app.processes import wiring
 from app.server.application import create_app
-from app.server.gateway import Gateway
 from app.storage import database
-from app.webhooks.receive_webhook import WebhookReceiver
+from tests.all_inputs import HandClock, gateway_over, inputs_over
 from tests.dots.memory_dots import MemoryDots
-from tests.stand_in_tools import HandClock, tools_over
 from tests.webhooks import sending
 
 START_SECONDS = 20.0
@@ -60,22 +55,16 @@ def _run(loop: asyncio.AbstractEventLoop, work: object, found: Future[Service]) 
 async def _serve(database_url: str, found: Future[Service], stopping: asyncio.Event) -> None:
     engine = database.create_engine(database_url)
     dots, clock = MemoryDots(), HandClock()
-    tools = tools_over(engine, clock, {"default": dots})
+    inputs = inputs_over(engine, clock, {"default": dots})
     made = await manage_keys.create_key(
         engine, name="all", scopes=manage_keys.SCOPES, now=clock(), random_bytes=secrets.token_bytes
     )
-    gateway = Gateway(
-        tools=tools,
-        verifiers={"default": Verifier([sending.KEY])},
-        receiver=WebhookReceiver(engine, tools.notifications, tools.telemetry, AppIds({})),
-        watch=FeedWatch(engine, tools.notifications),
-        neighbours=wiring.TIMELINE_NEIGHBOURS,
-    )
+    gateway = gateway_over(inputs, {"default": Verifier([sending.KEY])})
     async with sending.serving(create_app(gateway)) as port:
         headers = {"Authorization": f"Bearer {made.key}"}
         found.set_result(Service(url=f"http://127.0.0.1:{port}", headers=headers))
         await stopping.wait()
-    await tools.pusher.aclose()
-    for client in tools.clients.values():
+    await inputs.pusher.aclose()
+    for client in inputs.clients.values():
         await client.aclose()
     await engine.dispose()

@@ -2,7 +2,7 @@ import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.server.application import create_metrics_app
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.dots.memory_dots import MemoryDots, refusal
 from tests.storage import stored
 from tests.webhooks.sending import PATH, signed
@@ -59,9 +59,9 @@ async def test_labels_are_bounded(stranger: httpx.AsyncClient) -> None:
     assert "odd" not in metrics.lower()
 
 
-async def test_worker_serves_metrics_and_life_alone(tools: Tools) -> None:
+async def test_worker_serves_metrics_and_life_alone(inputs: AllInputs) -> None:
     """The small application of a worker has no other routes."""
-    transport = httpx.ASGITransport(create_metrics_app(tools))
+    transport = httpx.ASGITransport(create_metrics_app(inputs))
     async with httpx.AsyncClient(transport=transport, base_url="http://worker") as client:
         answers = {path: (await client.get(path)).status_code for path in ("/metrics", "/livez", "/v1/flows", "/docs")}
 

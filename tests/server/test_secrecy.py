@@ -4,7 +4,7 @@ import pytest
 from app.feed.sequence_events import sequence_events
 from app.flows.refresh_due import refresh_due
 from app.subscriptions import delivery_rows
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.dots.fake_dots import USER
 from tests.dots.memory_dots import MemoryDots, refusal
 from tests.storage import stored
@@ -18,7 +18,7 @@ SECRET = ("sk_dev", "pk_dev", "my-sandbox.dots.dev", "v1,")
 async def test_an_ordinary_day_leaves_nothing_secret_in_the_logs(
     client: httpx.AsyncClient,
     dots: MemoryDots,
-    tools: Tools,
+    inputs: AllInputs,
     logs: Logs,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -32,8 +32,8 @@ async def test_an_ordinary_day_leaves_nothing_secret_in_the_logs(
     await client.post(PATH, headers=signed("msg_1", webhook), content=webhook)
     await client.post(PATH, headers=signed("msg_1", webhook), content=webhook + b" ")
     for _ in range(3):
-        await refresh_due(tools, limit=10)
-    await sequence_events(tools, delivery_rows, limit=10)
+        await refresh_due(inputs, limit=10)
+    await sequence_events(inputs, delivery_rows, limit=10)
     for fault in (refusal(400, "invalid-input"), refusal(401, "unauthorized"), httpx.ReadError("Ada Lovelace")):
         dots.faults = [fault]
         await client.post("/v1/flows", json=body)
@@ -51,17 +51,17 @@ async def test_an_ordinary_day_leaves_nothing_secret_in_the_logs(
     ("verdict", "check_status"), [("flagged", "pass"), ("cleared", "pass"), ("needs_review", "consider")]
 )
 async def test_logs_do_not_say_how_a_check_ended(
-    client: httpx.AsyncClient, dots: MemoryDots, tools: Tools, logs: Logs, *, verdict: str, check_status: str
+    client: httpx.AsyncClient, dots: MemoryDots, inputs: AllInputs, logs: Logs, *, verdict: str, check_status: str
 ) -> None:
     """The very name of a verdict is sensitive, beside the id of a user all the more."""
     dots.add_user(has_criminal_activity=verdict == "flagged", background_check={"status": check_status})
     webhook = b'{"event":"user.updated","user_id":"%s"}' % USER.encode()
     await client.post(PATH, headers=signed("msg_1", webhook), content=webhook)
-    await refresh_due(tools, limit=10)
-    await sequence_events(tools, delivery_rows, limit=10)
+    await refresh_due(inputs, limit=10)
+    await sequence_events(inputs, delivery_rows, limit=10)
     metrics = await client.get("/metrics")
 
-    assert (await stored.row(tools.engine, "SELECT verdict FROM users"))["verdict"] == verdict
+    assert (await stored.row(inputs.engine, "SELECT verdict FROM users"))["verdict"] == verdict
     assert verdict not in str(logs)
     assert verdict not in metrics.text
     assert USER not in metrics.text

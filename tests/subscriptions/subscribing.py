@@ -12,45 +12,45 @@ from app.subscriptions import delivery_rows, manage_subscriptions
 from app.subscriptions.deliver_due import Dispatcher
 from app.subscriptions.manage_subscriptions import NewSubscription
 from app.subscriptions.rules.subscriptions import SubscriptionRequest
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 
 
 async def subscribe(
-    tools: Tools, url: str, types: Sequence[str] = ("*",), *, with_compliance: bool = False, app: str | None = None
+    inputs: AllInputs, url: str, types: Sequence[str] = ("*",), *, with_compliance: bool = False, app: str | None = None
 ) -> NewSubscription:
     """A subscription to everything, unless told otherwise."""
     request = SubscriptionRequest(url=url, types=types, with_compliance=with_compliance, app=app)
-    return await manage_subscriptions.create_subscription(tools, request, caller="tests")
+    return await manage_subscriptions.create_subscription(inputs, request, caller="tests")
 
 
-async def sequence(tools: Tools) -> None:
+async def sequence(inputs: AllInputs) -> None:
     """Give every event its place, and so make its deliveries."""
-    while await sequence_events.sequence_events(tools, delivery_rows, limit=1000):
+    while await sequence_events.sequence_events(inputs, delivery_rows, limit=1000):
         pass
 
 
 @asynccontextmanager
-async def dispatchers(tools: Tools, *, at_once: int = 8, in_flight: int = 64) -> AsyncIterator[Dispatcher]:
+async def dispatchers(inputs: AllInputs, *, at_once: int = 8, in_flight: int = 64) -> AsyncIterator[Dispatcher]:
     """A courier; at the end what it has begun has ended."""
     async with asyncio.TaskGroup() as tasks:
-        yield Dispatcher(tools, tasks, in_flight=in_flight, at_once=at_once)
+        yield Dispatcher(inputs, tasks, in_flight=in_flight, at_once=at_once)
 
 
-async def deliver(tools: Tools, *, at_once: int = 8) -> None:
+async def deliver(inputs: AllInputs, *, at_once: int = 8) -> None:
     """Send everything that is due, and what becomes due thereby."""
     begun = 1
     while begun:
-        async with dispatchers(tools, at_once=at_once) as dispatcher:
+        async with dispatchers(inputs, at_once=at_once) as dispatcher:
             begun = await dispatcher.deliver_due()
 
 
-async def rows(tools: Tools, statement: str) -> list[dict[str, Any]]:
+async def rows(inputs: AllInputs, statement: str) -> list[dict[str, Any]]:
     """What a statement finds."""
-    async with tools.engine.connect() as connection:
+    async with inputs.engine.connect() as connection:
         return [dict(row) for row in (await connection.execute(text(statement))).mappings()]
 
 
-async def deliveries(tools: Tools) -> list[tuple[int, str, int, str | None]]:
+async def deliveries(inputs: AllInputs) -> list[tuple[int, str, int, str | None]]:
     """Position, state, failed attempts and last error of every delivery, in feed order."""
-    found = await rows(tools, "SELECT position, state, attempts, last_error FROM deliveries ORDER BY position")
+    found = await rows(inputs, "SELECT position, state, attempts, last_error FROM deliveries ORDER BY position")
     return [(row["position"], row["state"], row["attempts"], row["last_error"]) for row in found]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app import cursors
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.feed import feeding
 from tests.feed.feeding import step_events
 from tests.subscriptions import subscriber
@@ -27,11 +27,11 @@ async def admin(stranger: httpx.AsyncClient, key_with: KeyWith) -> httpx.AsyncCl
     return stranger
 
 
-async def steps_arrive(tools: Tools, count: int) -> None:
+async def steps_arrive(inputs: AllInputs, count: int) -> None:
     """So many steps of one flow are completed, told, and sent."""
-    await feeding.append(tools.engine, STEPS[:count])
-    await sequence(tools)
-    await deliver(tools)
+    await feeding.append(inputs.engine, STEPS[:count])
+    await sequence(inputs)
+    await deliver(inputs)
 
 
 def refusing_the_second(shop: Subscriber) -> None:
@@ -46,12 +46,12 @@ async def listed(admin: httpx.AsyncClient, made: dict[str, Any], **query: str) -
     return [(each["event_id"], each["state"]) for each in answer.json()["deliveries"]]
 
 
-async def test_deliveries_are_listed_by_what_became_of_them(admin: httpx.AsyncClient, tools: Tools) -> None:
+async def test_deliveries_are_listed_by_what_became_of_them(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
     """Latest event first; one that fails keeps the later ones of its flow waiting."""
     async with subscriber.listening() as shop:
         refusing_the_second(shop)
         made = await make(admin, url=shop.url)
-        await steps_arrive(tools, 3)
+        await steps_arrive(inputs, 3)
 
     first, second, third = (str(event.id) for event in STEPS)
     assert await listed(admin, made) == [(third, "pending"), (second, "pending"), (first, "delivered")]
@@ -59,12 +59,12 @@ async def test_deliveries_are_listed_by_what_became_of_them(admin: httpx.AsyncCl
     assert await listed(admin, made, state="dead") == []
 
 
-async def test_one_delivery_is_shown_with_its_attempts(admin: httpx.AsyncClient, tools: Tools) -> None:
+async def test_one_delivery_is_shown_with_its_attempts(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
     """What was answered, and when."""
     async with subscriber.listening() as shop:
         refusing_the_second(shop)
         made = await make(admin, url=shop.url)
-        await steps_arrive(tools, 2)
+        await steps_arrive(inputs, 2)
 
     timeline = (await admin.get(path_of(made, "deliveries", str(STEPS[1].id)))).json()
     (attempt,) = timeline["attempts"]
@@ -87,11 +87,11 @@ async def test_one_delivery_is_shown_with_its_attempts(admin: httpx.AsyncClient,
     }
 
 
-async def test_pages_put_together_are_all(admin: httpx.AsyncClient, tools: Tools) -> None:
+async def test_pages_put_together_are_all(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
     """Pages of two, followed by their cursors: every delivery once."""
     made = await make(admin)
-    await feeding.append(tools.engine, step_events(5))
-    await sequence(tools)
+    await feeding.append(inputs.engine, step_events(5))
+    await sequence(inputs)
     pages = []
     query = {"limit": "2"}
     while True:
@@ -106,38 +106,38 @@ async def test_pages_put_together_are_all(admin: httpx.AsyncClient, tools: Tools
     assert page["next_cursor"] is None
 
 
-async def test_one_event_is_sent_once_more(admin: httpx.AsyncClient, tools: Tools) -> None:
+async def test_one_event_is_sent_once_more(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
     """The answer shows it pending; then it is sent."""
     async with subscriber.listening() as shop:
         made = await make(admin, url=shop.url)
-        await steps_arrive(tools, 2)
+        await steps_arrive(inputs, 2)
         answer = await admin.post(path_of(made, "deliveries", str(STEPS[0].id), "redeliver"))
-        await deliver(tools)
+        await deliver(inputs)
 
     assert (answer.status_code, answer.json()["delivery"]["state"]) == (200, "pending")
     assert [received.about[1] for received in shop.received] == [1, 2, 1]
 
 
-async def test_redelivery_is_dry_unless_told_otherwise(admin: httpx.AsyncClient, tools: Tools) -> None:
+async def test_redelivery_is_dry_unless_told_otherwise(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
     """Counted first; then made, events from before the subscription with it."""
-    await feeding.feed(tools.engine, step_events(1, flow_id="flow-0"))
+    await feeding.feed(inputs.engine, step_events(1, flow_id="flow-0"))
     async with subscriber.listening() as shop:
         made = await make(admin, url=shop.url)
-        await steps_arrive(tools, 2)
+        await steps_arrive(inputs, 2)
         dry = (await admin.post(path_of(made, "redeliver"), json={"since": NOON})).json()
-        await deliver(tools)
+        await deliver(inputs)
         sent_by_dry_run = len(shop.received) - 2
         wet = (await admin.post(path_of(made, "redeliver"), json={"since": NOON, "dry_run": False})).json()
-        await deliver(tools)
+        await deliver(inputs)
 
     assert dry == {"again": 2, "fresh": 1, "subjects": 2, "dry_run": True, "next_cursor": None}
     assert wet == {"again": 2, "fresh": 1, "subjects": 2, "dry_run": False, "next_cursor": None}
     assert (sent_by_dry_run, len(shop.received)) == (0, 5)
 
 
-async def test_redelivery_of_some_types_leaves_the_others(admin: httpx.AsyncClient, tools: Tools) -> None:
+async def test_redelivery_of_some_types_leaves_the_others(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
     """Patterns as in a subscription; those of a subscription that gets fewer do not get it more."""
-    await feeding.feed(tools.engine, STEPS)
+    await feeding.feed(inputs.engine, STEPS)
     made = await make(admin, types=["dots.flow.*"])
 
     counts = [
@@ -149,12 +149,12 @@ async def test_redelivery_of_some_types_leaves_the_others(admin: httpx.AsyncClie
 
 
 async def test_long_redelivery_goes_on_by_its_cursor(
-    admin: httpx.AsyncClient, tools: Tools, monkeypatch: pytest.MonkeyPatch
+    admin: httpx.AsyncClient, inputs: AllInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Call by call, until the cursor is null."""
     monkeypatch.setattr("app.subscriptions.redeliver.BATCH", 2)
     monkeypatch.setattr("app.subscriptions.redeliver.CALL_LIMIT", 2)
-    await feeding.feed(tools.engine, STEPS)
+    await feeding.feed(inputs.engine, STEPS)
     made = await make(admin)
     first = (await admin.post(path_of(made, "redeliver"), json={"since": NOON, "dry_run": False})).json()
     body = {"since": NOON, "dry_run": False, "after": first["next_cursor"]}

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from app.subscriptions.push.http_push import Pusher
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.feed import feeding
 from tests.feed.feeding import step_events
 from tests.stack.waiting import eventually
@@ -25,11 +25,11 @@ IN_FLIGHT = 16
 
 
 @pytest.fixture
-async def patient(tools: Tools) -> AsyncIterator[Tools]:
-    """The tools, with a pusher that waits longer for an answer than any test lasts, so that no socket is replaced."""
+async def patient(inputs: AllInputs) -> AsyncIterator[AllInputs]:
+    """The inputs, with a pusher that waits longer for an answer than any test lasts, so that no socket is replaced."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    pusher = Pusher(tools.destinations, timeout=timedelta(minutes=5), ssl_context=context, now=tools.clock)
-    yield replace(tools, pusher=pusher)
+    pusher = Pusher(inputs.destinations, timeout=timedelta(minutes=5), ssl_context=context, now=inputs.clock)
+    yield replace(inputs, pusher=pusher)
     await pusher.aclose()
 
 
@@ -78,7 +78,7 @@ async def sloth() -> AsyncIterator[Sloth]:
         await asyncio.gather(*(task for task in serving if task))
 
 
-async def test_healthy_subscribers_get_theirs_among_hundreds_of_slow_ones(patient: Tools) -> None:
+async def test_healthy_subscribers_get_theirs_among_hundreds_of_slow_ones(patient: AllInputs) -> None:
     """480 of 500 subscribers take seconds to answer: they never take all sockets, and 20 get everything meanwhile."""
     async with sloth() as slow, subscriber.listening() as healthy:
         for number in range(SLOW + HEALTHY):
@@ -106,7 +106,7 @@ async def test_healthy_subscribers_get_theirs_among_hundreds_of_slow_ones(patien
     assert leased == []
 
 
-async def test_worker_has_no_more_sockets_open_than_it_may(patient: Tools) -> None:
+async def test_worker_has_no_more_sockets_open_than_it_may(patient: AllInputs) -> None:
     """Subscribers nobody knows to be slow may take every place, and not one more."""
     async with sloth() as slow:
         for _ in range(40):
@@ -129,26 +129,26 @@ async def test_worker_has_no_more_sockets_open_than_it_may(patient: Tools) -> No
     assert len(leased) == IN_FLIGHT
 
 
-async def test_queue_of_a_dead_worker_is_found_below_the_floor(tools: Tools) -> None:
+async def test_queue_of_a_dead_worker_is_found_below_the_floor(inputs: AllInputs) -> None:
     """A courier that begins its looks far behind an abandoned lane finds it once it looks at everything."""
     async with subscriber.listening() as shop:
-        await subscribe(tools, shop.url)
-        await feeding.append(tools.engine, step_events(2, flow_id="flow-1"))
-        await feeding.append(tools.engine, step_events(1, flow_id="flow-2"))
-        await sequence(tools)
+        await subscribe(inputs, shop.url)
+        await feeding.append(inputs.engine, step_events(2, flow_id="flow-1"))
+        await feeding.append(inputs.engine, step_events(1, flow_id="flow-2"))
+        await sequence(inputs)
         await stored.execute(
-            tools.engine,
+            inputs.engine,
             "UPDATE delivery_queues SET due_at = due_at - interval '1 hour', lease_token = gen_random_uuid(), "
             "lease_until = due_at + interval '1 hour' WHERE subject = 'flow/flow-1'",
         )
-        async with dispatchers(tools) as dispatcher:
+        async with dispatchers(inputs) as dispatcher:
 
             async def are_sent(count: int) -> bool:
                 await dispatcher.deliver_due()
                 return len(shop.received) == count
 
             await eventually(lambda: are_sent(1))
-            await stored.execute(tools.engine, "UPDATE delivery_queues SET lease_until = due_at")
+            await stored.execute(inputs.engine, "UPDATE delivery_queues SET lease_until = due_at")
             await eventually(lambda: are_sent(3))
 
     assert [received.about for received in shop.received] == [

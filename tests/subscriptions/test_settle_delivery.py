@@ -5,10 +5,9 @@ from sqlalchemy import update
 
 from app.subscriptions.rules import deliveries as rules
 from app.subscriptions.tables import subscription_secrets
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock
 from tests.feed import feeding
 from tests.feed.feeding import step_events
-from tests.stand_in_tools import HandClock
 from tests.subscriptions import subscriber, subscribing
 from tests.subscriptions.subscriber import Received
 from tests.subscriptions.subscribing import (
@@ -22,40 +21,40 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 WAITS = [timedelta(seconds=5), 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR]
 
 
-async def state(tools: Tools) -> dict[str, object]:
+async def state(inputs: AllInputs) -> dict[str, object]:
     """The only subscription's health."""
-    [row] = await subscribing.rows(tools, "SELECT paused_by, failing_since, opened_at, held_until FROM subscriptions")
+    [row] = await subscribing.rows(inputs, "SELECT paused_by, failing_since, opened_at, held_until FROM subscriptions")
     return row
 
 
-async def flows_with_one_event(tools: Tools, count: int) -> None:
+async def flows_with_one_event(inputs: AllInputs, count: int) -> None:
     """One event each of so many flows, with their places in the feed."""
     for number in range(count):
-        await feeding.append(tools.engine, step_events(1, flow_id=f"flow-{number}"))
-    await sequence(tools)
+        await feeding.append(inputs.engine, step_events(1, flow_id=f"flow-{number}"))
+    await sequence(inputs)
 
 
-async def test_delivery_is_tried_ten_times_and_then_dead(tools: Tools, clock: HandClock) -> None:
+async def test_delivery_is_tried_ten_times_and_then_dead(inputs: AllInputs, clock: HandClock) -> None:
     """The waits are those of the schedule; afterwards the flow's next event has its turn."""
     async with subscriber.listening(lambda received: (500 if received.about[1] == 1 else 204, {})) as shop:
-        await subscribe(tools, shop.url)
-        await feeding.append(tools.engine, step_events(2))
-        await sequence(tools)
-        await deliver(tools)
+        await subscribe(inputs, shop.url)
+        await feeding.append(inputs.engine, step_events(2))
+        await sequence(inputs)
+        await deliver(inputs)
         for number, wait in enumerate(WAITS, start=2):
             clock.advance(wait - timedelta(seconds=1))
-            await deliver(tools)
+            await deliver(inputs)
             assert len(shop.received) == number - 1
             clock.advance(timedelta(seconds=1))
-            await deliver(tools)
+            await deliver(inputs)
         clock.advance(rules.BREAKER_PAUSE)  # Ten failures and nothing else have opened the breaker.
-        await deliver(tools)
+        await deliver(inputs)
 
-    assert await deliveries(tools) == [(1, "dead", 10, "status_500"), (2, "delivered", 0, None)]
+    assert await deliveries(inputs) == [(1, "dead", 10, "status_500"), (2, "delivered", 0, None)]
     assert [received.about[1] for received in shop.received] == [1] * 10 + [2]
 
 
-async def test_breaker_opens_probes_and_closes(tools: Tools, clock: HandClock) -> None:
+async def test_breaker_opens_probes_and_closes(inputs: AllInputs, clock: HandClock) -> None:
     """After 10 failures nothing is sent for 60 s, then one probe at a time; when one succeeds all the rest follow."""
     is_down = True
 
@@ -63,51 +62,51 @@ async def test_breaker_opens_probes_and_closes(tools: Tools, clock: HandClock) -
         return (503 if is_down else 204), {}
 
     async with subscriber.listening(answer) as shop:
-        await subscribe(tools, shop.url)
-        await flows_with_one_event(tools, 30)
-        await deliver(tools, at_once=1)
+        await subscribe(inputs, shop.url)
+        await flows_with_one_event(inputs, 30)
+        await deliver(inputs, at_once=1)
         sent = len(shop.received)
         clock.advance(timedelta(seconds=59))
-        await deliver(tools)
+        await deliver(inputs)
         held = len(shop.received)
         clock.advance(timedelta(seconds=1))
-        await deliver(tools)
+        await deliver(inputs)
         probed = len(shop.received)
         is_down = False
         clock.advance(MINUTE)
-        await deliver(tools)
+        await deliver(inputs)
 
     assert (sent, held, probed) == (10, 10, 11)
-    assert {row[1] for row in await deliveries(tools)} == {"delivered"}
+    assert {row[1] for row in await deliveries(inputs)} == {"delivered"}
     assert len(shop.received) == 11 + 30
-    assert await state(tools) == {"paused_by": None, "failing_since": None, "opened_at": None, "held_until": None}
+    assert await state(inputs) == {"paused_by": None, "failing_since": None, "opened_at": None, "held_until": None}
 
 
-async def test_breaker_stays_closed_for_some_failures_among_successes(tools: Tools) -> None:
+async def test_breaker_stays_closed_for_some_failures_among_successes(inputs: AllInputs) -> None:
     """Six failures in ten are no reason to stop."""
     numbers = iter(range(100))
     async with subscriber.listening(lambda _received: (500 if next(numbers) % 10 >= 4 else 204, {})) as shop:
-        await subscribe(tools, shop.url)
-        await flows_with_one_event(tools, 20)
-        await deliver(tools, at_once=1)
+        await subscribe(inputs, shop.url)
+        await flows_with_one_event(inputs, 20)
+        await deliver(inputs, at_once=1)
 
     assert len(shop.received) == 20
-    assert (await state(tools))["opened_at"] is None
+    assert (await state(inputs))["opened_at"] is None
 
 
-async def test_gone_pauses_the_subscription(tools: Tools, clock: HandClock) -> None:
+async def test_gone_pauses_the_subscription(inputs: AllInputs, clock: HandClock) -> None:
     """After a 410 nothing more is sent; the deliveries wait."""
     async with subscriber.listening(lambda _received: (410, {})) as shop:
-        await subscribe(tools, shop.url)
-        await flows_with_one_event(tools, 1)
-        await deliver(tools)
+        await subscribe(inputs, shop.url)
+        await flows_with_one_event(inputs, 1)
+        await deliver(inputs)
         clock.advance(HOUR)
-        await flows_with_one_event(tools, 0)
-        await deliver(tools)
+        await flows_with_one_event(inputs, 0)
+        await deliver(inputs)
 
     assert len(shop.received) == 1
-    assert (await state(tools))["paused_by"] == "gone"
-    assert await deliveries(tools) == [(1, "pending", 1, "gone")]
+    assert (await state(inputs))["paused_by"] == "gone"
+    assert await deliveries(inputs) == [(1, "pending", 1, "gone")]
 
 
 @pytest.mark.parametrize(
@@ -117,64 +116,64 @@ async def test_gone_pauses_the_subscription(tools: Tools, clock: HandClock) -> N
         (503, 3),  # may be about that one request: only its delivery waits
     ],
 )
-async def test_retry_after_is_honoured(tools: Tools, clock: HandClock, status: int, at_first: int) -> None:
+async def test_retry_after_is_honoured(inputs: AllInputs, clock: HandClock, status: int, at_first: int) -> None:
     """With Retry-After: 120 the first delivery, or everything, waits two minutes instead of 5 s."""
     answers = iter([(status, {"retry-after": "120"})])
     async with subscriber.listening(lambda _received: next(answers, (204, {}))) as shop:
-        await subscribe(tools, shop.url)
-        await flows_with_one_event(tools, 3)
-        await deliver(tools, at_once=1)
+        await subscribe(inputs, shop.url)
+        await flows_with_one_event(inputs, 3)
+        await deliver(inputs, at_once=1)
         first = len(shop.received)
         clock.advance(timedelta(seconds=119))
-        await deliver(tools)
+        await deliver(inputs)
         waiting = len(shop.received)
         clock.advance(timedelta(seconds=1))
-        await deliver(tools)
+        await deliver(inputs)
 
     assert (first, waiting, len(shop.received)) == (at_first, at_first, 4)
 
 
 @pytest.mark.parametrize(("since", "paused_by"), [(rules.PAUSED_AFTER, "failing"), (timedelta(days=4), None)])
 async def test_five_days_of_failure_pause_the_subscription(
-    tools: Tools, clock: HandClock, since: timedelta, paused_by: str | None
+    inputs: AllInputs, clock: HandClock, since: timedelta, paused_by: str | None
 ) -> None:
     """A subscriber that has answered nothing well for five days is paused, not before."""
     async with subscriber.listening(lambda _received: (500, {})) as shop:
-        await subscribe(tools, shop.url)
-        await flows_with_one_event(tools, 1)
-        await deliver(tools)
+        await subscribe(inputs, shop.url)
+        await flows_with_one_event(inputs, 1)
+        await deliver(inputs)
         clock.advance(since)
-        await deliver(tools)
+        await deliver(inputs)
 
     assert len(shop.received) == 2
-    assert (await state(tools))["paused_by"] == paused_by
+    assert (await state(inputs))["paused_by"] == paused_by
 
 
-async def test_success_forgets_earlier_failures(tools: Tools, clock: HandClock) -> None:
+async def test_success_forgets_earlier_failures(inputs: AllInputs, clock: HandClock) -> None:
     """The five days begin anew after every success."""
     answers = iter([500])
     async with subscriber.listening(lambda _received: (next(answers, 204), {})) as shop:
-        await subscribe(tools, shop.url)
-        await flows_with_one_event(tools, 1)
-        await deliver(tools)
-        failing_since = (await state(tools))["failing_since"]
+        await subscribe(inputs, shop.url)
+        await flows_with_one_event(inputs, 1)
+        await deliver(inputs)
+        failing_since = (await state(inputs))["failing_since"]
         clock.advance(timedelta(seconds=5))
-        await deliver(tools)
+        await deliver(inputs)
 
     assert failing_since is not None
-    assert (await state(tools))["failing_since"] is None
+    assert (await state(inputs))["failing_since"] is None
 
 
-async def test_secrets_that_cannot_be_opened_hold_the_subscription(tools: Tools) -> None:
+async def test_secrets_that_cannot_be_opened_hold_the_subscription(inputs: AllInputs) -> None:
     """Nothing is sent unsigned: the deliveries wait until the encryption key is back, and cost no attempt."""
     async with subscriber.listening() as shop, subscriber.listening() as other:
-        held = await subscribe(tools, shop.url)
-        await subscribe(tools, other.url)
-        async with tools.engine.begin() as connection:
+        held = await subscribe(inputs, shop.url)
+        await subscribe(inputs, other.url)
+        async with inputs.engine.begin() as connection:
             taken_away = update(subscription_secrets).values(key_id="taken-away")
             await connection.execute(taken_away.where(subscription_secrets.c.subscription_id == held.subscription.id))
-        await flows_with_one_event(tools, 2)
-        await deliver(tools)
+        await flows_with_one_event(inputs, 2)
+        await deliver(inputs)
 
     assert (len(shop.received), len(other.received)) == (0, 2)
-    assert [(row[1], row[2]) for row in sorted(await deliveries(tools), key=str)].count(("pending", 0)) == 2
+    assert [(row[1], row[2]) for row in sorted(await deliveries(inputs), key=str)].count(("pending", 0)) == 2

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.flows.rules.verdict import Verdict
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.feed import feeding
 from tests.feed.feeding import step_events, verdict_events
 from tests.storage import stored
@@ -48,11 +48,11 @@ async def made_by(client: httpx.AsyncClient, officer: Headers, **body: Any) -> d
     return dict(answer.json())
 
 
-async def events_arrive(tools: Tools) -> None:
+async def events_arrive(inputs: AllInputs) -> None:
     """A step and a verdict get their places and their deliveries."""
-    await feeding.append(tools.engine, step_events(1))
-    await feeding.append(tools.engine, [FLAGGED])
-    await sequence(tools)
+    await feeding.append(inputs.engine, step_events(1))
+    await feeding.append(inputs.engine, [FLAGGED])
+    await sequence(inputs)
 
 
 async def test_only_the_entitled_make_subscriptions_to_verdicts(
@@ -70,15 +70,15 @@ async def test_only_the_entitled_make_subscriptions_to_verdicts(
 
 
 async def test_subscription_without_the_right_is_never_sent_a_verdict(
-    admin: httpx.AsyncClient, officer: Headers, tools: Tools
+    admin: httpx.AsyncClient, officer: Headers, inputs: AllInputs
 ) -> None:
     """Whatever its patterns, and whoever made it."""
     async with subscriber.listening() as shop, subscriber.listening() as office:
         await make(admin, url=shop.url, types=["*", "dots.*"])
         await admin.post(PATH, json={"url": shop.url, "types": ["dots.*"]}, headers=officer)
         await made_by(admin, officer, url=office.url)
-        await events_arrive(tools)
-        await deliver(tools)
+        await events_arrive(inputs)
+        await deliver(inputs)
 
     assert {received.event["type"] for received in shop.received} == {"dots.flow.step_completed"}
     assert {received.event["type"] for received in office.received} == {
@@ -102,16 +102,16 @@ async def test_verdicts_are_not_turned_elsewhere_by_who_may_not_read_them(
 
 
 async def test_deliveries_of_verdicts_are_shown_to_the_entitled_and_leave_a_trail(
-    admin: httpx.AsyncClient, officer: Headers, tools: Tools
+    admin: httpx.AsyncClient, officer: Headers, inputs: AllInputs
 ) -> None:
     """In a list and by themselves; what the others see leaves none."""
     made = await made_by(admin, officer)
-    await events_arrive(tools)
+    await events_arrive(inputs)
     one = path_of(made, "deliveries", str(FLAGGED.id))
 
     for_admin = await admin.get(path_of(made, "deliveries"))
     one_for_admin = await admin.get(one)
-    trail_of_admin = await stored.rows(tools.engine, TRAIL)
+    trail_of_admin = await stored.rows(inputs.engine, TRAIL)
     for_officer = await admin.get(path_of(made, "deliveries"), headers=officer)
     one_for_officer = await admin.get(one, headers=officer)
 
@@ -123,15 +123,15 @@ async def test_deliveries_of_verdicts_are_shown_to_the_entitled_and_leave_a_trai
         "dots.flow.step_completed",
     ]
     assert one_for_officer.json()["delivery"]["type"] == "dots.background_check.flagged"
-    assert await stored.rows(tools.engine, TRAIL) == [{"caller": "officer", "what": str(FLAGGED.id)}] * 2
+    assert await stored.rows(inputs.engine, TRAIL) == [{"caller": "officer", "what": str(FLAGGED.id)}] * 2
 
 
 async def test_hidden_deliveries_do_not_shorten_a_page(
-    admin: httpx.AsyncClient, officer: Headers, tools: Tools
+    admin: httpx.AsyncClient, officer: Headers, inputs: AllInputs
 ) -> None:
     """Nor tell by `has_more` that there are any."""
     made = await made_by(admin, officer)
-    await events_arrive(tools)
+    await events_arrive(inputs)
 
     page = (await admin.get(path_of(made, "deliveries"), params={"limit": 1})).json()
 
@@ -139,29 +139,29 @@ async def test_hidden_deliveries_do_not_shorten_a_page(
 
 
 async def test_verdict_is_sent_again_by_the_entitled_only(
-    admin: httpx.AsyncClient, officer: Headers, tools: Tools
+    admin: httpx.AsyncClient, officer: Headers, inputs: AllInputs
 ) -> None:
     """To the others there is no such delivery."""
     async with subscriber.listening() as office:
         made = await made_by(admin, officer, url=office.url)
-        await events_arrive(tools)
-        await deliver(tools)
+        await events_arrive(inputs)
+        await deliver(inputs)
         one = path_of(made, "deliveries", str(FLAGGED.id), "redeliver")
         barred = await admin.post(one)
-        await deliver(tools)
+        await deliver(inputs)
         sent_by_admin = len(office.received) - 2
         allowed = await admin.post(one, headers=officer)
-        await deliver(tools)
+        await deliver(inputs)
 
     assert (barred.status_code, allowed.status_code) == (404, 200)
     assert (sent_by_admin, len(office.received)) == (0, 3)
 
 
-async def test_counts_do_not_tell_of_verdicts(admin: httpx.AsyncClient, officer: Headers, tools: Tools) -> None:
+async def test_counts_do_not_tell_of_verdicts(admin: httpx.AsyncClient, officer: Headers, inputs: AllInputs) -> None:
     """How many were flagged in an hour is about persons too; asking by name is refused, not answered with 0."""
     made = await made_by(admin, officer)
-    await events_arrive(tools)
-    await stored.execute(tools.engine, "UPDATE deliveries SET state = 'delivered', settled_at = now()")
+    await events_arrive(inputs)
+    await stored.execute(inputs.engine, "UPDATE deliveries SET state = 'delivered', settled_at = now()")
     path = path_of(made, "redeliver")
 
     for_admin = await admin.post(path, json={"since": NOON})

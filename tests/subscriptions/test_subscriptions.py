@@ -13,11 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import cursors
 from app.server.application import create_app
 from app.server.gateway import Gateway
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.fake_dots import NOW
 from tests.feed import feeding
 from tests.feed.feeding import step_events
-from tests.stand_in_tools import HandClock
 from tests.storage import stored
 from tests.subscriptions import subscriber
 from tests.subscriptions.over_http import (
@@ -146,7 +145,7 @@ async def test_rotated_secret_is_another_and_says_until_when_both_sign(admin: ht
 
 
 async def test_no_secret_is_logged(
-    admin: httpx.AsyncClient, logs: Logs, caplog: pytest.LogCaptureFixture, tools: Tools
+    admin: httpx.AsyncClient, logs: Logs, caplog: pytest.LogCaptureFixture, inputs: AllInputs
 ) -> None:
     """However it is made, used or asked for wrongly; nor the URL, which may hold a token of the receiver's."""
     async with subscriber.listening(lambda _received: (500, {})) as shop:
@@ -154,9 +153,9 @@ async def test_no_secret_is_logged(
         rotated = (await admin.post(path_of(made, "secret"))).json()
         await admin.post(path_of(made, "test"))
         await admin.patch(path_of(made), json={"url": "http://192.0.2.1/?token=of-the-receiver"})
-        await feeding.append(tools.engine, step_events(1))
-        await sequence(tools)
-        await deliver(tools)
+        await feeding.append(inputs.engine, step_events(1))
+        await sequence(inputs)
+        await deliver(inputs)
 
     reported = str(logs) + caplog.text
     assert len(shop.received) == 2
@@ -181,7 +180,8 @@ async def test_test_event_says_how_it_went(admin: httpx.AsyncClient) -> None:
 
 async def test_without_encryption_keys_the_setting_is_named(gateway: Gateway, key_with: KeyWith) -> None:
     """503, for the caller did nothing wrong."""
-    app = create_app(dataclasses.replace(gateway, tools=dataclasses.replace(gateway.tools, secret_cipher=None)))
+    without_keys = dataclasses.replace(gateway.subscriptions, secret_cipher=None)
+    app = create_app(dataclasses.replace(gateway, subscriptions=without_keys))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
         headers = await key_with("subscriptions:admin")

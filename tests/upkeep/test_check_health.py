@@ -6,125 +6,124 @@ from app.errors import DatabaseUnavailableError
 from app.flows.refresh_due import refresh_due
 from app.storage import database
 from app.subscriptions import manage_subscriptions
-from app.tools import Tools
 from app.upkeep import check_health
+from tests.all_inputs import AllInputs, HandClock, inputs_over
 from tests.dots.fake_dots import NOW
 from tests.dots.memory_dots import MemoryDots, flow_id_of, refusal
 from tests.feed import feeding
 from tests.feed.feeding import step_events
 from tests.flows.due import flow, make_due
-from tests.stand_in_tools import HandClock, tools_over
 from tests.storage import stored
 from tests.subscriptions.subscribing import sequence, subscribe
 
 
-def gauge(tools: Tools, name: str, **labels: str) -> float | None:
+def gauge(inputs: AllInputs, name: str, **labels: str) -> float | None:
     """The value of a gauge."""
-    return tools.telemetry.registry.get_sample_value(f"dots_gateway_{name}", labels)
+    return inputs.telemetry.registry.get_sample_value(f"dots_gateway_{name}", labels)
 
 
-async def test_gauges_say_what_waits(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_gauges_say_what_waits(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
     """Due and for how long, failing, unsequenced, the feed's end, and creations without an outcome."""
-    await feeding.feed(tools.engine, step_events(2))
-    await feeding.append(tools.engine, step_events(1, flow_id="flow-2"))
-    await make_due(tools, flow(flow_id_of(1)))
-    await refresh_due(tools, limit=1)
-    await make_due(tools, flow(flow_id_of(2)), due_at=NOW + timedelta(seconds=30))
-    await make_due(tools, flow(flow_id_of(3)), due_at=NOW + timedelta(hours=1))
+    await feeding.feed(inputs.engine, step_events(2))
+    await feeding.append(inputs.engine, step_events(1, flow_id="flow-2"))
+    await make_due(inputs, flow(flow_id_of(1)))
+    await refresh_due(inputs, limit=1)
+    await make_due(inputs, flow(flow_id_of(2)), due_at=NOW + timedelta(seconds=30))
+    await make_due(inputs, flow(flow_id_of(3)), due_at=NOW + timedelta(hours=1))
     await stored.execute(
-        tools.engine,
+        inputs.engine,
         "INSERT INTO flows (ref, app, status, created_at, attempted_at) "
         "VALUES (gen_random_uuid(), 'default', 'creating', :at, :at)",
         at=NOW,
     )
     clock.advance(timedelta(seconds=90))
 
-    await check_health.measure(tools)
+    await check_health.measure(inputs)
 
     assert dots.requests
-    assert gauge(tools, "database_up") == 1
-    assert gauge(tools, "due") == 2
-    assert gauge(tools, "oldest_due_seconds") == 88
-    assert gauge(tools, "failing") == 1
-    assert gauge(tools, "unsequenced_events") == 1
-    assert gauge(tools, "feed_position") == 2
-    assert gauge(tools, "unsettled_creations") == 1
+    assert gauge(inputs, "database_up") == 1
+    assert gauge(inputs, "due") == 2
+    assert gauge(inputs, "oldest_due_seconds") == 88
+    assert gauge(inputs, "failing") == 1
+    assert gauge(inputs, "unsequenced_events") == 1
+    assert gauge(inputs, "feed_position") == 2
+    assert gauge(inputs, "unsettled_creations") == 1
 
 
-async def test_paused_app_is_seen(tools: Tools, dots: MemoryDots, clock: HandClock) -> None:
+async def test_paused_app_is_seen(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
     """A dead app is a gauge at 1, until Dots accepts it again; a throttled one is not dead."""
     for number in (1, 2):
         dots.add_flow(number)
     dots.faults = [refusal(401, "unauthorized")] * 2
-    await make_due(tools, flow(flow_id_of(1)))
-    await refresh_due(tools, limit=1)
-    await check_health.measure(tools)
-    paused = (gauge(tools, "app_paused", app="default"), gauge(tools, "app_paused", app="eu"))
+    await make_due(inputs, flow(flow_id_of(1)))
+    await refresh_due(inputs, limit=1)
+    await check_health.measure(inputs)
+    paused = (gauge(inputs, "app_paused", app="default"), gauge(inputs, "app_paused", app="eu"))
     clock.advance(timedelta(minutes=1))
-    await refresh_due(tools, limit=1)
-    await check_health.measure(tools)
-    resumed = gauge(tools, "app_paused", app="default")
+    await refresh_due(inputs, limit=1)
+    await check_health.measure(inputs)
+    resumed = gauge(inputs, "app_paused", app="default")
     dots.faults = [refusal(429, "slow-down")]
-    await make_due(tools, flow(flow_id_of(2)))
-    await refresh_due(tools, limit=1)
-    await check_health.measure(tools)
+    await make_due(inputs, flow(flow_id_of(2)))
+    await refresh_due(inputs, limit=1)
+    await check_health.measure(inputs)
 
-    assert (paused, resumed, gauge(tools, "app_paused", app="default")) == ((1, 0), 0, 0)
+    assert (paused, resumed, gauge(inputs, "app_paused", app="default")) == ((1, 0), 0, 0)
 
 
-async def test_gauges_say_how_subscriptions_are(tools: Tools) -> None:
+async def test_gauges_say_how_subscriptions_are(inputs: AllInputs) -> None:
     """Subscriptions by state, and what is due to those that are sent to."""
-    await subscribe(tools, "http://127.0.0.1:9/a")
-    paused = await subscribe(tools, "http://127.0.0.1:9/b")
-    await manage_subscriptions.pause_subscription(tools, paused.subscription.id)
-    await feeding.append(tools.engine, step_events(2))
-    await sequence(tools)
+    await subscribe(inputs, "http://127.0.0.1:9/a")
+    paused = await subscribe(inputs, "http://127.0.0.1:9/b")
+    await manage_subscriptions.pause_subscription(inputs, paused.subscription.id)
+    await feeding.append(inputs.engine, step_events(2))
+    await sequence(inputs)
 
-    await check_health.measure(tools)
+    await check_health.measure(inputs)
 
-    assert gauge(tools, "subscriptions", state="active") == 1
-    assert gauge(tools, "subscriptions", state="caller") == 1
-    assert gauge(tools, "subscriptions", state="failing") == 0
-    assert gauge(tools, "due_deliveries") == 1
-    assert gauge(tools, "dead_deliveries") == 0
+    assert gauge(inputs, "subscriptions", state="active") == 1
+    assert gauge(inputs, "subscriptions", state="caller") == 1
+    assert gauge(inputs, "subscriptions", state="failing") == 0
+    assert gauge(inputs, "due_deliveries") == 1
+    assert gauge(inputs, "dead_deliveries") == 0
 
 
-async def test_gauges_say_how_far_a_broker_has_come(tools: Tools) -> None:
+async def test_gauges_say_how_far_a_broker_has_come(inputs: AllInputs) -> None:
     """How many events it lacks, and whether it takes any."""
-    await feeding.feed(tools.engine, step_events(3))
+    await feeding.feed(inputs.engine, step_events(3))
     await stored.execute(
-        tools.engine,
+        inputs.engine,
         "INSERT INTO broker_offsets (broker, epoch, position, failing_since, last_error) "
         "SELECT 'nats://host:4222', epoch, 1, :at, 'TimeoutError' FROM feed",
         at=NOW,
     )
 
-    await check_health.measure(tools)
+    await check_health.measure(inputs)
 
-    assert gauge(tools, "broker_lag", broker="nats://host:4222") == 2
-    assert gauge(tools, "broker_failing", broker="nats://host:4222") == 1
+    assert gauge(inputs, "broker_lag", broker="nats://host:4222") == 2
+    assert gauge(inputs, "broker_failing", broker="nats://host:4222") == 1
 
 
 async def test_metrics_without_a_database_say_so(clock: HandClock, unused_tcp_port: int) -> None:
     """A scrape is answered while Postgres is away; readiness is not."""
     engine = database.create_engine(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/none")
-    tools = tools_over(engine, clock, {})
+    inputs = inputs_over(engine, clock, {})
 
-    await check_health.measure(tools)
+    await check_health.measure(inputs)
     with pytest.raises(DatabaseUnavailableError):
-        await check_health.check_readiness(tools)
+        await check_health.check_readiness(inputs)
 
     await engine.dispose()
-    assert gauge(tools, "database_up") == 0
+    assert gauge(inputs, "database_up") == 0
 
 
-async def test_app_that_is_not_in_the_settings_is_a_gauge_of_its_own(tools: Tools) -> None:
+async def test_app_that_is_not_in_the_settings_is_a_gauge_of_its_own(inputs: AllInputs) -> None:
     """Its rows are not due, however old; they rest, until the app is back and the gauge is gone."""
-    await make_due(tools, flow("flow-1", app="us"), due_at=NOW - timedelta(days=1))
-    await check_health.measure(tools)
-    resting = (gauge(tools, "due"), gauge(tools, "oldest_due_seconds"), gauge(tools, "resting", app="us"))
-    await stored.execute(tools.engine, "UPDATE sync_rows SET app = 'default'")
-    await check_health.measure(tools)
+    await make_due(inputs, flow("flow-1", app="us"), due_at=NOW - timedelta(days=1))
+    await check_health.measure(inputs)
+    resting = (gauge(inputs, "due"), gauge(inputs, "oldest_due_seconds"), gauge(inputs, "resting", app="us"))
+    await stored.execute(inputs.engine, "UPDATE sync_rows SET app = 'default'")
+    await check_health.measure(inputs)
 
     assert resting == (0, 0, 1)
-    assert (gauge(tools, "due"), gauge(tools, "resting", app="us")) == (1, None)
+    assert (gauge(inputs, "due"), gauge(inputs, "resting", app="us")) == (1, None)

@@ -10,9 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.errors import DatabaseUnavailableError
-from app.tools import Tools
 from app.upkeep import purge_expired
 from app.upkeep.purge_expired import Retention
+from tests.all_inputs import AllInputs
 from tests.dots.fake_dots import NOW
 from tests.feed import feeding
 from tests.feed.feeding import step_events
@@ -41,10 +41,10 @@ LEFT = {
 }
 
 
-async def add_one_of_each(tools: Tools) -> None:
+async def add_one_of_each(inputs: AllInputs) -> None:
     """One thing for each step to purge."""
     await stored.execute(
-        tools.engine,
+        inputs.engine,
         "INSERT INTO webhooks (app, message_id, received_at, last_received_at, received_count, body) "
         "VALUES ('default', 'old', :old, :old, 1, 'body'), ('default', 'ancient', :ancient, :ancient, 1, NULL)",
         "INSERT INTO refreshes (app, kind, subject_id, ended_at, due_by, outcome) "
@@ -56,42 +56,42 @@ async def add_one_of_each(tools: Tools) -> None:
         old=NOW - 31 * DAY,
         ancient=NOW - 121 * DAY,
     )
-    await feeding.feed(tools.engine, step_events(1, at=NOW - 91 * DAY))
+    await feeding.feed(inputs.engine, step_events(1, at=NOW - 91 * DAY))
 
 
-async def left(tools: Tools) -> set[str]:
+async def left(inputs: AllInputs) -> set[str]:
     """The steps that have not done their work."""
-    return {step for step, query in LEFT.items() if (await stored.row(tools.engine, query))["number"]}
+    return {step for step, query in LEFT.items() if (await stored.row(inputs.engine, query))["number"]}
 
 
-def failed(tools: Tools, step: str) -> float | None:
+def failed(inputs: AllInputs, step: str) -> float | None:
     """How often a step has failed."""
-    return tools.telemetry.registry.get_sample_value("dots_gateway_failed_purges_total", {"step": step})
+    return inputs.telemetry.registry.get_sample_value("dots_gateway_failed_purges_total", {"step": step})
 
 
 @pytest.mark.parametrize("broken", list(BROKEN))
 async def test_broken_step_does_not_stop_the_others(
-    tools: Tools, logs: list[MutableMapping[str, Any]], broken: str
+    inputs: AllInputs, logs: list[MutableMapping[str, Any]], broken: str
 ) -> None:
     """The other steps do their work. The broken one is logged and counted, and the pass fails in the end."""
-    await add_one_of_each(tools)
-    await stored.execute(tools.engine, BREAK, BROKEN[broken])
+    await add_one_of_each(inputs)
+    await stored.execute(inputs.engine, BREAK, BROKEN[broken])
 
     with pytest.raises(DBAPIError, match="broken"):
-        await purge_expired.purge_expired(tools, RETENTION)
+        await purge_expired.purge_expired(inputs, RETENTION)
 
-    assert await left(tools) == {broken}
-    assert failed(tools, broken) == 1
+    assert await left(inputs) == {broken}
+    assert failed(inputs, broken) == 1
     assert [(line["event"], line["step"]) for line in logs] == [("purge step failed", broken)]
 
 
-async def test_step_that_waits_for_a_lock_does_not_stop_the_others(tools: Tools) -> None:
+async def test_step_that_waits_for_a_lock_does_not_stop_the_others(inputs: AllInputs) -> None:
     """A table that an administrator has locked is given up after the lock timeout; what comes after it is purged."""
-    await add_one_of_each(tools)
+    await add_one_of_each(inputs)
 
-    async with tools.engine.begin() as administrator, asyncio.timeout(20):
+    async with inputs.engine.begin() as administrator, asyncio.timeout(20):
         await administrator.execute(text("LOCK TABLE refreshes IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(DatabaseUnavailableError):
-            await purge_expired.purge_expired(tools, RETENTION)
+            await purge_expired.purge_expired(inputs, RETENTION)
 
-    assert await left(tools) == {"refreshes"}
+    assert await left(inputs) == {"refreshes"}

@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.server.application import create_metrics_app
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.surroundings import KeyWith
 
 ID = "5f0c0a1e-7a52-4d0f-9d43-0a4f0c7b8e11"
@@ -98,9 +98,9 @@ async def test_probes_answer_head(stranger: httpx.AsyncClient, path: str) -> Non
     assert (await stranger.head(path)).status_code == 200
 
 
-async def test_metrics_port_answers_head_too(tools: Tools) -> None:
+async def test_metrics_port_answers_head_too(inputs: AllInputs) -> None:
     """The worker's port has the same rules."""
-    transport = httpx.ASGITransport(create_metrics_app(tools))
+    transport = httpx.ASGITransport(create_metrics_app(inputs))
     async with httpx.AsyncClient(transport=transport, base_url="http://gw") as asking:
         answers = [await asking.head(path) for path in ("/livez", "/metrics")]
         refused = await asking.post("/metrics")

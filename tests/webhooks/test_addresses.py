@@ -4,10 +4,9 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.tools import Tools
 from app.web import bounded_log
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.signed_webhooks import BODY
-from tests.stand_in_tools import HandClock
 from tests.storage import stored
 from tests.surroundings import Logs
 from tests.webhooks.sending import (
@@ -31,10 +30,10 @@ WRONG_PATHS = [
 ]
 
 
-def counted(tools: Tools, app: str, outcome: str) -> float:
+def counted(inputs: AllInputs, app: str, outcome: str) -> float:
     """How often that has become of a webhook."""
     labels = {"app": app, "outcome": outcome}
-    return tools.telemetry.registry.get_sample_value("dots_gateway_webhooks_total", labels) or 0
+    return inputs.telemetry.registry.get_sample_value("dots_gateway_webhooks_total", labels) or 0
 
 
 def lines_of(logs: Logs) -> list[dict[str, object]]:
@@ -56,14 +55,14 @@ async def test_slash_at_the_end_is_no_other_address(
 @pytest.mark.parametrize("path", WRONG_PATHS)
 @pytest.mark.parametrize("method", ["POST", "GET"])
 async def test_wrong_address_is_404_and_is_noted(
-    stranger: httpx.AsyncClient, tools: Tools, logs: Logs, path: str, method: str
+    stranger: httpx.AsyncClient, inputs: AllInputs, logs: Logs, path: str, method: str
 ) -> None:
     """Dots tells only itself of an endpoint that fails; here it is counted and in the log."""
     answer = await stranger.request(method, path, headers=signed("msg_1"), content=BODY)
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
-    assert counted(tools, "", "not_found") == 1
+    assert counted(inputs, "", "not_found") == 1
     assert lines_of(logs) == [
         {"event": "webhook not taken", "log_level": "warning", "error": "not_found", "path": path}
     ]
@@ -91,14 +90,14 @@ async def test_query_is_not_logged(stranger: httpx.AsyncClient, logs: Logs) -> N
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/", f"{PATH}/eu"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS"])
 async def test_other_method_is_405_with_the_right_one(
-    stranger: httpx.AsyncClient, tools: Tools, logs: Logs, path: str, method: str
+    stranger: httpx.AsyncClient, inputs: AllInputs, logs: Logs, path: str, method: str
 ) -> None:
     """Only where POST would be taken: elsewhere there is nothing to allow."""
     answer = await stranger.request(method, path)
 
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST"
-    assert counted(tools, "eu" if path.endswith("eu") else "default", "wrong_method") == 1
+    assert counted(inputs, "eu" if path.endswith("eu") else "default", "wrong_method") == 1
     assert [line["error"] for line in lines_of(logs)] == ["method_not_allowed"]
 
 
@@ -106,7 +105,7 @@ async def test_other_method_is_405_with_the_right_one(
     ("path", "label", "outcome"), [("/webhooks/dot", "", "not_found"), (PATH, "default", "refused")]
 )
 async def test_flood_is_counted_but_not_logged_line_by_line(
-    stranger: httpx.AsyncClient, tools: Tools, logs: Logs, clock: HandClock, *, path: str, label: str, outcome: str
+    stranger: httpx.AsyncClient, inputs: AllInputs, logs: Logs, clock: HandClock, *, path: str, label: str, outcome: str
 ) -> None:
     """Whoever has no secret cannot fill the disk; the next minute tells how many lines were left out."""
     for _ in range(bounded_log.LINES + 7):
@@ -118,7 +117,7 @@ async def test_flood_is_counted_but_not_logged_line_by_line(
 
     assert in_flood == bounded_log.LINES
     assert lines_of(logs)[-1]["left_out"] == 7
-    assert counted(tools, label, outcome) == bounded_log.LINES + 8
+    assert counted(inputs, label, outcome) == bounded_log.LINES + 8
 
 
 async def test_flood_of_one_kind_does_not_hide_another(stranger: httpx.AsyncClient, logs: Logs) -> None:

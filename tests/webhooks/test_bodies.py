@@ -51,7 +51,7 @@ async def test_endless_body_is_cut_off(app: FastAPI, engine: AsyncEngine) -> Non
 
 async def test_slow_body_is_408(app: FastAPI, gateway: Gateway, engine: AsyncEngine) -> None:
     """Who does not send the rest is not waited for; uvicorn itself would wait for ever."""
-    app.state.webhook_endpoint = WebhookEndpoint(gateway, answer_seconds=0.05)
+    app.state.webhook_endpoint = WebhookEndpoint(gateway.webhooks, answer_seconds=0.05)
     head = b"POST /webhooks/dots HTTP/1.1\r\nhost: gateway\r\ncontent-length: 100\r\n\r\nhalf of"
 
     async with sending.serving(app) as port:

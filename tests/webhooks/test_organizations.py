@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.dots.fake_dots import FLOW, USER
 from tests.storage import stored
 from tests.surroundings import Logs
@@ -61,7 +61,7 @@ def counted(registry: CollectorRegistry, app: str, outcome: str) -> float:
 async def test_webhook_is_stored_under_its_app(
     stranger: httpx.AsyncClient,
     engine: AsyncEngine,
-    tools: Tools,
+    inputs: AllInputs,
     *,
     path: str,
     key: bytes,
@@ -76,7 +76,7 @@ async def test_webhook_is_stored_under_its_app(
     assert answer.status_code == 204
     assert await stored.rows(engine, SUBJECTS) == [{"app": expected, "kind": "flow", "subject_id": FLOW}]
     assert (await stored.row(engine, WEBHOOKS))["app"] == expected
-    assert counted(tools.telemetry.registry, expected, "stored") == 1
+    assert counted(inputs.telemetry.registry, expected, "stored") == 1
 
 
 async def test_endpoint_still_needs_its_own_secret(stranger: httpx.AsyncClient, engine: AsyncEngine) -> None:
@@ -96,7 +96,7 @@ async def test_endpoint_still_needs_its_own_secret(stranger: httpx.AsyncClient, 
     ],
 )
 async def test_webhook_of_an_app_we_do_not_have_is_stored_and_left_alone(
-    stranger: httpx.AsyncClient, engine: AsyncEngine, tools: Tools, body: dict[str, Any]
+    stranger: httpx.AsyncClient, engine: AsyncEngine, inputs: AllInputs, body: dict[str, Any]
 ) -> None:
     """Acknowledged and counted; nothing of it is asked for with another app's credentials."""
     answer = await send(stranger, body)
@@ -107,8 +107,8 @@ async def test_webhook_of_an_app_we_do_not_have_is_stored_and_left_alone(
     ]
     assert await stored.count(engine, "sync_rows") == 0
     assert await stored.count(engine, "user_merges") == 0
-    assert counted(tools.telemetry.registry, "default", "foreign_app") == 1
-    assert counted(tools.telemetry.registry, "default", "stored") == 0
+    assert counted(inputs.telemetry.registry, "default", "foreign_app") == 1
+    assert counted(inputs.telemetry.registry, "default", "stored") == 0
 
 
 async def test_foreign_app_is_named_in_the_log_once(stranger: httpx.AsyncClient, logs: Logs) -> None:

@@ -6,8 +6,8 @@ from app.dots.app_ids import AppIds
 from app.dots.signature import Attestation
 from app.storage import database
 from app.storage.notifications import Notifications
-from app.tools import Tools
 from app.webhooks.receive_webhook import WebhookReceiver
+from tests.all_inputs import AllInputs
 from tests.dots.fake_dots import NOW
 from tests.storage import stored
 
@@ -21,11 +21,11 @@ SLOW_ROWS = (
 
 
 @pytest.mark.parametrize("subjects", [0, 7])
-async def test_two_processes_store_the_same_webhooks(database_url: str, tools: Tools, subjects: int) -> None:
+async def test_two_processes_store_the_same_webhooks(database_url: str, inputs: AllInputs, subjects: int) -> None:
     """Two receivers with pools of their own get the same ids in opposite order: no deadlock, none lost or doubled."""
-    await stored.execute(tools.engine, *SLOW_ROWS)
+    await stored.execute(inputs.engine, *SLOW_ROWS)
     engines = [database.create_engine(database_url) for _ in range(2)]
-    receivers = [WebhookReceiver(engine, Notifications(engine), tools.telemetry, AppIds({})) for engine in engines]
+    receivers = [WebhookReceiver(engine, Notifications(engine), inputs.telemetry, AppIds({})) for engine in engines]
     writers = [asyncio.create_task(receiver.run()) for receiver in receivers]
     bodies = [b'{"flow_id":"flow-%d"}' % (number % subjects) if subjects else b"{}" for number in range(20)]
 
@@ -45,6 +45,6 @@ async def test_two_processes_store_the_same_webhooks(database_url: str, tools: T
     await asyncio.gather(*writers, return_exceptions=True)
     for engine in engines:
         await engine.dispose()
-    counts = await stored.rows(tools.engine, "SELECT received_count FROM webhooks")
+    counts = await stored.rows(inputs.engine, "SELECT received_count FROM webhooks")
     assert [row["received_count"] for row in counts] == [4] * 20
-    assert await stored.count(tools.engine, "sync_rows") == subjects
+    assert await stored.count(inputs.engine, "sync_rows") == subjects

@@ -8,9 +8,8 @@ import pytest
 
 from app import cursors
 from app.flows.refresh_due import refresh_due
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.memory_dots import MemoryDots, flow_id_of
-from tests.stand_in_tools import HandClock
 from tests.surroundings import KeyWith
 from tests.webhooks.sending import PATH, signed
 
@@ -38,13 +37,13 @@ async def listed(client: httpx.AsyncClient, **query: str | int) -> list[tuple[st
 
 
 async def test_webhooks_are_listed_by_what_became_of_them(
-    operator: httpx.AsyncClient, dots: MemoryDots, tools: Tools
+    operator: httpx.AsyncClient, dots: MemoryDots, inputs: AllInputs
 ) -> None:
     """One handled, one whose flow Dots does not know, one nobody has looked at: each is found by its state."""
     dots.add_flow(1)
     await send(operator, "msg_1", 1)
     await send(operator, "msg_2", 2)
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
     await send(operator, "msg_3", 3)
 
     found = {state: await listed(operator, state=state) for state in ("handled", "failing", "pending", "dead")}
@@ -86,23 +85,23 @@ async def test_one_webhook_is_shown_with_its_body(operator: httpx.AsyncClient) -
 
 
 async def test_a_dry_run_is_what_a_replay_does_unless_told_otherwise(
-    operator: httpx.AsyncClient, dots: MemoryDots, tools: Tools, clock: HandClock
+    operator: httpx.AsyncClient, dots: MemoryDots, inputs: AllInputs, clock: HandClock
 ) -> None:
     """Counted first; then replayed, which asks Dots once more."""
     dots.add_flow(1)
     await send(operator, "msg_1", 1)
     await send(operator, "msg_2", 1)
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
     clock.advance(timedelta(seconds=1))
     dots.requests.clear()
 
     dry = (await operator.post("/v1/webhooks/replay", json={"event": "flow.updated"})).json()
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
     asked_by_dry_run = len(dots.requests)
     wet = (await operator.post("/v1/webhooks/replay", json={"event": "flow.updated", "dry_run": False})).json()
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
     one = (await operator.post("/v1/webhooks/msg_2/replay")).json()
-    await refresh_due(tools, limit=10)
+    await refresh_due(inputs, limit=10)
 
     assert dry == {"webhooks": 2, "subjects": 1, "dry_run": True, "at_least": False}
     assert wet == {"webhooks": 2, "subjects": 1, "dry_run": False, "at_least": False}

@@ -10,13 +10,12 @@ from app.dots.app_ids import AppIds
 from app.dots.signature import Attestation
 from app.errors import OverloadedError
 from app.server.gateway import Gateway
-from app.tools import Tools
 from app.webhooks import receive_webhook
 from app.webhooks.endpoint import WebhookEndpoint
 from app.webhooks.receive_webhook import WebhookReceiver
+from tests.all_inputs import AllInputs, HandClock
 from tests.dots.fake_dots import FLOW, NOW, USER
 from tests.dots.signed_webhooks import BODY
-from tests.stand_in_tools import HandClock
 from tests.storage import stored
 from tests.webhooks.sending import PATH, signed
 
@@ -229,10 +228,10 @@ async def test_overload_is_503_at_once(
     assert await stored.count(engine, "webhooks") == 4
 
 
-async def test_line_is_bounded_in_bytes_too(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_line_is_bounded_in_bytes_too(inputs: AllInputs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few but large webhooks cannot fill the memory either."""
     monkeypatch.setattr(receive_webhook, "WAITING_LIMIT_BYTES", 100)
-    receiver = WebhookReceiver(tools.engine, tools.notifications, tools.telemetry, AppIds({}))
+    receiver = WebhookReceiver(inputs.engine, inputs.notifications, inputs.telemetry, AppIds({}))
     attestation = Attestation(message_id="msg_1", attempted_at=NOW)
     waiting = asyncio.create_task(receiver.receive("default", attestation, b"x" * 60, received_at=NOW))
     await asyncio.sleep(0)
@@ -248,7 +247,7 @@ async def test_database_that_hangs_is_503_within_svix_patience(
     stranger: httpx.AsyncClient, app: FastAPI, gateway: Gateway, engine: AsyncEngine
 ) -> None:
     """Svix waits 15 s: an honest 503 comes before that; the webhook may be stored later, which does no harm."""
-    app.state.webhook_endpoint = WebhookEndpoint(gateway, answer_seconds=0.05)
+    app.state.webhook_endpoint = WebhookEndpoint(gateway.webhooks, answer_seconds=0.05)
     await stored.execute(engine, *at_commit(WAIT))
     async with engine.connect() as holder:
         await holder.exec_driver_sql("SELECT pg_advisory_lock(17)")
@@ -258,15 +257,15 @@ async def test_database_that_hangs_is_503_within_svix_patience(
     assert answer.status_code == 503
 
 
-async def test_webhooks_at_once_share_commits(app: FastAPI, stranger: httpx.AsyncClient, tools: Tools) -> None:
+async def test_webhooks_at_once_share_commits(app: FastAPI, stranger: httpx.AsyncClient, inputs: AllInputs) -> None:
     """A hundred webhooks in flight together are stored once each, in far fewer commits."""
     del app
     answers = await asyncio.gather(*(send(stranger, f"msg_{number}") for number in range(100)))
 
-    commits = tools.telemetry.registry.get_sample_value("dots_gateway_webhook_batch_size_count")
-    stored_in_all = tools.telemetry.registry.get_sample_value("dots_gateway_webhook_batch_size_sum")
+    commits = inputs.telemetry.registry.get_sample_value("dots_gateway_webhook_batch_size_count")
+    stored_in_all = inputs.telemetry.registry.get_sample_value("dots_gateway_webhook_batch_size_sum")
     assert {answer.status_code for answer in answers} == {204}
-    assert await stored.count(tools.engine, "webhooks") == 100
+    assert await stored.count(inputs.engine, "webhooks") == 100
     assert stored_in_all == 100
     assert commits is not None
     assert commits <= 20

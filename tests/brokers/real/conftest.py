@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.brokers import choice, kafka_topics
 from app.brokers.broker import Broker
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock, inputs_over
 from tests.brokers.real import servers
 from tests.brokers.real.real_brokers import (
     RealBroker,
@@ -21,7 +21,6 @@ from tests.brokers.real.real_brokers import (
     RealRedis,
 )
 from tests.brokers.real.servers import Server
-from tests.stand_in_tools import HandClock, tools_over
 
 
 @pytest.fixture(scope="session")
@@ -91,8 +90,8 @@ def logs() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 @pytest.fixture
-async def tools(engine: AsyncEngine) -> AsyncIterator[Tools]:
+async def inputs(engine: AsyncEngine) -> AsyncIterator[AllInputs]:
     """What publishing needs, over a database of its own."""
-    tools = tools_over(engine, HandClock(), {})
-    yield tools
-    await tools.pusher.aclose()
+    inputs = inputs_over(engine, HandClock(), {})
+    yield inputs
+    await inputs.pusher.aclose()

@@ -20,7 +20,7 @@ from app.feed import cloudevents, event_rows
 from app.feed.events import EventRecord
 from app.flows.rules.verdict import Verdict
 from app.storage import database
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.brokers.real.real_brokers import RealBroker, Received
 from tests.brokers.real.relay import AcknowledgementsLost, Relay
 from tests.faults.campaigns import proxy
@@ -34,20 +34,20 @@ FLOWS = 5
 STEPS = 8
 
 
-async def feed_many(tools: Tools, *, already: int = 0) -> None:
+async def feed_many(inputs: AllInputs, *, already: int = 0) -> None:
     """Append further steps of several flows, in turns, and a background check that ends twice."""
     for step in range(already, already + STEPS):
         for flow in range(FLOWS):
             steps = step_events(step + 1, flow_id=f"flow-{flow}")[step:]
-            await feeding.append(tools.engine, steps, after_sequence=step)
+            await feeding.append(inputs.engine, steps, after_sequence=step)
     if not already:
-        await feeding.append(tools.engine, verdict_events(Verdict.CLEARED, Verdict.FLAGGED))
-    await feeding.stamp(tools.engine)
+        await feeding.append(inputs.engine, verdict_events(Verdict.CLEARED, Verdict.FLAGGED))
+    await feeding.stamp(inputs.engine)
 
 
-async def reported(tools: Tools) -> list[EventRecord]:
+async def reported(inputs: AllInputs) -> list[EventRecord]:
     """The whole feed."""
-    async with database.transaction(tools.engine) as connection:
+    async with database.transaction(inputs.engine) as connection:
         return await event_rows.between(connection, after=0, up_to=10_000, types=None, limit=10_000)
 
 
@@ -79,52 +79,52 @@ async def has_got_through(relay: AcknowledgementsLost, real_broker: RealBroker, 
     return relay.is_losing and any(message.id == str(event.id) for message in await real_broker.received())
 
 
-async def attempt(tools: Tools, broker: Broker, *, limit: int) -> int | None:
+async def attempt(inputs: AllInputs, broker: Broker, *, limit: int) -> int | None:
     """One pass, as a worker's loop makes it; None when it failed."""
     try:
-        return await publish_feed(tools, broker, limit=limit)
+        return await publish_feed(inputs, broker, limit=limit)
     except BrokerUnavailableError:
         return None
 
 
-async def publish_some(tools: Tools, broker: Broker, real_broker: RealBroker) -> None:
+async def publish_some(inputs: AllInputs, broker: Broker, real_broker: RealBroker) -> None:
     """Publish ten events to a broker that remembers its streams and queues after a kill."""
     await broker.open()
     await broker.aclose()
     real_broker.settle()
 
     async def is_done() -> bool:
-        await attempt(tools, broker, limit=10 - await position(tools))
-        return await position(tools) == 10
+        await attempt(inputs, broker, limit=10 - await position(inputs))
+        return await position(inputs) == 10
 
     await eventually(is_done)
 
 
-async def publish_all(tools: Tools, broker: Broker) -> None:
+async def publish_all(inputs: AllInputs, broker: Broker) -> None:
     """Publish until nothing is left, and retry: RabbitMQ refuses for a while after a restart."""
 
     async def is_done() -> bool:
-        return await attempt(tools, broker, limit=1000) == 0
+        return await attempt(inputs, broker, limit=1000) == 0
 
     await eventually(is_done)
 
 
-async def position(tools: Tools) -> int:
+async def position(inputs: AllInputs) -> int:
     """The position of the broker's cursor."""
-    found = await stored.rows(tools.engine, "SELECT position FROM broker_offsets")
+    found = await stored.rows(inputs.engine, "SELECT position FROM broker_offsets")
     return found[0]["position"] if found else 0
 
 
 async def test_events_arrive_once_in_order_and_as_promised(
-    real_broker: RealBroker, broker: Broker, tools: Tools
+    real_broker: RealBroker, broker: Broker, inputs: AllInputs
 ) -> None:
     """Id, content type, address and bytes are as promised; compliance events have their own prefix."""
-    await feed_many(tools)
+    await feed_many(inputs)
 
-    while await publish_feed(tools, broker, limit=7):
+    while await publish_feed(inputs, broker, limit=7):
         pass
 
-    events, received = await reported(tools), await real_broker.received()
+    events, received = await reported(inputs), await real_broker.received()
     check_complete(events, received)
     assert len(received) == len(events) == FLOWS * STEPS + 2
     assert {message.content_type for message in received} == {"application/cloudevents+json"}
@@ -138,11 +138,11 @@ async def test_events_arrive_once_in_order_and_as_promised(
         assert message.address == prefix + message.envelope["type"]
 
 
-async def test_compliance_events_lie_apart(real_broker: RealBroker, broker: Broker, tools: Tools) -> None:
+async def test_compliance_events_lie_apart(real_broker: RealBroker, broker: Broker, inputs: AllInputs) -> None:
     """A consumer that may read flow events cannot read compliance events there."""
-    await feed_many(tools)
+    await feed_many(inputs)
 
-    await publish_feed(tools, broker, limit=1000)
+    await publish_feed(inputs, broker, limit=1000)
 
     received = await real_broker.received()
     apart = {message.place for message in received if message.address.startswith("compliance.")}
@@ -151,40 +151,40 @@ async def test_compliance_events_lie_apart(real_broker: RealBroker, broker: Brok
 
 
 async def test_a_broker_that_is_killed_and_comes_back_gets_everything(
-    real_broker: RealBroker, broker: Broker, tools: Tools
+    real_broker: RealBroker, broker: Broker, inputs: AllInputs
 ) -> None:
     """The server dies in the middle of a pass. Passes fail while it is gone, then publishing continues."""
-    await feed_many(tools)
-    await publish_some(tools, broker, real_broker)
+    await feed_many(inputs)
+    await publish_some(inputs, broker, real_broker)
     with pytest.raises(BrokerUnavailableError):
-        await publish_feed(tools, KilledAt(broker, real_broker, event=10), limit=1000)
+        await publish_feed(inputs, KilledAt(broker, real_broker, event=10), limit=1000)
     with pytest.raises(BrokerUnavailableError):
-        await publish_feed(tools, broker, limit=1000)
-    reached = await position(tools)
-    await feed_many(tools, already=STEPS)
+        await publish_feed(inputs, broker, limit=1000)
+    reached = await position(inputs)
+    await feed_many(inputs, already=STEPS)
     real_broker.server.start()
 
-    await publish_all(tools, broker)
+    await publish_all(inputs, broker)
 
-    events, received = await reported(tools), await real_broker.received()
+    events, received = await reported(inputs), await real_broker.received()
     assert 10 <= reached < 20
     assert len(events) == 2 * FLOWS * STEPS + 2
     check_complete(events, received)
 
 
-async def test_a_lost_acknowledgement_ends_in_the_same_id_again(real_broker: RealBroker, tools: Tools) -> None:
+async def test_a_lost_acknowledgement_ends_in_the_same_id_again(real_broker: RealBroker, inputs: AllInputs) -> None:
     """The broker has the event, but we do not know it. It is sent again before any later event of its subject."""
-    await feed_many(tools)
-    events = await reported(tools)
+    await feed_many(inputs)
+    events = await reported(inputs)
     lost = events[20]
     async with proxy.listening(AcknowledgementsLost(real_broker.server.port, after=cloudevents.encoded(lost))) as relay:
         broker = choice.build(real_broker.url(relay.port))
-        publishing = asyncio.create_task(attempt(tools, broker, limit=1000))
+        publishing = asyncio.create_task(attempt(inputs, broker, limit=1000))
         await eventually(partial(has_got_through, relay, real_broker, lost))
         relay.mend()
         # Kafka's client sends its batch again over another connection; the others leave that to the next pass.
         assert (await publishing is None) == (not real_broker.url().startswith("kafka"))
-        await publish_all(tools, broker)
+        await publish_all(inputs, broker)
         await broker.aclose()
 
     received = await real_broker.received()
@@ -195,38 +195,38 @@ async def test_a_lost_acknowledgement_ends_in_the_same_id_again(real_broker: Rea
 
 
 async def test_a_connection_that_goes_silent_is_given_up(
-    real_broker: RealBroker, tools: Tools, monkeypatch: pytest.MonkeyPatch
+    real_broker: RealBroker, inputs: AllInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A firewall forgets the connection: publishing fails in bounded time, and a new connection works."""
     for module in (nats_stream, rabbit_exchange, kafka_topics, redis_streams):
         monkeypatch.setattr(module, "STEP_SECONDS", 1)
-    await feed_many(tools)
+    await feed_many(inputs)
     async with proxy.listening(Relay(real_broker.server.port)) as relay:
         broker = choice.build(real_broker.url(relay.port))
-        await publish_feed(tools, broker, limit=10)
+        await publish_feed(inputs, broker, limit=10)
         relay.network_faults = NetworkFaults(is_half_open=True)
         with pytest.raises(BrokerUnavailableError):
-            await publish_feed(tools, broker, limit=10)
+            await publish_feed(inputs, broker, limit=10)
         relay.network_faults = proxy.FAIR
-        await publish_all(tools, broker)
+        await publish_all(inputs, broker)
         await broker.aclose()
 
-    check_complete(await reported(tools), await real_broker.received())
+    check_complete(await reported(inputs), await real_broker.received())
 
 
 async def test_a_broker_may_be_closed_while_its_server_is_gone(
-    real_broker: RealBroker, broker: Broker, tools: Tools
+    real_broker: RealBroker, broker: Broker, inputs: AllInputs
 ) -> None:
     """Closing a dead connection neither fails nor hangs, and the broker can connect again."""
-    await feed_many(tools)
-    await publish_some(tools, broker, real_broker)
+    await feed_many(inputs)
+    await publish_some(inputs, broker, real_broker)
     real_broker.server.kill()
     await broker.aclose()
     real_broker.server.start()
 
-    await publish_all(tools, broker)
+    await publish_all(inputs, broker)
 
-    check_complete(await reported(tools), await real_broker.received())
+    check_complete(await reported(inputs), await real_broker.received())
 
 
 class KilledAt:

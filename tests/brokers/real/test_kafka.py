@@ -12,7 +12,7 @@ from app.brokers import broker, choice
 from app.brokers.publish_feed import publish_feed
 from app.errors import BrokerUnavailableError
 from app.feed import cloudevents
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.brokers.real.real_brokers import RealKafka
 from tests.brokers.real.relay import ProducerIdGranted, Recorder
 from tests.faults.campaigns import proxy
@@ -57,14 +57,14 @@ async def test_a_subject_stays_in_one_partition(real_kafka: RealKafka) -> None:
 
 
 async def test_a_refusal_of_idempotent_producers_names_the_option(
-    real_kafka: RealKafka, tools: Tools, logs: list[MutableMapping[str, Any]]
+    real_kafka: RealKafka, inputs: AllInputs, logs: list[MutableMapping[str, Any]]
 ) -> None:
     """Producers are idempotent unless the URL says otherwise; the error and the log tell the operator what to do."""
-    await feeding.feed(tools.engine, step_events(1))
+    await feeding.feed(inputs.engine, step_events(1))
 
     async with aclosing(choice.build(real_kafka.url().partition("?")[0])) as kafka:
         with pytest.raises(BrokerUnavailableError, match=r"\?idempotence=off"):
-            await publish_feed(tools, kafka, limit=10)
+            await publish_feed(inputs, kafka, limit=10)
 
     assert any("?idempotence=off" in line.get("error", "") for line in logs)
     assert await real_kafka.records() == []

@@ -7,7 +7,7 @@ from aio_pika.exceptions import ChannelPreconditionFailed
 from app.brokers import choice
 from app.brokers.publish_feed import publish_feed
 from app.errors import BrokerUnavailableError
-from app.tools import Tools
+from tests.all_inputs import AllInputs
 from tests.brokers.real.real_brokers import RealRabbit
 from tests.feed import feeding
 from tests.feed.feeding import step_events
@@ -22,18 +22,18 @@ def without_queue(real_broker: RealRabbit) -> str:
     return real_broker.url().partition("?")[0]
 
 
-async def test_an_event_that_no_queue_takes_is_a_failure(real_rabbit: RealRabbit, tools: Tools) -> None:
+async def test_an_event_that_no_queue_takes_is_a_failure(real_rabbit: RealRabbit, inputs: AllInputs) -> None:
     """It comes back and the cursor stays before it. Once a queue is bound, every event arrives."""
     broker = choice.build(without_queue(real_rabbit))
-    await feeding.feed(tools.engine, step_events(3))
+    await feeding.feed(inputs.engine, step_events(3))
     with pytest.raises(BrokerUnavailableError) as caught:
-        await publish_feed(tools, broker, limit=10)
-    refused = await stored.row(tools.engine, CURSOR)
+        await publish_feed(inputs, broker, limit=10)
+    refused = await stored.row(inputs.engine, CURSOR)
     async with real_rabbit.channel() as channel:
         queue = await channel.declare_queue("events", durable=True)
         await queue.bind("dots.events", "dots.flow.*")
 
-        count = await publish_feed(tools, broker, limit=10)
+        count = await publish_feed(inputs, broker, limit=10)
 
         messages = [await queue.get(no_ack=True) for _ in range(3)]
     await broker.aclose()

@@ -15,13 +15,13 @@ from app.flows import discover_flows, refresh_due, settle_creations
 from app.flows.rules.flow_request import FlowRequest
 from app.storage import database
 from app.subscriptions import delivery_rows
+from tests.all_inputs import HandClock, another_process, inputs_over
 from tests.faults.campaigns import in_process, invariants, server
 from tests.faults.campaigns.evidence import DotsState
 from tests.faults.campaigns.history import Asked, Timeline
 from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.faults.campaigns.virtual_dots import VirtualDots
 from tests.flows.creating import create
-from tests.stand_in_tools import HandClock, another_process, tools_over
 
 LONGEST_DELAY = timedelta(seconds=119)
 TICK = timedelta(seconds=5)
@@ -41,13 +41,13 @@ async def run_late_creations(options: RunOptions) -> Outcome:
         postgres = await resources.enter_async_context(server.running(options.directory, durable=False))
         engine = database.create_engine(postgres.direct_url)
         resources.push_async_callback(engine.dispose)
-        tools = another_process(tools_over(engine, clock, {"default": dots}), budget=in_process.AMPLE)
+        inputs = another_process(inputs_over(engine, clock, {"default": dots}), budget=in_process.AMPLE)
         for number in range(count):
             dots.next_fault = "late"
             request = FlowRequest(app="default", steps=["compliance"], reference=f"payee-{number}")
             key = f"key-{number}"
             with suppress(CreationOutcomeUnknownError):
-                await create(tools, request, caller="campaign", key=key)
+                await create(inputs, request, caller="campaign", key=key)
             timeline.asked.append(Asked(key=key, status=504, flow_id=None, has_user=False))
             due.append((clock.now + LONGEST_DELAY * dice.random(), dots.late[-1]))
         ends_at = clock.now + LASTS
@@ -55,18 +55,18 @@ async def run_late_creations(options: RunOptions) -> Outcome:
             for at, asked in due:
                 if at <= clock.now and asked in dots.late:
                     dots.catch_up(asked)
-            await discover_flows.discover_flows(tools)
-            await settle_creations.settle_creations(tools)
+            await discover_flows.discover_flows(inputs)
+            await settle_creations.settle_creations(inputs)
             if dice.random() < REFRESH_PROBABILITY:
-                await refresh_due.refresh_due(tools, limit=10)
+                await refresh_due.refresh_due(inputs, limit=10)
             clock.advance(TICK)
-        while (await refresh_due.refresh_due(tools, limit=20)).claimed:
+        while (await refresh_due.refresh_due(inputs, limit=20)).claimed:
             pass
-        while await sequence_events.sequence_events(tools, delivery_rows, limit=1000):
+        while await sequence_events.sequence_events(inputs, delivery_rows, limit=1000):
             pass
         dots_state = DotsState(flows=dots.flows, users=dots.users)
         evidence = await in_process.collect(postgres.direct_url, engine, timeline, dots_state, now=clock.now)
-        await tools.client("default").aclose()
+        await inputs.clients.of("default").aclose()
     posts = Counter(str(post["metadata"]) for post in dots.posts)
     violations = invariants.judge(evidence, JUDGED)
     if repeated := sum(times > 1 for times in posts.values()):

@@ -16,15 +16,14 @@ from app.flows import discover_flows, refresh_due, settle_creations
 from app.flows.sync_rows import Claim
 from app.storage import database
 from app.subscriptions import delivery_rows
-from app.tools import Tools
 from app.webhooks import webhook_rows
 from app.webhooks.webhook_rows import Webhook
+from tests.all_inputs import AllInputs, HandClock
 from tests.faults.campaigns import in_process, invariants
 from tests.faults.campaigns.evidence import DotsState
 from tests.faults.campaigns.history import Timeline
 from tests.faults.campaigns.virtual_dots import VirtualDots
 from tests.flows import syncing
-from tests.stand_in_tools import HandClock
 
 JUDGED = ("I1", "I2", "I3", "I4", "I6", "I7", "I8", "I9")
 PAYEES = 4
@@ -58,7 +57,7 @@ class Ground:
 class World:
     """What one run plays with."""
 
-    tools: Tools
+    inputs: AllInputs
     clock: HandClock
     dots: VirtualDots
     timeline: Timeline = field(default_factory=Timeline)
@@ -71,9 +70,9 @@ class World:
 
 async def claim(world: World, limit: int) -> list[Claim]:
     """A worker claims what is due, and has not yet asked Dots."""
-    tools, now = world.tools, world.clock.now
-    async with database.transaction(tools.engine) as connection:
-        return await syncing.claim_in(connection, now=now, token=tools.new_uuid(), limit=limit, lease=tools.lease)
+    inputs, now = world.inputs, world.clock.now
+    async with database.transaction(inputs.engine) as connection:
+        return await syncing.claim_in(connection, now=now, token=inputs.new_uuid(), limit=limit, lease=inputs.lease)
 
 
 async def store(engine: AsyncEngine, webhook: Webhook) -> None:
@@ -82,10 +81,10 @@ async def store(engine: AsyncEngine, webhook: Webhook) -> None:
         await webhook_rows.store(connection, [webhook])
 
 
-async def discover(tools: Tools) -> None:
+async def discover(inputs: AllInputs) -> None:
     """Look through Dots' list, and settle what can be settled."""
-    await discover_flows.discover_flows(tools)
-    await settle_creations.settle_creations(tools)
+    await discover_flows.discover_flows(inputs)
+    await settle_creations.settle_creations(inputs)
 
 
 async def completed(watcher: Any) -> dict[str, set[str]]:
@@ -102,13 +101,13 @@ async def settle_and_judge(world: World, ground: Ground) -> list[str]:
         await _work_after(world, BETWEEN_SEARCHES)
     for wait in SETTLING:
         await _work_after(world, wait)
-    while await sequence_events.sequence_events(world.tools, delivery_rows, limit=1000):
+    while await sequence_events.sequence_events(world.inputs, delivery_rows, limit=1000):
         pass
     dots_state = DotsState(flows=world.dots.flows, users=world.dots.users)
     evidence = await in_process.collect(
         ground.database_url, ground.engine, world.timeline, dots_state, now=world.clock.now
     )
-    for client in world.tools.clients.values():
+    for client in world.inputs.clients.values():
         await client.aclose()
     return invariants.judge(evidence, JUDGED)
 
@@ -116,8 +115,8 @@ async def settle_and_judge(world: World, ground: Ground) -> list[str]:
 async def _work_after(world: World, wait: timedelta) -> None:
     """What workers do once so much time has passed, until there is nothing to do."""
     world.clock.advance(wait)
-    await discover(world.tools)
-    while (await refresh_due.refresh_due(world.tools, limit=20)).claimed:
+    await discover(world.inputs)
+    while (await refresh_due.refresh_due(world.inputs, limit=20)).claimed:
         pass
 
 

@@ -13,17 +13,17 @@ import httpx
 from sqlalchemy import text
 
 from app.dots.call_ledger import CallLedger
-from app.dots.client import DotsAccess, DotsClient
+from app.dots.client import DotsAccess, DotsClient, DotsClients
 from app.feed import sequence_events
 from app.flows import discover_flows, refresh_due, settle_creations, sync_rows
 from app.flows.rules.flow_request import FlowRequest
 from app.storage import database
 from app.storage.subjects import Subject
 from app.subscriptions import delivery_rows
-from app.tools import Tools
 from simulator import simulation
 from simulator.application import create_app
 from simulator.settings import Settings
+from tests.all_inputs import AllInputs, HandClock, gate_of, inputs_over
 from tests.faults.campaigns import in_process, invariants, server
 from tests.faults.campaigns.evidence import DotsState
 from tests.faults.campaigns.history import Asked, Decided, Poisoned, Timeline
@@ -31,7 +31,6 @@ from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.flows.creating import create
 from tests.stack import dots
 from tests.stack.dots import Dots
-from tests.stand_in_tools import HandClock, gate_of, tools_over
 
 OUTAGE = timedelta(hours=30)
 NOBODY_WORKS = (timedelta(hours=10), timedelta(hours=20))
@@ -46,9 +45,9 @@ STEPS = ("compliance", "id-verification", "background-check", "manage-payouts", 
 
 @dataclass(kw_only=True)
 class World:
-    """Dots in memory, its payees, and the gateway's tools, all by one clock."""
+    """Dots in memory, its payees, and the gateway's inputs, all by one clock."""
 
-    tools: Tools
+    inputs: AllInputs
     clock: HandClock
     dots: Dots
     dice: Random
@@ -60,7 +59,7 @@ class World:
         """Create a flow, and plan what its payee will do when, within the outage."""
         user_id = await self.dots.add_user() if number % 2 else None
         request = FlowRequest(app="default", steps=STEPS, user_id=user_id, reference=f"payee-{number}")
-        made = await create(self.tools, request, caller="campaign", key=f"key-{number}")
+        made = await create(self.inputs, request, caller="campaign", key=f"key-{number}")
         flow_id = str(made.answer["id"])
         self.timeline.asked.append(
             Asked(key=f"key-{number}", status=201, flow_id=flow_id, has_user=user_id is not None)
@@ -84,11 +83,11 @@ class World:
 
     async def work(self) -> None:
         """What workers do, until there is nothing to do now."""
-        while (await refresh_due.refresh_due(self.tools, limit=20)).claimed:
+        while (await refresh_due.refresh_due(self.inputs, limit=20)).claimed:
             pass
-        await discover_flows.discover_flows(self.tools)
-        await settle_creations.settle_creations(self.tools)
-        while await sequence_events.sequence_events(self.tools, delivery_rows, limit=1000):
+        await discover_flows.discover_flows(self.inputs)
+        await settle_creations.settle_creations(self.inputs)
+        while await sequence_events.sequence_events(self.inputs, delivery_rows, limit=1000):
             pass
 
     async def _decide(self, flow_id: str) -> None:
@@ -134,15 +133,15 @@ async def _build(resources: AsyncExitStack, database_url: str, options: RunOptio
     ledger = CallLedger(engine, budget=in_process.AMPLE, now=clock)
     gate = gate_of("default", ledger, clock, in_process.AMPLE)
     dots_client = await resources.enter_async_context(DotsClient(access, gate=gate, transport=transport, now=clock))
-    tools = replace(tools_over(engine, clock, {}), clients={"default": dots_client})
-    return World(tools=tools, clock=clock, dots=Dots(SIMULATOR, client), dice=options.random("world"))
+    inputs = replace(inputs_over(engine, clock, {}), clients=DotsClients({"default": dots_client}))
+    return World(inputs=inputs, clock=clock, dots=Dots(SIMULATOR, client), dice=options.random("world"))
 
 
 async def _poison(world: World) -> None:
     """Somebody announces a flow that Dots does not know."""
     subject = Subject(app="default", kind="flow", id=str(UUID(int=1, version=4)))
     world.timeline.poisoned.append(Poisoned(subject_id=subject.id))
-    async with database.transaction(world.tools.engine) as connection:
+    async with database.transaction(world.inputs.engine) as connection:
         await sync_rows.mark_due(connection, [subject], due_at=world.clock.now, due_by="webhook")
 
 
@@ -152,10 +151,10 @@ async def _judge(world: World, database_url: str) -> list[str]:
         flows={flow["id"]: flow for flow in state["flows"]}, users={user["id"]: user for user in state["users"]}
     )
     evidence = await in_process.collect(
-        database_url, world.tools.engine, world.timeline, dots_state, now=world.clock.now
+        database_url, world.inputs.engine, world.timeline, dots_state, now=world.clock.now
     )
     violations = invariants.judge(evidence, JUDGED)
-    async with database.transaction(world.tools.engine) as connection:
+    async with database.transaction(world.inputs.engine) as connection:
         reported_by = set(await connection.scalars(text("SELECT DISTINCT discovered_by FROM flow_steps")))
     if reported_by - {None, "sweep"}:
         violations.append(f"I4: steps were found by {reported_by}, and nobody could tell but sweeps")

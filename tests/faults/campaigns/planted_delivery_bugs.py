@@ -16,14 +16,14 @@ PLANTED_BUGS = (
             ),
             Patch(
                 file="app/subscriptions/deliver_due.py",
-                old="        answer = await tools.pusher.push(delivery.url, message)\n",
+                old="        answer = await inputs.pusher.push(delivery.url, message)\n",
                 new="        answer = Answer(status=204, error=None, retry_after=None, took=timedelta(0))\n",
             ),
             Patch(
                 file="app/subscriptions/deliver_due.py",
-                old="        tools.telemetry.deliveries.labels(",
-                new="        await tools.pusher.push(delivery.url, message)\n"
-                "        tools.telemetry.deliveries.labels(",
+                old="        inputs.telemetry.deliveries.labels(",
+                new="        await inputs.pusher.push(delivery.url, message)\n"
+                "        inputs.telemetry.deliveries.labels(",
             ),
         ),
     ),
@@ -60,7 +60,7 @@ PLANTED_BUGS = (
                 file="app/feed/sequence_events.py",
                 old="        stamped = await event_rows.stamp(connection, limit=limit, floor=floor)\n",
                 new="        stamped = await event_rows.stamp(connection, limit=limit, floor=floor)\n"
-                "    async with database.transaction(tools.engine) as connection:\n",
+                "    async with database.transaction(inputs.engine) as connection:\n",
             ),
         ),
     ),
@@ -84,7 +84,7 @@ PLANTED_BUGS = (
             Patch(
                 file="app/brokers/publish_feed.py",
                 old="    outcome = await publish_batch.publish_batch(",
-                new="    await _move(tools, batch, Outcome(prefix=len(batch.events), published=0, error=None))\n"
+                new="    await _move(inputs, batch, Outcome(prefix=len(batch.events), published=0, error=None))\n"
                 "    outcome = await publish_batch.publish_batch(",
             ),
         ),

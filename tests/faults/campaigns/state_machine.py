@@ -33,13 +33,13 @@ from app.storage import database
 from app.storage.subjects import Kind, Subject
 from app.subscriptions import delivery_rows
 from app.webhooks.webhook_rows import Webhook
+from tests.all_inputs import HandClock, inputs_over
 from tests.faults.campaigns import in_process, machine_world, server
 from tests.faults.campaigns.history import Asked, Decided, Sent
 from tests.faults.campaigns.machine_world import Begun, Ground, World
 from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.faults.campaigns.virtual_dots import FAULTS, VirtualDots
 from tests.flows.creating import create
-from tests.stand_in_tools import HandClock, tools_over
 
 STEPS = ("compliance", "id-verification", "background-check", "payout", "redirect")
 STEP_COUNT = 50
@@ -61,7 +61,7 @@ class Machine(RuleBasedStateMachine):
         """Begin with an empty database."""
         type(self).runs += 1
         clock, dots = HandClock(), VirtualDots()
-        self.world = World(tools=tools_over(self.ground.engine, clock, {"default": dots}), clock=clock, dots=dots)
+        self.world = World(inputs=inputs_over(self.ground.engine, clock, {"default": dots}), clock=clock, dots=dots)
         self._do(machine_world.empty(self.ground.engine))
         for key in range(FIRST_FLOWS):
             self.create(key, None)
@@ -79,7 +79,7 @@ class Machine(RuleBasedStateMachine):
         world.dots.next_fault = fault
         flow_id = None
         try:
-            made = self._do(create(world.tools, request, caller="machine", key=f"key-{key}"))
+            made = self._do(create(world.inputs, request, caller="machine", key=f"key-{key}"))
             flow_id = made.answer["id"]
         except GatewayError:
             pass
@@ -130,11 +130,11 @@ class Machine(RuleBasedStateMachine):
         begun = self._begun(index)
         self.world.dots.next_fault = fault
         try:
-            permit = self._do(self.world.tools.client("default").gate.take_one())
-            begun.snapshot = self._do(refresh_due._fetch(self.world.tools, begun.claim.subject, permit))
+            permit = self._do(self.world.inputs.clients.of("default").gate.take_one())
+            begun.snapshot = self._do(refresh_due._fetch(self.world.inputs, begun.claim.subject, permit))
         except DotsError as error:
             self.world.begun.remove(begun)
-            self._do(refresh_due._note_failure(self.world.tools, begun.claim, error))
+            self._do(refresh_due._note_failure(self.world.inputs, begun.claim, error))
         self.world.dots.next_fault = None
 
     @precondition(lambda self: any(begun.snapshot for begun in self.world.begun))
@@ -146,7 +146,7 @@ class Machine(RuleBasedStateMachine):
         self.world.begun.remove(begun)
         if begun.snapshot:
             with suppress(FencedError):
-                self._do(refresh_due._apply(self.world.tools, begun.claim, begun.snapshot))
+                self._do(refresh_due._apply(self.world.inputs, begun.claim, begun.snapshot))
 
     @precondition(lambda self: self.world.begun)
     @rule(index=indexes)
@@ -157,7 +157,7 @@ class Machine(RuleBasedStateMachine):
     @rule(limit=st.integers(1, 8))
     def refresh(self, limit: int) -> None:
         """A worker makes a whole pass."""
-        self._do(refresh_due.refresh_due(self.world.tools, limit=limit))
+        self._do(refresh_due.refresh_due(self.world.inputs, limit=limit))
 
     @precondition(lambda self: self.world.dots.flows)
     @rule(index=indexes, payee=st.integers(0, machine_world.PAYEES - 1))
@@ -169,12 +169,12 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def sequence(self) -> None:
         """A sequencer makes a pass."""
-        self._do(sequence_events.sequence_events(self.world.tools, delivery_rows, limit=3))
+        self._do(sequence_events.sequence_events(self.world.inputs, delivery_rows, limit=3))
 
     @rule()
     def discover(self) -> None:
         """A worker looks through Dots' list, and settles what it can."""
-        self._do(machine_world.discover(self.world.tools))
+        self._do(machine_world.discover(self.world.inputs))
 
     @rule(index=indexes, limit=st.integers(1, 5))
     def read(self, index: int, limit: int) -> None:

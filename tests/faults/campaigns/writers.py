@@ -17,13 +17,12 @@ from app.errors import GatewayError
 from app.feed import event_rows
 from app.flows import apply_snapshot
 from app.storage import database
-from app.tools import Tools
+from tests.all_inputs import AllInputs, HandClock, inputs_over
 from tests.dots.memory_dots import MemoryDots
 from tests.faults.campaigns import history, in_process, invariants, server
 from tests.faults.campaigns.evidence import DotsState
 from tests.faults.campaigns.history import Broke, History
 from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
-from tests.stand_in_tools import HandClock, tools_over
 
 WRITERS, SEQUENCERS, READERS = 32, 3, 2
 FLOWS = 100
@@ -39,7 +38,7 @@ class ThoughtBetterOfItError(Exception):
 class Scribes:
     """What all of them share; `dots_state` is how many steps of each flow are done at Dots."""
 
-    tools: Tools
+    inputs: AllInputs
     engines: list[AsyncEngine]
     history: History
     dice: Random
@@ -63,7 +62,7 @@ class Scribes:
             snapshot = _snapshot(flow_id, self.dots_state.get(flow_id, 0))
             with suppress(ThoughtBetterOfItError):
                 async with database.transaction(self.engines[0]) as connection:
-                    await apply_snapshot.apply_flow(connection, self.tools, "default", snapshot, discovered_by="sweep")
+                    await apply_snapshot.apply_flow(connection, self.inputs, "default", snapshot, discovered_by="sweep")
                     await self._dawdle(connection)
             self.writes += 1
 
@@ -104,8 +103,8 @@ async def run_writers(options: RunOptions) -> Outcome:
     async with server.running(options.directory) as postgres:
         engines = [database.create_engine(postgres.direct_url, pool_size=WRITERS + 1) for _ in range(1 + SEQUENCERS)]
         kept = History(options.directory)
-        tools = tools_over(engines[0], HandClock(), {"default": MemoryDots()})
-        scribes = Scribes(tools=tools, engines=engines, history=kept, dice=options.random("scribes"))
+        inputs = inputs_over(engines[0], HandClock(), {"default": MemoryDots()})
+        scribes = Scribes(inputs=inputs, engines=engines, history=kept, dice=options.random("scribes"))
         try:
             for number in range(FLOWS):  # Each is met by somebody first; who that is, is not the question here.
                 await _meet(scribes, f"flow-{number}")
@@ -115,7 +114,7 @@ async def run_writers(options: RunOptions) -> Outcome:
             kept.close()
             for engine in engines:
                 await engine.dispose()
-            for client in tools.clients.values():
+            for client in inputs.clients.values():
                 await client.aclose()
     return Outcome(events=scribes.writes, faults=0, invariants=JUDGED, violations=violations)
 
@@ -123,7 +122,7 @@ async def run_writers(options: RunOptions) -> Outcome:
 async def _meet(scribes: Scribes, flow_id: str) -> None:
     async with database.transaction(scribes.engines[0]) as connection:
         await apply_snapshot.apply_flow(
-            connection, scribes.tools, "default", _snapshot(flow_id, 0), discovered_by="sweep"
+            connection, scribes.inputs, "default", _snapshot(flow_id, 0), discovered_by="sweep"
         )
     scribes.dots_state[flow_id] = 0
 

@@ -1,4 +1,4 @@
-"""Tools over a test's own database, with a clock set by hand, and chance that always falls in the middle."""
+"""The inputs of all subjects over a test's own database. The clock is set by hand, and jitter is always the middle."""
 
 import asyncio
 import base64
@@ -12,21 +12,39 @@ from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.brokers.inputs import BrokerInputs
+from app.dots.app_ids import AppIds
 from app.dots.budget import Budget
 from app.dots.call_ledger import CallLedger
+from app.dots.client import DotsClients
 from app.dots.gate import Gate, Ledger
+from app.dots.signature import Verifier
+from app.feed.inputs import FeedInputs
+from app.feed.watch_feed import FeedWatch
+from app.flows.inputs import FlowInputs
 from app.flows.rules.schedule import SWEEPS, VERDICT_POLLS
 from app.metrics import Telemetry
+from app.processes import wiring
+from app.processes.wiring import Inputs
+from app.server.gateway import Gateway
 from app.storage.notifications import Notifications
+from app.subscriptions.inputs import SubscriptionInputs
 from app.subscriptions.push.destinations import Destinations
 from app.subscriptions.push.http_push import Pusher
 from app.subscriptions.push.secret_cipher import SecretCipher
-from app.tools import Tools
+from app.upkeep.inputs import UpkeepInputs
+from app.webhooks.endpoint import WebhookInputs
+from app.webhooks.receive_webhook import WebhookReceiver
 from tests.dots.fake_dots import NOW
 from tests.dots.memory_dots import MemoryDots
 
 LEASE = timedelta(seconds=60)
 USUAL_BUDGET = Budget(per_second=100, burst=200)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllInputs(FlowInputs, SubscriptionInputs, BrokerInputs, FeedInputs, UpkeepInputs):
+    """The inputs of every subject in one, so that a test can call the actions of all."""
 
 
 @dataclass(kw_only=True)
@@ -49,25 +67,27 @@ def gate_of(app: str, ledger: Ledger, clock: Callable[[], datetime], budget: Bud
     return Gate(app, budget=budget, ledger=ledger, first_pause=timedelta(minutes=1), now=clock)
 
 
-def another_process(tools: Tools, *, budget: Budget = USUAL_BUDGET) -> Tools:
-    """The tools of another process on the same database, which spends the budget from a memory of its own."""
-    ledger = CallLedger(tools.engine, budget=budget, now=tools.clock)
-    clients = {}
-    for app, client in tools.clients.items():
+def another_process(inputs: AllInputs, *, budget: Budget = USUAL_BUDGET) -> AllInputs:
+    """The inputs of another process on the same database, which spends the budget from a memory of its own."""
+    ledger = CallLedger(inputs.engine, budget=budget, now=inputs.clock)
+    clients = DotsClients()
+    for app, client in inputs.clients.items():
         clients[app] = copy.copy(client)
-        clients[app].gate = gate_of(app, ledger, tools.clock, budget)
-    return replace(tools, clients=clients)
+        clients[app].gate = gate_of(app, ledger, inputs.clock, budget)
+    return replace(inputs, clients=clients)
 
 
-def tools_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, MemoryDots]) -> Tools:
+def inputs_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, MemoryDots]) -> AllInputs:
     """Everything an action needs; Dots is the test's own function, subscribers are on loopback."""
     ledger = CallLedger(engine, budget=USUAL_BUDGET, now=clock)
     destinations = Destinations(["127.0.0.0/8:1-65535"], denied=[])
-    return Tools(
+    return AllInputs(
         engine=engine,
         loop_connections=asyncio.Semaphore(5),
         notifications=Notifications(engine),
-        clients={app: each.client(gate_of(app, ledger, clock, USUAL_BUDGET), clock) for app, each in dots.items()},
+        clients=DotsClients(
+            {app: each.client(gate_of(app, ledger, clock, USUAL_BUDGET), clock) for app, each in dots.items()}
+        ),
         secret_cipher=SecretCipher([f"test:{base64.b64encode(bytes(32)).decode()}"], random_bytes=secrets.token_bytes),
         destinations=destinations,
         pusher=Pusher(
@@ -92,3 +112,31 @@ def tools_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, MemoryD
         verdict_overdue_after=timedelta(days=3),
         answers_kept=timedelta(hours=24),
     )
+
+
+def gateway_over(
+    inputs: AllInputs, verifiers: Mapping[str, Verifier], app_ids: Mapping[str, str | None] | None = None
+) -> Gateway:
+    """What an api process serves with."""
+    receiver = WebhookReceiver(inputs.engine, inputs.notifications, inputs.telemetry, AppIds(app_ids or {}))
+    return Gateway(
+        storage=inputs,
+        flows=inputs,
+        neighbours=wiring.TIMELINE_NEIGHBOURS,
+        subscriptions=inputs,
+        webhooks=WebhookInputs(
+            engine=inputs.engine,
+            notifications=inputs.notifications,
+            clock=inputs.clock,
+            verifiers=verifiers,
+            receiver=receiver,
+            telemetry=inputs.telemetry,
+        ),
+        upkeep=inputs,
+        watch=FeedWatch(inputs.engine, inputs.notifications),
+    )
+
+
+def process_over(inputs: AllInputs) -> Inputs:
+    """The inputs of a process."""
+    return Inputs(storage=inputs, feed=inputs, flows=inputs, subscriptions=inputs, brokers=inputs, upkeep=inputs)

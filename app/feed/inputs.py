@@ -1,0 +1,13 @@
+"""What numbering and reading events needs from outside."""
+
+from dataclasses import dataclass
+
+from app.metrics import Telemetry
+from app.storage.inputs import StorageInputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedInputs(StorageInputs):
+    """Storage and metrics."""
+
+    telemetry: Telemetry

@@ -1,0 +1,18 @@
+"""What every subject needs to read and write. Each subject adds its own inputs; `processes/wiring` builds them all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.storage.notifications import Notifications
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageInputs:
+    """The database, the notifications about it, and the clock."""
+
+    engine: AsyncEngine
+    notifications: Notifications
+    clock: Callable[[], datetime]
