@@ -5,17 +5,32 @@ import asyncio
 from alembic import context
 from sqlalchemy import Connection, text
 
+from app.access import tables as access_tables
+from app.brokers import tables as broker_tables
+from app.dots import tables as dots_tables
 from app.errors import SchemaTakenError
+from app.feed import tables as feed_tables
+from app.flows import tables as flow_tables
 from app.storage import database, migrations
 from app.storage.migrations import VERSION_TABLE
-from app.subscriptions import tables as delivery_tables
+from app.subscriptions import tables as subscription_tables
+from app.webhooks import tables as webhook_tables
 
 # Any number that no other lock in the database uses.
 MIGRATION_LOCK = 7_300_001
 
 
-# Importing the delivery tables imports all others.
-METADATA = delivery_tables.deliveries.metadata
+# Importing a module declares its tables.
+TABLES = (
+    access_tables,
+    broker_tables,
+    dots_tables,
+    feed_tables,
+    flow_tables,
+    subscription_tables,
+    webhook_tables,
+)
+METADATA = TABLES[0].metadata
 
 
 def run(connection: Connection) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.storage.tables import api_keys, compliance_reads
+from app.access.tables import api_keys, compliance_reads
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ColumnElement, insert, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.feed.events import Event, EventRecord
-from app.storage.tables import events, feed
+from app.feed.tables import events, feed
 
 # Where the feed ends, of a row of `feed`. It is derived, because a row that every pass updated and every reader read
 # would grow a tail of dead versions behind any transaction that stays open. One statement sees the events and the

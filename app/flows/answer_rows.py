@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.storage.tables import answers
+from app.flows.tables import answers
 
 # Increase it when answers of earlier versions can no longer be sent. Their keys then get the flow as it is now.
 VERSION = 1

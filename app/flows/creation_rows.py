@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.storage.tables import flow_steps, flows
+from app.flows.tables import flow_steps, flows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from app.dots.snapshots import FlowSnapshot
 from app.flows.rules.flow_request import is_storable
 from app.flows.rules.progress import Progress
 from app.flows.sync_rows import DueBy
-from app.storage.tables import flow_steps, flows
+from app.flows.tables import flow_steps, flows
 
 
 @dataclass(frozen=True, kw_only=True)

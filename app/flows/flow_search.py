@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.flows import flow_rows
 from app.flows.flow_rows import FlowRecord
 from app.flows.rules.events import FlowName
+from app.flows.tables import flow_steps, flows, sync_rows
 from app.storage import planning
 from app.storage.subjects import Subject
-from app.storage.tables import flow_steps, flows, sync_rows
 
 # A payee who is paid several times a day for years has no more; each costs one look into an index.
 FLOWS_LOOKED_AT = 10_000

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.storage.tables import flows
+from app.flows.tables import flows
 
 # After an outage there may be thousands, each with its request. The later ones get their turn as the first are settled.
 UNSETTLED_LIMIT = 1000

@@ -7,8 +7,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.sync_rows import DueBy
+from app.flows.tables import refreshes
 from app.storage.subjects import Subject
-from app.storage.tables import refreshes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.rules.verdict import UserState, Verdict
-from app.storage.tables import flows, users
+from app.flows.tables import flows, users
 
 # Verdicts that end when a user is merged into another one.
 _AWAITED = [verdict.value for verdict in Verdict if verdict.is_awaited]

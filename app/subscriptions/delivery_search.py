@@ -9,10 +9,10 @@ from sqlalchemy import BigInteger, ColumnElement, Select, and_, any_, func, lite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.feed.tables import events
 from app.flows.read_timeline import DeliverySeen
 from app.storage import planning
 from app.storage.subjects import Subject
-from app.storage.tables import events
 from app.subscriptions.rules.deliveries import Attempt
 from app.subscriptions.rules.subscriptions import DeliveryState
 from app.subscriptions.tables import deliveries, delivery_attempts, subscriptions

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import SubscriptionNotFoundError
-from app.storage.tables import events
+from app.feed.tables import events
 from app.subscriptions.tables import deliveries
 
 

@@ -1,4 +1,4 @@
-"""The tables of subscriptions, their secrets and deliveries, and the offsets of brokers."""
+"""The tables of subscriptions, their secrets, and deliveries."""
 
 from sqlalchemy import (
     BigInteger,
@@ -121,18 +121,4 @@ delivery_attempts = Table(
     ),
     Index("delivery_attempts_delivery_idx", "subscription_id", "position", "id"),
     Index("delivery_attempts_latest_idx", "subscription_id", "id"),
-)
-
-broker_offsets = Table(
-    "broker_offsets",
-    metadata,
-    Column("broker", Text, primary_key=True, comment="URL without credentials"),
-    Column("epoch", Uuid, nullable=False),
-    Column("position", BigInteger, nullable=False, comment="the broker has confirmed all events up to here"),
-    Column("lease_token", Uuid),
-    Column("lease_until", MOMENT),
-    Column("failing_since", MOMENT),
-    Column("last_error", Text, comment="a code"),
-    Column("published_at", MOMENT),
-    CheckConstraint("(lease_token IS NULL) = (lease_until IS NULL)", name="lease"),
 )

@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import LateralFromClause
 
+from app.flows.tables import sync_rows
 from app.storage import planning
 from app.storage.subjects import Subject
-from app.storage.tables import sync_rows, webhooks
+from app.webhooks.tables import webhooks
 
 # handled: a refresh has seen what it announced, or it announced nothing we act on; dead: given up.
 WebhookState = Literal["handled", "pending", "failing", "dead"]
