@@ -11,11 +11,22 @@ from app.storage import database_url as database_urls
 from app.storage.failures import failures_named
 from app.storage.sessions import Sessions
 
-__all__ = ["DEFAULT_SCHEMA", "Pooler", "create_engine", "failures_named", "transaction"]
+__all__ = [
+    "DEFAULT_SCHEMA",
+    "Pooler",
+    "create_engine",
+    "failures_named",
+    "separate_engine",
+    "sessions_of",
+    "transaction",
+]
 
 POOL_TIMEOUT_SECONDS = 2
 COMMAND_TIMEOUT_SECONDS = 15
 DEFAULT_SCHEMA = "public"
+
+# SQLAlchemy keeps options that it does not know, for its users.
+_SESSIONS = "sessions"
 
 Pooler = Literal["none", "session", "transaction"]
 
@@ -37,6 +48,25 @@ def create_engine(
         has_transaction_pooler=is_pooled,
         command_timeout_seconds=command_timeout_seconds,
     )
+    return _engine_over(sessions, pool_size=pool_size)
+
+
+def separate_engine(engine: AsyncEngine) -> AsyncEngine:
+    """An engine with one connection that the pool of `engine` does not count. What one learns of the server, both know.
+
+    Nothing is connected yet.
+    """
+    return _engine_over(sessions_of(engine), pool_size=1)
+
+
+def sessions_of(engine: AsyncEngine) -> Sessions:
+    """What opens the sessions of an engine that was made here."""
+    sessions: Sessions = engine.get_execution_options()[_SESSIONS]
+    return sessions
+
+
+def _engine_over(sessions: Sessions, *, pool_size: int) -> AsyncEngine:
+    is_pooled = sessions.has_transaction_pooler
     # A statement without a name lives until the next one: within a transaction, which a pooler keeps on one session.
     unnamed = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str} if is_pooled else {}
     engine = create_async_engine(
@@ -46,6 +76,7 @@ def create_engine(
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_recycle=1800,
         hide_parameters=True,
+        execution_options={_SESSIONS: sessions},
         connect_args={"async_creator_fn": sessions.open, **unnamed},
     )
     event.listen(engine.sync_engine, "checkout", sessions.begin)

@@ -27,6 +27,10 @@ class Meaning(Enum):
     BUG = "The statement is wrong, and will be wrong again."
 
 
+ENDS_SESSIONS = frozenset({Meaning.LOST, Meaning.READ_ONLY, Meaning.POOLED})
+"""After these, no session is used again that is open now."""
+
+
 # By code or by class, which is the code's first two characters; the code counts before its class.
 # Source: https://www.postgresql.org/docs/18/errcodes-appendix.html, read 2026-11-27.
 _MEANINGS = {
@@ -70,8 +74,8 @@ def meaning_of_error(error: BaseException | None) -> Meaning:
     if sqlstate is not None:
         return meaning_of(sqlstate)
     # What the driver says of itself has no SQLSTATE: the connection is closed, or was used wrongly.
-    is_lost = isinstance(error, InterfaceError | OperationalError) or getattr(error, "connection_invalidated", False)
-    return Meaning.LOST if is_lost else Meaning.BUG
+    is_lost = isinstance(error, asyncpg.InterfaceError | InterfaceError | OperationalError)
+    return Meaning.LOST if is_lost or getattr(error, "connection_invalidated", False) else Meaning.BUG
 
 
 @contextmanager
@@ -79,7 +83,7 @@ def failures_named() -> Iterator[None]:
     """Raise a DatabaseUnavailableError for a failure that a retry may help; a bug stays what it is."""
     try:
         yield
-    except (OSError, TimeoutError, PoolTimeoutError, DBAPIError) as error:
+    except (OSError, TimeoutError, PoolTimeoutError, DBAPIError, *DRIVER_ERRORS) as error:
         meaning = meaning_of_error(error)
         if meaning is Meaning.BUG:
             raise

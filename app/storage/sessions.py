@@ -19,7 +19,6 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, PoolRese
 
 from app.storage import database_connection, failures
 from app.storage.database_url import DatabaseAddress
-from app.storage.failures import Meaning
 
 log = structlog.get_logger()
 
@@ -36,6 +35,7 @@ STANDBY_SECONDS = 1.0
 # Server-side limits, so that a dead client cannot hold anything for long, and whatever else changes what a statement
 # means or costs. Compiling a statement of 0.1 ms has been seen to take 244 ms (`jit`).
 _SETTINGS: Mapping[str, str] = {
+    "default_transaction_isolation": "read committed",
     "standard_conforming_strings": "on",
     "statement_timeout": "10s",
     "lock_timeout": "5s",
@@ -80,8 +80,8 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no typ
         """A transaction as SQLAlchemy's dialect uses it; its isolation is always ours."""
         return _Transaction(self)
 
-    async def answer(self, statement: str, *, timeout: float) -> str:
-        """Execute a statement that takes no time, or close the session when no answer comes within `timeout` seconds.
+    async def answer(self, statement: str, *arguments: object, timeout: float) -> str:
+        """Execute a statement, or close the session when no answer comes within `timeout` seconds.
 
         Closing needs no other connection, which a driver's own time limit opens to have the statement cancelled.
         """
@@ -94,7 +94,7 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no typ
 
         alarm = loop.call_later(timeout, ring)
         try:
-            return await self.execute(statement)  # type: ignore[no-any-return]  # asyncpg ships no types
+            return await self.execute(statement, *arguments)  # type: ignore[no-any-return]  # asyncpg ships no types
         finally:
             alarm.cancel()
 
@@ -163,7 +163,7 @@ class Sessions:
         """Take what is needed; nothing is connected before `open`."""
         self._address = address
         self._command_timeout_seconds = command_timeout_seconds
-        self._has_transaction_pooler = has_transaction_pooler
+        self.has_transaction_pooler = has_transaction_pooler
         self._settings = {
             **address.session_settings,
             **_SETTINGS,
@@ -184,11 +184,11 @@ class Sessions:
                 timeout=self._address.connect_timeout or timeout,
                 command_timeout=self._command_timeout_seconds,
                 connection_class=Session,
-                **({"statement_cache_size": 0} if self._has_transaction_pooler else {}),
+                **({"statement_cache_size": 0} if self.has_transaction_pooler else {}),
             )
         except asyncpg.TargetServerAttributeNotMatched as error:
             raise asyncpg.ReadOnlySQLTransactionError("no host can be written to") from error
-        if self._has_transaction_pooler:
+        if self.has_transaction_pooler:
             session.has_transaction_pooler = True
             session.begin_statement = f"{_BEGIN}; {_written('SET LOCAL', self._settings)}"
         else:
@@ -223,6 +223,15 @@ class Sessions:
             raise DisconnectionError
         session.is_used = True
 
+    async def answers(self, session: Session) -> bool:
+        """Whether an open session still answers; if it does not, no session that is open now is used again."""
+        try:
+            await session.check()
+        except (OSError, *failures.DRIVER_ERRORS) as error:
+            self.distrust(because=type(error).__name__)
+            return False
+        return True
+
     def end(self, adapter: DBAPIConnection, record: ConnectionPoolEntry, _state: PoolResetState) -> None:
         """Roll back a transaction in which nothing was done. For the pool's event `reset`."""
         session = record.driver_connection
@@ -232,7 +241,7 @@ class Sessions:
     def judge(self, context: ExceptionContext) -> None:
         """Have no session used again once one of them is lost or read-only. For the engine's event `handle_error`."""
         meaning = failures.meaning_of_error(context.sqlalchemy_exception or context.original_exception)
-        if meaning not in (Meaning.LOST, Meaning.READ_ONLY, Meaning.POOLED):
+        if meaning not in failures.ENDS_SESSIONS:
             return
         self.distrust(because=type(context.original_exception).__name__)
         if context.connection is not None and not context.connection.invalidated:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,6 +12,7 @@ from app.flows import merge_rows
 from app.flows.merge_rows import AnnouncedMerge
 from app.flows.read_timeline import WebhookSeen
 from app.flows.rules.merges import Merge
+from app.storage.dedicated_session import DedicatedSession
 from app.storage.subjects import Subject
 
 
@@ -43,33 +45,25 @@ class Webhook:
 
 
 async def store(connection: AsyncConnection, webhooks: Sequence[Webhook]) -> None:
-    """Store a batch in one statement, and make due what it is about; merges are noted before, if there are any.
+    """Store a batch in one statement, and make due what it is about; merges are recorded before, if there are any.
 
     Rows are written in key order, sync rows first, so that two batches cannot deadlock. A repeat is counted and
     makes its subject due again; updating it, unlike skipping it, waits for whoever is writing the same id.
     """
-    first: dict[tuple[str, str], Webhook] = {}
-    counts: dict[tuple[str, str], int] = {}
-    for webhook in webhooks:
-        key = (webhook.app, webhook.message_id)
-        first.setdefault(key, webhook)
-        counts[key] = counts.get(key, 0) + 1
-    rows = [webhook for _, webhook in sorted(first.items())]
-    if any(webhook.merged_user_id for webhook in rows):
-        rows = await _note_merges(connection, rows)
-    await connection.execute(
-        _STORE,
-        {
-            "apps": [webhook.app for webhook in rows],
-            "ids": [webhook.message_id for webhook in rows],
-            "moments": [webhook.received_at for webhook in rows],
-            "counts": [counts[webhook.app, webhook.message_id] for webhook in rows],
-            "bodies": [webhook.body for webhook in rows],
-            "events": [webhook.event for webhook in rows],
-            "kinds": [webhook.subject and webhook.subject.kind for webhook in rows],
-            "subjects": [webhook.subject and webhook.subject.id for webhook in rows],
-        },
-    )
+    batch = _Batch(webhooks)
+    if announces_merge(webhooks):
+        batch.rows = await _note_merges(connection, batch.rows)
+    await connection.exec_driver_sql(_STORE, batch.arguments())
+
+
+async def store_and_commit(session: DedicatedSession, webhooks: Sequence[Webhook]) -> None:
+    """Store a batch that announces no merge like `store`, in a transaction of its own. Raises like `execute`."""
+    await session.execute(_STORE, *_Batch(webhooks).arguments())
+
+
+def announces_merge(webhooks: Sequence[Webhook]) -> bool:
+    """Whether a batch announces a merge, which takes more than one statement to record."""
+    return any(webhook.merged_user_id for webhook in webhooks)
 
 
 async def about(connection: AsyncConnection, subject: Subject, limit: int) -> list[WebhookSeen]:
@@ -79,6 +73,35 @@ async def about(connection: AsyncConnection, subject: Subject, limit: int) -> li
     )
     found = [WebhookSeen(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's documented name
     return sorted(found, key=lambda webhook: (webhook.received_at, webhook.message_id))
+
+
+class _Batch:
+    """The rows of a batch in key order, and how many times it holds each of them."""
+
+    def __init__(self, webhooks: Sequence[Webhook]) -> None:
+        first: dict[tuple[str, str], Webhook] = {}
+        counts: dict[tuple[str, str], int] = {}
+        for webhook in webhooks:
+            key = (webhook.app, webhook.message_id)
+            first.setdefault(key, webhook)
+            counts[key] = counts.get(key, 0) + 1
+        keys = sorted(first)
+        self.rows = [first[key] for key in keys]
+        self._counts = [counts[key] for key in keys]
+
+    def arguments(self) -> tuple[list[Any], ...]:
+        """The arguments of `_STORE`."""
+        rows = self.rows
+        return (
+            [row.app for row in rows],
+            [row.message_id for row in rows],
+            [row.received_at for row in rows],
+            self._counts,
+            [row.body for row in rows],
+            [row.event for row in rows],
+            [row.subject and row.subject.kind for row in rows],
+            [row.subject and row.subject.id for row in rows],
+        )
 
 
 async def _note_merges(connection: AsyncConnection, webhooks: Sequence[Webhook]) -> list[Webhook]:
@@ -95,12 +118,13 @@ async def _note_merges(connection: AsyncConnection, webhooks: Sequence[Webhook])
     ]
 
 
-_STORE = text("""
+# In the driver's own form, because a dedicated session does not know SQLAlchemy.
+_STORE = """
     WITH incoming AS (
         SELECT *
         FROM unnest(
-            CAST(:apps AS text[]), CAST(:ids AS text[]), CAST(:moments AS timestamptz[]), CAST(:counts AS int[]),
-            CAST(:bodies AS bytea[]), CAST(:events AS text[]), CAST(:kinds AS text[]), CAST(:subjects AS text[])
+            CAST($1 AS text[]), CAST($2 AS text[]), CAST($3 AS timestamptz[]), CAST($4 AS int[]),
+            CAST($5 AS bytea[]), CAST($6 AS text[]), CAST($7 AS text[]), CAST($8 AS text[])
         ) AS i (app, message_id, received_at, received_count, body, event, kind, subject_id)
     ), raised AS (
         INSERT INTO sync_rows AS s (app, kind, subject_id, due_at, due_by, dirty_gen)
@@ -124,7 +148,7 @@ _STORE = text("""
     ON CONFLICT (app, message_id) DO UPDATE
     SET received_count = w.received_count + excluded.received_count,
         last_received_at = GREATEST(w.last_received_at, excluded.last_received_at)
-""")
+"""
 
 # In the very order of the index: with the id behind the time, Postgres may sort all webhooks of the subject.
 _ABOUT = text("""

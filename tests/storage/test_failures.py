@@ -72,6 +72,7 @@ def test_code_has_its_meaning(sqlstate: str | None, expected: Meaning) -> None:
         (TimeoutError(), Meaning.LOST),
         (PoolTimeoutError(), Meaning.BUSY),
         (asyncpg.InternalClientError(), Meaning.LOST),
+        (asyncpg.InterfaceError("connection is closed"), Meaning.LOST),
         (asyncpg.TooManyConnectionsError(), Meaning.BUSY),
         (asyncpg.AdminShutdownError(), Meaning.LOST),
         (LookupError(), Meaning.BUG),

@@ -205,11 +205,15 @@ async def test_idle_connections_lost_heal_within_one_round(stranger: httpx.Async
     assert statuses[-1] == 204
 
 
-async def test_overload_is_503_at_once(
-    stranger: httpx.AsyncClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Beyond the waiting line's end nobody waits; who is in it still gets its 204."""
+@pytest.fixture
+def short_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the receiver's queue hold three webhooks."""
     monkeypatch.setattr(receive_webhook, "WAITING_LIMIT", 3)
+
+
+@pytest.mark.usefixtures("short_queue")
+async def test_overload_is_503_at_once(stranger: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """A full queue refuses at once; the webhooks in it still get their 204."""
     await stored.execute(engine, *at_commit(WAIT))
     async with engine.connect() as holder:
         await holder.exec_driver_sql("SELECT pg_advisory_lock(17)")

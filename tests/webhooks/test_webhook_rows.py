@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.flows import sync_rows
 from app.flows.read_timeline import WebhookSeen
 from app.storage import database
+from app.storage.dedicated_session import DedicatedSession
 from app.storage.subjects import Subject
 from app.webhooks import webhook_rows
 from app.webhooks.webhook_rows import Webhook
@@ -52,9 +53,12 @@ def webhook(
 
 
 async def store(engine: AsyncEngine, *webhooks: Webhook) -> None:
-    """Store one batch."""
-    async with database.transaction(engine) as connection:
-        await webhook_rows.store(connection, webhooks)
+    """Store one batch as the receiver does."""
+    session = DedicatedSession(database.sessions_of(engine))
+    try:
+        await webhook_rows.store_and_commit(session, webhooks)
+    finally:
+        session.close()
 
 
 async def about(engine: AsyncEngine, subject: Subject, *, limit: int = 100) -> list[WebhookSeen]:

@@ -31,8 +31,8 @@ CREATIONS = "SELECT count(*) FROM flows WHERE status = 'creating'"
 PATIENCE = {"DOTS_TIMEOUT_SECONDS": "1", "LEASE_SECONDS": "90"}
 
 WEBHOOK_POINTS = (
-    "before/app.webhooks.webhook_rows:store/1",
-    "after/app.webhooks.webhook_rows:store/1",
+    "before/app.webhooks.webhook_rows:store_and_commit/1",
+    "after/app.webhooks.webhook_rows:store_and_commit/1",
     "after/app.webhooks.receive_webhook:WebhookReceiver._store/1",
 )
 CREATION_POINTS = (

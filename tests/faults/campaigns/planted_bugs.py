@@ -13,8 +13,13 @@ PLANTED_BUGS = (
         patches=(
             Patch(
                 file="app/webhooks/receive_webhook.py",
-                old="        self._is_waiting.set()\n        await waiting.is_stored\n",
-                new="        self._is_waiting.set()\n",
+                old="        await self._group.submit(webhook)\n",
+                new="        asyncio.ensure_future(self._group.submit(webhook))\n",
+            ),
+            Patch(
+                file="app/webhooks/receive_webhook.py",
+                old="from collections.abc import Sequence\n",
+                new="import asyncio\nfrom collections.abc import Sequence\n",
             ),
         ),
     ),
@@ -55,7 +60,11 @@ PLANTED_BUGS = (
         campaign="storm",
         breaks=("I1",),
         patches=(
-            Patch(file="app/webhooks/receive_webhook.py", old="import asyncio\n", new="import asyncio\nimport json\n"),
+            Patch(
+                file="app/webhooks/receive_webhook.py",
+                old="from collections.abc import Sequence\n",
+                new="import json\nfrom collections.abc import Sequence\n",
+            ),
             Patch(
                 file="app/webhooks/receive_webhook.py",
                 old="        body=body,\n",

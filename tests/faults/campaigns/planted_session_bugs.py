@@ -9,9 +9,9 @@ PLANTED_BUGS = (
         breaks=("I3",),
         patches=(
             Patch(
-                file="app/storage/sessions.py",
-                old="(Meaning.LOST, Meaning.READ_ONLY, Meaning.POOLED)",
-                new="(Meaning.LOST, Meaning.POOLED)",
+                file="app/storage/failures.py",
+                old="{Meaning.LOST, Meaning.READ_ONLY, Meaning.POOLED}",
+                new="{Meaning.LOST, Meaning.POOLED}",
             ),
         ),
     ),
