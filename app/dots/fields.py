@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _OTHER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -12,6 +13,8 @@ def read_id(value: object) -> str | None:
     """An id in the one spelling we keep: a UUID in lower case with hyphens, or `[A-Za-z0-9_-]{1,64}` as is."""
     if not isinstance(value, str):
         return None
+    if _CANONICAL_UUID.fullmatch(value):  # Nearly every id is one, and parsing it would only give it back.
+        return value
     if _UUID.fullmatch(value):
         return str(UUID(value))
     return value if _OTHER_ID.fullmatch(value) else None

@@ -160,12 +160,12 @@ def _read_claim(headers: Iterable[tuple[bytes, bytes]]) -> _Claim:
             if name in found:
                 raise SignatureRefusedError(Refusal.HEADER_REPEATED)
             found[name] = value.strip(_WHITE_SPACE)
-    present = [family for family in _FAMILIES if not found.keys().isdisjoint(family)]
-    if len(present) > 1:
-        raise SignatureRefusedError(Refusal.FAMILIES_MIXED)
-    if len(found) < len(_Claim._fields):
-        raise SignatureRefusedError(Refusal.HEADERS_MISSING)
-    return _Claim(*(found[name] for name in present[0]))
+    if len(found) == len(_Claim._fields):
+        for message_id, timestamp, signatures in _FAMILIES:
+            if message_id in found and timestamp in found and signatures in found:
+                return _Claim(found[message_id], found[timestamp], found[signatures])
+    is_mixed = not any(found.keys() <= set(family) for family in _FAMILIES)
+    raise SignatureRefusedError(Refusal.FAMILIES_MIXED if is_mixed else Refusal.HEADERS_MISSING)
 
 
 def _expected_signature(key: bytes, content: bytes) -> bytes:

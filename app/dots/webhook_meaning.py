@@ -57,9 +57,10 @@ def read(body: bytes) -> WebhookMeaning:
     content = _parse_object(body)
     event = fields.read_text(content.get("event"), limit=_EVENT_LIMIT)
     api_app_id = fields.read_id(content.get("api_app_id"))
-    flow_id, user_id, old_user_id, new_user_id = (
-        fields.read_id(content.get(key)) for key in ("flow_id", "user_id", "old_user_id", "new_user_id")
-    )
+    flow_id = fields.read_id(content.get("flow_id"))
+    user_id = fields.read_id(content.get("user_id"))
+    old_user_id = fields.read_id(content.get("old_user_id"))
+    new_user_id = fields.read_id(content.get("new_user_id"))
     is_about_user = event is not None and event.startswith("user.")
     may_be_merge = event is None or is_about_user
     if may_be_merge and old_user_id and new_user_id and old_user_id != new_user_id:
@@ -80,7 +81,7 @@ def _parse_object(body: bytes) -> dict[str, Any]:
     No number is read here, and one of 5,000 digits, which Python refuses, must not hide a flow's id.
     """
     try:
-        content = json.loads(body, parse_int=_drop, parse_float=_drop)
+        content = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))  # as json.loads does
     except (ValueError, RecursionError):  # not UTF-8, not JSON, or too deep
         return {}
     return content if isinstance(content, dict) else {}
@@ -88,3 +89,7 @@ def _parse_object(body: bytes) -> dict[str, Any]:
 
 def _drop(_number: str) -> None:
     return None
+
+
+# json.loads would make a decoder for each body.
+_DECODER = json.JSONDecoder(parse_int=_drop, parse_float=_drop)

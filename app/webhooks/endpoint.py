@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from prometheus_client import Counter
 from pydantic.config import JsonDict
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.dots.signature import Verifier
 from app.errors import (
@@ -50,8 +50,6 @@ _OUTCOMES: dict[type[GatewayError], str] = {
 }
 # These say something of a sender whom nobody knows yet, who may send any number.
 _OF_STRANGERS = (SignatureRefusedError, BodyTooLargeError, BodyTooSlowError)
-_STORED = Response(status_code=204)
-_SENDER_IS_GONE = Response(status_code=400)
 _BODY: JsonDict = {
     "description": "Any JSON that Dots signed.",
     "examples": [{"event": "flow.updated", "flow_id": examples.FLOW_ID}],
@@ -67,6 +65,22 @@ class WebhookInputs(StorageInputs):
     telemetry: Telemetry
 
 
+class _ReadyAnswer:
+    """An answer without a body, whose ASGI messages are made once."""
+
+    def __init__(self, status: int) -> None:
+        self._start = {"type": "http.response.start", "status": status, "headers": []}
+        self._end = {"type": "http.response.body", "body": b""}
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(self._start)
+        await send(self._end)
+
+
+_STORED = _ReadyAnswer(204)
+_SENDER_IS_GONE = _ReadyAnswer(400)
+
+
 class SenderGoneError(Exception):
     """The sender has hung up before its body was complete."""
 
@@ -79,6 +93,7 @@ class WebhookEndpoint:
         self._inputs = inputs
         self._answer_seconds = answer_seconds
         self._log = BoundedLog(inputs.clock)
+        self._counters: dict[tuple[str, str], Counter] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -92,7 +107,7 @@ class WebhookEndpoint:
             response = await self._answer(app, verifier, scope, receive)
         await response(scope, receive, send)
 
-    async def _answer(self, app: str, verifier: Verifier, scope: Scope, receive: Receive) -> Response:
+    async def _answer(self, app: str, verifier: Verifier, scope: Scope, receive: Receive) -> ASGIApp:
         try:
             receipt = await self._take(app, verifier, scope, receive)
         except SenderGoneError:
@@ -123,7 +138,7 @@ class WebhookEndpoint:
         except TimeoutError as error:
             raise (BodyTooSlowError if body is None else DatabaseUnavailableError) from error
 
-    def _refuse_path(self, path: str, *, names_app: bool) -> Response:
+    def _refuse_path(self, path: str, *, names_app: bool) -> ASGIApp:
         """No app has its webhooks sent there: most likely the endpoint in Dots' dashboard is wrong."""
         self._count("", "not_found")
         shown = bounded_log.escaped(path, limit=_PATH_LIMIT)
@@ -132,13 +147,16 @@ class WebhookEndpoint:
             return problems.respond(UnknownAppError())
         return problems.problem(404, "not_found", "Not Found")
 
-    def _refuse_method(self, app: str) -> Response:
+    def _refuse_method(self, app: str) -> ASGIApp:
         self._count(app, "wrong_method")
         self._log.warning("webhook not taken", kind="wrong_method", app=app, error="method_not_allowed")
         return problems.problem(405, "method_not_allowed", "Use POST.", headers={"Allow": "POST"})
 
     def _count(self, app: str, outcome: str) -> None:
-        self._inputs.telemetry.webhooks.labels(app, outcome).inc()
+        counter = self._counters.get((app, outcome))
+        if counter is None:
+            counter = self._counters[app, outcome] = self._inputs.telemetry.webhooks.labels(app, outcome)
+        counter.inc()
 
 
 def _app_in(path: str) -> str | None:
