@@ -31,6 +31,24 @@ class Figures:
     p99_milliseconds: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """How many times the rate of a baseline the service has, in each round; `goal` is the least it must have."""
+
+    baseline: str
+    goal: float
+    by_round: Sequence[float]
+
+    @property
+    def ratio(self) -> float:
+        """The median of the rounds."""
+        return statistics.median(self.by_round)
+
+    def __str__(self) -> str:
+        lowest, highest = min(self.by_round), max(self.by_round)
+        return f"{self.ratio:.2f} x the {self.baseline} ({lowest:.2f} to {highest:.2f}); goal {self.goal:g}"
+
+
 def figures_of(receiver: str, played: Sequence[Round]) -> Figures:
     """Sum up the rounds of one receiver, of which there is at least one."""
     rounds = [each for each in played if each.receiver == receiver]

@@ -1,4 +1,4 @@
-"""The two receivers that `make bench` compares, each started as one process."""
+"""The receivers that `make bench` compares, each started as one process."""
 
 import asyncio
 import os
@@ -43,6 +43,17 @@ def plain_receiver(*, database_url: str, secret: str) -> Receiver:
         prepare=None,
         serve=[sys.executable, *serve, "--port", "{port}", "--no-access-log", "--log-level", "warning"],
         environment={"DATABASE_URL": database_url, "WEBHOOK_SECRET": secret},
+    )
+
+
+def node_receiver(*, database_url: str, secret: str) -> Receiver:
+    """Describe the other baseline; see `node_receiver/server.js`. `make bench` installs what it needs."""
+    return Receiver(
+        name="node receiver",
+        table="node_webhooks",
+        prepare=None,
+        serve=["node", str(Path(__file__).parent / "node_receiver" / "server.js"), "{port}"],
+        environment={"DATABASE_URL": database_url, "WEBHOOK_SECRET": secret, "NODE_ENV": "production"},
     )
 
 
