@@ -9,23 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.dots.snapshots import FlowSnapshot, UserSnapshot
 from app.feed import event_rows
-from app.feed.events import Event
 from app.flows import (
     apply_merges,
+    decide,
     flow_rows,
     flow_search,
     merge_rows,
     user_rows,
 )
+from app.flows.decide import Rules, Submission
 from app.flows.flow_rows import FlowRecord
 from app.flows.inputs import FlowInputs
-from app.flows.rules import events, progress, schedule, verdict
-from app.flows.rules.events import FlowFacts, UserFacts
-from app.flows.rules.progress import ProgressDiff
-from app.flows.rules.steps import BACKGROUND_CHECK, ID_VERIFICATION
-from app.flows.rules.verdict import Verdict
 from app.flows.sync_rows import DueBy
-from app.flows.user_rows import UserRecord
 from app.storage.subjects import Subject
 
 log = structlog.get_logger()
@@ -58,32 +53,27 @@ async def apply_flow(
     if known is None:
         return Applied(events_added=0, next_refresh_at=None)
     snapshot = await _with_user_of_today(connection, known, snapshot)
-    diff = progress.merge(known.progress, snapshot, may_pass_over=inputs.complete_passed_over)
-    fresh = _flow_events(known, snapshot, diff, now)
+    decision = decide.decide_flow(known.known, snapshot, now, rules=_rules(inputs))
     await flow_rows.save(
         connection,
         known,
         snapshot,
-        diff.progress,
+        decision.progress,
         now=now,
         discovered_by=discovered_by,
-        events_added=len(fresh),
+        events_added=len(decision.events),
     )
-    await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
-    also_due = await _note_submission(connection, app, diff, now=now)
-    if diff.missing_again:
+    await event_rows.append(connection, decision.events, after_sequence=known.last_sequence)
+    also_due = await _note_submission(connection, app, decision.submission, now=now)
+    if decision.missing_again:
         inputs.telemetry.anomalies.labels(app).inc()
-        log.warning("dots no longer reports completed steps", app=app, flow_id=snapshot.id, steps=diff.missing_again)
-    if discovered_by == "sweep" and known.last_sequence:
-        inputs.telemetry.found_by_sweep.labels(app).inc(len(diff.newly_completed) + diff.is_newly_claimed)
-    inputs.telemetry.appended.labels(app).inc(len(fresh))
-    return Applied(
-        events_added=len(fresh),
-        next_refresh_at=None
-        if diff.progress.is_complete
-        else schedule.next_refresh(inputs.sweeps, since=known.created_at, now=now),
-        also_due=also_due,
-    )
+        log.warning(
+            "dots no longer reports completed steps", app=app, flow_id=snapshot.id, steps=decision.missing_again
+        )
+    if discovered_by == "sweep":
+        inputs.telemetry.found_by_sweep.labels(app).inc(decision.found)
+    inputs.telemetry.appended.labels(app).inc(len(decision.events))
+    return Applied(events_added=len(decision.events), next_refresh_at=decision.next_refresh_at, also_due=also_due)
 
 
 async def apply_user(
@@ -99,16 +89,23 @@ async def apply_user(
     known = await user_rows.lock(connection, subject.app, subject.id, now=now)
     if known.merged_into is not None:
         return Applied(events_added=0, next_refresh_at=None)
-    change = verdict.merge(known.user_state, snapshot)
-    fresh = await _user_events(connection, known, change, now)
-    await user_rows.save(connection, known, change.user_state, now=now, events_added=len(fresh))
-    await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
-    inputs.telemetry.appended.labels(subject.app).inc(len(fresh))
+    flows = {
+        step: await flow_search.of_user(connection, subject.app, subject.id, step=step, limit=FLOWS_NAMED)
+        for step in decide.steps_to_name(known, snapshot)
+    }
+    decision = decide.decide_user(known, snapshot, now, rules=_rules(inputs), flows=flows)
+    await user_rows.save(connection, known, decision.standing, now=now, events_added=len(decision.events))
+    await event_rows.append(connection, decision.events, after_sequence=known.last_sequence)
+    inputs.telemetry.appended.labels(subject.app).inc(len(decision.events))
     return Applied(
-        events_added=len(fresh),
-        next_refresh_at=now if merged.has_more else _next_refresh_at(inputs, known, change, now),
+        events_added=len(decision.events),
+        next_refresh_at=now if merged.has_more else decision.next_refresh_at,
         left_behind=merged.left_behind,
     )
+
+
+def _rules(inputs: FlowInputs) -> Rules:
+    return Rules(sweeps=inputs.sweeps, verdict_polls=inputs.verdict_polls, may_pass_over=inputs.complete_passed_over)
 
 
 async def _lock_or_adopt(
@@ -141,70 +138,13 @@ def _parse_ref(client_ref: str | None) -> UUID | None:
         return None
 
 
-def _flow_events(known: FlowRecord, snapshot: FlowSnapshot, diff: ProgressDiff, now: datetime) -> list[Event]:
-    facts = FlowFacts(app=known.app, flow_id=snapshot.id, reference=known.reference, user_id=diff.progress.user_id)
-    fresh = []
-    if known.last_sequence == 0:
-        fresh.append(events.flow_created(facts, now))
-    if diff.is_newly_claimed:
-        fresh.append(events.flow_claimed(facts, now))
-    fresh += [events.step_completed(facts, now, step=step) for step in diff.newly_completed]
-    if diff.is_newly_complete:
-        fresh.append(events.flow_completed(facts, now, passed_over=diff.progress.passed_over))
-    return fresh
-
-
-async def _user_events(
-    connection: AsyncConnection, known: UserRecord, change: verdict.Change, now: datetime
-) -> list[Event]:
-    fresh = []
-    if change.is_newly_id_verified:
-        fresh.append(events.id_verified(await _facts(connection, known, step=ID_VERIFICATION), now))
-    if change.reported is None and change.to_review is None:
-        return fresh
-    facts = await _facts(connection, known, step=BACKGROUND_CHECK)
-    if change.reported is not None:
-        settlement = change.user_state.verdict_count
-        fresh.append(
-            events.verdict_settled(facts, now, verdict=change.reported, previous=change.previous, settlement=settlement)
-        )
-    if change.to_review is not None:
-        fresh.append(events.review_needed(facts, now, check_status=change.to_review, previous=change.previous))
-    return fresh
-
-
-async def _facts(connection: AsyncConnection, user: UserRecord, *, step: str) -> UserFacts:
-    flows = await flow_search.of_user(connection, user.app, user.id, step=step, limit=FLOWS_NAMED)
-    return UserFacts(app=user.app, user_id=user.id, flows=flows)
-
-
 async def _note_submission(
-    connection: AsyncConnection, app: str, diff: ProgressDiff, *, now: datetime
+    connection: AsyncConnection, app: str, submission: Submission | None, *, now: datetime
 ) -> Subject | None:
-    """What was handed in is decided on the user, later: remember that, and return the user to look at."""
-    # What was handed in before the user was known counts from now on.
-    handed_in = diff.progress.completed if diff.is_newly_claimed else diff.newly_completed
-    is_check = BACKGROUND_CHECK in handed_in
-    is_id = ID_VERIFICATION in handed_in
-    user_id = diff.progress.user_id
-    if user_id is None or not (is_check or is_id):
+    """Note what a user has handed in, and return the user to look at."""
+    if submission is None:
         return None
-    await user_rows.note_submission(connection, app, user_id, now=now, is_check=is_check, is_id=is_id)
-    return Subject(app=app, kind="user", id=user_id)
-
-
-def _next_refresh_at(inputs: FlowInputs, known: UserRecord, change: verdict.Change, now: datetime) -> datetime | None:
-    """While something is awaited, often; what is settled is swept, because Dots may reverse it.
-
-    A check that needs review is swept too after its polls have ended: a review may take longer than a check.
-    """
-    user_state = change.user_state
-    since = known.check_submitted_at or now
-    looks = []
-    if user_state.verdict.is_awaited or change.is_under_way:  # Under way may be another check, after a settled one.
-        looks.append(schedule.next_refresh(inputs.verdict_polls, since=since, now=now))
-    if known.id_submitted_at is not None and not user_state.was_id_verified:
-        looks.append(schedule.next_refresh(inputs.verdict_polls, since=known.id_submitted_at, now=now))
-    if user_state.verdict.is_settled or user_state.verdict is Verdict.NEEDS_REVIEW:
-        looks.append(schedule.next_refresh(inputs.sweeps, since=since, now=now))
-    return min((look for look in looks if look is not None), default=None)
+    await user_rows.note_submission(
+        connection, app, submission.user_id, now=now, is_check=submission.is_check, is_id=submission.is_id
+    )
+    return Subject(app=app, kind="user", id=submission.user_id)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.dots.snapshots import FlowSnapshot
+from app.flows.decide import KnownFlow
 from app.flows.rules.flow_request import is_storable
 from app.flows.rules.progress import Progress
 from app.flows.sync_rows import DueBy
@@ -57,6 +58,17 @@ class FlowRecord:
             completed=tuple(step.name for step in self.steps if step.completed_at),
             user_id=self.user_id,
             is_complete=self.status == "completed",
+        )
+
+    @property
+    def known(self) -> KnownFlow:
+        """What a decision about the flow depends on."""
+        return KnownFlow(
+            app=self.app,
+            reference=self.reference,
+            progress=self.progress,
+            created_at=self.created_at,
+            last_sequence=self.last_sequence,
         )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Select, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.flows.decide import KnownUser
 from app.flows.rules.verdict import UserState, Verdict
 from app.flows.tables import flows, users
 
@@ -17,14 +18,9 @@ _AWAITED = [verdict.value for verdict in Verdict if verdict.is_awaited]
 
 
 @dataclass(frozen=True, kw_only=True)
-class UserRecord:
+class UserRecord(KnownUser):
     """A user as stored; `merged_into` is who they are by now, None while they are themselves."""
 
-    app: str
-    id: str
-    user_state: UserState
-    check_submitted_at: datetime | None
-    id_submitted_at: datetime | None
     refreshed_at: datetime | None
     last_sequence: int
     merged_into: str | None = None

@@ -49,20 +49,3 @@ async def test_the_setting_lets_it_complete_and_the_event_names_the_step(inputs:
     assert completed["data"]["passed_over"] == ["manage-payouts"]
     assert await stored.row(inputs.engine, "SELECT status FROM flows") == {"status": "completed"}
     assert inputs.telemetry.registry.get_sample_value("dots_gateway_passed_over_flows") == 0
-
-
-async def test_the_setting_completes_no_flow_whose_end_is_not_reached(inputs: AllInputs, dots: MemoryDots) -> None:
-    """The payee is still on the way, whatever was passed over before."""
-    await look(replace(inputs, complete_passed_over=True), dots, "manage-payouts")
-
-    assert await stored.row(inputs.engine, "SELECT status FROM flows") == {"status": "open"}
-
-
-async def test_a_flow_that_completes_with_all_steps_names_none_as_passed_over(
-    inputs: AllInputs, dots: MemoryDots
-) -> None:
-    """The setting changes nothing about it."""
-    await look(replace(inputs, complete_passed_over=True), dots, "compliance", "manage-payouts", "payout")
-
-    completed = await stored.row(inputs.engine, "SELECT data FROM events WHERE type = 'dots.flow.completed'")
-    assert "passed_over" not in completed["data"]

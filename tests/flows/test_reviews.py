@@ -3,18 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from app.flows.refresh_due import refresh_due
 from tests.all_inputs import AllInputs, HandClock
-from tests.dots.fake_dots import NOW, USER
+from tests.dots.fake_dots import USER
 from tests.dots.memory_dots import MemoryDots, flow_id_of
-from tests.flows.due import (
-    flow,
-    make_due,
-    sync_row,
-    user,
-)
+from tests.flows.due import flow, make_due, user
 from tests.storage import stored
 
 REVIEW = "dots.background_check.needs_review"
@@ -47,21 +40,18 @@ async def reported(inputs: AllInputs) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-@pytest.mark.parametrize("status", ["consider", "information_mismatch", "canceled", "expired", "failed"])
-async def test_a_check_that_ends_without_a_finding_needs_review(
-    inputs: AllInputs, dots: MemoryDots, status: str
-) -> None:
+async def test_a_check_that_ends_without_a_finding_needs_review(inputs: AllInputs, dots: MemoryDots) -> None:
     """It is neither pending for ever nor a verdict; the event says which status Dots gave."""
     await hand_in(inputs, dots)
-    await look(inputs, dots, background_check={"status": status}, has_criminal_activity=False)
+    await look(inputs, dots, background_check={"status": "expired"}, has_criminal_activity=False)
 
     assert await stored.row(inputs.engine, VERDICT) == {
         "verdict": "needs_review",
-        "check_status": status,
+        "check_status": "expired",
         "verdict_count": 0,
-        "reviews_announced": [status],
+        "reviews_announced": ["expired"],
     }
-    assert await reported(inputs) == [(REVIEW, {"check_status": status, "previous": None})]
+    assert await reported(inputs) == [(REVIEW, {"check_status": "expired", "previous": None})]
 
 
 async def test_a_review_is_told_once_for_each_status(inputs: AllInputs, dots: MemoryDots) -> None:
@@ -88,35 +78,6 @@ async def test_a_pass_beside_an_older_check_that_failed_clears_nobody(inputs: Al
 
     assert before == [(REVIEW, {"check_status": "pass", "previous": None})]
     assert (await reported(inputs))[1:] == [("dots.background_check.cleared", {"previous": None})]
-
-
-async def test_a_clearance_is_taken_back_when_an_older_check_failed(inputs: AllInputs, dots: MemoryDots) -> None:
-    """As the verdicts of before this rule are: whoever was told that the user is cleared has to know."""
-    passed = {"status": "pass"}
-    await look(inputs, dots, background_check=passed, has_criminal_activity=False)
-    await look(inputs, dots, background_check=passed, has_criminal_activity=False, older="failed")
-
-    assert await reported(inputs) == [
-        ("dots.background_check.cleared", {"previous": None}),
-        (REVIEW, {"check_status": "pass", "previous": "cleared"}),
-    ]
-
-
-async def test_what_needs_review_is_polled_like_a_pending_check_and_then_swept(
-    inputs: AllInputs, dots: MemoryDots, clock: HandClock
-) -> None:
-    """A person's decision may take longer than a week: every 6 h to 7 days, then daily to 30 days."""
-    await hand_in(inputs, dots)
-    dots.add_user(background_check={"status": "consider"})
-    ages = []
-    await refresh_due(inputs, limit=10)
-    while (due_at := (await sync_row(inputs, user()))["due_at"]) is not None:
-        clock.now = due_at
-        ages.append(clock.now - NOW)
-        await refresh_due(inputs, limit=10)
-
-    assert [age / timedelta(minutes=1) for age in ages[:5]] == [1, 5, 30, 120, 360]
-    assert [age / timedelta(days=1) for age in ages if age > timedelta(days=6.8)] == list(range(7, 31))
 
 
 async def test_a_decision_after_a_review_is_told(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:

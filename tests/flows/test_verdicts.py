@@ -54,59 +54,6 @@ async def test_user_is_due_also_when_it_becomes_known_only_later(inputs: AllInpu
     assert await stored.row(inputs.engine, VERDICT) == {"verdict": "pending", "verdict_count": 0}
 
 
-async def test_another_check_is_polled_like_the_first(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """A settled verdict stands while a second check is under way, and what comes of that is looked for as soon."""
-    await hand_in(inputs, dots)
-    dots.add_user(background_check={"status": "pass"}, has_criminal_activity=False)
-    await refresh_due(inputs, limit=10)
-    clock.advance(timedelta(days=3))
-    dots.add_flow(2, steps=["background-check"], completed_steps=["background-check"], user_id=USER)
-    dots.add_user(background_check={"status": "pending"})
-    await make_due(inputs, flow(flow_id_of(2)))
-    await refresh_due(inputs, limit=10)
-    await refresh_due(inputs, limit=10)
-
-    assert await stored.row(inputs.engine, VERDICT) == {"verdict": "cleared", "verdict_count": 1}
-    assert (await sync_row(inputs, user()))["due_at"] == clock.now + timedelta(minutes=1)
-
-
-async def test_pending_verdict_is_polled_until_it_settles(
-    inputs: AllInputs, dots: MemoryDots, clock: HandClock
-) -> None:
-    """1 min, 5 min, 30 min, 2 h, then every 6 h from when it was handed in; a settled one daily."""
-    await hand_in(inputs, dots)
-    dots.add_user(background_check={"status": "pending"})
-    ages = []
-    for _ in range(6):
-        await refresh_due(inputs, limit=10)
-        clock.now = (await sync_row(inputs, user()))["due_at"]
-        ages.append(clock.now - NOW)
-    dots.add_user(background_check={"status": "pass"}, has_criminal_activity=False)
-    await refresh_due(inputs, limit=10)
-
-    assert [age / timedelta(minutes=1) for age in ages] == [1, 5, 30, 120, 360, 720]
-    assert (await sync_row(inputs, user()))["due_at"] == NOW + timedelta(days=1)
-    assert await stored.row(inputs.engine, VERDICT) == {"verdict": "cleared", "verdict_count": 1}
-    assert (await event_types(inputs))[-1] == "dots.background_check.cleared"
-
-
-async def test_a_settled_verdict_is_swept_like_an_open_flow(
-    inputs: AllInputs, dots: MemoryDots, clock: HandClock
-) -> None:
-    """1 min, 5 min, 30 min, 2 h after the check was handed in, then daily to 30 days."""
-    await hand_in(inputs, dots)
-    dots.add_user(background_check={"status": "pass"}, has_criminal_activity=False)
-    ages = []
-    await refresh_due(inputs, limit=10)
-    while (due_at := (await sync_row(inputs, user()))["due_at"]) is not None:
-        clock.now = due_at
-        ages.append(clock.now - NOW)
-        await refresh_due(inputs, limit=10)
-
-    assert [age / timedelta(minutes=1) for age in ages[:4]] == [1, 5, 30, 120]
-    assert [age / timedelta(days=1) for age in ages[4:]] == list(range(1, 31))
-
-
 async def test_a_reversal_no_webhook_told_is_found(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
     """Even one that comes right after the verdict is not missed for long."""
     await hand_in(inputs, dots)
@@ -117,16 +64,6 @@ async def test_a_reversal_no_webhook_told_is_found(inputs: AllInputs, dots: Memo
     await refresh_due(inputs, limit=10)
 
     assert (await event_types(inputs))[-2:] == ["dots.background_check.cleared", "dots.background_check.flagged"]
-
-
-async def test_polling_ends_after_a_week(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """A check that never ends is not asked about for ever."""
-    await hand_in(inputs, dots)
-    dots.add_user(background_check={"status": "pending"})
-    clock.advance(timedelta(days=7, seconds=1))
-    await refresh_due(inputs, limit=10)
-
-    assert (await sync_row(inputs, user()))["due_at"] is None
 
 
 async def test_flag_is_told_once_and_its_reversal_too(inputs: AllInputs, dots: MemoryDots) -> None:
