@@ -99,7 +99,7 @@ soak: install ## The same campaigns with ten times the figures, for a release
 	$(BIN)/python -m tests.faults.campaigns --times 10 $(ARGS)
 	$(BIN)/python -m tests.faults.campaigns.plant --controls
 
-bench: install bench/node_receiver/node_modules/.package-lock.json ## Measure acknowledged webhooks per second beside two other receivers
+bench: install bench/node_receiver/node_modules/.package-lock.json ## Measure webhooks and refreshes per second beside their baselines
 	$(BIN)/python bench/run.py $(ARGS)
 
 bench-growth: install ## Measure each query and pass on a grown database beside an empty one

@@ -65,8 +65,7 @@ class Settings(BaseSettings):
     ssl_cert_file: NotEmpty | None = None
     ssl_cert_dir: NotEmpty | None = None
 
-    refresh_concurrency: Annotated[int, Field(ge=1, le=64)] = 4
-    refresh_batch: Annotated[int, Field(ge=1, le=100)] = 8
+    refreshes_in_flight: Annotated[int, Field(ge=1, le=1024)] = 32
     lease_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     pause_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     sweep_seconds: Seconds = [60, 300, 1800, 7200]

@@ -1,4 +1,4 @@
-"""`make bench`: the service's webhook receiver beside two baselines, same load, same Postgres, same run."""
+"""`make bench`: the service beside its baselines, in one run: receiving webhooks, and refreshing flows."""
 
 import argparse
 import asyncio
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench import refreshing
 from bench.databases import (
     NotComparableError,
     count_stored_once,
@@ -126,10 +127,12 @@ async def compare(options: argparse.Namespace) -> list[Comparison]:
     async with postgres_server() as server_url:
         postgres = await durable_version(server_url)
         played = await play_rounds(load, rounds=options.rounds, server_url=server_url)
+        refreshed = await refreshing.compare(server_url, rounds=options.refresh_rounds, directory=DIRECTORY)
     figures = [figures_of(name, played) for name in (*GOALS, SERVICE)]
     comparisons = [
         Comparison(baseline=name, goal=goal, by_round=ratios(name, SERVICE, played)) for name, goal in GOALS.items()
     ]
+    comparisons.append(Comparison(baseline=refreshing.BASELINE, goal=refreshing.GOAL, by_round=[each.ratio for each in refreshed]))
     conditions = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
@@ -139,11 +142,12 @@ async def compare(options: argparse.Namespace) -> list[Comparison]:
         "rounds": options.rounds,
         "seconds": options.seconds,
     }
-    print("", table(figures), "", *comparisons, f"conditions: {conditions}", sep="\n")
+    print("", table(figures), "", refreshing.summary(refreshed), *comparisons, f"conditions: {conditions}", sep="\n")
     results = {
         **conditions,
         "ratios": {each.baseline: {"median": each.ratio, "by_round": each.by_round} for each in comparisons},
         "receivers": [asdict(each) for each in figures],
+        "refreshes": [asdict(each) for each in refreshed],
     }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     return comparisons
@@ -151,10 +155,11 @@ async def compare(options: argparse.Namespace) -> list[Comparison]:
 
 def parsed_options() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="Acknowledged webhooks a second, beside two other receivers.")
+    parser = argparse.ArgumentParser(description="Webhooks and refreshes a second, beside their baselines.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each receiver is loaded in a round")
     parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--refresh-rounds", type=int, default=3)
     return parser.parse_args()
 
 

@@ -1,10 +1,11 @@
 """Events: appended in the transaction that made them true, stamped with a place in the feed afterwards."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, insert, literal_column, select, text
+from sqlalchemy import BigInteger, ColumnElement, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.feed.events import Event, EventRecord
@@ -45,21 +46,26 @@ _FIELDS = [events.c[name] for name in EventRecord.__dataclass_fields__]
 
 async def append(connection: AsyncConnection, fresh: Sequence[Event], *, after_sequence: int) -> None:
     """Append events of one subject, whose row the transaction has locked, behind its last `after_sequence`."""
-    if not fresh:
+    await append_all(connection, [(fresh, after_sequence)])
+
+
+async def append_all(connection: AsyncConnection, groups: Iterable[tuple[Sequence[Event], int]]) -> None:
+    """Do the same for several subjects: the events of each, and its last sequence."""
+    rows = [(event, sequence) for fresh, last in groups for sequence, event in enumerate(fresh, start=last + 1)]
+    if not rows:
         return
-    rows = [
+    await connection.execute(
+        _APPEND,
         {
-            "id": event.id,
-            "app": event.app,
-            "type": event.type,
-            "subject": event.subject,
-            "sequence": sequence,
-            "occurred_at": event.occurred_at,
-            "data": event.data,
-        }
-        for sequence, event in enumerate(fresh, start=after_sequence + 1)
-    ]
-    await connection.execute(insert(events), rows)
+            "ids": [event.id for event, _ in rows],
+            "apps": [event.app for event, _ in rows],
+            "types": [event.type for event, _ in rows],
+            "subjects": [event.subject for event, _ in rows],
+            "sequences": [sequence for _, sequence in rows],
+            "moments": [event.occurred_at for event, _ in rows],
+            "data": [json.dumps(event.data) for event, _ in rows],
+        },
+    )
 
 
 async def stamp(connection: AsyncConnection, *, limit: int, floor: int = 0) -> Stamped | None:
@@ -112,6 +118,17 @@ async def about(connection: AsyncConnection, app: str, subject: str, *, limit: i
     latest = query.order_by(events.c.sequence.desc()).limit(limit)
     return [EventRecord(**row._mapping) for row in await connection.execute(latest)][::-1]  # noqa: SLF001  # SQLAlchemy's documented name
 
+
+# In this order, because the order of `row_id` is the order of the feed.
+_APPEND = text("""
+    INSERT INTO events (id, app, type, subject, sequence, occurred_at, data)
+    SELECT id, app, type, subject, sequence, occurred_at, CAST(data AS jsonb)
+    FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:apps AS text[]), CAST(:types AS text[]), CAST(:subjects AS text[]),
+        CAST(:sequences AS int[]), CAST(:moments AS timestamptz[]), CAST(:data AS text[])
+    ) WITH ORDINALITY AS event (id, app, type, subject, sequence, occurred_at, data, place)
+    ORDER BY place
+""")
 
 _TRY_LOCK = text(f"SELECT pg_try_advisory_xact_lock({SEQUENCER_LOCK})")
 _LOCK = text(f"SELECT pg_advisory_xact_lock({SEQUENCER_LOCK})")

@@ -1,5 +1,6 @@
 """Merge what Dots said into what is stored, and append the events that follow: one transaction, the caller's."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -18,9 +19,10 @@ from app.flows import (
     user_rows,
 )
 from app.flows.decide import Rules, Submission
-from app.flows.flow_rows import FlowRecord
+from app.flows.flow_rows import FlowChange, FlowRecord
 from app.flows.inputs import FlowInputs
 from app.flows.sync_rows import DueBy
+from app.storage import notifications
 from app.storage.subjects import Subject
 
 log = structlog.get_logger()
@@ -31,49 +33,90 @@ FLOWS_NAMED = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """What a snapshot came to.
+    """The consequences of one snapshot.
 
     `next_refresh_at` is when to ask again without being told to (None: never). The caller makes `also_due` due, after
     its own sync row: sync rows are locked in the order of their keys. It also ends the polls of `left_behind`: users
-    that were merged into this one.
+    that were merged into this one. After the commit it calls `report`.
     """
 
     events_added: int
     next_refresh_at: datetime | None
     also_due: Subject | None = None
     left_behind: tuple[Subject, ...] = ()
+    missing_again: Sequence[str] = ()
+    found: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenFlow:
+    """A locked flow and Dots' answer about it."""
+
+    known: FlowRecord
+    snapshot: FlowSnapshot
+    discovered_by: DueBy
 
 
 async def apply_flow(
     connection: AsyncConnection, inputs: FlowInputs, app: str, snapshot: FlowSnapshot, *, discovered_by: DueBy
 ) -> Applied:
     """Merge a flow's snapshot under its row lock; a flow never seen is adopted, if foreign flows are followed."""
-    now = inputs.clock()
     known = await _lock_or_adopt(connection, inputs, app, snapshot)
     if known is None:
         return Applied(events_added=0, next_refresh_at=None)
-    snapshot = await _with_user_of_today(connection, known, snapshot)
-    decision = decide.decide_flow(known.known, snapshot, now, rules=_rules(inputs))
-    await flow_rows.save(
-        connection,
-        known,
-        snapshot,
-        decision.progress,
-        now=now,
-        discovered_by=discovered_by,
-        events_added=len(decision.events),
-    )
-    await event_rows.append(connection, decision.events, after_sequence=known.last_sequence)
-    also_due = await _note_submission(connection, app, decision.submission, now=now)
-    if decision.missing_again:
-        inputs.telemetry.anomalies.labels(app).inc()
-        log.warning(
-            "dots no longer reports completed steps", app=app, flow_id=snapshot.id, steps=decision.missing_again
+    seen = SeenFlow(known=known, snapshot=snapshot, discovered_by=discovered_by)
+    return (await apply_flows(connection, inputs, [seen]))[0]
+
+
+async def apply_flows(connection: AsyncConnection, inputs: FlowInputs, seen: Sequence[SeenFlow]) -> list[Applied]:
+    """Merge snapshots of different flows that the transaction has locked, with the same few statements for all."""
+    now, rules = inputs.clock(), _rules(inputs)
+    seen = await _with_users_of_today(connection, seen)
+    decisions = [decide.decide_flow(each.known.known, each.snapshot, now, rules=rules) for each in seen]
+    changes = [
+        FlowChange(
+            known=each.known,
+            snapshot=each.snapshot,
+            progress=decision.progress,
+            discovered_by=each.discovered_by,
+            events_added=len(decision.events),
         )
+        for each, decision in zip(seen, decisions, strict=True)
+    ]
+    await flow_rows.save(connection, changes, now=now)
+    await event_rows.append_all(
+        connection,
+        ((decision.events, each.known.last_sequence) for each, decision in zip(seen, decisions, strict=True)),
+    )
+    submissions = [
+        (each.known.app, decision.submission)
+        for each, decision in zip(seen, decisions, strict=True)
+        if decision.submission
+    ]
+    await _note_submissions(connection, submissions, now=now)
+    return [
+        Applied(
+            events_added=len(decision.events),
+            next_refresh_at=decision.next_refresh_at,
+            also_due=_user_of(each.known.app, decision.submission),
+            missing_again=decision.missing_again,
+            found=decision.found,
+        )
+        for each, decision in zip(seen, decisions, strict=True)
+    ]
+
+
+def report(inputs: FlowInputs, subject: Subject, applied: Applied, *, discovered_by: DueBy) -> None:
+    """Count and log what was applied; for after the commit."""
+    app = subject.app
+    if applied.missing_again:
+        inputs.telemetry.anomalies.labels(app).inc()
+        log.warning("dots no longer reports completed steps", app=app, flow_id=subject.id, steps=applied.missing_again)
     if discovered_by == "sweep":
-        inputs.telemetry.found_by_sweep.labels(app).inc(decision.found)
-    inputs.telemetry.appended.labels(app).inc(len(decision.events))
-    return Applied(events_added=len(decision.events), next_refresh_at=decision.next_refresh_at, also_due=also_due)
+        inputs.telemetry.found_by_sweep.labels(app).inc(applied.found)
+    inputs.telemetry.appended.labels(app).inc(applied.events_added)
+    if applied.events_added:
+        inputs.notifications.send(notifications.APPENDED)
 
 
 async def apply_user(
@@ -96,7 +139,6 @@ async def apply_user(
     decision = decide.decide_user(known, snapshot, now, rules=_rules(inputs), flows=flows)
     await user_rows.save(connection, known, decision.standing, now=now, events_added=len(decision.events))
     await event_rows.append(connection, decision.events, after_sequence=known.last_sequence)
-    inputs.telemetry.appended.labels(subject.app).inc(len(decision.events))
     return Applied(
         events_added=len(decision.events),
         next_refresh_at=now if merged.has_more else decision.next_refresh_at,
@@ -123,12 +165,25 @@ async def _lock_or_adopt(
     return known
 
 
-async def _with_user_of_today(connection: AsyncConnection, known: FlowRecord, snapshot: FlowSnapshot) -> FlowSnapshot:
-    """The snapshot with its user replaced by the one it was merged into. Dots may still name the old user."""
-    if snapshot.user_id is None or (snapshot.user_id == known.user_id and known.refreshed_at is not None):
-        return snapshot
-    user = Subject(app=known.app, kind="user", id=snapshot.user_id)
-    return replace(snapshot, user_id=(await merge_rows.survivors(connection, [user]))[user])
+async def _with_users_of_today(connection: AsyncConnection, seen: Sequence[SeenFlow]) -> list[SeenFlow]:
+    """Replace users that were merged by those they were merged into. Dots may still name the old ones."""
+    named = {user for each in seen if (user := _user_to_look_up(each))}
+    if not named:
+        return list(seen)
+    today = await merge_rows.survivors(connection, sorted(named))
+    return [
+        replace(each, snapshot=replace(each.snapshot, user_id=today[user]))
+        if (user := _user_to_look_up(each))
+        else each
+        for each in seen
+    ]
+
+
+def _user_to_look_up(each: SeenFlow) -> Subject | None:
+    known, user_id = each.known, each.snapshot.user_id
+    if user_id is None or (user_id == known.user_id and known.refreshed_at is not None):
+        return None
+    return Subject(app=known.app, kind="user", id=user_id)
 
 
 def _parse_ref(client_ref: str | None) -> UUID | None:
@@ -138,13 +193,15 @@ def _parse_ref(client_ref: str | None) -> UUID | None:
         return None
 
 
-async def _note_submission(
-    connection: AsyncConnection, app: str, submission: Submission | None, *, now: datetime
-) -> Subject | None:
-    """Note what a user has handed in, and return the user to look at."""
-    if submission is None:
-        return None
-    await user_rows.note_submission(
-        connection, app, submission.user_id, now=now, is_check=submission.is_check, is_id=submission.is_id
-    )
-    return Subject(app=app, kind="user", id=submission.user_id)
+async def _note_submissions(
+    connection: AsyncConnection, submissions: Collection[tuple[str, Submission]], *, now: datetime
+) -> None:
+    """Note what users have handed in; locks the users in order, so that two batches cannot deadlock."""
+    for app, each in sorted(submissions, key=lambda noted: (noted[0], noted[1].user_id)):
+        await user_rows.note_submission(
+            connection, app, each.user_id, now=now, is_check=each.is_check, is_id=each.is_id
+        )
+
+
+def _user_of(app: str, submission: Submission | None) -> Subject | None:
+    return None if submission is None else Subject(app=app, kind="user", id=submission.user_id)

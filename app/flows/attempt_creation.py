@@ -29,7 +29,7 @@ from app.flows import (
 from app.flows.creation_rows import CreationError
 from app.flows.flow_rows import FlowRecord
 from app.flows.inputs import FlowInputs
-from app.storage import database, notifications
+from app.storage import database
 from app.storage.subjects import Subject
 
 log = structlog.get_logger()
@@ -124,7 +124,7 @@ async def _settle(inputs: FlowInputs, attempt: Attempt, snapshot: FlowSnapshot) 
             raise LookupError(snapshot.id)
         if attempt.describe is not None:
             await answer_rows.add(connection, flow.ref, attempt.describe(flow), now=inputs.clock())
+    apply_snapshot.report(inputs, subject, applied, discovered_by="create")
     inputs.telemetry.creations.labels(attempt.app, "created").inc()
     log.info("flow created", app=attempt.app, flow_id=flow.id, caller=attempt.caller)
-    inputs.notifications.send(notifications.APPENDED)
     return flow

@@ -1,11 +1,12 @@
 """Flows as we know them: found, locked and saved, always together with their steps. Lists of them: `flow_search`."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, select, text, update
+from sqlalchemy import ColumnElement, Row, Select, Uuid, cast, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +16,7 @@ from app.flows.rules.flow_request import is_storable
 from app.flows.rules.progress import Progress
 from app.flows.sync_rows import DueBy
 from app.flows.tables import flow_steps, flows
+from app.storage.subjects import Subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,30 @@ class FlowRecord:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class FlowChange:
+    """What a snapshot changed of a locked flow."""
+
+    known: FlowRecord
+    snapshot: FlowSnapshot
+    progress: Progress
+    discovered_by: DueBy
+    events_added: int
+
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        """The names of the steps in the order in which they are stored."""
+        # What Dots never listed it has put in front by itself; behind, it would seem to pass over the steps before it.
+        unlisted = tuple(name for name in self.progress.completed if name not in self.progress.steps)
+        return unlisted + self.progress.steps
+
+    @property
+    def has_other_steps(self) -> bool:
+        """Whether the steps, or which of them are completed, differ from what is stored."""
+        stored = [(step.name, step.completed_at is not None) for step in self.known.steps]
+        return stored != [(name, name in self.progress.completed) for name in self.step_names]
+
+
 def _in_order(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """A column of a flow's steps as an array, so that a flow and its steps are one row and one statement."""
     steps = select(column).where(flow_steps.c.flow_ref == flows.c.ref).order_by(flow_steps.c.position)
@@ -97,6 +123,18 @@ def record(row: Row[Any]) -> FlowRecord:
 async def find(connection: AsyncConnection, flow_id: str) -> FlowRecord | None:
     """The flow with this id of Dots, in whichever app; None when unknown."""
     return await _one(connection, select(*FIELDS).where(flows.c.id == flow_id).limit(1))
+
+
+async def lock_free(connection: AsyncConnection, wanted: Collection[Subject]) -> dict[Subject, FlowRecord]:
+    """The flows that nobody else has locked, locked until the transaction ends. Waits for no lock.
+
+    Locks in the order in which the merge of a user locks its flows, so that neither waits for the other in a circle.
+    """
+    keys = {"apps": [each.app for each in wanted], "ids": [each.id for each in wanted]}
+    refs = (await connection.scalars(_LOCK_FREE, keys)).all()
+    rows = await connection.execute(select(*FIELDS).where(flows.c.ref == func.any(cast(refs, ARRAY(Uuid)))))
+    records = [record(row) for row in rows]
+    return {Subject(app=each.app, kind="flow", id=each.id): each for each in records if each.id is not None}
 
 
 async def lock(connection: AsyncConnection, app: str, flow_id: str) -> FlowRecord | None:
@@ -129,45 +167,36 @@ async def add_foreign(
     )
 
 
-async def save(
-    connection: AsyncConnection,
-    known: FlowRecord,
-    snapshot: FlowSnapshot,
-    progress: Progress,
-    *,
-    now: datetime,
-    discovered_by: DueBy,
-    events_added: int,
-) -> None:
-    """Save what a snapshot made of a locked flow. What was known of a step is never overwritten."""
+async def save(connection: AsyncConnection, changes: Sequence[FlowChange], *, now: datetime) -> None:
+    """Save what snapshots changed of locked flows. What was known of a step is never overwritten."""
+    after = [change.progress for change in changes]
     await connection.execute(
-        update(flows)
-        .where(flows.c.ref == known.ref)
-        .values(
-            id=snapshot.id,
-            status="completed" if progress.is_complete else "open",
-            user_id=progress.user_id,
-            link=snapshot.link or known.link,
-            payout_link_id=snapshot.payout_link_id or known.payout_link_id,
-            completed_at=(known.completed_at or now) if progress.is_complete else None,
-            refreshed_at=now,
-            last_sequence=known.last_sequence + events_added,
-            request=None,
-            error=None,
-            waits_for_passed_over=progress.waits_for_passed_over,
-        )
+        _SAVE,
+        {
+            "now": now,
+            "refs": [change.known.ref for change in changes],
+            "ids": [change.snapshot.id for change in changes],
+            "are_complete": [each.is_complete for each in after],
+            "user_ids": [each.user_id for each in after],
+            "links": [change.snapshot.link for change in changes],
+            "payout_link_ids": [change.snapshot.payout_link_id for change in changes],
+            "last_sequences": [change.known.last_sequence + change.events_added for change in changes],
+            "are_waiting": [each.waits_for_passed_over for each in after],
+        },
     )
-    # What Dots never listed it has put in front by itself; behind, it would seem to pass over the steps before it.
-    unlisted = tuple(name for name in progress.completed if name not in progress.steps)
-    names = list(unlisted + progress.steps)
+    steps = [(change, *step) for change in changes if change.has_other_steps for step in enumerate(change.step_names)]
+    if not steps:
+        return
     await connection.execute(
         _SAVE_STEPS,
         {
-            "ref": known.ref,
-            "names": names,
-            "are_completed": [name in progress.completed for name in names],
             "now": now,
-            "discovered_by": discovered_by,
+            "refs": [change.known.ref for change, _, _ in steps],
+            "names": [name for _, _, name in steps],
+            "positions": [position for _, position, _ in steps],
+            "discovered_by": [
+                change.discovered_by if name in change.progress.completed else None for change, _, name in steps
+            ],
         },
     )
 
@@ -184,12 +213,42 @@ async def _one(connection: AsyncConnection, query: Select[Any]) -> FlowRecord | 
     return None if row is None else record(row)
 
 
+# FOR UPDATE is a statement of its own here too, for the reason that `_locked` gives.
+_LOCK_FREE = text("""
+    SELECT f.ref
+    FROM unnest(CAST(:apps AS text[]), CAST(:ids AS text[])) AS i (app, id)
+    JOIN flows f ON f.app = i.app AND f.id = i.id
+    ORDER BY f.created_at, f.ref
+    FOR UPDATE OF f SKIP LOCKED
+""")
+
+_SAVE = text("""
+    UPDATE flows f
+    SET id = i.id,
+        status = CASE WHEN i.is_complete THEN 'completed' ELSE 'open' END,
+        user_id = i.user_id,
+        link = COALESCE(NULLIF(i.link, ''), f.link),
+        payout_link_id = COALESCE(NULLIF(i.payout_link_id, ''), f.payout_link_id),
+        completed_at = CASE WHEN i.is_complete THEN COALESCE(f.completed_at, CAST(:now AS timestamptz)) END,
+        refreshed_at = :now,
+        last_sequence = i.last_sequence,
+        request = NULL,
+        error = NULL,
+        waits_for_passed_over = i.is_waiting
+    FROM unnest(
+        CAST(:refs AS uuid[]), CAST(:ids AS text[]), CAST(:are_complete AS bool[]), CAST(:user_ids AS text[]),
+        CAST(:links AS text[]), CAST(:payout_link_ids AS text[]), CAST(:last_sequences AS int[]),
+        CAST(:are_waiting AS bool[])
+    ) AS i (ref, id, is_complete, user_id, link, payout_link_id, last_sequence, is_waiting)
+    WHERE f.ref = i.ref
+""")
+
 _SAVE_STEPS = text("""
     INSERT INTO flow_steps AS s (flow_ref, name, position, completed_at, discovered_by)
-    SELECT :ref, name, place - 1, CASE WHEN is_completed THEN CAST(:now AS timestamptz) END,
-        CASE WHEN is_completed THEN CAST(:discovered_by AS text) END
-    FROM unnest(CAST(:names AS text[]), CAST(:are_completed AS bool[]))
-        WITH ORDINALITY AS step (name, is_completed, place)
+    SELECT ref, name, position, CASE WHEN discovered_by IS NOT NULL THEN CAST(:now AS timestamptz) END, discovered_by
+    FROM unnest(
+        CAST(:refs AS uuid[]), CAST(:names AS text[]), CAST(:positions AS int[]), CAST(:discovered_by AS text[])
+    ) AS step (ref, name, position, discovered_by)
     ON CONFLICT (flow_ref, name) DO UPDATE
     SET position = excluded.position,
         completed_at = COALESCE(s.completed_at, excluded.completed_at),

@@ -1,52 +1,35 @@
 """Ask Dots about what is due, merge the answer, and set the next due time: the only way state changes."""
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.actions import settle_refresh
+from app.actions.settle_refresh import FencedError, FetchedFlow
 from app.dots.gate import Permit
 from app.dots.snapshots import FlowSnapshot, UserSnapshot
-from app.errors import (
-    DatabaseUnavailableError,
-    DotsCredentialsError,
-    DotsError,
-    DotsForbiddenError,
-    DotsInvalidResponseError,
-    DotsMisroutedError,
-    DotsNotFoundError,
-    DotsRefusedError,
-    DotsThrottledError,
-    GatewayError,
-)
-from app.flows import apply_snapshot, claim_due, merge_rows, refresh_rows, sync_rows
-from app.flows.apply_snapshot import Applied
+from app.errors import DatabaseUnavailableError, DotsError, DotsInvalidResponseError
+from app.flows import claim_due, sync_rows
+from app.flows.claim_due import PermittedClaim
 from app.flows.due_scan_floor import DueScanFloor
 from app.flows.inputs import FlowInputs
-from app.flows.refresh_rows import RefreshRecord
-from app.flows.rules import schedule
 from app.flows.sync_rows import Claim
 from app.storage import background, database, notifications
+from app.storage.group_commit import GroupCommit
 from app.storage.subjects import Subject
 
 log = structlog.get_logger()
 
 # How long a caller who waits for a refresh is kept waiting for the database.
 _CALLERS_PATIENCE = timedelta(seconds=5)
-# Puts a row behind all that are due now. The pause itself is the app's, not the row's.
-_BEHIND_THE_OTHERS = timedelta(seconds=1)
-
-# Errors not worth retrying after `dead_after`.
-_HOPELESS = (DotsNotFoundError, DotsRefusedError, DotsForbiddenError, DotsMisroutedError, DotsInvalidResponseError)
-# Errors about the whole app. They do not count as failures of the flow or user.
-_PAUSES = (DotsCredentialsError, DotsThrottledError)
-
-
-class FencedError(Exception):
-    """The lease had gone to somebody else by the time Dots had answered."""
+# The most answers in one transaction.
+_BATCH = 64
+# A worker waits this long for more answers before it stores them, and for more free slots before it claims again.
+# Both cost the same few statements for one flow as for many.
+GATHER_SECONDS = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +40,85 @@ class PassResult:
     failed: int
 
 
+class Refresher:
+    """Refreshes what is claimed; answers that arrive at the same time are stored together.
+
+    `run` has to run meanwhile: it stores the answers.
+    """
+
+    def __init__(self, inputs: FlowInputs, *, in_flight: int, gather_seconds: float = 0.0) -> None:
+        """Allow this number of refreshes at the same time."""
+        self._inputs = inputs
+        self._in_flight = in_flight
+        self._under_way = 0
+        self._front = DueScanFloor()
+        self._waking: asyncio.TimerHandle | None = None
+        self._answers: GroupCommit[FetchedFlow, bool] = GroupCommit(
+            partial(settle_refresh.store_together, inputs),
+            name="answers about flows",
+            waiting_limit=in_flight,
+            batch_limit=_BATCH,
+            gather_seconds=gather_seconds,
+        )
+        self.run = self._answers.run
+
+    async def begin_due(self, tasks: asyncio.TaskGroup) -> int:
+        """One pass: claim what is due where there are free slots, and begin to refresh it as tasks.
+
+        When a refresh ends, it wakes the next pass if more may have been due than there were slots. A Dots that hangs
+        on a few flows therefore holds up no others.
+        """
+        free = self._in_flight - self._under_way
+        if free <= 0:
+            return 0
+        claims = await claim_due.claim_due(self._inputs, limit=free, scan_floor=self._front)
+        self._under_way += len(claims)
+        for each in claims:
+            tasks.create_task(self._refresh_in_slot(each))
+        return len(claims)
+
+    async def refresh(self, each: PermittedClaim) -> bool:
+        """Refresh, and let no failure of one claim touch the others; what failed stays due."""
+        inputs, claim = self._inputs, each.claim
+        try:
+            snapshot = await _fetch_or_note(inputs, claim, each.permit, until=claim.lease_until)
+            if not (
+                isinstance(snapshot, FlowSnapshot)
+                and await self._answers.submit(FetchedFlow(claim=claim, snapshot=snapshot))
+            ):
+                await _store(inputs, claim, snapshot, until=claim.lease_until)
+        except (DotsError, FencedError, DatabaseUnavailableError):
+            return False
+        except Exception:  # One claim's bug must not stop the loop for the others.
+            log.exception("refresh failed unexpectedly", app=claim.subject.app, subject=str(claim.subject))
+            await settle_refresh.put_off(inputs, claim)
+            return False
+        return True
+
+    async def _refresh_in_slot(self, each: PermittedClaim) -> None:
+        try:
+            await self.refresh(each)
+        finally:
+            # Where there was no slot left, more may be due than was claimed.
+            was_full = self._under_way >= self._in_flight
+            self._under_way -= 1
+            if was_full and self._waking is None:
+                self._waking = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._wake)
+
+    def _wake(self) -> None:
+        self._waking = None
+        self._inputs.notifications.wake(notifications.DUE)
+
+
 async def refresh_due(inputs: FlowInputs, *, limit: int, scan_floor: DueScanFloor | None = None) -> PassResult:
-    """One pass: claim up to `limit`, ask Dots about all of them at once, apply each by itself.
+    """Claim up to `limit`, refresh all of them at once, and return when they have ended.
 
     With the `scan_floor` of earlier passes it looks only at what has become due since; without, at everything.
     """
+    refresher = Refresher(inputs, in_flight=limit)
     claims = await claim_due.claim_due(inputs, limit=limit, scan_floor=scan_floor or DueScanFloor())
-    results = await asyncio.gather(*(_refresh_quietly(inputs, each.claim, each.permit) for each in claims))
+    async with background.running(refresher.run()):
+        results = await asyncio.gather(*(refresher.refresh(each) for each in claims))
     return PassResult(claimed=len(claims), failed=results.count(False))
 
 
@@ -94,53 +149,34 @@ async def _refresh_permitted(inputs: FlowInputs, subject: Subject, permit: Permi
         inputs.notifications.send(notifications.DUE)
         return False
     try:
-        await _refresh(inputs, claim, permit, until=min(claim.lease_until, inputs.clock() + _CALLERS_PATIENCE))
+        until = min(claim.lease_until, inputs.clock() + _CALLERS_PATIENCE)
+        snapshot = await _fetch_or_note(inputs, claim, permit, until=until)
+        await _store(inputs, claim, snapshot, until=until)
     except FencedError:
         return False
     return True
 
 
-async def _refresh_quietly(inputs: FlowInputs, claim: Claim, permit: Permit) -> bool:
-    """Refresh, and let no failure of one claim touch the others; what failed stays due."""
+async def _fetch_or_note(
+    inputs: FlowInputs, claim: Claim, permit: Permit, *, until: datetime
+) -> FlowSnapshot | UserSnapshot:
+    """Ask Dots once. Notes a failure, for as long as it takes up to `until`, and raises it."""
     try:
-        await _refresh(inputs, claim, permit, until=claim.lease_until)
-    except (DotsError, FencedError, DatabaseUnavailableError):
-        return False
-    except Exception:  # One claim's bug must not stop the loop for the others.
-        log.exception("refresh failed unexpectedly", app=claim.subject.app, subject=str(claim.subject))
-        await _put_off(inputs, claim)
-        return False
-    return True
-
-
-async def _put_off(inputs: FlowInputs, claim: Claim) -> None:
-    """Try later what broke for a reason we do not know, and ever more seldom; it counts as failing."""
-    now = inputs.clock()
-    wait = schedule.RETRIES.wait(claim.attempts + 1, jitter=inputs.jitter())
-
-    async def postpone() -> None:
-        async with background.transaction(inputs) as connection:
-            await sync_rows.postpone(connection, claim, due_at=now + wait, now=now, error=GatewayError.code)
-
-    with contextlib.suppress(DatabaseUnavailableError):  # Then the lease has ended, and it is due again.
-        await background.persist(
-            inputs, postpone, until=claim.lease_until, what=f"{GatewayError.code} of {claim.subject}"
-        )
-
-
-async def _refresh(inputs: FlowInputs, claim: Claim, permit: Permit, *, until: datetime) -> None:
-    """Ask Dots once, and store what it said: for as long as it takes, up to `until`."""
-    try:
-        snapshot = await _fetch(inputs, claim.subject, permit)
+        return await fetch(inputs, claim.subject, permit)
     except DotsError as error:
-        failure = error
-        what = f"{error.code} of {claim.subject}"
-        await background.persist(inputs, lambda: _note_failure(inputs, claim, failure), until=until, what=what)
+        note = partial(settle_refresh.note_failure, inputs, claim, error)
+        await background.persist(inputs, note, until=until, what=f"{error.code} of {claim.subject}")
         raise
-    await background.persist(inputs, lambda: _apply(inputs, claim, snapshot), until=until, what=str(claim.subject))
 
 
-async def _fetch(inputs: FlowInputs, subject: Subject, permit: Permit) -> FlowSnapshot | UserSnapshot:
+async def _store(inputs: FlowInputs, claim: Claim, snapshot: FlowSnapshot | UserSnapshot, *, until: datetime) -> None:
+    """Store the answer in a transaction of its own: for as long as it takes, up to `until`."""
+    store = partial(settle_refresh.store, inputs, claim, snapshot)
+    await background.persist(inputs, store, until=until, what=str(claim.subject))
+
+
+async def fetch(inputs: FlowInputs, subject: Subject, permit: Permit) -> FlowSnapshot | UserSnapshot:
+    """Dots' answer about a flow or a user. Raises DotsError."""
     client = inputs.clients.of(subject.app)
     if subject.kind == "user":
         return await client.get_user(permit, subject.id)
@@ -148,79 +184,3 @@ async def _fetch(inputs: FlowInputs, subject: Subject, permit: Permit) -> FlowSn
     if snapshot.id != subject.id:
         raise DotsInvalidResponseError("Dots answered with another flow than the one asked for.")
     return snapshot
-
-
-async def _apply(inputs: FlowInputs, claim: Claim, snapshot: FlowSnapshot | UserSnapshot) -> None:
-    """Merge, append events and settle the claim in one transaction, which a lost lease undoes whole."""
-    async with background.transaction(inputs) as connection:
-        if isinstance(snapshot, FlowSnapshot):
-            applied = await apply_snapshot.apply_flow(
-                connection, inputs, claim.subject.app, snapshot, discovered_by=claim.due_by
-            )
-        else:
-            applied = await apply_snapshot.apply_user(connection, inputs, claim.subject, snapshot)
-        outcome = "changed" if applied.events_added else "unchanged"
-        await _note(connection, inputs, claim, outcome)
-        if not await sync_rows.settle(connection, claim, next_due_at=applied.next_refresh_at):
-            _count(inputs, claim, "fenced")
-            raise FencedError
-        if applied.also_due:
-            await sync_rows.mark_due(connection, [applied.also_due], due_at=inputs.clock(), due_by=claim.due_by)
-        if applied.left_behind:
-            await sync_rows.rest(connection, applied.left_behind)
-    _tell(inputs, claim, applied, outcome)
-
-
-def _tell(inputs: FlowInputs, claim: Claim, applied: Applied, outcome: str) -> None:
-    _count(inputs, claim, outcome)
-    if applied.events_added:
-        inputs.notifications.send(notifications.APPENDED)
-    if applied.also_due:
-        inputs.notifications.send(notifications.DUE)
-    log.info(
-        "refreshed",
-        app=claim.subject.app,
-        subject=str(claim.subject),
-        due_by=claim.due_by,
-        outcome=outcome,
-        events=applied.events_added,
-    )
-
-
-async def _note_failure(inputs: FlowInputs, claim: Claim, error: DotsError) -> None:
-    """Record the failure and when to try again, and give the claim back.
-
-    Every failure moves the row's due time, so that a failing row never blocks the rows behind it.
-    """
-    now = inputs.clock()
-    subject = claim.subject
-    code = error.code
-    is_hopeless = isinstance(error, _HOPELESS)
-    is_beyond_hope = is_hopeless and now - (claim.failing_since or now) >= inputs.dead_after
-    async with background.transaction(inputs) as connection:
-        if is_hopeless and await merge_rows.is_gone(connection, subject):
-            # The user was merged into another one, which has a sync row of its own.
-            is_beyond_hope = False
-            await sync_rows.settle(connection, claim, next_due_at=None)
-        elif is_beyond_hope:
-            await sync_rows.dead_letter(connection, claim, now=now, error=code)
-        elif isinstance(error, _PAUSES):
-            await sync_rows.defer(connection, claim, due_at=now + _BEHIND_THE_OTHERS)
-        else:
-            wait = schedule.RETRIES.wait(claim.attempts + 1, jitter=inputs.jitter(), at_least=error.retry_after)
-            await sync_rows.postpone(connection, claim, due_at=now + wait, now=now, error=code)
-        await _note(connection, inputs, claim, code)
-    # After the commit, because an attempt that Postgres did not take is made again.
-    if is_beyond_hope:
-        log.error("became a dead letter", app=subject.app, subject=str(subject), error=code)
-    _count(inputs, claim, code)
-    log.warning("refresh failed", app=subject.app, subject=str(subject), attempts=claim.attempts + 1, error=code)
-
-
-async def _note(connection: AsyncConnection, inputs: FlowInputs, claim: Claim, outcome: str) -> None:
-    record = RefreshRecord(ended_at=inputs.clock(), due_by=claim.due_by, outcome=outcome)
-    await refresh_rows.add(connection, claim.subject, record)
-
-
-def _count(inputs: FlowInputs, claim: Claim, outcome: str) -> None:
-    inputs.telemetry.refreshes.labels(claim.subject.app, claim.subject.kind, outcome).inc()

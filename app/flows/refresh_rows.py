@@ -1,9 +1,10 @@
 """A line a refresh: when, why, and what came of it; for the timeline."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.sync_rows import DueBy
@@ -20,18 +21,17 @@ class RefreshRecord:
     outcome: str
 
 
-async def add(connection: AsyncConnection, subject: Subject, record: RefreshRecord) -> None:
-    """Note that a refresh has ended."""
-    await connection.execute(
-        insert(refreshes).values(
-            app=subject.app,
-            kind=subject.kind,
-            subject_id=subject.id,
-            ended_at=record.ended_at,
-            due_by=record.due_by,
-            outcome=record.outcome,
-        )
-    )
+async def add(connection: AsyncConnection, ended: Sequence[tuple[Subject, RefreshRecord]]) -> None:
+    """Note that refreshes have ended."""
+    values = {
+        "apps": [subject.app for subject, _ in ended],
+        "kinds": [subject.kind for subject, _ in ended],
+        "ids": [subject.id for subject, _ in ended],
+        "moments": [record.ended_at for _, record in ended],
+        "due_by": [record.due_by for _, record in ended],
+        "outcomes": [record.outcome for _, record in ended],
+    }
+    await connection.execute(_ADD, values)
 
 
 async def about(connection: AsyncConnection, subject: Subject, *, limit: int) -> list[RefreshRecord]:
@@ -42,3 +42,12 @@ async def about(connection: AsyncConnection, subject: Subject, *, limit: int) ->
     )
     query = select(*columns).where(is_about).order_by(refreshes.c.id.desc()).limit(limit)
     return [RefreshRecord(**row._mapping) for row in await connection.execute(query)][::-1]  # noqa: SLF001  # SQLAlchemy's documented name
+
+
+_ADD = text("""
+    INSERT INTO refreshes (app, kind, subject_id, ended_at, due_by, outcome)
+    SELECT * FROM unnest(
+        CAST(:apps AS text[]), CAST(:kinds AS text[]), CAST(:ids AS text[]), CAST(:moments AS timestamptz[]),
+        CAST(:due_by AS text[]), CAST(:outcomes AS text[])
+    )
+""")

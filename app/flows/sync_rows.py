@@ -1,6 +1,6 @@
 """One row a flow or user: when to ask Dots about it, and who is asking right now; `due_rows` finds what is due."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -71,8 +71,34 @@ async def claim_one(
 
 async def settle(connection: AsyncConnection, claim: Claim, *, next_due_at: datetime | None) -> bool:
     """Clear the generation the claim saw; False when the lease has gone to somebody else and nothing may be kept."""
-    values = {**_key(claim.subject), "token": claim.token, "seen_gen": claim.seen_gen, "next_due_at": next_due_at}
-    return (await connection.execute(_SETTLE, values)).rowcount == 1
+    return await settle_all(connection, [(claim, next_due_at)])
+
+
+async def settle_all(connection: AsyncConnection, settled: Sequence[tuple[Claim, datetime | None]]) -> bool:
+    """Settle several claims, each with its next due time. False when the lease of any has gone to somebody else.
+
+    Lock the rows in order first.
+    """
+    values = {
+        "apps": [claim.subject.app for claim, _ in settled],
+        "kinds": [claim.subject.kind for claim, _ in settled],
+        "ids": [claim.subject.id for claim, _ in settled],
+        "tokens": [claim.token for claim, _ in settled],
+        "seen_gens": [claim.seen_gen for claim, _ in settled],
+        "next_due_at": [next_due_at for _, next_due_at in settled],
+    }
+    return (await connection.execute(_SETTLE, values)).rowcount == len(settled)
+
+
+async def lock(connection: AsyncConnection, subjects: Collection[Subject]) -> None:
+    """Lock the rows of these subjects in order; those that have none are left out."""
+    ordered = sorted(set(subjects))
+    values = {
+        "apps": [subject.app for subject in ordered],
+        "kinds": [subject.kind for subject in ordered],
+        "ids": [subject.id for subject in ordered],
+    }
+    await connection.execute(_LOCK, values)
 
 
 async def postpone(connection: AsyncConnection, claim: Claim, *, due_at: datetime, now: datetime, error: str) -> bool:
@@ -148,12 +174,23 @@ _CLAIM_ONE = text("""
 
 # Somebody may have raised the generation while Dots was being asked: that wake-up is kept, with its own due_at.
 _SETTLE = text("""
-    UPDATE sync_rows
-    SET clean_gen = GREATEST(clean_gen, :seen_gen), lease_token = NULL, lease_until = NULL,
+    UPDATE sync_rows s
+    SET clean_gen = GREATEST(clean_gen, seen_gen), lease_token = NULL, lease_until = NULL,
         attempts = 0, failing_since = NULL, last_error = NULL,
-        due_at = CASE WHEN dirty_gen > :seen_gen THEN due_at ELSE :next_due_at END,
-        due_by = CASE WHEN dirty_gen > :seen_gen THEN due_by ELSE 'sweep' END
-    WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
+        due_at = CASE WHEN dirty_gen > seen_gen THEN due_at ELSE next_due_at END,
+        due_by = CASE WHEN dirty_gen > seen_gen THEN due_by ELSE 'sweep' END
+    FROM unnest(
+        CAST(:apps AS text[]), CAST(:kinds AS text[]), CAST(:ids AS text[]), CAST(:tokens AS uuid[]),
+        CAST(:seen_gens AS bigint[]), CAST(:next_due_at AS timestamptz[])
+    ) AS i (app, kind, subject_id, token, seen_gen, next_due_at)
+    WHERE s.app = i.app AND s.kind = i.kind AND s.subject_id = i.subject_id AND s.lease_token = i.token
+""")
+
+_LOCK = text("""
+    SELECT FROM unnest(CAST(:apps AS text[]), CAST(:kinds AS text[]), CAST(:ids AS text[])) AS i (app, kind, subject_id)
+    JOIN sync_rows s USING (app, kind, subject_id)
+    ORDER BY app, kind, subject_id
+    FOR UPDATE OF s
 """)
 
 # Likewise: who raised the generation meanwhile has begun a new count of attempts, and waits for no older failure.

@@ -13,12 +13,12 @@ from app.brokers.broker import Broker
 from app.dots import try_credentials
 from app.feed import sequence_events
 from app.flows import discover_flows, refresh_due, settle_creations
-from app.flows.due_scan_floor import DueScanFloor
+from app.flows.refresh_due import Refresher
 from app.processes import wiring
 from app.processes.wiring import Inputs
 from app.server import application, draining, http_server
 from app.settings import Settings
-from app.storage import notifications
+from app.storage import background, notifications
 from app.storage.scan_floor import ScanFloor
 from app.subscriptions import delivery_rows
 from app.subscriptions.deliver_due import Dispatcher
@@ -45,14 +45,14 @@ class Loop:
     poll_seconds: float
 
 
-def loops(inputs: Inputs, settings: Settings, tasks: asyncio.TaskGroup, broker: Broker | None) -> list[Loop]:
+def loops(
+    inputs: Inputs, settings: Settings, tasks: asyncio.TaskGroup, refresher: Refresher, broker: Broker | None
+) -> list[Loop]:
     """Everything a worker does. What outlasts a pass becomes one of `tasks`."""
-    due_scan_floor, sequencing_floor = DueScanFloor(), ScanFloor()
+    sequencing_floor = ScanFloor()
 
     async def refresh() -> int:
-        return (
-            await refresh_due.refresh_due(inputs.flows, limit=settings.refresh_batch, scan_floor=due_scan_floor)
-        ).claimed
+        return await refresher.begin_due(tasks)
 
     async def sequence() -> int:
         return await sequence_events.sequence_events(
@@ -62,16 +62,11 @@ def loops(inputs: Inputs, settings: Settings, tasks: asyncio.TaskGroup, broker: 
     async def purge() -> int:
         return await purge_expired.purge_expired(inputs.upkeep, purge_expired.Retention.of(settings))
 
-    # Several lanes, so that a Dots that hangs on a few flows does not hold up the others.
-    lanes = [
-        Loop(name=f"refresh-{lane}", run_pass=refresh, channel=notifications.DUE, poll_seconds=POLL_SECONDS)
-        for lane in range(settings.refresh_concurrency)
-    ]
-
     async def discover() -> int:
         await discover_flows.discover_flows(inputs.flows)
         return await settle_creations.settle_creations(inputs.flows)
 
+    refreshing = Loop(name="refresh", run_pass=refresh, channel=notifications.DUE, poll_seconds=POLL_SECONDS)
     finder = Loop(name="discover", run_pass=discover, channel=None, poll_seconds=DISCOVER_POLL_SECONDS)
     sequencer = Loop(name="sequence", run_pass=sequence, channel=notifications.APPENDED, poll_seconds=POLL_SECONDS)
     purger = Loop(name="purge", run_pass=purge, channel=None, poll_seconds=PURGE_SECONDS)
@@ -81,7 +76,7 @@ def loops(inputs: Inputs, settings: Settings, tasks: asyncio.TaskGroup, broker: 
     sender = Loop(
         name="deliver", run_pass=dispatcher.deliver_due, channel=notifications.DELIVERABLE, poll_seconds=POLL_SECONDS
     )
-    return [*lanes, finder, sequencer, sender, *_publishers(inputs, broker), purger]
+    return [refreshing, finder, sequencer, sender, *_publishers(inputs, broker), purger]
 
 
 def _publishers(inputs: Inputs, broker: Broker | None) -> list[Loop]:
@@ -96,11 +91,16 @@ def _publishers(inputs: Inputs, broker: Broker | None) -> list[Loop]:
 
 async def run_loops(inputs: Inputs, settings: Settings, stopping: asyncio.Event) -> None:
     """Run every loop until `stopping` is set, and let passes that have begun end."""
-    async with wiring.open_broker(settings) as broker, asyncio.TaskGroup() as tasks:
+    refresher = Refresher(inputs.flows, in_flight=settings.refreshes_in_flight, gather_seconds=refresh_due.GATHER_SECONDS)
+    async with (
+        wiring.open_broker(settings) as broker,
+        background.running(refresher.run()),
+        asyncio.TaskGroup() as tasks,
+    ):
         tasks.create_task(
             try_credentials.try_credentials(inputs.storage.engine, inputs.flows.clients, now=wiring.utc_now())
         )
-        for loop in loops(inputs, settings, tasks, broker):
+        for loop in loops(inputs, settings, tasks, refresher, broker):
             tasks.create_task(repeat(inputs, loop, stopping))
 
 
@@ -145,11 +145,11 @@ async def work(settings: Settings, *, drain_seconds: float = draining.DRAIN_SECO
             return
         wiring.freeze_objects()
         log.info("worker started", apps=sorted(inputs.flows.clients))
-        background: list[asyncio.Task[None]] = [asyncio.create_task(inputs.storage.notifications.run())]
+        running_beside: list[asyncio.Task[None]] = [asyncio.create_task(inputs.storage.notifications.run())]
         if settings.metrics_port is not None:
             metrics_app = application.create_metrics_app(inputs.upkeep)
             server = http_server.build_metrics(metrics_app, settings, drain_seconds=drain_seconds)
-            background.append(asyncio.create_task(server.serve()))
+            running_beside.append(asyncio.create_task(server.serve()))
         running = asyncio.create_task(run_loops(inputs, settings, stop.asked))
         asked = asyncio.create_task(stop.asked.wait())
         try:
@@ -158,5 +158,5 @@ async def work(settings: Settings, *, drain_seconds: float = draining.DRAIN_SECO
                 log.warning("worker stopped with unfinished work; its leases expire")
         finally:
             asked.cancel()
-            await draining.cancel([*background, running])
+            await draining.cancel([*running_beside, running])
     log.info("worker stopped")

@@ -1,11 +1,11 @@
 """Transactions of the background loops: never more at once than the pool can serve, and patient while a lease lasts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -44,6 +44,17 @@ async def transaction(inputs: BackgroundInputs) -> AsyncIterator[AsyncConnection
     """
     async with inputs.loop_connections, database.transaction(inputs.engine) as connection:
         yield connection
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, NoReturn]) -> AsyncIterator[None]:
+    """Let work that never ends run until the end of the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def persist(

@@ -43,11 +43,12 @@ class GroupCommit(Generic[Item, Result]):
         size_of: Callable[[Item], int] = _no_size,
         waiting_limit_bytes: int = 64 * 1024 * 1024,
         batch_limit_bytes: int = 16 * 1024 * 1024,
+        gather_seconds: float = 0.0,
     ) -> None:
         """Take the function that writes a batch; nothing is written before `run`.
 
         `write` owns its transaction. It returns one result per item, in their order, after the commit. `name` says
-        in the log what the items are.
+        in the log what the items are. `gather_seconds` is how long a batch waits for more items.
         """
         self._write = write
         self._name = name
@@ -56,6 +57,7 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting_limit_bytes = waiting_limit_bytes
         self._batch_limit = batch_limit
         self._batch_limit_bytes = batch_limit_bytes
+        self._gather_seconds = gather_seconds
         self._queue: list[_Waiting[Item, Result]] = []
         self._queue_bytes = 0
         self._has_items = asyncio.Event()
@@ -78,6 +80,8 @@ class GroupCommit(Generic[Item, Result]):
         """Write one batch after another until cancelled."""
         while True:
             await self._has_items.wait()
+            if self._gather_seconds:
+                await asyncio.sleep(self._gather_seconds)
             batch = self._next_batch()
             try:
                 results = await self._write([waiting.item for waiting in batch])

@@ -9,7 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.dots.snapshots import FlowSnapshot
 from app.flows import creation_rows, flow_rows
 from app.flows.creation_rows import Intent
+from app.flows.flow_rows import FlowChange, FlowRecord
 from app.flows.rules import progress
+from app.flows.rules.progress import Progress
+from app.flows.sync_rows import DueBy
 from app.storage import database
 from tests.dots.fake_dots import NOW
 
@@ -61,11 +64,28 @@ async def begin(engine: AsyncEngine, number: int, *, minutes: int, **fields: obj
         await creation_rows.begin(connection, intent(number, created_at=later(minutes), **fields))
 
 
+def change(
+    known: FlowRecord,
+    said: FlowSnapshot,
+    *,
+    merged: Progress | None = None,
+    discovered_by: DueBy = "webhook",
+    events_added: int = 0,
+) -> FlowChange:
+    """What this answer of Dots changes of a locked flow; or this progress, whatever is known."""
+    return FlowChange(
+        known=known,
+        snapshot=said,
+        progress=merged or progress.merge(known.progress, said).progress,
+        discovered_by=discovered_by,
+        events_added=events_added,
+    )
+
+
 async def answer(engine: AsyncEngine, number: int, **fields: object) -> None:
     """Dots' answer to the creation."""
     said = snapshot(f"flow-{number}", **fields)
     async with database.transaction(engine) as connection:
         known = await flow_rows.lock_ref(connection, "default", intent(number).ref)
         assert known
-        grown = progress.merge(known.progress, said).progress
-        await flow_rows.save(connection, known, said, grown, now=NOW, discovered_by="create", events_added=1)
+        await flow_rows.save(connection, [change(known, said, discovered_by="create", events_added=1)], now=NOW)

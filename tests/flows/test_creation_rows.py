@@ -13,7 +13,12 @@ from app.flows.creation_rows import Creation, CreationError, Intent
 from app.flows.rules.progress import Progress
 from app.storage import database
 from tests.dots.fake_dots import NOW
-from tests.flows.intents import intent, later, snapshot
+from tests.flows.intents import (
+    change,
+    intent,
+    later,
+    snapshot,
+)
 from tests.storage import stored
 from tests.storage.locks import until_waiting
 
@@ -188,15 +193,8 @@ async def test_flow_that_exists_does_not_fail(engine: AsyncEngine) -> None:
     async with database.transaction(engine) as connection:
         known = await flow_rows.lock_ref(connection, "default", intent().ref)
         assert known
-        await flow_rows.save(
-            connection,
-            known,
-            snapshot(),
-            Progress(steps=("payout",)),
-            now=NOW,
-            discovered_by="webhook",
-            events_added=1,
-        )
+        changed = change(known, snapshot(), merged=Progress(steps=("payout",)), events_added=1)
+        await flow_rows.save(connection, [changed], now=NOW)
 
     await fail(engine, intent().ref, FINAL)
 

@@ -7,9 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.flows import creation_rows, flow_rows
 from app.flows.flow_rows import FlowRecord
-from app.flows.rules import progress
 from app.storage import database
-from tests.flows.intents import intent, later, snapshot
+from tests.flows.intents import (
+    change,
+    intent,
+    later,
+    snapshot,
+)
 from tests.storage.locks import until_waiting
 
 
@@ -28,8 +32,7 @@ async def lock_and_save(connection: AsyncConnection, *completed_steps: str, minu
     """Merge these completed steps into the flow, and keep its lock."""
     known = await lock(connection, "ref")
     said = snapshot(completed_steps=completed_steps)
-    grown = progress.merge(known.progress, said).progress
-    await flow_rows.save(connection, known, said, grown, now=later(minutes), discovered_by="sweep", events_added=1)
+    await flow_rows.save(connection, [change(known, said, discovered_by="sweep", events_added=1)], now=later(minutes))
 
 
 @pytest.mark.parametrize("way", ["id", "ref"])

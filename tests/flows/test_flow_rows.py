@@ -10,12 +10,16 @@ from app.dots.snapshots import FlowSnapshot
 from app.flows import creation_rows, flow_rows
 from app.flows.creation_rows import Intent
 from app.flows.flow_rows import FlowRecord, StepRecord
-from app.flows.rules import progress
 from app.flows.rules.progress import Progress
 from app.flows.sync_rows import DueBy
 from app.storage import database
 from tests.dots.fake_dots import NOW
-from tests.flows.intents import intent, later, snapshot
+from tests.flows.intents import (
+    change,
+    intent,
+    later,
+    snapshot,
+)
 from tests.storage import stored
 from tests.storage.locks import until_waiting
 
@@ -43,15 +47,8 @@ async def save(
     async with database.transaction(engine) as connection:
         known = await flow_rows.lock_ref(connection, "default", ref)
         assert known
-        await flow_rows.save(
-            connection,
-            known,
-            said,
-            merged or progress.merge(known.progress, said).progress,
-            now=later(minutes),
-            discovered_by=discovered_by,
-            events_added=events_added,
-        )
+        changed = change(known, said, merged=merged, discovered_by=discovered_by, events_added=events_added)
+        await flow_rows.save(connection, [changed], now=later(minutes))
 
 
 async def adopt(engine: AsyncEngine, said: FlowSnapshot, *, app: str = "default", ref: UUID = REF) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.dots.snapshots import FlowSnapshot
 from app.feed import event_rows
 from app.flows import (
     flow_rows,
@@ -19,7 +20,9 @@ from app.flows import (
     sync_rows,
     user_rows,
 )
+from app.flows.flow_rows import FlowChange
 from app.flows.flow_search import FlowFilter
+from app.flows.sync_rows import Claim
 from app.storage.subjects import Subject
 from app.subscriptions import delivery_search, subscriber_health
 from app.upkeep import delivery_stats, expired_rows, health_stats
@@ -54,6 +57,43 @@ def _purge(step: Callable[..., Awaitable[int]], *, days: int) -> Run:
 
 def _latest_failed(subscription_id: UUID, since: datetime | None) -> Run:
     return lambda connection: subscriber_health.latest_failed(connection, subscription_id, since=since, limit=20)
+
+
+def _subjects() -> list[Subject]:
+    return [Subject(app="default", kind="flow", id=f"flow-{number}") for number in range(7000, 7032)]
+
+
+def _claim(subject: Subject) -> Claim:
+    return Claim(
+        subject=subject, token=COMMON, lease_until=NOW, seen_gen=1, due_by="sweep", attempts=0, failing_since=None
+    )
+
+
+async def _save_flows(connection: AsyncConnection) -> None:
+    """Save locked flows as they are."""
+    known = await flow_rows.lock_free(connection, _subjects())
+    said = FlowSnapshot(
+        id="",
+        steps=(),
+        completed_steps=(),
+        user_id=None,
+        link=None,
+        metadata=None,
+        client_ref=None,
+        payout_link_id=None,
+        created_at=None,
+    )
+    changes = [
+        FlowChange(
+            known=each,
+            snapshot=replace(said, id=subject.id),
+            progress=replace(each.progress, completed=each.progress.steps),
+            discovered_by="sweep",
+            events_added=0,
+        )
+        for subject, each in known.items()
+    ]
+    await flow_rows.save(connection, changes, now=NOW)
 
 
 def _webhook(number: int) -> Webhook:
@@ -136,6 +176,10 @@ _LISTS: dict[str, Run] = {
 
 _PASSES: dict[str, Run] = {
     "storing webhooks": lambda connection: webhook_rows.store(connection, [_webhook(number) for number in range(32)]),
+    "flows to merge into": lambda connection: flow_rows.lock_free(connection, _subjects()),
+    "sync rows to settle": lambda connection: sync_rows.lock(connection, _subjects()),
+    "settling": lambda connection: sync_rows.settle_all(connection, [(_claim(each), NOW) for each in _subjects()]),
+    "saving flows": _save_flows,
     "storing merges": lambda connection: webhook_rows.store(connection, [_merge(number) for number in range(32)]),
     "flows of a merged user": lambda connection: user_rows.move_flows(
         connection, "default", "user-77", "user-78", limit=500

@@ -42,7 +42,7 @@ async def refresh(engine: AsyncEngine, *, minutes: int) -> None:
     """A refresh that ended so many minutes after the beginning."""
     record = RefreshRecord(ended_at=later(minutes), due_by="webhook", outcome="unchanged")
     async with database.transaction(engine) as connection:
-        await refresh_rows.add(connection, FLOW, record)
+        await refresh_rows.add(connection, [(FLOW, record)])
 
 
 async def expire(engine: AsyncEngine, delete: Deletion, *, minutes: int, limit: int = 100) -> int:

@@ -79,12 +79,11 @@ PLANTED_BUGS = (
         patches=(
             Patch(
                 file="app/flows/apply_snapshot.py",
-                old="""    await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
-    also_due""",
+                old="    await event_rows.append_all(\n",
                 new="""    await connection.exec_driver_sql("COMMIT")
     await connection.exec_driver_sql("BEGIN")
-    await event_rows.append(connection, fresh, after_sequence=known.last_sequence)
-    also_due""",
+    await event_rows.append_all(
+""",
             ),
         ),
     ),
@@ -95,13 +94,13 @@ PLANTED_BUGS = (
         patches=(
             Patch(
                 file="app/flows/sync_rows.py",
-                old="    SET clean_gen = GREATEST(clean_gen, :seen_gen)",
-                new="    SET clean_gen = GREATEST(dirty_gen, :seen_gen)",
+                old="    SET clean_gen = GREATEST(clean_gen, seen_gen)",
+                new="    SET clean_gen = GREATEST(dirty_gen, seen_gen)",
             ),
             Patch(
                 file="app/flows/sync_rows.py",
-                old="        due_at = CASE WHEN dirty_gen > :seen_gen THEN due_at ELSE :next_due_at END,\n",
-                new="        due_at = :next_due_at,\n",
+                old="        due_at = CASE WHEN dirty_gen > seen_gen THEN due_at ELSE next_due_at END,\n",
+                new="        due_at = next_due_at,\n",
             ),
         ),
     ),
@@ -179,11 +178,8 @@ PLANTED_BUGS = (
         patches=(
             Patch(
                 file="app/flows/sync_rows.py",
-                old="        due_by = CASE WHEN dirty_gen > :seen_gen THEN due_by ELSE 'sweep' END\n"
-                "    WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token\n",
-                new="        due_by = CASE WHEN dirty_gen > :seen_gen THEN due_by ELSE 'sweep' END\n"
-                "    WHERE app = :app AND kind = :kind AND subject_id = :subject_id\n"
-                "        AND CAST(:token AS uuid) IS NOT NULL\n",
+                old=" AND s.subject_id = i.subject_id AND s.lease_token = i.token\n",
+                new=" AND s.subject_id = i.subject_id\n",
             ),
         ),
     ),

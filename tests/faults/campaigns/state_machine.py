@@ -24,10 +24,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from app.actions import settle_refresh
+from app.actions.settle_refresh import FencedError
 from app.errors import DotsError, GatewayError
 from app.feed import sequence_events
 from app.flows import refresh_due
-from app.flows.refresh_due import FencedError
 from app.flows.rules.flow_request import FlowRequest
 from app.storage import database
 from app.storage.subjects import Kind, Subject
@@ -131,10 +132,10 @@ class Machine(RuleBasedStateMachine):
         self.world.dots.next_fault = fault
         try:
             permit = self._do(self.world.inputs.clients.of("default").gate.take_one())
-            begun.snapshot = self._do(refresh_due._fetch(self.world.inputs, begun.claim.subject, permit))
+            begun.snapshot = self._do(refresh_due.fetch(self.world.inputs, begun.claim.subject, permit))
         except DotsError as error:
             self.world.begun.remove(begun)
-            self._do(refresh_due._note_failure(self.world.inputs, begun.claim, error))
+            self._do(settle_refresh.note_failure(self.world.inputs, begun.claim, error))
         self.world.dots.next_fault = None
 
     @precondition(lambda self: any(begun.snapshot for begun in self.world.begun))
@@ -146,7 +147,7 @@ class Machine(RuleBasedStateMachine):
         self.world.begun.remove(begun)
         if begun.snapshot:
             with suppress(FencedError):
-                self._do(refresh_due._apply(self.world.inputs, begun.claim, begun.snapshot))
+                self._do(settle_refresh.store(self.world.inputs, begun.claim, begun.snapshot))
 
     @precondition(lambda self: self.world.begun)
     @rule(index=indexes)

@@ -21,7 +21,7 @@ from tests.stack.waiting import eventually
 
 # What a worker asks Postgres first, once Dots has told it of a user: its row, for update.
 USER_ROW = b"FROM users"
-LEASE = {"LEASE_SECONDS": "60", "DOTS_TIMEOUT_SECONDS": "2", "REFRESH_CONCURRENCY": "2"}
+LEASE = {"LEASE_SECONDS": "60", "DOTS_TIMEOUT_SECONDS": "2", "REFRESHES_IN_FLIGHT": "16"}
 HALTED_FOR = timedelta(seconds=90)
 RATE = 15.0
 WAIT_SECONDS = 25.0
