@@ -186,10 +186,12 @@ _SETTLE = text("""
     WHERE s.app = i.app AND s.kind = i.kind AND s.subject_id = i.subject_id AND s.lease_token = i.token
 """)
 
+# In the order of the arrays, as `_MARK_DUE` does: the database may sort text differently.
 _LOCK = text("""
-    SELECT FROM unnest(CAST(:apps AS text[]), CAST(:kinds AS text[]), CAST(:ids AS text[])) AS i (app, kind, subject_id)
+    SELECT FROM unnest(CAST(:apps AS text[]), CAST(:kinds AS text[]), CAST(:ids AS text[]))
+        WITH ORDINALITY AS i (app, kind, subject_id, place)
     JOIN sync_rows s USING (app, kind, subject_id)
-    ORDER BY app, kind, subject_id
+    ORDER BY place
     FOR UPDATE OF s
 """)
 
