@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Any
 
 from sqlalchemy import text
 
@@ -108,7 +109,9 @@ async def test_a_lost_lease_undoes_only_its_own_answer(inputs: AllInputs, dots: 
     assert await stored.rows(inputs.engine, "SELECT id FROM flows WHERE status = 'open'") == [{"id": flows[1].id}]
 
 
-async def test_a_locked_flow_holds_up_no_other(inputs: AllInputs, dots: MemoryDots) -> None:
+async def test_a_locked_flow_holds_up_no_other(
+    inputs: AllInputs, dots: MemoryDots, logs: list[MutableMapping[str, Any]]
+) -> None:
     """Answers about other flows are stored while someone keeps the lock of one; its answer waits alone."""
     flows = await add_due(inputs, dots, 1, 2, 3)
 
@@ -124,6 +127,7 @@ async def test_a_locked_flow_holds_up_no_other(inputs: AllInputs, dots: MemoryDo
             await other.rollback()
 
     assert meanwhile == [1]
+    assert "answers not stored together" not in [line["event"] for line in logs]
     assert await generations(inputs, *flows) == [2, 2, 2]
 
 
