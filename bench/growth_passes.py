@@ -1,4 +1,4 @@
-"""The rows of the table that are passes of a worker, run through `app.actions` as the worker runs them."""
+"""The rows of the table that are passes of a worker, run as the worker runs them."""
 
 import asyncio
 import functools

@@ -132,7 +132,8 @@ async def compare(options: argparse.Namespace) -> list[Comparison]:
     comparisons = [
         Comparison(baseline=name, goal=goal, by_round=ratios(name, SERVICE, played)) for name, goal in GOALS.items()
     ]
-    comparisons.append(Comparison(baseline=refreshing.BASELINE, goal=refreshing.GOAL, by_round=[each.ratio for each in refreshed]))
+    refresh_ratios = [each.ratio for each in refreshed]
+    comparisons.append(Comparison(baseline=refreshing.BASELINE, goal=refreshing.GOAL, by_round=refresh_ratios))
     conditions = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),

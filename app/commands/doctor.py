@@ -22,7 +22,7 @@ from app.errors import (
     NoBrokerError,
     SettingsError,
 )
-from app.processes import wiring
+from app.processes import dots_wiring, wiring
 from app.processes.wiring import Inputs
 from app.settings import DEFAULT_APP, Settings
 from app.storage import database
@@ -96,7 +96,7 @@ async def _find(name: str, check: Callable[[], Awaitable[str]]) -> Finding:
 
 
 async def _settings(found: Settings) -> str:
-    secrets = sum(len(wiring.secret_keys(app)) for app in found.apps.values())
+    secrets = sum(len(dots_wiring.secret_keys(app)) for app in found.apps.values())
     return f"{len(found.apps)} app(s): {', '.join(found.apps)}; {secrets} webhook secret(s)."
 
 
@@ -177,7 +177,7 @@ async def _dots(inputs: Inputs, app: str) -> str:
 async def _webhook(inputs: Inputs, found: Settings, app: str, url: str) -> str:
     """Send the api a webhook signed with each secret, as Dots would, and see it stored."""
     path = "/webhooks/dots" if app == DEFAULT_APP else f"/webhooks/dots/{app}"
-    for key in wiring.secret_keys(found.apps[app]):
+    for key in dots_wiring.secret_keys(found.apps[app]):
         message_id = f"msg_doctor_{uuid4().hex}"
         await _send(f"{url}{path}", key, message_id, inputs.storage.clock())
         async with database.transaction(inputs.storage.engine) as connection:

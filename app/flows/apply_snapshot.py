@@ -12,15 +12,15 @@ from app.dots.snapshots import FlowSnapshot, UserSnapshot
 from app.feed import event_rows
 from app.flows import (
     apply_merges,
-    decide,
     flow_rows,
     flow_search,
     merge_rows,
     user_rows,
 )
-from app.flows.decide import Rules, Submission
 from app.flows.flow_rows import FlowChange, FlowRecord
 from app.flows.inputs import FlowInputs
+from app.flows.rules import decide
+from app.flows.rules.decide import Rules, Submission
 from app.flows.sync_rows import DueBy
 from app.storage import notifications
 from app.storage.subjects import Subject
@@ -137,7 +137,7 @@ async def apply_user(
         for step in decide.steps_to_name(known, snapshot)
     }
     decision = decide.decide_user(known, snapshot, now, rules=_rules(inputs), flows=flows)
-    await user_rows.save(connection, known, decision.standing, now=now, events_added=len(decision.events))
+    await user_rows.save(connection, known, decision.user_state, now=now, events_added=len(decision.events))
     await event_rows.append(connection, decision.events, after_sequence=known.last_sequence)
     return Applied(
         events_added=len(decision.events),

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.dots.snapshots import FlowSnapshot
-from app.flows.decide import KnownFlow
+from app.flows.rules.decide import KnownFlow
 from app.flows.rules.flow_request import is_storable
 from app.flows.rules.progress import Progress
 from app.flows.sync_rows import DueBy

@@ -7,15 +7,14 @@ from functools import partial
 
 import structlog
 
-from app.actions import settle_refresh
-from app.actions.settle_refresh import FencedError, FetchedFlow
 from app.dots.gate import Permit
 from app.dots.snapshots import FlowSnapshot, UserSnapshot
 from app.errors import DatabaseUnavailableError, DotsError, DotsInvalidResponseError
-from app.flows import claim_due, sync_rows
+from app.flows import claim_due, settle_refresh, sync_rows
 from app.flows.claim_due import PermittedClaim
 from app.flows.due_scan_floor import DueScanFloor
 from app.flows.inputs import FlowInputs
+from app.flows.settle_refresh import FencedError, FetchedFlow
 from app.flows.sync_rows import Claim
 from app.storage import background, database, notifications
 from app.storage.group_commit import GroupCommit

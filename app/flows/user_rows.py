@@ -9,7 +9,7 @@ from sqlalchemy import Select, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.flows.decide import KnownUser
+from app.flows.rules.decide import KnownUser
 from app.flows.rules.verdict import UserState, Verdict
 from app.flows.tables import flows, users
 

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from app.feed.watch_feed import FeedWatch
-from app.processes import wiring, worker
+from app.processes import dots_wiring, wiring, worker
 from app.processes.wiring import Inputs
 from app.server import draining, http_server
 from app.server.application import create_app, create_metrics_app
@@ -65,8 +65,8 @@ def build_gateway(inputs: Inputs, settings: Settings) -> Gateway:
             engine=storage.engine,
             notifications=storage.notifications,
             clock=storage.clock,
-            verifiers=wiring.verifiers(settings),
-            receiver=WebhookReceiver(storage.engine, storage.notifications, telemetry, wiring.app_ids(settings)),
+            verifiers=dots_wiring.verifiers(settings),
+            receiver=WebhookReceiver(storage.engine, storage.notifications, telemetry, dots_wiring.app_ids(settings)),
             telemetry=telemetry,
         ),
         upkeep=inputs.upkeep,

@@ -21,21 +21,13 @@ from app import settings as all_settings
 from app.brokers import choice, location
 from app.brokers.broker import Broker
 from app.brokers.inputs import BrokerInputs
-from app.dots import network, signature
-from app.dots.app_ids import AppIds
-from app.dots.budget import Budget
-from app.dots.call_ledger import CallLedger
-from app.dots.client import DotsAccess, DotsClient, DotsClients
-from app.dots.gate import Gate
-from app.dots.network import Network
-from app.dots.signature import Verifier
-from app.errors import SettingsError
 from app.feed.inputs import FeedInputs
 from app.flows.inputs import FlowInputs
 from app.flows.read_timeline import Neighbours
 from app.flows.rules.schedule import SWEEPS, VERDICT_POLLS, PollSchedule
 from app.metrics import Telemetry
-from app.settings import AppSettings, Settings, setting_prefix
+from app.processes import dots_wiring
+from app.settings import Settings
 from app.storage import background, database, database_url, start
 from app.storage.inputs import StorageInputs
 from app.storage.notifications import Notifications
@@ -89,7 +81,7 @@ async def open_inputs(settings: Settings) -> AsyncIterator[Inputs]:
     """Build the inputs of every subject, and close what they hold at the end. Raises SettingsError."""
     async with contextlib.AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(settings, pool_size=settings.database_pool_size))
-        clients = _dots_clients(settings, engine)
+        clients = dots_wiring.clients(settings, engine, now=utc_now)
         for client in clients.values():
             stack.push_async_callback(client.aclose)
         destinations = Destinations(settings.subscribers_allowed, denied=own_endpoints(settings))
@@ -141,18 +133,6 @@ async def open_inputs(settings: Settings) -> AsyncIterator[Inputs]:
                 verdict_overdue_after=timedelta(hours=settings.verdict_overdue_hours),
             ),
         )
-
-
-def _dots_clients(settings: Settings, engine: AsyncEngine) -> DotsClients:
-    way = dots_network(settings)
-    budget = Budget(per_second=settings.dots_calls_per_second, burst=settings.dots_calls_burst)
-    ledger = CallLedger(engine, budget=budget, now=utc_now)
-    clients = DotsClients()
-    for name, app in settings.apps.items():
-        first_pause = timedelta(seconds=settings.pause_seconds)
-        gate = Gate(name, budget=budget, ledger=ledger, first_pause=first_pause, now=utc_now)
-        clients[name] = _dots_client(app, settings, way, gate)
-    return clients
 
 
 def freeze_objects() -> None:
@@ -231,27 +211,6 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     return settings
 
 
-def dots_network(settings: Settings) -> Network:
-    """How calls to Dots leave this machine. Raises SettingsError."""
-    return network.build(
-        cert_file=settings.ssl_cert_file,
-        cert_dir=settings.ssl_cert_dir,
-        proxy_url=settings.dots_proxy_url.get_secret_value() if settings.dots_proxy_url else None,
-    )
-
-
-def _dots_client(app: AppSettings, settings: Settings, way: Network, gate: Gate) -> DotsClient:
-    access = DotsAccess(
-        app=gate.app,
-        base_url=app.api_url,
-        client_id=app.client_id,
-        api_key=app.api_key.get_secret_value(),
-        app_id=app.app_id,
-        setting_prefix=setting_prefix(gate.app),
-    )
-    return DotsClient(access, gate=gate, timeout=timedelta(seconds=settings.dots_timeout_seconds), network=way)
-
-
 def secret_cipher(settings: Settings) -> SecretCipher | None:
     """Where subscriptions' secrets are sealed; None where ENCRYPTION_KEYS is not set. Raises SettingsError."""
     if settings.encryption_keys is None:
@@ -280,28 +239,6 @@ async def open_broker(settings: Settings) -> AsyncIterator[Broker | None]:
         yield broker
     finally:
         await broker.aclose()
-
-
-def verifiers(settings: Settings) -> Mapping[str, Verifier]:
-    """Who tells true webhooks from false ones, for each app. Raises SettingsError."""
-    return {name: _verifier(name, app) for name, app in settings.apps.items()}
-
-
-def app_ids(settings: Settings) -> AppIds:
-    """Which of our apps an organization's webhook is of. Raises SettingsError."""
-    return AppIds({name: app.app_id for name, app in settings.apps.items()})
-
-
-def _verifier(name: str, app: AppSettings) -> Verifier:
-    try:
-        return Verifier(secret_keys(app))
-    except SettingsError as error:
-        raise SettingsError(f"{setting_prefix(name)}WEBHOOK_SECRETS: {error.detail}") from None
-
-
-def secret_keys(app: AppSettings) -> list[bytes]:
-    """The keys inside an app's webhook secrets, newest first as they are set. Raises SettingsError."""
-    return [signature.decode_secret(secret.get_secret_value()) for secret in app.webhook_secrets]
 
 
 def _polls(seconds: list[int], usual: PollSchedule) -> PollSchedule:

@@ -91,7 +91,9 @@ def _publishers(inputs: Inputs, broker: Broker | None) -> list[Loop]:
 
 async def run_loops(inputs: Inputs, settings: Settings, stopping: asyncio.Event) -> None:
     """Run every loop until `stopping` is set, and let passes that have begun end."""
-    refresher = Refresher(inputs.flows, in_flight=settings.refreshes_in_flight, gather_seconds=refresh_due.GATHER_SECONDS)
+    refresher = Refresher(
+        inputs.flows, in_flight=settings.refreshes_in_flight, gather_seconds=refresh_due.GATHER_SECONDS
+    )
     async with (
         wiring.open_broker(settings) as broker,
         background.running(refresher.run()),

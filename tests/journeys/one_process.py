@@ -57,12 +57,14 @@ class OneProcess:
         await self.simulation.sender.settle()
         self.clock.advance(after)
         async with asyncio.TaskGroup() as tasks:
-            refresher = Refresher(self.inputs, in_flight=1)  # Not used: a round has to wait until its refreshes end.
+            refresher = Refresher(
+                self.inputs.flows, in_flight=1
+            )  # Not used: a round has to wait until its refreshes end.
             loops = worker.loops(self.inputs, self.settings, tasks, refresher, None)
             loops = [each for each in loops if each.name not in {"refresh", "purge"}]
             idle_rounds = 0
             for _ in range(_ROUNDS):
-                found = (await refresh_due.refresh_due(self.inputs, limit=_AT_ONCE)).claimed
+                found = (await refresh_due.refresh_due(self.inputs.flows, limit=_AT_ONCE)).claimed
                 found += sum([await each.run_pass() for each in loops])
                 # What one loop has made due, another one finds in the next round.
                 idle_rounds = 0 if found else idle_rounds + 1

@@ -7,7 +7,7 @@ import pytest
 
 from app import settings
 from app.errors import SettingsError
-from app.processes import wiring
+from app.processes import dots_wiring, wiring
 from tests.commands.test_main import run_apart
 from tests.test_settings import DEFAULT_APP, EU_APP
 
@@ -58,7 +58,7 @@ async def test_good_settings_are_not_refused() -> None:
 async def build_everything(found: settings.Settings) -> None:
     """What a worker and an api build before they connect."""
     async with wiring.open_inputs(found), wiring.open_broker(found):
-        wiring.verifiers(found)
+        dots_wiring.verifiers(found)
 
 
 @pytest.mark.parametrize(

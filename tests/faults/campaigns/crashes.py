@@ -62,7 +62,7 @@ WORKER_POINTS = (
     "before/app.flows.sync_rows:settle_all/1",
     "after/app.flows.sync_rows:settle_all/1",
     "after/app.flows.sync_rows:mark_due/1",
-    "after/app.actions.settle_refresh:store_together/1",
+    "after/app.flows.settle_refresh:store_together/1",
     "after/app.dots.client:DotsClient.get_user/1",
     "after/app.flows.user_rows:save/1",
     "before/app.feed.event_rows:stamp/2",

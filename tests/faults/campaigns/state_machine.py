@@ -24,12 +24,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from app.actions import settle_refresh
-from app.actions.settle_refresh import FencedError
 from app.errors import DotsError, GatewayError
 from app.feed import sequence_events
-from app.flows import refresh_due
+from app.flows import refresh_due, settle_refresh
 from app.flows.rules.flow_request import FlowRequest
+from app.flows.settle_refresh import FencedError
 from app.storage import database
 from app.storage.subjects import Kind, Subject
 from app.subscriptions import delivery_rows

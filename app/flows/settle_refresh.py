@@ -29,10 +29,10 @@ from app.flows import (
     sync_rows,
 )
 from app.flows.apply_snapshot import Applied, SeenFlow
+from app.flows.inputs import FlowInputs
 from app.flows.refresh_rows import RefreshRecord
 from app.flows.rules import schedule
 from app.flows.sync_rows import Claim
-from app.inputs import Tools
 from app.storage import background, notifications
 
 log = structlog.get_logger()
@@ -58,7 +58,7 @@ class FetchedFlow:
     snapshot: FlowSnapshot
 
 
-async def store_together(inputs: Tools, fetched: Sequence[FetchedFlow]) -> list[bool]:
+async def store_together(inputs: FlowInputs, fetched: Sequence[FetchedFlow]) -> list[bool]:
     """Store answers about flows in one transaction; False for each that needs a transaction of its own.
 
     Those are flows that are not known yet or that someone else has locked. When anything goes wrong, it is all of
@@ -76,7 +76,7 @@ async def store_together(inputs: Tools, fetched: Sequence[FetchedFlow]) -> list[
     return [(each.claim.subject, each.claim.token) in done for each in fetched]
 
 
-async def store(inputs: Tools, claim: Claim, snapshot: FlowSnapshot | UserSnapshot) -> None:
+async def store(inputs: FlowInputs, claim: Claim, snapshot: FlowSnapshot | UserSnapshot) -> None:
     """Store one answer in a transaction of its own. Raises FencedError, and then nothing was stored."""
     async with background.transaction(inputs) as connection:
         if isinstance(snapshot, FlowSnapshot):
@@ -94,7 +94,7 @@ async def store(inputs: Tools, claim: Claim, snapshot: FlowSnapshot | UserSnapsh
 
 
 async def _apply_together(
-    connection: AsyncConnection, inputs: Tools, fetched: Sequence[FetchedFlow]
+    connection: AsyncConnection, inputs: FlowInputs, fetched: Sequence[FetchedFlow]
 ) -> list[tuple[Claim, Applied]]:
     """Lock, decide and save; returns what was applied to the flows that could be locked."""
     # A subject is here twice only if its first lease has ended. Settling will tell which of the two is right.
@@ -113,7 +113,7 @@ async def _apply_together(
     return stored
 
 
-async def _settle(connection: AsyncConnection, inputs: Tools, stored: Sequence[tuple[Claim, Applied]]) -> None:
+async def _settle(connection: AsyncConnection, inputs: FlowInputs, stored: Sequence[tuple[Claim, Applied]]) -> None:
     """Settle the claims, and make users due who follow from them. Raises FencedError if any lease was lost."""
     also_due = [(applied.also_due, claim.due_by) for claim, applied in stored if applied.also_due]
     await sync_rows.lock(connection, [*(claim.subject for claim, _ in stored), *(subject for subject, _ in also_due)])
@@ -132,7 +132,7 @@ def _outcome(applied: Applied) -> str:
     return "changed" if applied.events_added else "unchanged"
 
 
-def _report(inputs: Tools, claim: Claim, applied: Applied) -> None:
+def _report(inputs: FlowInputs, claim: Claim, applied: Applied) -> None:
     outcome = _outcome(applied)
     _count(inputs, claim, outcome)
     apply_snapshot.report(inputs, claim.subject, applied, discovered_by=claim.due_by)
@@ -148,7 +148,7 @@ def _report(inputs: Tools, claim: Claim, applied: Applied) -> None:
     )
 
 
-async def note_failure(inputs: Tools, claim: Claim, error: DotsError) -> None:
+async def note_failure(inputs: FlowInputs, claim: Claim, error: DotsError) -> None:
     """Record the failure and when to try again, and give the claim back.
 
     Every failure moves the row's due time, so that a failing row never blocks the rows behind it.
@@ -168,7 +168,7 @@ async def note_failure(inputs: Tools, claim: Claim, error: DotsError) -> None:
         elif isinstance(error, _PAUSES):
             await sync_rows.defer(connection, claim, due_at=now + _BEHIND_THE_OTHERS)
         else:
-            wait = schedule.retry_after(claim.attempts + 1, jitter=inputs.jitter(), retry_after=error.retry_after)
+            wait = schedule.RETRIES.wait(claim.attempts + 1, jitter=inputs.jitter(), at_least=error.retry_after)
             await sync_rows.postpone(connection, claim, due_at=now + wait, now=now, error=code)
         await _note(connection, inputs, [(claim, code)])
     # After the commit, because an attempt that Postgres did not take is made again.
@@ -178,10 +178,10 @@ async def note_failure(inputs: Tools, claim: Claim, error: DotsError) -> None:
     log.warning("refresh failed", app=subject.app, subject=str(subject), attempts=claim.attempts + 1, error=code)
 
 
-async def put_off(inputs: Tools, claim: Claim) -> None:
+async def put_off(inputs: FlowInputs, claim: Claim) -> None:
     """Try later what broke for a reason we do not know, and ever more seldom; it counts as failing."""
     now = inputs.clock()
-    wait = schedule.retry_after(claim.attempts + 1, jitter=inputs.jitter())
+    wait = schedule.RETRIES.wait(claim.attempts + 1, jitter=inputs.jitter())
 
     async def postpone() -> None:
         async with background.transaction(inputs) as connection:
@@ -193,7 +193,7 @@ async def put_off(inputs: Tools, claim: Claim) -> None:
         )
 
 
-async def _note(connection: AsyncConnection, inputs: Tools, ended: Sequence[tuple[Claim, str]]) -> None:
+async def _note(connection: AsyncConnection, inputs: FlowInputs, ended: Sequence[tuple[Claim, str]]) -> None:
     now = inputs.clock()
     records = [
         (claim.subject, RefreshRecord(ended_at=now, due_by=claim.due_by, outcome=outcome)) for claim, outcome in ended
@@ -201,5 +201,5 @@ async def _note(connection: AsyncConnection, inputs: Tools, ended: Sequence[tupl
     await refresh_rows.add(connection, records)
 
 
-def _count(inputs: Tools, claim: Claim, outcome: str) -> None:
+def _count(inputs: FlowInputs, claim: Claim, outcome: str) -> None:
     inputs.telemetry.refreshes.labels(claim.subject.app, claim.subject.kind, outcome).inc()

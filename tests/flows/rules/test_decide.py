@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.dots.snapshots import FlowSnapshot, UserSnapshot
-from app.flows import decide
-from app.flows.decide import KnownFlow, KnownUser, Rules, Submission
+from app.flows.rules import decide
+from app.flows.rules.decide import KnownFlow, KnownUser, Rules, Submission
 from app.flows.rules.events import FlowName
 from app.flows.rules.progress import Progress
 from app.flows.rules.verdict import UserState, Verdict
