@@ -18,7 +18,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo dev test check lint format types unit browser javascript pgbouncer test-brokers container contracts campaigns faults soak bench bench-growth lock hooks clean
+.PHONY: help install demo dev test check lint format types unit browser javascript pgbouncer test-brokers container contracts campaigns faults faults-short soak bench bench-growth lock hooks clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -94,10 +94,13 @@ campaigns: install ## Break everything, and check that nothing is lost or double
 faults: campaigns ## The campaigns, and then that they catch planted bugs
 	$(BIN)/python -m tests.faults.campaigns.plant
 
+faults-short: install ## Every campaign at a tenth of its size, without planted bugs
+	scripts/need_servers.sh nats-server
+	$(BIN)/python -m tests.faults.campaigns --times 0.1 --jobs 3 $(ARGS)
+
 soak: install ## The same campaigns with ten times the figures, for a release
 	scripts/need_servers.sh nats-server
 	$(BIN)/python -m tests.faults.campaigns --times 10 $(ARGS)
-	$(BIN)/python -m tests.faults.campaigns.plant --controls
 
 bench: install bench/node_receiver/node_modules/.package-lock.json ## Measure webhooks and refreshes per second beside their baselines
 	$(BIN)/python bench/run.py $(ARGS)

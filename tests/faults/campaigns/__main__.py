@@ -1,4 +1,4 @@
-"""`python -m tests.faults.campaigns --seed N [--only NAME …] [--times 10] [--small]`: run campaigns, print a table.
+"""`python -m tests.faults.campaigns --seed N [--only NAME …] [--times 0.1|10]`: run campaigns, print a table.
 
 Exit status: 0 all invariants hold, 1 some do not, 2 wrong use or a campaign that could not be run.
 """
@@ -64,15 +64,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Break everything, and check that nothing is lost or doubled.")
     parser.add_argument("--seed", type=int, default=None, help="repeat a run's choices; made up and printed if absent")
     parser.add_argument("--only", action="append", default=[], help="one campaign; may be given several times")
-    parser.add_argument("--times", type=int, default=1, help="multiply the figures, for a soak")
-    parser.add_argument("--small", action="store_true", help="the small figures that find planted bugs")
+    parser.add_argument("--times", type=float, default=1.0, help="multiply the figures: 10 for a soak, 0.1 for a look")
     parser.add_argument("--jobs", type=int, default=2, help="how many at the same time")
     parser.add_argument("--keep", type=Path, help="keep logs and data in this directory")
     arguments = parser.parse_args()
     seed = secrets.randbelow(10**6) if arguments.seed is None else arguments.seed
     console.print(f"Seed {seed}")
     with _directory(arguments.keep) as directory:
-        options = RunOptions(seed=seed, directory=directory, times=arguments.times, is_small=arguments.small)
+        options = RunOptions(seed=seed, directory=directory, times=arguments.times)
         try:
             ended = runs.run(arguments.only, options, jobs=arguments.jobs, tell=tell)
         except UnknownCampaignError as error:

@@ -47,7 +47,7 @@ async def run_creates(options: RunOptions) -> Outcome:
 
     Every status from 300 to 599 is among the answers.
     """
-    count = options.count(400, small=80)
+    count = options.count(400, least=80)
     clock = FastClock(rate=RATE, base=time.time())
     async with context.staged(options, PATIENCE, clock=clock) as run_context:
         dice = options.random("faults")
@@ -121,7 +121,7 @@ async def _settled(run_context: Context) -> None:
         query = "SELECT count(*) FROM flows WHERE status = 'creating'"
         return await database.column(run_context.server.direct_url, query) == [0]
 
-    await eventually(is_settled, within=SETTLED_WITHIN_SECONDS * run_context.options.times)
+    await eventually(is_settled, within=SETTLED_WITHIN_SECONDS * run_context.options.repeats)
 
 
 CAMPAIGN = Campaign(name="creates", summary="creations answered late, wrongly or not at all", run=run_creates)

@@ -58,9 +58,9 @@ async def run_broker(options: RunOptions) -> Outcome:
             _restart(run_context, "worker-1"),
             _killing(broker),
         ]
-        size = options.count(50, small=25)
+        size = options.count(50, least=25)
         brisk = Storm(flows=size, fate=Fate(window=30), further_steps=4, steps_at_once=20)
-        blown = await storm.blow(run_context, brisk, faults * options.times)
+        blown = await storm.blow(run_context, brisk, faults * options.repeats)
         if not fault_proxy.cuts_done:
             raise RuntimeError("no acknowledgement was lost")
         return await run_context.outcome(events=blown.sent, faults=blown.faults + fault_proxy.cuts_done)

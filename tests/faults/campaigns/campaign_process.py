@@ -1,12 +1,13 @@
 """What a process does in which campaigns are run, one after the other."""
 
 import asyncio
+import os
 import time
 import traceback
 from dataclasses import replace
 
 from app import logs
-from tests.faults.campaigns import registry
+from tests.faults.campaigns import planted_bugs, registry
 from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.faults.campaigns.runs import Run
 
@@ -24,6 +25,7 @@ def run(name: str, options: RunOptions) -> Run:
     campaign = next(each for each in registry.CAMPAIGNS if each.name == name)
     # Campaigns within this process would have the product's log lines between their own.
     logs.configure(log_format="json", log_level="critical")
+    planted_bugs.plant(os.environ.get(planted_bugs.VARIABLE))
     folder = options.directory / name
     folder.mkdir(exist_ok=True)
     began = time.monotonic()
@@ -37,5 +39,5 @@ def run(name: str, options: RunOptions) -> Run:
 
 
 async def _bounded(campaign: Campaign, options: RunOptions) -> Outcome:
-    async with asyncio.timeout(LIMIT_SECONDS * options.times):
+    async with asyncio.timeout(LIMIT_SECONDS * options.repeats):
         return await campaign.run(options)

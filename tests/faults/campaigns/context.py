@@ -35,8 +35,8 @@ def frequent(options: RunOptions) -> dict[str, str]:
 
 def looks_of(options: RunOptions) -> str:
     """Ages at which to look, as a setting; in a soak there is ten times as much to look at."""
-    every = 5 if options.times == 1 else 15
-    return ",".join(str(age) for age in range(every, 1200 * options.times, every))
+    every = 5 if options.repeats == 1 else 15
+    return ",".join(str(age) for age in range(every, 1200 * options.repeats, every))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +52,8 @@ class Context:
 
     async def judge(self) -> list[str]:
         """What the checker, a program of its own, finds wrong once all has caught up, or nothing moves any more."""
-        within = WITHIN_SECONDS * self.options.times
-        quiet_seconds = SMALL_QUIET_SECONDS if self.options.is_small else QUIET_SECONDS
+        within = WITHIN_SECONDS * self.options.repeats
+        quiet_seconds = SMALL_QUIET_SECONDS if self.options.is_short else QUIET_SECONDS
         self.fleet.tell_checker(self.server.direct_url, self.broker.url if self.broker else None)
         said: list[str] = []
         arguments = [str(self.options.directory), "--within", str(within), "--quiet", str(quiet_seconds)]

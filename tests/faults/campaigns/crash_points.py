@@ -1,12 +1,14 @@
 """Places where a process can be made to die, named from outside: before or after the nth call of a function."""
 
 import functools
-import importlib
 import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
+
+from tests.faults.campaigns import replacing
 
 VARIABLE = "CRASH_AT"
 EXIT_STATUS = 9
@@ -34,15 +36,11 @@ def parse(text: str) -> CrashPoint:
 
 def plant(point: CrashPoint) -> None:
     """Wrap the function, so that the process ends at the point."""
-    module_name, _, path = point.function.partition(":")
-    owner: Any = importlib.import_module(module_name)
-    *outer, name = path.split(".")
-    for each in outer:
-        owner = getattr(owner, each)
-    setattr(owner, name, _deadly(getattr(owner, name), point))
+    replacing.replace(point.function, partial(deadly, point=point))
 
 
-def _deadly(function: Callable[..., Any], point: CrashPoint) -> Callable[..., Any]:
+def deadly(function: Callable[..., Any], point: CrashPoint) -> Callable[..., Any]:
+    """The function, which ends the process at the point. Raises TypeError unless it is a coroutine function."""
     if not inspect.iscoroutinefunction(function):
         raise TypeError(f"{point.function} is not a coroutine function")
     calls = 0

@@ -93,6 +93,7 @@ SETTLING_POINTS = (
     "after/app.flows.listing_rows:attempt_again/1",
     "after/app.dots.client:DotsClient.create_flow/1",
 )
+ALL_POINTS = sorted({*WEBHOOK_POINTS, *CREATION_POINTS, *WORKER_POINTS, *DELIVERY_POINTS, *SETTLING_POINTS})
 FEW_POINTS = (
     WEBHOOK_POINTS[1],
     "after/app.flows.user_rows:note_submission/1",
@@ -199,7 +200,7 @@ async def run_crashes(options: RunOptions) -> Outcome:
         svix = Svix(receivers=receivers, history=fleet.history, dice=options.random("svix"), fate=Fate(), now=clock)
         walkers = Payees(fleet=fleet, dice=options.random("payees"))
         work = Work(run_context, svix, walkers)
-        await walkers.create(options.count(60, small=12))
+        await walkers.create(options.count(60, least=12))
         try:
             tried, missed = await _die_everywhere(run_context, work, options)
             await fleet.start_worker("worker-well")
@@ -224,7 +225,7 @@ async def _die_everywhere(run_context: Context, work: Work, options: RunOptions)
         ),
     ]
     settling = [Death(point=point, program="worker", bring=work.leave_unanswered) for point in SETTLING_POINTS]
-    if options.is_small:
+    if options.is_short:
         plan, settling = [death for death in plan if death.point in FEW_POINTS], []
     ends = [
         *await _die_in_turn(run_context, plan, at_once=AT_ONCE),

@@ -1,8 +1,8 @@
 """The commands under test, with what only a test may do to them: `python -m tests.faults.campaigns.entry PROGRAM …`.
 
 PROGRAM is `gateway` or `simulator`. With `CRASH_AT` in the environment (see `crash_points`) the process ends there,
-at once and without a word, as in a power cut; with `CLOCK_RATE` (see `fast_clock`) its clock runs fast. Both come from
-outside: the product itself holds no switch for either.
+at once and without a word, as in a power cut; with `CLOCK_RATE` (see `fast_clock`) its clock runs fast; with
+`PLANTED_BUG` it has that bug (see `planted_bugs`). All come from outside: the product itself has no switch for them.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any
 from app.commands import main as gateway
 from app.processes import wiring
 from simulator import cli as simulator
-from tests.faults.campaigns import crash_points, fast_clock
+from tests.faults.campaigns import crash_points, fast_clock, planted_bugs
 
 _PROGRAMS = {"gateway": gateway.main, "simulator": simulator.main}
 
@@ -36,6 +36,8 @@ def main() -> None:
     program = sys.argv.pop(1)
     if clock := fast_clock.read(os.environ):
         _use(clock)
+    # A crash point is planted around the bug, so that a process may end right after what the bug does.
+    planted_bugs.plant(os.environ.get(planted_bugs.VARIABLE))
     if where := os.environ.get(crash_points.VARIABLE):
         crash_points.plant(crash_points.parse(where))
     _PROGRAMS[program]()

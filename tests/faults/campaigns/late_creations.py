@@ -33,7 +33,7 @@ JUDGED = ("I3", "I4", "I6", "I8", "I9")
 
 async def run_late_creations(options: RunOptions) -> Outcome:
     """Each POST is answered by nobody, and carried out at a random moment of the two minutes that follow."""
-    count = options.count(100, small=100)
+    count = options.count(100, least=100)
     dice = options.random("late")
     clock, dots, timeline = HandClock(), VirtualDots(), Timeline()
     due: list[tuple[datetime, httpx.Request]] = []

@@ -33,7 +33,7 @@ async def run_failover(options: RunOptions) -> Outcome:
         context.staged(options, context.frequent(options) | IMPATIENT, postgres=servers) as run_context,
     ):
         faults = [_hand_over(servers, run_context), _fail_over(servers, run_context)]
-        faults *= 1 if options.is_small else 2 * options.times
+        faults *= 1 if options.is_short else 2 * options.repeats
         return await _blow(run_context, faults)
 
 
@@ -50,7 +50,7 @@ async def run_silent_network(options: RunOptions) -> Outcome:
             silenced += fault_proxy.silence(lambda link: link.idle_seconds >= IDLE_SECONDS)
             await _recover(run_context, "connections fell silent")
 
-        outcome = await _blow(run_context, [silence] * options.count(5, small=3))
+        outcome = await _blow(run_context, [silence] * options.count(5, least=3))
         if not silenced:
             raise RuntimeError("no connection was idle")
         return replace(outcome, faults=outcome.faults + silenced)
@@ -59,7 +59,7 @@ async def run_silent_network(options: RunOptions) -> Outcome:
 async def _blow(run_context: Context, faults: list[Fault]) -> Outcome:
     """The storm with these faults. It ends early when a process is late: the rest would only wait for it."""
     options = run_context.options
-    flows, window = options.count(FLOWS, small=FEW_FLOWS), 50 if options.is_small else 200
+    flows, window = options.count(FLOWS, least=FEW_FLOWS), 50 if options.is_short else 200
     late: list[str] = []
     try:
         blown = await storm.blow(run_context, Storm(flows=flows, fate=Fate(window=window), further_steps=6), faults)

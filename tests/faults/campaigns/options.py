@@ -12,16 +12,25 @@ class RunOptions:
 
     seed: int
     directory: Path
-    times: int = 1
-    is_small: bool = False
+    times: float = 1.0
 
     def random(self, purpose: str) -> Random:
         """Dice of their own for each purpose, so that one cannot disturb the other."""
         return Random(f"{self.seed} {purpose}")
 
-    def count(self, full: int, *, small: int) -> int:
-        """How many of something: the full figure, multiplied for a soak, or the small one."""
-        return small if self.is_small else full * self.times
+    @property
+    def is_short(self) -> bool:
+        """Whether it is less than a whole run."""
+        return self.times < 1
+
+    @property
+    def repeats(self) -> int:
+        """How often to repeat a series of faults."""
+        return max(1, round(self.times))
+
+    def count(self, full: int, *, least: int) -> int:
+        """Multiplies a figure by `times`. Fewer than `least` would not show the bug the campaign is for."""
+        return max(least, round(full * self.times))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,7 +100,7 @@ class World:
 
 async def run_outage(options: RunOptions) -> Outcome:
     """Payees walk on for thirty hours and nobody is told; two days later all is as at Dots, and the poison is dead."""
-    count = options.count(60, small=12)
+    count = options.count(60, least=12)
     async with AsyncExitStack() as resources:
         postgres = await resources.enter_async_context(server.running(options.directory, durable=False))
         world = await _build(resources, postgres.direct_url, options)

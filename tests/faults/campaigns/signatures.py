@@ -18,7 +18,7 @@ BODY = '{"event": "transfer.updated", "transfer_id": "t"}'
 
 async def run_clock(options: RunOptions) -> Outcome:
     """Webhooks signed 299 s ago or ahead are stored, those of 301 s are refused."""
-    each = options.count(50, small=10)
+    each = options.count(50, least=10)
     async with context.staged(options, apis=1, workers=0) as run_context:
         receivers = Receivers(run_context.fleet.api_urls, run_context.fleet.client)
         svix = Svix(receivers=receivers, history=run_context.fleet.history, dice=options.random("svix"))
@@ -57,7 +57,7 @@ async def run_rotation(options: RunOptions) -> Outcome:
             _replace(run_context, "api-1", new),
             _replace(run_context, "api-2", new),
         ]
-        size = options.count(80, small=30)
+        size = options.count(80, least=30)
         blown = await storm.blow(
             run_context, Storm(flows=size, fate=Fate(window=30), further_steps=6, steps_at_once=20), faults
         )

@@ -236,9 +236,9 @@ class Machine(RuleBasedStateMachine):
 
 async def run_machine(options: RunOptions) -> Outcome:
     """Run it in a thread of its own, where it has its own loop."""
-    examples = options.count(200, small=40)
+    examples = options.count(200, least=20)
     async with server.running(options.directory, durable=False) as postgres:
-        phases = (Phase.generate,) if options.is_small else (Phase.generate, Phase.shrink)
+        phases = (Phase.generate,) if options.is_short else (Phase.generate, Phase.shrink)
         violations = await asyncio.to_thread(_run, postgres.direct_url, options.seed, examples, phases)
     judged = ("I5", *machine_world.JUDGED)
     return Outcome(events=Machine.runs * STEP_COUNT, faults=0, invariants=judged, violations=violations)

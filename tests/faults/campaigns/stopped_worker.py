@@ -42,7 +42,7 @@ class Duel:
 
 async def run_stopped_worker(options: RunOptions) -> Outcome:
     """While it is halted the verdict it was told is reversed, and another has said so; or its delivery made again."""
-    rounds = options.count(1, small=1)
+    rounds = options.count(1, least=1)
     wishes = (stopped_dispatcher.HESITANT,)
     clock = FastClock(rate=RATE, base=time.time())
     async with (

@@ -36,9 +36,9 @@ async def run_calm_storm(options: RunOptions) -> Outcome:
     """Nothing is dropped, no sweep helps, and Dots is slow: a wake-up that comes during a fetch must not be lost."""
     polls = {"VERDICT_POLL_SECONDS": context.looks_of(options)}
     async with context.staged(options, polls, wishes=(HEALTHY,)) as run_context:
-        run_context.dots_proxy.network_faults = NetworkFaults(delay_seconds=0.1)
+        run_context.dots_proxy.network_faults = NetworkFaults(delay_seconds=0.3)
         in_order = Fate(dropped=0.0, window=1)
-        size = options.count(60, small=12)
+        size = options.count(60, least=12)
         brisk = Storm(flows=size, fate=in_order, further_steps=4, steps_at_once=3, busy_at_once=4)
         blown = await storm.blow(run_context, brisk)
         return await run_context.outcome(events=blown.sent, faults=blown.faults)
@@ -48,7 +48,7 @@ async def run_killings(options: RunOptions) -> Outcome:
     """The storm, while apis, workers and Postgres are ended by SIGKILL and started again."""
     async with context.staged(options, context.frequent(options) | IMPATIENT) as run_context:
         names = ["api-1", "postgres", "worker-1", "api-2", "api-1", "postgres", "worker-2", "api-2", "postgres"]
-        names = ["postgres", "api-1"] * 4 if options.is_small else [*names, "worker-1", "api-1"] * options.times
+        names = ["postgres", "api-1"] * 4 if options.is_short else [*names, "worker-1", "api-1"] * options.repeats
         faults = [_killing(run_context, name) for name in names]
         blown = await storm.blow(run_context, _storm(options, FLOWS), faults)
         return await run_context.outcome(events=blown.sent, faults=blown.faults)
@@ -72,7 +72,7 @@ async def run_network(options: RunOptions) -> Outcome:
             _half_open(run_context, postgres, "database_unavailable", "DatabaseUnavailableError"),
             _cut(dots),
         ]
-        blown = await storm.blow(run_context, _storm(options, SOME_FLOWS), faults * options.times)
+        blown = await storm.blow(run_context, _storm(options, SOME_FLOWS), faults * options.repeats)
         return await run_context.outcome(events=blown.sent, faults=blown.faults)
 
 
@@ -80,7 +80,7 @@ async def run_silence(options: RunOptions) -> Outcome:
     """Not one webhook comes through: sweeps alone find everything."""
     async with context.staged(options, context.frequent(options)) as run_context:
         all_dropped = Fate(dropped=1.0)
-        size = options.count(100, small=12)
+        size = options.count(100, least=12)
         blown = await storm.blow(run_context, Storm(flows=size, fate=all_dropped, further_steps=2))
         return await run_context.outcome(events=size, faults=blown.faults)
 
@@ -88,7 +88,7 @@ async def run_silence(options: RunOptions) -> Outcome:
 async def run_ambiguous_commits(options: RunOptions) -> Outcome:
     """Connections to Postgres are cut right after a COMMIT is sent: half of them have happened, and nobody knows."""
     cutter = CommitCutter(0, options.random("cutter"), chance=0.2)
-    cuts = options.count(100, small=40)
+    cuts = options.count(100, least=40)
     async with context.staged(options, context.frequent(options) | IMPATIENT, fault_proxy=cutter) as run_context:
 
         async def begin(_svix: Svix) -> None:
@@ -103,7 +103,7 @@ async def run_ambiguous_commits(options: RunOptions) -> Outcome:
 
 def _storm(options: RunOptions, flows: int) -> Storm:
     """The usual one. In a small one messages overtake fewer others, or all would come at its end."""
-    return Storm(flows=options.count(flows, small=FEW_FLOWS), fate=Fate(window=50 if options.is_small else 500))
+    return Storm(flows=options.count(flows, least=FEW_FLOWS), fate=Fate(window=50 if options.is_short else 500))
 
 
 def _forbid(run_context: Context) -> Fault:

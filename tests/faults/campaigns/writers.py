@@ -99,7 +99,7 @@ class Scribes:
 
 async def run_writers(options: RunOptions) -> Outcome:
     """32 writers, 3 sequencers and 2 readers for twenty seconds."""
-    seconds = float(options.count(20, small=4))
+    seconds = float(options.count(20, least=4))
     async with server.running(options.directory) as postgres:
         engines = [database.create_engine(postgres.direct_url, pool_size=WRITERS + 1) for _ in range(1 + SEQUENCERS)]
         kept = History(options.directory)
