@@ -18,7 +18,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo dev test check lint format types unit browser javascript pgbouncer test-brokers container contracts campaigns faults faults-short soak bench bench-growth lock hooks clean
+.PHONY: help install demo dev test check lint format types unit browser javascript pgbouncer test-brokers container contracts campaigns faults faults-short soak mutants bench bench-growth lock hooks clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -102,6 +102,9 @@ soak: install ## The same campaigns with ten times the figures, for a release
 	scripts/need_servers.sh nats-server
 	$(BIN)/python -m tests.faults.campaigns --times 10 $(ARGS)
 
+mutants: install ## Change the code a little, thousands of times, and check that a test notices
+	$(BIN)/python -m tests.mutants $(ARGS)
+
 bench: install bench/node_receiver/node_modules/.package-lock.json ## Measure webhooks and refreshes per second beside their baselines
 	$(BIN)/python bench/run.py $(ARGS)
 
@@ -119,5 +122,5 @@ hooks: install ## Run the fast checks before each commit
 	$(BIN)/pre-commit install
 
 clean: ## Remove .venv, caches and the data of `make dev`
-	rm -rf $(VENV) $(dir $(NODE_MODULES)) .dev .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(dir $(NODE_MODULES)) .dev .coverage .coverage.* .hypothesis .import_linter_cache .mutants .mypy_cache .pytest_cache .ruff_cache
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -23,6 +23,8 @@ import asyncpg
 from app.storage import migrations
 from devstack import embedded_postgres
 
+# The name of a run that several pytest processes share, with its template. The process that set it cleans up.
+RUN_VARIABLE = "TEST_DATABASE_RUN"
 # Linux' directory in memory. In containers it is often too small for all clones and what is logged of them.
 MEMORY, FREE_BYTES = Path("/dev/shm"), 4 * 2**30  # noqa: S108  # what is made in it has a random name of its own
 
@@ -43,7 +45,7 @@ class Server:
 @contextmanager
 def server(url: str | None) -> Iterator[Server]:
     """The server at `url`, or an embedded one when None; nothing of ours is left on it, or of it, afterwards."""
-    run = secrets.token_hex(4)
+    run, shared_run = secrets.token_hex(4), os.environ.get(RUN_VARIABLE)
     if url is None:
         with (
             tempfile.TemporaryDirectory(prefix="dots-gateway-tests-", dir=fast_directory()) as directory,
@@ -52,11 +54,12 @@ def server(url: str | None) -> Iterator[Server]:
             yield Server(url=postgres.url, run=run)
         return
     # SQLAlchemy's spelling of the URL names a driver, which asyncpg does not understand.
-    existing = Server(url=urlsplit(url)._replace(scheme="postgresql").geturl(), run=run)
+    existing = Server(url=urlsplit(url)._replace(scheme="postgresql").geturl(), run=shared_run or run)
     try:
         yield existing
     finally:
-        run_apart(_drop_all(existing))
+        if shared_run is None:
+            run_apart(_drop_all(existing))
 
 
 def fast_directory(memory: Path = MEMORY) -> Path | None:
