@@ -61,32 +61,38 @@ def test_fingerprint_does_not_see_the_order_of_keys() -> None:
     assert flow_request.fingerprint(turned) == flow_request.fingerprint(request())
 
 
-METADATA: list[tuple[Any, list[str]]] = [
+TOO_LONG = "values have at most 500 characters"
+METADATA: list[tuple[Any, list[tuple[str, str]]]] = [
     (None, []),
     ("", []),
     ("a" * 500, []),
-    ("a" * 501, ["metadata"]),
+    ("a" * 501, [("metadata", "must have at most 500 characters")]),
     ({}, []),
     ({str(number): 1 for number in range(49)}, []),
-    ({str(number): 1 for number in range(50)}, ["metadata"]),
+    ({str(number): 1 for number in range(50)}, [("metadata", "must have at most 49 keys")]),
     ({"k" * 40: 1}, []),
-    ({"k" * 41: 1}, ["metadata." + "k" * 40]),
+    ({"k" * 41: 1}, [("metadata." + "k" * 40, "keys have at most 40 characters")]),
     ({"a": "v" * 500}, []),
-    ({"a": "v" * 501}, ["metadata.a"]),
+    ({"a": "v" * 501}, [("metadata.a", TOO_LONG)]),
     ({"a": [1] * 166}, []),  # 498 characters of JSON
-    ({"a": [1] * 167}, ["metadata.a"]),
-    ({"dots_gateway_ref": "x"}, ["metadata.dots_gateway_ref"]),
-    ({"dots_gateway_": "x"}, ["metadata.dots_gateway_"]),
+    ({"a": [1] * 167}, [("metadata.a", TOO_LONG)]),
+    (
+        {"dots_gateway_ref": "x"},
+        [("metadata.dots_gateway_ref", "keys that begin with dots_gateway_ are the gateway's own")],
+    ),
+    ({"dots_gateway_": "x"}, [("metadata.dots_gateway_", "keys that begin with dots_gateway_ are the gateway's own")]),
     ({"dots_gatewa": "x"}, []),
-    (17, ["metadata"]),
-    ([], ["metadata"]),
+    (17, [("metadata", "must be a text or an object")]),
+    ([], [("metadata", "must be a text or an object")]),
 ]
 
 
-@pytest.mark.parametrize(("metadata", "fields"), METADATA, ids=lambda value: str(value)[:40])
-def test_metadata_has_limits(metadata: Any, fields: list[str]) -> None:
+@pytest.mark.parametrize(("metadata", "problems"), METADATA, ids=lambda value: str(value)[:40])
+def test_metadata_has_limits(metadata: Any, problems: list[tuple[str, str]]) -> None:
     """At most 49 keys of 40 characters with values of 500; one key is ours."""
-    assert [problem.field for problem in flow_request.check(request(metadata=metadata))] == fields
+    found = flow_request.check(request(metadata=metadata))
+
+    assert [(problem.field, problem.message) for problem in found] == problems
 
 
 STORABLE = [
@@ -125,6 +131,36 @@ def test_nesting_has_a_limit() -> None:
 
     assert not flow_request.is_storable(abyss)
     assert flow_request.is_storable(deep)
+
+
+def nested(levels: int) -> Any:
+    """A number in so many lists and objects."""
+    value: Any = 1
+    for level in range(levels):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
+def test_nesting_ends_at_the_limit() -> None:
+    """63 levels around a value are 64 with it."""
+    assert flow_request.is_storable(nested(63))
+    assert not flow_request.is_storable(nested(64))
+
+
+@pytest.mark.parametrize("field", ["steps", "metadata", "reference"])
+def test_what_postgres_cannot_keep_is_named(field: str) -> None:
+    """Each of the fields that a caller fills freely."""
+    (problem,) = flow_request.check(request(**{field: ["\x00"]}))
+
+    assert (problem.field, problem.message) == (field, "is not plain JSON")
+
+
+def test_a_redirect_to_this_machine_is_for_a_simulator() -> None:
+    """Whether Dots is one is handed on to the check of the steps."""
+    wanted = request(steps=[{"name": "redirect", "redirect_url": "http://localhost:3000/"}])
+
+    assert flow_request.check(wanted, allows_localhost=True) == []
+    assert [problem.field for problem in flow_request.check(wanted)] == ["steps.0.redirect_url"]
 
 
 json_values = st.recursive(

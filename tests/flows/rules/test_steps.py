@@ -17,6 +17,7 @@ GOOD: list[Any] = [
     ["a" * 100],
     [f"step-{number}" for number in range(50)],
     ("compliance", "payout"),
+    [{"name": "pdf-form-fill", "template_id": "t"}],
 ]
 
 
@@ -34,6 +35,11 @@ BAD = [
     ([["compliance"]], "steps.0", "must be a step's name, or an object with one as `name`"),
     ([{"name": None}], "steps.0.name", "must be a step's name, or an object with one as `name`"),
     (["pdf-form-fill"], "steps.0.template_id", "is required for a pdf-form-fill"),
+    ([{"name": "pdf-form-fill", "template_id": ""}], "steps.0.template_id", "must be a text that is not empty"),
+    ([{"name": "pdf-form-fill", "template_id": 17}], "steps.0.template_id", "must be a text that is not empty"),
+    (["a" * 101], "steps.0", "must be a step's name, or an object with one as `name`"),
+    ([""], "steps.0", "must be a step's name, or an object with one as `name`"),
+    (["moon\x00landing"], "steps.0", "must be a step's name, or an object with one as `name`"),
     (["payout", "payout"], "steps.1", "payout is there twice"),
     (["payout", {"name": "payout"}], "steps.1", "payout is there twice"),
     (["redirect"], "steps.0.redirect_url", "is required for a redirect"),
@@ -104,6 +110,10 @@ WARNED = [
     (["onboarding", "credit-card-payment"], []),
     ([{"name": "redirect", "redirect_url": "https://a.example/"}], ["steps.0.redirect_url: "]),
     ([{"name": "redirect", "redirect_url": "https://shop.com/"}], []),
+    (
+        ["complience", {"name": "redirect", "redirect_url": "http://127.0.0.1/"}],
+        ["did you mean compliance?", "steps.1.redirect_url: 127.0.0.1 is the payee's own machine"],
+    ),
 ]
 
 
@@ -115,6 +125,15 @@ def test_what_may_be_a_mistake_is_said(wanted: Any, beginnings: list[str]) -> No
 
     assert len(found) == len(beginnings)
     assert all(warning.startswith(beginning) for warning, beginning in zip(found, beginnings, strict=True))
+
+
+def test_a_redirect_to_this_machine_is_for_a_simulator() -> None:
+    """Whether Dots is one is told to both checks; they do not assume it."""
+    wanted = [{"name": "redirect", "redirect_url": "http://localhost:3000/"}]
+
+    assert steps.check(wanted, allows_localhost=True) == []
+    assert steps.warnings(wanted, allows_localhost=True) == []
+    assert [problem.field for problem in steps.check(wanted)] == ["steps.0.redirect_url"]
 
 
 @pytest.mark.parametrize(("step", "name"), [("compliance", "compliance"), ({"name": "payout", "a": 1}, "payout")])

@@ -1,6 +1,7 @@
 """How background checks are read."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -228,6 +229,60 @@ def test_what_dots_leaves_out_is_kept() -> None:
     assert change.user_state == known
     assert not change.is_newly_id_verified
     assert change.reported is None
+
+
+def test_what_dots_says_takes_the_place_of_what_was_known() -> None:
+    """Also where it says the opposite."""
+    known = UserState(
+        status="in_review",
+        id_verified=True,
+        check_status="pending",
+        has_criminal_activity=True,
+        older_check_failed=True,
+        was_id_verified=True,
+        is_check_submitted=True,
+    )
+
+    change = verdict.merge(
+        known,
+        snapshot(
+            status="verified",
+            id_verified=False,
+            check_status="pass",
+            has_criminal_activity=False,
+            older_check_failed=False,
+        ),
+    )
+
+    assert change.user_state == replace(
+        known,
+        status="verified",
+        id_verified=False,
+        check_status="pass",
+        has_criminal_activity=False,
+        older_check_failed=False,
+        verdict=CLEARED,
+        verdict_count=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "said", "is_under_way"),
+    [
+        (CLEARED, says("pending", None), True),
+        (CLEARED, says("consider", None), True),
+        (NONE, says("started", False), True),
+        (PENDING, says("pass", None), False),
+        (PENDING, says("pending", True), False),
+        (PENDING, says(None, None), False),
+        (PENDING, says("not_started", None), False),
+    ],
+)
+def test_a_check_is_under_way_when_dots_says_so_now(*, known: Verdict, said: UserSnapshot, is_under_way: bool) -> None:
+    """It may be another check than the one that has settled; what was known before does not count."""
+    user_state = UserState(verdict=known, check_status="pending", is_check_submitted=True)
+
+    assert verdict.merge(user_state, said).is_under_way is is_under_way
 
 
 def test_identity_is_told_the_first_time_only() -> None:

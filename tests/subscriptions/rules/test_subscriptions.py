@@ -68,6 +68,7 @@ def test_subscription_gets_what_its_patterns_and_its_right_allow(
         (["dots.background_check.*"], False, ["types.0"]),
         (["dots.flow.*", "dots.background_check.flagged"], False, ["types.1"]),
         ([], False, ["types"]),
+        (["*"] * 50, False, []),
         (["*"] * 51, False, ["types"]),
         (["nonsense", "*", ""], True, ["types.0", "types.2"]),
         # Only at its end is a star a pattern: what is stored must mean in SQL what it means here.
@@ -87,13 +88,32 @@ def test_patterns_that_stand_for_nothing_are_named(
     assert [problem.field for problem in problems] == fields
 
 
-@pytest.mark.parametrize(("with_compliance", "is_named"), [(False, False), (True, True)])
-def test_complaint_names_what_there_is(*, with_compliance: bool, is_named: bool) -> None:
-    """But not what the subscription would not get."""
-    (problem,) = subscriptions.check_types(["nonsense"], with_compliance=with_compliance)
+NOT_KNOWN = (
+    "matches no event type; there are dots.flow.created, dots.flow.claimed, dots.flow.step_completed, "
+    "dots.flow.completed, dots.user.id_verified"
+)
+CHECKS_TOO = ", dots.background_check.cleared, dots.background_check.flagged, dots.background_check.needs_review"
 
-    assert "dots.flow.created" in problem.message
-    assert ("background_check" in problem.message) is is_named
+
+@pytest.mark.parametrize(
+    ("patterns", "with_compliance", "message"),
+    [
+        (["nonsense"], False, NOT_KNOWN),
+        (["nonsense"], True, NOT_KNOWN + CHECKS_TOO),
+        (["dots.background_check.*"], False, "needs with_compliance"),
+        ([], False, "must be 1 to 50 types or patterns"),
+    ],
+)
+def test_complaint_names_what_there_is(patterns: list[str], *, with_compliance: bool, message: str) -> None:
+    """But not what the subscription would not get."""
+    (problem,) = subscriptions.check_types(patterns, with_compliance=with_compliance)
+
+    assert problem.message == message
+
+
+def test_a_subscription_has_its_own_subject() -> None:
+    """Its secrets are bound to it."""
+    assert subscriptions.subject_of(UUID(int=1)) == "subscription/00000000-0000-0000-0000-000000000001"
 
 
 def test_secret_is_written_as_standard_webhooks_want_it() -> None:
