@@ -18,6 +18,7 @@ GOOD: list[Any] = [
     [f"step-{number}" for number in range(50)],
     ("compliance", "payout"),
     [{"name": "pdf-form-fill", "template_id": "t"}],
+    [{"name": "payout", "payout_fee_party": "platform"}],
 ]
 
 

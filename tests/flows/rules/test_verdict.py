@@ -285,6 +285,13 @@ def test_a_check_is_under_way_when_dots_says_so_now(*, known: Verdict, said: Use
     assert verdict.merge(user_state, said).is_under_way is is_under_way
 
 
+def test_a_check_that_was_handed_in_is_pending_before_dots_knows_of_it() -> None:
+    """The flow told of it first."""
+    change = verdict.merge(UserState(is_check_submitted=True), snapshot())
+
+    assert change.user_state.verdict is PENDING
+
+
 def test_identity_is_told_the_first_time_only() -> None:
     """A verification that is withdrawn and given again is no news."""
     user_state = UserState()
