@@ -19,6 +19,7 @@ RETRY_AFTER = [
     ("3601", timedelta(hours=1)),  # capped
     ("9" * 5_000, timedelta(hours=1)),
     ("Mon, 23 Nov 2026 12:00:30 GMT", timedelta(seconds=30)),
+    ("Mon, 23 Nov 2026 13:00:30 +0100", timedelta(seconds=30)),
     ("Mon, 23 Nov 2026 12:00:30 -0000", timedelta(seconds=30)),  # a zone that says "unknown"
     ("Mon, 23 Nov 2026 11:59:00 GMT", timedelta(0)),  # already over
     ("Tue, 24 Nov 2026 12:00:00 GMT", timedelta(hours=1)),

@@ -60,7 +60,7 @@ class EventRecord:
 
 
 def describe(
-    *, app: str, type_: str, subject: str, at: datetime, data: dict[str, Any], discriminator: str = ""
+    *, app: str, type_: str, subject: str, at: datetime, data: dict[str, Any], discriminator: str
 ) -> Event:
     """An event about `subject`. The discriminator tells apart events of one type about one subject."""
     # JSON keeps the parts apart, so that no two different facts can share an id.

@@ -131,6 +131,7 @@ REFUSED = [
     ("http://localhost/?next=https://a.com", "localhost"),
     ("http://localhost#a.b", "localhost"),
     ("http://app.localhost/", "localhost"),
+    ("http://localhost./", "localhost"),
     ("https://intranet/?next=https://a.com", "a dot"),
     ("https://shop.com:99999/", "port"),
     ("https://shop.com:0000099999/", "port"),
@@ -191,6 +192,15 @@ def test_loopback_address_passes_with_a_warning_as_the_pattern_takes_it() -> Non
 
     assert redirect_url.check(url, allows_localhost=False) is None
     assert redirect_url.warning(url, allows_localhost=False) == "127.0.0.1 is the payee's own machine"
+
+
+def test_a_warning_needs_no_checked_url() -> None:
+    """Dots decides about what cannot be read; a host is shown as browsers look it up."""
+    unknown = "Dots' published pattern does not know this URL, so Dots may refuse it"
+
+    assert redirect_url.warning("nonsense", allows_localhost=False) == unknown
+    assert redirect_url.warning("https://[::1/", allows_localhost=False) == unknown
+    assert redirect_url.warning("http://LOCALHOST/", allows_localhost=False) == "localhost is the payee's own machine"
 
 
 @given(host=st.from_regex(re.compile(r"[-a-zA-Z_+~=]{1,60}\.[a-zA-Z]{1,6}", re.ASCII), fullmatch=True))

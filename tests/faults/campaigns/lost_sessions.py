@@ -1,7 +1,6 @@
 """Sessions with Postgres that can no longer work: after a failover, and on a network that forgets them."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import replace
 
 import httpx
@@ -10,7 +9,7 @@ from tests.faults.campaigns import context, replicated, storm
 from tests.faults.campaigns.context import Context
 from tests.faults.campaigns.options import Campaign, Outcome, RunOptions
 from tests.faults.campaigns.storm import Fault, Storm
-from tests.faults.campaigns.storm_campaigns import IMPATIENT, JUST_ACKNOWLEDGED, LULL_SECONDS
+from tests.faults.campaigns.storm_campaigns import IMPATIENT
 from tests.faults.campaigns.svix import Fate, Svix
 
 FLOWS, FEW_FLOWS = 60, 20
@@ -45,7 +44,7 @@ async def run_silent_network(options: RunOptions) -> Outcome:
 
         async def silence(svix: Svix) -> None:
             nonlocal silenced
-            await _lull(svix)
+            await svix.flow()
             fault_proxy.cut_silent()  # The server notices the connections lost before. It has room for few more.
             silenced += fault_proxy.silence(lambda link: link.idle_seconds >= IDLE_SECONDS)
             await _recover(run_context, "connections fell silent")
@@ -72,7 +71,7 @@ async def _blow(run_context: Context, faults: list[Fault]) -> Outcome:
 
 def _fail_over(servers: replicated.ReplicatedServer, run_context: Context) -> Fault:
     async def fail_over(svix: Svix) -> None:
-        await _lull(svix)
+        await svix.flow()
         await servers.fail_over()
         await _recover(run_context, "the primary died")
         await servers.rebuild()
@@ -82,19 +81,12 @@ def _fail_over(servers: replicated.ReplicatedServer, run_context: Context) -> Fa
 
 def _hand_over(servers: replicated.ReplicatedServer, run_context: Context) -> Fault:
     async def hand_over(svix: Svix) -> None:
-        await _lull(svix)
+        await svix.flow()
         await servers.hand_over()
         await _recover(run_context, "the primary became read-only")
         await servers.rebuild()
 
     return hand_over
-
-
-async def _lull(svix: Svix) -> None:
-    """Wait until webhooks are under way: what was acknowledged a moment ago is what could be lost."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LULL_SECONDS):
-            await svix.reached(svix.acknowledged + JUST_ACKNOWLEDGED)
 
 
 async def _recover(run_context: Context, after: str) -> None:

@@ -36,7 +36,7 @@ class UnknownCampaignError(Exception):
 def run(wanted: Sequence[str], options: RunOptions, *, jobs: int, tell: Callable[[Run], None]) -> list[Run]:
     """Run the campaigns of these names (all if none), `jobs` at a time; each is told of as soon as it has ended.
 
-    The runs are in the order of the registry. Raises UnknownCampaignError.
+    The runs are in the order of `lane`. Raises UnknownCampaignError.
     """
     with ProcessPoolExecutor(jobs, mp_context=forked.context(), initializer=forked.end_with_parent) as pool:
         names = pool.submit(forked.call, CAMPAIGN_PROCESS, "names").result()

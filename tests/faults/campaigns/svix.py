@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
@@ -13,6 +14,7 @@ from tests.faults.campaigns.receivers import Receivers
 from tests.stack import dots
 
 AT_ONCE = 48
+JUST_ACKNOWLEDGED, LULL_SECONDS = 20, 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,12 @@ class Svix:
         async with self._news:
             await self._news.wait_for(lambda: self.acknowledged >= count or self._is_over or self._is_hurried_through)
         return self.acknowledged >= count
+
+    async def flow(self) -> None:
+        """Wait until webhooks are being acknowledged, or for a lull: the latest ones are what a fault could lose."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LULL_SECONDS):
+                await self.reached(self.acknowledged + JUST_ACKNOWLEDGED)
 
     async def deliver(self, message: Message, url: str | None = None, *, is_expected: bool | None = None) -> int | None:
         """Send one message once, to one api or to any; the status of the answer, None when none came.

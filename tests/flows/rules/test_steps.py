@@ -45,6 +45,11 @@ BAD = [
     (["payout", {"name": "payout"}], "steps.1", "payout is there twice"),
     (["redirect"], "steps.0.redirect_url", "is required for a redirect"),
     (
+        [{"name": "redirect", "redirect_url": "shop.com"}],
+        "steps.0.redirect_url",
+        "must begin with http:// or https://",
+    ),
+    (
         [{"name": "payout", "payout_fee_party": "nobody"}],
         "steps.0.payout_fee_party",
         'must be "platform" or "user"',
