@@ -59,9 +59,7 @@ class EventRecord:
     position: int | None
 
 
-def describe(
-    *, app: str, type_: str, subject: str, at: datetime, data: dict[str, Any], discriminator: str
-) -> Event:
+def describe(*, app: str, type_: str, subject: str, at: datetime, data: dict[str, Any], discriminator: str) -> Event:
     """An event about `subject`. The discriminator tells apart events of one type about one subject."""
     # JSON keeps the parts apart, so that no two different facts can share an id.
     identity = uuid5(_NAMESPACE, json.dumps([app, type_, subject, discriminator]))
