@@ -104,7 +104,7 @@ def commit_afterwards(function: Callable[..., Any]) -> Callable[..., Any]:
     return commit_afterwards
 
 
-def forget_rungs(next_refresh: Callable[..., Any]) -> Callable[..., Any]:
+def skip_early_ages(next_refresh: Callable[..., Any]) -> Callable[..., Any]:
     """Never look early, only at the long interval."""
     return lambda polls, **named: next_refresh(replace(polls, ages=()), **named)
 

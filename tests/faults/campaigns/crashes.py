@@ -77,7 +77,7 @@ DELIVERY_POINTS = (
     "before/app.subscriptions.delivery_rows:fail/1",
     "before/app.subscriptions.delivery_rows:make/1",
     "after/app.subscriptions.delivery_rows:make/1",
-    "before/app.subscriptions.deliver_due:Courier._carry/1",
+    "before/app.subscriptions.deliver_due:Dispatcher._carry/1",
     "after/app.subscriptions.push.http_push:Pusher.push/2",
     "after/app.subscriptions.delivery_rows:settle/1",
     "after/app.subscriptions.queue_rows:leave/2",

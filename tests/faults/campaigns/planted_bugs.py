@@ -24,7 +24,7 @@ BEGIN_TIMEOUT = "app.storage.sessions:BEGIN_TIMEOUT_SECONDS"
 JUDGE_SESSION = "app.storage.sessions:Sessions.judge"
 SETTLE_SQL = "app.flows.sync_rows:_SETTLE"
 NEXT_LOOK = "app.flows.rules.schedule:next_refresh"
-APPEND_EVENTS = "app.feed.event_rows:append"
+APPEND_EVENTS = "app.feed.event_rows:append_all"
 STAMP = "app.feed.event_rows:stamp"
 STAMP_SQL = "app.feed.event_rows:_STAMP"
 SEQUENCER_LOCK_SQL = "app.feed.event_rows:_TRY_LOCK"
@@ -68,6 +68,7 @@ def _bug(name: str, campaign: str, *breaks: str, changes: Mapping[str, Change]) 
 
 
 _ANY_TOKEN = sql((r"lease_token = :token", "CAST(:token AS uuid) IS NOT NULL"))
+_ANY_CLAIM = sql((r"s\.lease_token = i\.token", "i.token IS NOT NULL"))
 _DO_NOTHING = sql((r"(ON CONFLICT \(app, message_id\)) DO UPDATE SET [^()]*GREATEST\([^()]*\)", r"\1 DO NOTHING"))
 _CLEAR_ALL = sql(
     (r"GREATEST\(((?:\w+\.)?)clean_gen,", r"GREATEST(\1dirty_gen,"),
@@ -98,7 +99,7 @@ _STATE = (
     _bug("body stored as parsed", "storm", "I1", changes={RECEIVE: bug_changes.parse_body}),
     _bug("events in a second transaction", "crashes", "I6", changes={APPEND_EVENTS: bug_changes.commit_first}),
     _bug("generation cleared unconditionally", "calm", "I4", changes={SETTLE_SQL: _CLEAR_ALL}),
-    _bug("sweeps forgotten", "silence", "I4", changes={NEXT_LOOK: bug_changes.forget_rungs}),
+    _bug("sweeps forgotten", "silence", "I4", changes={NEXT_LOOK: bug_changes.skip_early_ages}),
     _bug(
         "feed read by serial id", "writers", "I7",
         changes={STAMP_SQL: sql((r"position = last\.position \+ next\.nth", "position = events.row_id"))},
@@ -112,7 +113,7 @@ _STATE = (
         "steps read in the statement that waits for the lock", "writers", "I0",
         changes={LOCK_FLOW: bug_changes.lock_and_read_at_once},
     ),
-    _bug("no fencing token", "fencing", "I4", "I6", changes={SETTLE_SQL: _ANY_TOKEN}),
+    _bug("no fencing token", "fencing", "I4", "I6", changes={SETTLE_SQL: _ANY_CLAIM}),
     _bug("old signatures taken", "clock", "I2", changes={READ_TIMESTAMP: bug_changes.take_old}),
     _bug("only the newest secret verifies", "rotation", "I2", changes={MAKE_VERIFIER: bug_changes.keep_newest_key}),
     _bug(

@@ -1,7 +1,6 @@
 """How background checks are read."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,34 +9,10 @@ from hypothesis import strategies as st
 from app.dots.snapshots import UserSnapshot
 from app.flows.rules import verdict
 from app.flows.rules.verdict import UserState, Verdict
+from tests.flows.rules.user_snapshots import says
 
 NONE, PENDING, REVIEW = Verdict.NONE, Verdict.PENDING, Verdict.NEEDS_REVIEW
 CLEARED, FLAGGED = Verdict.CLEARED, Verdict.FLAGGED
-
-
-def snapshot(
-    *,
-    status: str | None = None,
-    id_verified: bool | None = None,
-    check_status: str | None = None,
-    has_criminal_activity: bool | None = None,
-    older_check_failed: bool | None = None,
-) -> UserSnapshot:
-    """What Dots says about a user."""
-    return UserSnapshot(
-        id="user-1",
-        status=status,
-        id_verified=id_verified,
-        check_status=check_status,
-        has_criminal_activity=has_criminal_activity,
-        older_check_failed=older_check_failed,
-    )
-
-
-def says(check_status: str | None, flag: bool | None, older: bool | None = None) -> UserSnapshot:  # noqa: FBT001  # a row of the tables below
-    """What Dots says about a background check."""
-    return snapshot(check_status=check_status, has_criminal_activity=flag, older_check_failed=older)
-
 
 # Dots' status, Dots' flag, whether a check was handed in.
 READINGS: list[tuple[str | None, bool | None, bool, Verdict]] = [
@@ -207,101 +182,6 @@ def test_a_clearance_falls_when_an_older_check_turns_out_to_have_failed() -> Non
         (REVIEW, "pass", None, CLEARED),
         (CLEARED, None, CLEARED, None),
     ]
-
-
-def test_what_dots_leaves_out_is_kept() -> None:
-    """Null is not false, and not nothing either."""
-    known = UserState(
-        status="verified",
-        id_verified=True,
-        check_status="pass",
-        has_criminal_activity=False,
-        older_check_failed=False,
-        verdict=CLEARED,
-        is_check_submitted=True,
-        was_id_verified=True,
-        verdict_count=1,
-        reviews_announced=("consider",),
-    )
-
-    change = verdict.merge(known, snapshot())
-
-    assert change.user_state == known
-    assert not change.is_newly_id_verified
-    assert change.reported is None
-
-
-def test_what_dots_says_takes_the_place_of_what_was_known() -> None:
-    """Also where it says the opposite."""
-    known = UserState(
-        status="in_review",
-        id_verified=True,
-        check_status="pending",
-        has_criminal_activity=True,
-        older_check_failed=True,
-        was_id_verified=True,
-        is_check_submitted=True,
-    )
-
-    change = verdict.merge(
-        known,
-        snapshot(
-            status="verified",
-            id_verified=False,
-            check_status="pass",
-            has_criminal_activity=False,
-            older_check_failed=False,
-        ),
-    )
-
-    assert change.user_state == replace(
-        known,
-        status="verified",
-        id_verified=False,
-        check_status="pass",
-        has_criminal_activity=False,
-        older_check_failed=False,
-        verdict=CLEARED,
-        verdict_count=1,
-    )
-
-
-@pytest.mark.parametrize(
-    ("known", "said", "is_under_way"),
-    [
-        (CLEARED, says("pending", None), True),
-        (CLEARED, says("consider", None), True),
-        (NONE, says("started", False), True),
-        (PENDING, says("pass", None), False),
-        (PENDING, says("pending", True), False),
-        (PENDING, says(None, None), False),
-        (PENDING, says("not_started", None), False),
-    ],
-)
-def test_a_check_is_under_way_when_dots_says_so_now(*, known: Verdict, said: UserSnapshot, is_under_way: bool) -> None:
-    """It may be another check than the one that has settled; what was known before does not count."""
-    user_state = UserState(verdict=known, check_status="pending", is_check_submitted=True)
-
-    assert verdict.merge(user_state, said).is_under_way is is_under_way
-
-
-def test_a_check_that_was_handed_in_is_pending_before_dots_knows_of_it() -> None:
-    """The flow told of it first."""
-    change = verdict.merge(UserState(is_check_submitted=True), snapshot())
-
-    assert change.user_state.verdict is PENDING
-
-
-def test_identity_is_told_the_first_time_only() -> None:
-    """A verification that is withdrawn and given again is no news."""
-    user_state = UserState()
-    reported: list[bool] = []
-    for id_verified in (None, False, True, None, False, True):
-        change = verdict.merge(user_state, snapshot(id_verified=id_verified))
-        reported.append(change.is_newly_id_verified)
-        user_state = change.user_state
-
-    assert reported == [False, False, True, False, False, False]
 
 
 @given(answers=st.lists(st.builds(says, STATUSES, FLAGS, FLAGS), max_size=10))

@@ -1,0 +1,27 @@
+"""Snapshots of users, as Dots answers them."""
+
+from app.dots.snapshots import UserSnapshot
+
+
+def snapshot(
+    *,
+    status: str | None = None,
+    id_verified: bool | None = None,
+    check_status: str | None = None,
+    has_criminal_activity: bool | None = None,
+    older_check_failed: bool | None = None,
+) -> UserSnapshot:
+    """What Dots says about a user."""
+    return UserSnapshot(
+        id="user-1",
+        status=status,
+        id_verified=id_verified,
+        check_status=check_status,
+        has_criminal_activity=has_criminal_activity,
+        older_check_failed=older_check_failed,
+    )
+
+
+def says(check_status: str | None, flag: bool | None, older: bool | None = None) -> UserSnapshot:  # noqa: FBT001  # a row of the tables below
+    """What Dots says about a background check."""
+    return snapshot(check_status=check_status, has_criminal_activity=flag, older_check_failed=older)
