@@ -5,39 +5,20 @@ import asyncio
 from alembic import context
 from sqlalchemy import Connection, text
 
-from app.access import tables as access_tables
-from app.brokers import tables as broker_tables
-from app.dots import tables as dots_tables
 from app.errors import SchemaTakenError
-from app.feed import tables as feed_tables
-from app.flows import tables as flow_tables
 from app.storage import database, migrations
 from app.storage.migrations import VERSION_TABLE
-from app.subscriptions import tables as subscription_tables
-from app.webhooks import tables as webhook_tables
+from migrations import tables
 
 # Any number that no other lock in the database uses.
 MIGRATION_LOCK = 7_300_001
-
-
-# Importing a module declares its tables.
-TABLES = (
-    access_tables,
-    broker_tables,
-    dots_tables,
-    feed_tables,
-    flow_tables,
-    subscription_tables,
-    webhook_tables,
-)
-METADATA = TABLES[0].metadata
 
 
 def run(connection: Connection) -> None:
     """Migrate inside one transaction, so that a failed migration leaves nothing behind."""
     schema = context.config.attributes["schema"]
     context.configure(
-        connection=connection, target_metadata=METADATA, compare_server_default=True, version_table=VERSION_TABLE
+        connection=connection, target_metadata=tables.METADATA, compare_server_default=True, version_table=VERSION_TABLE
     )
     with context.begin_transaction():
         # A second `migrate` waits here. A lock on a busy table fails after 5 s, because every other statement on that

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.errors import DatabaseUnavailableError, SchemaTakenError, SchemaVersionError, SettingsError
 from app.storage import migrations
 from app.storage.database import create_engine
-from app.storage.tables import metadata
+from migrations.tables import METADATA
 from tests.storage import stored
 
 # Everything that a migration can leave behind.
@@ -36,7 +36,7 @@ def drift(connection: Connection) -> list[Any]:
             "version_table": migrations.VERSION_TABLE,
         },
     )
-    return list(compare_metadata(context, metadata))
+    return list(compare_metadata(context, METADATA))
 
 
 async def test_migrated_database_has_no_drift(engine: AsyncEngine) -> None:
@@ -49,7 +49,7 @@ async def test_migrated_database_is_what_the_tables_would_create(engine: AsyncEn
     """What Alembic does not compare, such as checks, names of constraints and conditions of indexes, is equal too."""
     created = create_engine(empty_database_url)
     async with created.begin() as connection:
-        await connection.run_sync(metadata.create_all)
+        await connection.run_sync(METADATA.create_all)
 
     definitions = [await _definitions(each) for each in (engine, created)]
 
@@ -76,7 +76,7 @@ async def _definitions(engine: AsyncEngine) -> list[str]:
 
 def test_every_constraint_has_a_name_of_ours() -> None:
     """A constraint without a name cannot be dropped by a later migration."""
-    names = [constraint.name for table in metadata.sorted_tables for constraint in table.constraints]
+    names = [constraint.name for table in METADATA.sorted_tables for constraint in table.constraints]
 
     assert None not in names
 
