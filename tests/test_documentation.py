@@ -1,4 +1,4 @@
-"""The documentation agrees with the repository: links lead somewhere, and every setting is described."""
+"""The documentation agrees with the repository: links and paths exist, settings and planted bugs are described."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from app.settings import AppSettings, Settings
+from tests.faults.campaigns.planted_bugs import PLANTED_BUGS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -15,10 +16,13 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/**/*.md", "bench/*.md", "simulator/*.md", "clients/*/*.md")
     for path in ROOT.glob(pattern)
 )
+DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))
 README_LINES_LIMIT = 150
 _FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
+_PATH = re.compile(r"`((?:app|clients|devstack|docs|migrations|scripts|simulator|tests)/[\w./*-]*)`")
+_BUG_ROW = re.compile(r"^\| ([^|]+) \| ([a-z ]+) \| I\d[I\d ]* \|$", re.MULTILINE)
 _SETTING_ROW = re.compile(r"^\| `([A-Z_]+)` \| ([^|]*?) \|", re.MULTILINE)
 
 
@@ -80,6 +84,21 @@ def test_every_setting_of_a_further_app_is_described() -> None:
 
     missing = [name for name in AppSettings.model_fields if f"`DOTS_APPS__<NAME>__{name.upper()}`" not in page]
     assert missing == []
+
+
+@pytest.mark.parametrize("place", ["CONTRIBUTING.md", "docs/architecture.md", *map(place_of, DECISIONS)])
+def test_named_files_exist(place: str) -> None:
+    """A file that a page names by its path exists."""
+    named = _PATH.findall(text_of(ROOT / place))
+
+    assert [path for path in named if "*" not in path and not (ROOT / path).exists()] == []
+
+
+def test_every_planted_bug_is_listed() -> None:
+    """The table of planted bugs has exactly those that the campaigns must catch."""
+    listed = _BUG_ROW.findall(text_of(ROOT / "docs/reliability.md"))
+
+    assert sorted(listed) == sorted((bug.name, bug.campaign) for bug in PLANTED_BUGS)
 
 
 def _default_of(name: str) -> str:
