@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import pytest
 from pydantic_core import PydanticUndefined
 
+from app.feed import events
 from app.settings import AppSettings, Settings
 from tests.faults.campaigns.planted_bugs import PLANTED_BUGS
 
@@ -23,6 +24,7 @@ _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 _PATH = re.compile(r"`((?:app|clients|devstack|docs|migrations|scripts|simulator|tests)/[\w./*-]*)`")
 _BUG_ROW = re.compile(r"^\| ([^|]+) \| ([a-z ]+) \| I\d[I\d ]* \|$", re.MULTILINE)
+_EVENT_ROW = re.compile(r"^\| `(dots\.[a-z_.]+)` \| `", re.MULTILINE)
 _SETTING_ROW = re.compile(r"^\| `([A-Z_]+)` \| ([^|]*?) \|", re.MULTILINE)
 
 
@@ -92,6 +94,13 @@ def test_named_files_exist(place: str) -> None:
     named = _PATH.findall(text_of(ROOT / place))
 
     assert [path for path in named if "*" not in path and not (ROOT / path).exists()] == []
+
+
+def test_every_event_type_is_described() -> None:
+    """The first table of `docs/consume-events.md` has exactly the types of the feed, in their order."""
+    described = _EVENT_ROW.findall(text_of(ROOT / "docs/consume-events.md"))
+
+    assert described == list(events.TYPES)
 
 
 def test_every_planted_bug_is_listed() -> None:
