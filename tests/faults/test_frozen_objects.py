@@ -11,7 +11,6 @@ import sys
 import uvloop
 from app import logs, settings
 from app.processes import api, worker
-from app.processes import api, worker
 found = settings.read(os.environ)
 logs.configure(log_format=found.log_format, log_level=found.log_level)
 uvloop.run({coroutine})
