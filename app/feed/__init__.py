@@ -1,1 +1,1 @@
-"""Events for other services: what they are, their numbering, pages and streams."""
+"""Events for other services: their types, numbering, pages and streams."""

@@ -1,4 +1,4 @@
-"""Events in their envelope: CloudEvents 1.0, structured JSON.
+"""Events as CloudEvents 1.0 in structured JSON.
 
 Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md (read 2026-11-23); `sequence` is the
 registered extension of that name.
@@ -11,7 +11,7 @@ from app.feed.events import EventRecord
 
 
 def envelope(event: EventRecord) -> dict[str, Any]:
-    """The event as other services get it, by whichever way."""
+    """The CloudEvent that pages, streams, subscriptions and brokers all carry."""
     name = event.type.removeprefix("dots.")
     return {
         "specversion": "1.0",
@@ -28,5 +28,5 @@ def envelope(event: EventRecord) -> dict[str, Any]:
 
 
 def encoded(event: EventRecord) -> bytes:
-    """The envelope as it is sent: the same bytes whenever and wherever."""
+    """The envelope as JSON bytes. The same event always gives the same bytes."""
     return json.dumps(envelope(event), ensure_ascii=False, separators=(",", ":")).encode()

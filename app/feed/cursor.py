@@ -9,7 +9,7 @@ from app.cursors import CursorKind
 
 @dataclass(frozen=True, kw_only=True)
 class Cursor:
-    """Everything up to `position` has been read, in the feed of this epoch."""
+    """The reader has read everything up to `position` in the feed of this epoch."""
 
     epoch: UUID
     position: int
@@ -19,7 +19,7 @@ class Cursor:
 
 
 def parse(text: str) -> Cursor:
-    """The cursor that `str(cursor)` has written. Raises InvalidCursorError."""
+    """Parse what `str(cursor)` has written. Raises InvalidCursorError."""
     return _KIND.read(text)
 
 

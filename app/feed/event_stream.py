@@ -1,4 +1,4 @@
-"""The feed as a stream of server-sent events: what one open stream does, from its opening to its end."""
+"""Stream the feed as server-sent events."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from app.feed.feed_reading import Reading
 from app.web import examples
 
 HEARTBEAT_SECONDS = 15.0
-# What may be waiting for one slow reader, in events: the next are taken up when these have left.
+# The most events held in memory for one slow reader. The next batch is read once this one is sent.
 BATCH = 200
 
 CONTENT: dict[str, Any] = {
@@ -30,17 +30,17 @@ CONTENT: dict[str, Any] = {
     }
 }
 
-# Proxies must not keep events back until they have enough of them.
+# Proxies must not buffer events.
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 class EventStream(StreamingResponse):
-    """A stream of messages, which is closed as soon as its reader has hung up."""
+    """A stream of messages. It is closed as soon as its reader disconnects."""
 
     media_type = "text/event-stream"
 
     def __init__(self, content: AsyncGenerator[bytes], status_code: int = 200) -> None:
-        """Take the messages, already as bytes; FastAPI reads the status off the signature."""
+        """Take the encoded messages. FastAPI reads the default status from this signature."""
         super().__init__(content, status_code, headers=_HEADERS)
         self._content = content
 
@@ -51,10 +51,11 @@ class EventStream(StreamingResponse):
 
 
 async def messages(reading: Reading) -> AsyncGenerator[bytes]:
-    """Yield the messages of one stream, a batch at a time. Ends when nothing more can or may be read.
+    """Yield the messages of one stream, a batch at a time.
 
-    Holds no database connection between batches. The reader comes back with its last id; it then continues there, or
-    gets an error that says what is wrong.
+    The stream ends when the process closes, the key is revoked or the cursor expires. Its reader then reconnects with
+    its last id. It continues there, or gets an error that says why it cannot. A stream holds no database connection
+    between batches.
     """
     watch, cursor = reading.watch, reading.start
     yield server_sent.opening(cursor)

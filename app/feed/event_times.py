@@ -1,4 +1,4 @@
-"""Finding a place in the feed by time: positions and times rise together, so that a search by halves finds it."""
+"""Find a position in the feed by time. Times rise with positions, so a binary search finds it."""
 
 from datetime import datetime, timedelta
 
@@ -7,27 +7,27 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.feed.event_rows import LAST_POSITION_SQL
 
-# Clocks of several processes differ, and a transaction takes its time: so far apart may two events be whose
-# positions are the other way round.
+# Times can be out of order by at most this much, because clocks differ between processes and transactions take time.
 MARGIN = timedelta(minutes=1)
 
 
 async def last_before(connection: AsyncConnection, moment: datetime) -> int:
-    """The position of the last event kept from before then, give or take MARGIN; before the first one if there is none.
+    """The position of the last stored event before `moment`, within MARGIN. Before the first event if there is none.
 
-    It costs a few index look-ups, however long the feed is.
+    Takes a logarithmic number of index look-ups.
     """
     return (await connection.scalar(_LAST_BEFORE, {"moment": moment})) or 0
 
 
 async def position_before(connection: AsyncConnection, moment: datetime) -> int | None:
-    """The position before the first event of this moment or later; None when there is no such event in the feed."""
+    """The position before the first event at or after `moment`. None if the feed has no such event."""
     low = await last_before(connection, moment - MARGIN)
     position: int | None = await connection.scalar(_FIRST_SINCE, {"moment": moment, "low": low})
     return None if position is None else position - 1
 
 
-# Positions are dense, so that every middle has an event. At `low` everything is from before, at `high` nothing is.
+# Positions are dense, so there is an event at every middle. Events up to `low` are from before `moment`, events
+# from `high` on are not.
 _LAST_BEFORE = text(f"""
     WITH RECURSIVE search AS (
         SELECT expired_position AS low, {LAST_POSITION_SQL} + 1 AS high FROM feed

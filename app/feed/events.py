@@ -1,4 +1,4 @@
-"""Events for other services: what one is, the names of all types, and which of them are sensitive."""
+"""Events for other services: their fields, their types, and the sensitive types."""
 
 import json
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ TYPES = (
     CHECK_NEEDS_REVIEW,
 )
 
-# Their very names say something about a person, so they reach only readers with compliance:read.
+# Even these names are sensitive, so the events reach only readers with compliance:read.
 COMPLIANCE_TYPES = frozenset({CHECK_CLEARED, CHECK_FLAGGED, CHECK_NEEDS_REVIEW})
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:dots-gateway:events")
@@ -35,7 +35,7 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "urn:dots-gateway:events")
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """A fact other services may act on. Its id follows from what it states, so stating it twice changes nothing."""
+    """A fact that other services may act on. The same fact always has the same id."""
 
     id: UUID
     app: str
@@ -47,7 +47,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class EventRecord:
-    """An event as stored; `sequence` counts 1, 2, 3, … in its subject, `position` in the feed (None: not yet)."""
+    """A stored event. `sequence` counts within the subject, `position` within the feed (None: not numbered yet)."""
 
     id: UUID
     app: str
@@ -60,14 +60,13 @@ class EventRecord:
 
 
 def describe(*, app: str, type_: str, subject: str, at: datetime, data: dict[str, Any], discriminator: str) -> Event:
-    """An event about `subject`. The discriminator tells apart events of one type about one subject."""
-    # JSON keeps the parts apart, so that no two different facts can share an id.
+    """Build an event. The discriminator distinguishes events of one type about one subject."""
     identity = uuid5(_NAMESPACE, json.dumps([app, type_, subject, discriminator]))
     return Event(id=identity, app=app, type=type_, subject=subject, occurred_at=at, data=data)
 
 
 def matching(patterns: Iterable[str]) -> frozenset[str]:
-    """The types that patterns such as `dots.flow.completed`, `dots.flow.*` or `*` stand for; may be empty."""
+    """The types that match patterns such as `dots.flow.completed`, `dots.flow.*` or `*`. May be empty."""
     return frozenset(
         kind
         for pattern in patterns

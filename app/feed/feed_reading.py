@@ -38,7 +38,7 @@ LastEventId = Annotated[str | None, Header(description="The last id of an interr
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Who reads what from where."""
+    """One request to read the feed: the key, the event types and the first cursor."""
 
     storage: StorageInputs
     watch: FeedWatch
@@ -56,7 +56,7 @@ class Reading:
         return await self._audited(await self.watch.read(after=after, types=self.types, limit=limit))
 
     async def _audited(self, page: FeedPage) -> FeedPage:
-        """Leave an audit row if the page has events that need compliance:read."""
+        """Write an audit row if the page has events that need compliance:read."""
         checks = [str(event.id) for event in page.events if event.type in events.COMPLIANCE_TYPES]
         if checks:
             await audit_reads.audit_read(self.storage, self.key, " ".join(checks))
@@ -64,7 +64,7 @@ class Reading:
 
 
 def _wanted_types(key: Reader, types: Types = []) -> frozenset[str]:  # noqa: B006  # FastAPI copies a default
-    """The types asked for that this key may see. Raises InvalidFieldsError, ScopeMissingError."""
+    """The requested types that this key may see. Raises InvalidFieldsError, ScopeMissingError."""
     hidden = frozenset() if COMPLIANCE in key.scopes else events.COMPLIANCE_TYPES
     patterns = [pattern.strip() for text in types for pattern in text.split(",")] or ["*"]
     wanted: set[str] = set()
@@ -72,7 +72,7 @@ def _wanted_types(key: Reader, types: Types = []) -> frozenset[str]:  # noqa: B0
         matched = events.matching([pattern])
         if not matched:
             known = ", ".join(sorted(set(events.TYPES) - hidden))
-            raise InvalidFieldsError([FieldProblem("types", f"matches no event type; there are {known}")])
+            raise InvalidFieldsError([FieldProblem("types", f"matches no event type; the types are {known}")])
         if matched <= hidden:
             raise ScopeMissingError(COMPLIANCE)
         wanted |= matched - hidden
@@ -86,15 +86,15 @@ async def _reading(
     after: After = None,
     last_event_id: LastEventId = None,
 ) -> Reading:
-    """Where to begin, as far as can be said without reading from there. Raises InvalidCursorError."""
+    """Collect the request's parameters. Raises InvalidCursorError."""
     storage = given.of(request, StorageInputs)
-    place = last_event_id or after
-    if place is None:
+    requested = last_event_id or after
+    if requested is None:
         start = await read_feed.earliest(storage.engine)
-    elif place == "latest":
+    elif requested == "latest":
         start = await read_feed.latest(storage.engine)
     else:
-        start = cursor.parse(place)
+        start = cursor.parse(requested)
     return Reading(storage=storage, watch=given.of(request, FeedWatch), key=key, types=types, start=start)
 
 
@@ -102,7 +102,7 @@ PageReading = Annotated[Reading, Depends(_reading)]
 
 
 async def _stream_reading(reading: PageReading) -> Reading:
-    """The same for a stream, which can only be refused before it has begun: a place that can be read from."""
+    """Check the cursor by reading from it, because a stream that has begun can no longer send an error status."""
     await read_feed.read_feed(reading.storage.engine, after=reading.start, types=(), limit=1)
     return reading
 

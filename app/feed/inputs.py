@@ -1,4 +1,4 @@
-"""What numbering and reading events needs from outside."""
+"""The inputs of the feed's actions."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Read the feed from a cursor: a page of events, and the cursor behind it."""
+"""Read a page of the feed after a cursor."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,13 +12,14 @@ from app.feed.event_rows import FeedState
 from app.feed.events import EventRecord
 from app.storage import database
 
-# Positions are dense, so that a stretch of them bounds what one page may look through, however few events match.
+# The most positions that one page searches. Without this bound, a filter that matches few events would read the
+# whole feed at once.
 SCAN_LIMIT = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeedPage:
-    """Events in feed order; `cursor` is behind everything looked at, also behind what did not match."""
+    """Events in feed order. `cursor` is after every event searched, matching or not."""
 
     events: list[EventRecord]
     cursor: Cursor
@@ -26,21 +27,21 @@ class FeedPage:
 
 
 async def earliest(engine: AsyncEngine) -> Cursor:
-    """The cursor before the first event that is kept."""
+    """The cursor before the first stored event."""
     async with database.transaction(engine) as connection:
         state = await event_rows.state(connection)
     return Cursor(epoch=state.epoch, position=state.expired_position)
 
 
 async def latest(engine: AsyncEngine) -> Cursor:
-    """The cursor behind the last event there is."""
+    """The cursor after the last event."""
     async with database.transaction(engine) as connection:
         state = await event_rows.state(connection)
     return Cursor(epoch=state.epoch, position=state.last_position)
 
 
 async def read_feed(engine: AsyncEngine, *, after: Cursor, types: Collection[str], limit: int) -> FeedPage:
-    """The next events of these types after the cursor, at most `limit`.
+    """Read up to `limit` events of these types after the cursor.
 
     Raises CursorOfOtherEpochError, CursorExpiredError, InvalidCursorError (it is ahead of the feed).
     """
@@ -49,7 +50,7 @@ async def read_feed(engine: AsyncEngine, *, after: Cursor, types: Collection[str
         _check(after, state)
         up_to = min(state.last_position, after.position + SCAN_LIMIT)
         found = await event_rows.between(connection, after=after.position, up_to=up_to, types=types, limit=limit)
-        # Once more: a purge between the two statements may have deleted the first events behind the cursor.
+        # Check again: a purge between the two statements may have deleted the first events after the cursor.
         _check(after, await event_rows.state(connection))
     if len(found) == limit:
         up_to = found[-1].position or up_to

@@ -1,4 +1,4 @@
-"""Give committed events their places in the feed, for good, and make their deliveries to every subscription."""
+"""Number committed events, and create their deliveries."""
 
 import time
 from datetime import datetime
@@ -11,27 +11,28 @@ from app.feed.inputs import FeedInputs
 from app.storage import database, notifications
 from app.storage.scan_floor import ScanFloor
 
-# One pass makes so many deliveries at most, or else many subscriptions would take it beyond the statement timeout,
-# and the next pass would try the same again.
+# The most deliveries that one pass creates. Without this bound, a pass with many subscriptions would exceed the
+# statement timeout, and so would every repeat of it.
 DELIVERIES_LIMIT = 10_000
 
 
 class Deliveries(Protocol):
-    """Makes the deliveries of numbered events, in the transaction that numbers them. Belongs to a higher floor."""
+    """Creates the deliveries of numbered events. `processes/wiring` passes it in, because subscriptions are above."""
 
     async def fan_out(self, connection: AsyncConnection) -> int:
-        """The number of deliveries that one event may make."""
+        """The most deliveries that one event may need."""
 
     async def make(self, connection: AsyncConnection, *, positions: range, now: datetime) -> int:
-        """Make the deliveries of the events at these positions. Returns their number."""
+        """Create the deliveries of the events at these positions. Returns their number."""
 
 
 async def sequence_events(
     inputs: FeedInputs, deliveries: Deliveries, *, limit: int, scan_floor: ScanFloor | None = None
 ) -> int:
-    """One pass: stamp up to `limit` events; returns how many, 0 also while another process is at it.
+    """Number up to `limit` events in one pass. Returns their number.
 
-    A process that repeats the pass keeps a `scan_floor`; without one the pass looks at everything.
+    Returns 0 also while another process numbers events. A process that repeats the pass keeps a `scan_floor`. Without
+    one, the pass scans every event without a position.
     """
     scan_floor = scan_floor or ScanFloor()
     made = count = 0

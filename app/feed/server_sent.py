@@ -1,4 +1,4 @@
-"""Events as the messages of a stream of server-sent events.
+"""Encode events as server-sent events.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream (read 2026-11-23).
 """
@@ -11,7 +11,7 @@ from app.feed.events import EventRecord
 
 RECONNECT_MILLISECONDS = 2000
 
-# A comment, which readers skip; proxies see that the connection is alive.
+# A comment. Readers skip it, and proxies see that the connection is alive.
 HEARTBEAT = b": ping\n\n"
 
 
@@ -21,7 +21,7 @@ def opening(start: Cursor) -> bytes:
 
 
 def batch(events: Sequence[EventRecord], end: Cursor) -> bytes:
-    """Events under their types, each with its own cursor as its id, up to `end`.
+    """Encode events. Each message has the event's type as its name and the cursor after the event as its id.
 
     If events after the last one were filtered out, an id without data moves the reader to `end`.
     """
@@ -32,5 +32,5 @@ def batch(events: Sequence[EventRecord], end: Cursor) -> bytes:
 
 
 def _message(event: EventRecord, cursor: Cursor) -> bytes:
-    # JSON has no line break outside of an escape, so that it is one line and one field.
+    # Compact JSON escapes line breaks, so it is always one line.
     return b"event: %b\ndata: %b\nid: %b\n\n" % (event.type.encode(), cloudevents.encoded(event), str(cursor).encode())

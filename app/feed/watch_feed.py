@@ -1,4 +1,4 @@
-"""Follow the end of the feed: one query for all readers of a process, which wakes those who wait."""
+"""Watch the end of the feed with one query for all readers of a process, and wake the readers who wait."""
 
 import asyncio
 from collections.abc import Collection
@@ -17,7 +17,7 @@ from app.storage.notifications import Notifications
 log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
-# One event wakes every stream of the process. A few read at once, so that other requests still find a connection.
+# One event wakes every stream of the process. Only a few read at a time, so other requests still get a connection.
 READS_AT_ONCE = 3
 
 
@@ -25,7 +25,7 @@ class FeedWatch:
     """Wakes the readers who wait for events. `run` keeps it up to date."""
 
     def __init__(self, engine: AsyncEngine, notifications_: Notifications) -> None:
-        """Queries nothing before `run`."""
+        """Store the inputs. Only `run` queries the feed."""
         self._engine = engine
         self._notifications = notifications_
         self._state: FeedState | None = None
@@ -85,9 +85,9 @@ class FeedWatch:
         has_looked.set()
 
     def _is_behind(self, cursor: Cursor, *, has_waited: bool) -> bool:
-        """Whether there is something to read, or an error to hear, after the cursor.
+        """Whether a read after the cursor would return events or raise an error.
 
-        The reader may know of a new epoch before this watch does. So another epoch counts only after one more look.
+        The reader may know of a new epoch before this watch does. So another epoch counts only after one more query.
         """
         if self._state is None:
             return False

@@ -1,4 +1,4 @@
-"""Events put into the feed by hand."""
+"""Put events into the feed."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from tests.dots.fake_dots import NOW, USER
 
 
 def step_events(number: int, *, flow_id: str = "flow-1", at: datetime = NOW) -> list[Event]:
-    """Completions of so many steps of one flow, called `step-1`, `step-2` and so on."""
+    """Events of the completed steps `step-1`, `step-2` and so on of one flow."""
     facts = FlowFacts(app="default", flow_id=flow_id, reference="payee-17", user_id=None)
     return [events.step_completed(facts, at, step=f"step-{index + 1}") for index in range(number)]
 
@@ -37,13 +37,13 @@ def review_event(check_status: str = "consider", *, user_id: str = USER, at: dat
 
 
 async def append(engine: AsyncEngine, fresh: Sequence[Event], *, after_sequence: int = 0) -> None:
-    """Append events of one subject, and leave them without a place in the feed."""
+    """Append events of one subject, without positions."""
     async with database.transaction(engine) as connection:
         await event_rows.append(connection, fresh, after_sequence=after_sequence)
 
 
 async def stamp(engine: AsyncEngine, *, limit: int = 100_000, floor: int = 0) -> int:
-    """Give every event its place; returns how many got one."""
+    """Number every event. Returns how many were numbered."""
     async with database.transaction(engine) as connection:
         stamped = await event_rows.stamp(connection, limit=limit, floor=floor)
     return len(stamped.positions) if stamped else 0
@@ -56,6 +56,6 @@ async def state(engine: AsyncEngine) -> FeedState:
 
 
 async def feed(engine: AsyncEngine, fresh: Sequence[Event], *, after_sequence: int = 0) -> None:
-    """Append events of one subject and give them their places."""
+    """Append events of one subject and number them."""
     await append(engine, fresh, after_sequence=after_sequence)
     await stamp(engine)

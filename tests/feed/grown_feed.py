@@ -1,4 +1,4 @@
-"""A small database that has grown: many events and deliveries, statistics as they are in the field."""
+"""A database with many events and deliveries, and current statistics."""
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -9,7 +9,7 @@ from tests.subscriptions.subscribed import add, subscription
 
 EVENTS = 40_000
 SUBSCRIPTIONS = 20
-# A subscription of these has deliveries of all events, and of these events each has one that is pending or dead.
+# Only the first subscriptions have deliveries, one of every event. One in RARE of them is pending, and one is dead.
 WITH_DELIVERIES = 3
 RARE = 4_000
 

@@ -1,4 +1,4 @@
-"""Events as they come out of the database, for whatever sends them on."""
+"""Events as the database returns them."""
 
 from datetime import UTC, datetime
 
@@ -11,19 +11,20 @@ NOON = datetime(2026, 11, 22, 12, 0, 0, 5000, tzinfo=UTC)
 
 
 def flow_event(position: int = 1, *, flow_id: str = "f1") -> EventRecord:
-    """The completion of a step of a flow, another one for each position."""
+    """The completion of a step of a flow. Each position has another step."""
     facts = FlowFacts(app="default", flow_id=flow_id, reference="Zahlung-é", user_id=None)
-    return _stored(events.step_completed(facts, NOON, step=f"step-{position}"), position)
+    return stored(events.step_completed(facts, NOON, step=f"step-{position}"), position)
 
 
 def compliance_event(position: int = 1) -> EventRecord:
-    """A background check that has found something."""
+    """A flagged background check."""
     user = UserFacts(app="default", user_id="u1")
     event = events.verdict_settled(user, NOON, verdict=Verdict.FLAGGED, previous=None, settlement=position)
-    return _stored(event, position)
+    return stored(event, position)
 
 
-def _stored(event: Event, position: int) -> EventRecord:
+def stored(event: Event, position: int) -> EventRecord:
+    """The event with this sequence and position."""
     return EventRecord(
         id=event.id,
         app=event.app,

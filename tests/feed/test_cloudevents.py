@@ -1,4 +1,4 @@
-"""The envelope of events, held against the CloudEvents SDK and our published schemas."""
+"""Events as CloudEvents, checked with the CloudEvents SDK and the published schemas."""
 
 import json
 from datetime import UTC, datetime
@@ -9,10 +9,11 @@ from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft202012Validator
 
 from app.feed import cloudevents, events
-from app.feed.events import Event, EventRecord
+from app.feed.events import Event
 from app.flows.rules import events as flow_events
 from app.flows.rules.events import FlowFacts, FlowName, UserFacts
 from app.flows.rules.verdict import Verdict
+from tests.feed.sample_events import stored
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "events"
 NOON = datetime(2026, 11, 22, 12, 0, 0, 5000, tzinfo=UTC)
@@ -32,23 +33,9 @@ EVERY_EVENT = [
 ]
 
 
-def stored(event: Event, sequence: int = 3) -> EventRecord:
-    """The event as it comes out of the database."""
-    return EventRecord(
-        id=event.id,
-        app=event.app,
-        type=event.type,
-        subject=event.subject,
-        sequence=sequence,
-        occurred_at=event.occurred_at,
-        data=event.data,
-        position=9,
-    )
-
-
-def test_an_event_is_enveloped_as_written_here() -> None:
-    """The envelope is exactly what consumers were promised."""
-    event = stored(flow_events.step_completed(FLOW, NOON, step="compliance"))
+def test_envelope_has_the_documented_fields() -> None:
+    """The envelope has exactly these fields and values."""
+    event = stored(flow_events.step_completed(FLOW, NOON, step="compliance"), 3)
 
     assert cloudevents.envelope(event) == {
         "specversion": "1.0",
@@ -64,15 +51,15 @@ def test_an_event_is_enveloped_as_written_here() -> None:
     }
 
 
-def test_there_is_a_case_for_every_type() -> None:
-    """A type that is added must be added here too."""
+def test_cases_cover_every_type() -> None:
+    """A new event type needs a case here."""
     assert {event.type for event in EVERY_EVENT} == set(events.TYPES)
 
 
 @pytest.mark.parametrize("event", EVERY_EVENT, ids=lambda event: event.type)
-def test_the_official_sdk_reads_it(event: Event) -> None:
-    """The CloudEvents SDK parses every event and finds the same attributes."""
-    envelope = cloudevents.envelope(stored(event))
+def test_sdk_parses_every_event(event: Event) -> None:
+    """The CloudEvents SDK parses every event and returns the same attributes."""
+    envelope = cloudevents.envelope(stored(event, 3))
 
     parsed = JSONFormat().read(None, json.dumps(envelope))
 
@@ -84,9 +71,9 @@ def test_the_official_sdk_reads_it(event: Event) -> None:
 
 
 @pytest.mark.parametrize("event", EVERY_EVENT, ids=lambda event: event.type)
-def test_the_data_fits_its_published_schema(event: Event) -> None:
-    """What is sent is what docs/events says, under the name that the event gives."""
-    name = str(cloudevents.envelope(stored(event))["dataschema"]).removeprefix("urn:dots-gateway:schemas/")
+def test_data_matches_its_published_schema(event: Event) -> None:
+    """The data matches the schema in docs/events that `dataschema` names, without further fields."""
+    name = str(cloudevents.envelope(stored(event, 3))["dataschema"]).removeprefix("urn:dots-gateway:schemas/")
     schema = json.loads((SCHEMAS / name).read_text())
 
     Draft202012Validator.check_schema(schema)
@@ -95,9 +82,11 @@ def test_the_data_fits_its_published_schema(event: Event) -> None:
     assert schema["$id"] == f"urn:dots-gateway:schemas/{name}"
 
 
-def test_it_is_encoded_the_same_every_time() -> None:
-    """The bytes are UTF-8 of the envelope, without escapes and spaces, so that copies can be told by comparing."""
-    event = stored(flow_events.flow_created(FlowFacts(app="default", flow_id="f1", reference="é", user_id=None), NOON))
+def test_encoding_is_stable() -> None:
+    """The bytes are compact UTF-8 JSON, and the same every time, so consumers can compare copies."""
+    event = stored(
+        flow_events.flow_created(FlowFacts(app="default", flow_id="f1", reference="é", user_id=None), NOON), 3
+    )
 
     encoded = cloudevents.encoded(event)
 

@@ -21,7 +21,7 @@ async def fed(engine: AsyncEngine) -> None:
 
 @pytest.mark.usefixtures("fed")
 async def test_ordinary_reader_sees_no_verdict(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """Without compliance:read the feed goes on as if there were none; nothing read, nothing in the trail."""
+    """Without compliance:read, verdicts are missing from the feed, and no audit row is written."""
     answer = await client.get("/v1/events")
 
     assert [event["type"] for event in answer.json()["events"]] == ["dots.flow.step_completed"] * 2
@@ -30,8 +30,8 @@ async def test_ordinary_reader_sees_no_verdict(client: httpx.AsyncClient, engine
 
 
 @pytest.mark.usefixtures("fed")
-async def test_ordinary_readers_page_ends_as_full_as_others(client: httpx.AsyncClient) -> None:
-    """What is hidden does not shorten a page, and the cursor moves past it."""
+async def test_hidden_events_do_not_shorten_a_page(client: httpx.AsyncClient) -> None:
+    """A page skips hidden events, and its cursor moves past them."""
     first = await client.get("/v1/events", params={"limit": 1})
     second = await client.get("/v1/events", params={"limit": 1, "after": first.json()["next_cursor"]})
 
@@ -39,14 +39,17 @@ async def test_ordinary_readers_page_ends_as_full_as_others(client: httpx.AsyncC
 
 
 @pytest.mark.usefixtures("fed")
-async def test_entitled_reader_sees_verdicts_and_leaves_a_trail(
+async def test_entitled_reader_sees_verdicts_and_is_audited(
     stranger: httpx.AsyncClient, key_with: KeyWith, engine: AsyncEngine
 ) -> None:
-    """The ids of the verdicts shown are kept with who was shown them."""
+    """The audit row names the reader and the verdicts shown. A page without verdicts leaves no row."""
     entitled = await key_with("events:read", "compliance:read", name="officer")
 
+    await stranger.get("/v1/events", params={"types": "dots.flow.*"}, headers=entitled)
+    rows_without_verdicts = await stored.count(engine, "compliance_reads")
     answer = await stranger.get("/v1/events", headers=entitled)
 
+    assert rows_without_verdicts == 0
     assert [event["type"] for event in answer.json()["events"]] == [
         "dots.flow.step_completed",
         "dots.background_check.cleared",
@@ -54,20 +57,8 @@ async def test_entitled_reader_sees_verdicts_and_leaves_a_trail(
         "dots.background_check.needs_review",
         "dots.flow.step_completed",
     ]
-    trail = await stored.row(engine, "SELECT caller, what FROM compliance_reads")
-    assert trail == {"caller": "officer", "what": " ".join(str(event.id) for event in VERDICTS)}
-
-
-@pytest.mark.usefixtures("fed")
-async def test_page_without_verdicts_leaves_no_trail(
-    stranger: httpx.AsyncClient, key_with: KeyWith, engine: AsyncEngine
-) -> None:
-    """The trail is of what was shown, not of what might have been."""
-    entitled = await key_with("events:read", "compliance:read")
-
-    await stranger.get("/v1/events", params={"types": "dots.flow.*"}, headers=entitled)
-
-    assert await stored.count(engine, "compliance_reads") == 0
+    audit_row = await stored.row(engine, "SELECT caller, what FROM compliance_reads")
+    assert audit_row == {"caller": "officer", "what": " ".join(str(event.id) for event in VERDICTS)}
 
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/events/stream"])
@@ -82,15 +73,15 @@ async def test_page_without_verdicts_leaves_no_trail(
     ],
 )
 async def test_asking_for_verdicts_by_name_is_403(client: httpx.AsyncClient, path: str, types: str) -> None:
-    """Silence would look like "nothing found"."""
+    """An empty page would look as if there were no verdicts."""
     answer = await client.get(path, params={"types": types})
 
     assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing")
     assert "compliance:read" in answer.json()["detail"]
 
 
-async def test_complaint_about_types_names_no_hidden_ones(client: httpx.AsyncClient) -> None:
-    """The list of types that there are is the list that this key may see."""
+async def test_error_about_types_lists_only_visible_types(client: httpx.AsyncClient) -> None:
+    """The error lists only the types that this key may see."""
     answer = await client.get("/v1/events", params={"types": "nonsense"})
 
     assert "dots.flow.created" in answer.text
@@ -98,10 +89,10 @@ async def test_complaint_about_types_names_no_hidden_ones(client: httpx.AsyncCli
 
 
 @pytest.mark.usefixtures("fed")
-async def test_trail_that_cannot_be_left_means_nothing_is_shown(
+async def test_no_verdict_is_shown_if_the_audit_fails(
     stranger: httpx.AsyncClient, key_with: KeyWith, engine: AsyncEngine
 ) -> None:
-    """The row is there before the answer is."""
+    """The audit row is committed before the answer is sent."""
     entitled = await key_with("events:read", "compliance:read")
     await stored.execute(engine, "DROP TABLE compliance_reads")
 

@@ -12,8 +12,8 @@ from app.feed.cursor import Cursor
 EPOCH = UUID("b3293101-35ef-451a-aad4-881da3697c2f")
 
 
-def test_cursor_is_written_as_before() -> None:
-    """Readers keep cursors for weeks: a later version must read what this version wrote."""
+def test_written_form_is_stable() -> None:
+    """Readers keep cursors for weeks, so a later version must read what this version wrote."""
     text = str(Cursor(epoch=EPOCH, position=17))
 
     assert text == "ZmVlZApiMzI5MzEwMTM1ZWY0NTFhYWFkNDg4MWRhMzY5N2MyZgoxNw"
@@ -21,8 +21,8 @@ def test_cursor_is_written_as_before() -> None:
 
 
 @given(st.uuids(), st.integers(0, 2**63 - 1))
-def test_every_cursor_is_read_back(epoch: UUID, position: int) -> None:
-    """Any position in any feed survives."""
+def test_cursor_round_trips(epoch: UUID, position: int) -> None:
+    """Every position of every epoch is parsed back."""
     written = Cursor(epoch=epoch, position=position)
 
     assert cursor.parse(str(written)) == written
@@ -33,7 +33,7 @@ def test_every_cursor_is_read_back(epoch: UUID, position: int) -> None:
     ["", "latest", str(Cursor(epoch=EPOCH, position=2**63)), cursors.by_position("deliveries").write(17)],
     ids=ascii,
 )
-def test_what_is_no_cursor_of_the_feed_is_refused(text: str) -> None:
+def test_other_text_is_refused(text: str) -> None:
     """A position that Postgres' bigint cannot hold is refused, and so is a cursor of another list."""
     with pytest.raises(InvalidCursorError):
         cursor.parse(text)

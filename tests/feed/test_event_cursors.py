@@ -25,13 +25,13 @@ MALFORMED = {
 
 
 async def ask(client: httpx.AsyncClient, cursor: str, path: str = "/v1/events") -> httpx.Response:
-    """Ask for what comes after a cursor."""
+    """Request the events after a cursor."""
     return await client.get(path, params={"after": cursor})
 
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/events/stream"])
 async def test_malformed_cursor_is_422(client: httpx.AsyncClient, path: str) -> None:
-    """What is not a cursor of ours is refused, and never a 5xx; a stream does not even begin."""
+    """Malformed cursors are refused, also before a stream begins."""
     answers = {name: await ask(client, cursor, path) for name, cursor in MALFORMED.items()}
 
     assert {name: answer.status_code for name, answer in answers.items() if answer.status_code != 422} == {}
@@ -40,7 +40,7 @@ async def test_malformed_cursor_is_422(client: httpx.AsyncClient, path: str) -> 
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/events/stream"])
 async def test_cursor_of_another_epoch_is_409(client: httpx.AsyncClient, path: str) -> None:
-    """A cursor from before a restore points into another feed."""
+    """A cursor from before a restore belongs to another feed."""
     answer = await ask(client, str(OTHER_EPOCH), path)
 
     assert (answer.status_code, answer.json()["code"]) == (409, "cursor_of_other_epoch")
@@ -48,7 +48,7 @@ async def test_cursor_of_another_epoch_is_409(client: httpx.AsyncClient, path: s
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/events/stream"])
 async def test_expired_cursor_is_410(client: httpx.AsyncClient, engine: AsyncEngine, path: str) -> None:
-    """Events after it have been deleted: the reader must know that it missed some."""
+    """Events after the cursor were deleted, so the reader learns that it missed some."""
     await feeding.feed(engine, step_events(5))
     first = (await client.get("/v1/events", params={"limit": 1})).json()["next_cursor"]
     second = (await client.get("/v1/events", params={"limit": 2})).json()["next_cursor"]
@@ -65,16 +65,16 @@ async def test_expired_cursor_is_410(client: httpx.AsyncClient, engine: AsyncEng
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/events/stream"])
 async def test_cursor_ahead_of_the_feed_is_422(client: httpx.AsyncClient, engine: AsyncEngine, path: str) -> None:
-    """A place that was never given out, of the right epoch, was made up."""
+    """The feed has never issued a cursor after its own end."""
     epoch = (await stored.row(engine, "SELECT epoch FROM feed"))["epoch"]
 
-    answers = [await ask(client, str(Cursor(epoch=epoch, position=place)), path) for place in (1, 2**63 - 1)]
+    answers = [await ask(client, str(Cursor(epoch=epoch, position=position)), path) for position in (1, 2**63 - 1)]
 
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(422, "invalid_cursor")}
 
 
-async def test_last_event_id_is_stronger_than_after(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """A stream that reconnects repeats its first URL; where it has come to is in the header."""
+async def test_last_event_id_overrides_after(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """A reconnecting stream repeats its first URL. Its current cursor is in the header."""
     await feeding.feed(engine, step_events(3))
     second = (await client.get("/v1/events", params={"limit": 2})).json()["next_cursor"]
 
@@ -83,8 +83,8 @@ async def test_last_event_id_is_stronger_than_after(client: httpx.AsyncClient, e
     assert [event["data"]["step"] for event in answer.json()["events"]] == ["step-3"]
 
 
-async def test_limits_of_a_page_are_checked(client: httpx.AsyncClient) -> None:
-    """A page has 1 to 500 events, and is waited for 0 to 30 seconds."""
+async def test_page_limits_are_checked(client: httpx.AsyncClient) -> None:
+    """`limit` is 1 to 500, and `wait` is 0 to 30 seconds."""
     queries = ("limit=0", "limit=501", "limit=x", "wait=-1", "wait=31", "wait=nan", "wait=inf")
     answers = [await client.get(f"/v1/events?{query}") for query in queries]
 

@@ -24,7 +24,7 @@ STREAM = "/v1/events/stream"
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """One server-sent event, as a browser would put it together; without data it only moves the last id."""
+    """One server-sent event. Without data it only updates the last id."""
 
     id: str | None
     event: str | None
@@ -46,7 +46,7 @@ async def client(app: FastAPI, key_with: KeyWith) -> AsyncIterator[httpx.AsyncCl
 async def streaming(
     client: httpx.AsyncClient, headers: dict[str, str] | None = None, **query: str
 ) -> AsyncIterator[AsyncIterator[Message]]:
-    """The messages of a stream; it is hung up on at the end of the block."""
+    """Open a stream. It is disconnected at the end of the block."""
     async with client.stream("GET", STREAM, params=query, headers=headers) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -65,7 +65,7 @@ async def _messages(lines: AsyncIterator[str]) -> AsyncIterator[Message]:
 
 
 async def take(messages: AsyncIterator[Message], number: int) -> list[Message]:
-    """The next messages with data, so many of them."""
+    """The next `number` messages with data."""
     taken: list[Message] = []
     async with asyncio.timeout(DEADLINE_SECONDS):
         while len(taken) < number:
@@ -76,12 +76,12 @@ async def take(messages: AsyncIterator[Message], number: int) -> list[Message]:
 
 
 def steps_of(messages: list[Message]) -> list[str]:
-    """The steps that messages are about."""
+    """The steps of the messages' events."""
     return [json.loads(message.data or "")["data"]["step"] for message in messages]
 
 
-async def test_stream_begins_with_its_place(client: httpx.AsyncClient) -> None:
-    """An id comes at once, so that a reader who breaks off before the first event loses nothing."""
+async def test_stream_begins_with_its_cursor(client: httpx.AsyncClient) -> None:
+    """The first message has an id, so a reader that disconnects before the first event loses nothing."""
     async with streaming(client) as messages:
         first = await asyncio.wait_for(anext(messages), DEADLINE_SECONDS)
 
@@ -89,8 +89,8 @@ async def test_stream_begins_with_its_place(client: httpx.AsyncClient) -> None:
     assert first == Message(id=page["next_cursor"], event=None, data=None)
 
 
-async def test_events_are_streamed_as_in_pages(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """Each message is the CloudEvent, under its type, with the cursor behind it as its id."""
+async def test_stream_and_pages_have_the_same_events(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """Each message has the CloudEvent as data, its type as name and the cursor after it as id."""
     await feeding.feed(engine, step_events(2))
     page = (await client.get("/v1/events")).json()
 
@@ -103,7 +103,7 @@ async def test_events_are_streamed_as_in_pages(client: httpx.AsyncClient, engine
 
 
 async def test_new_events_arrive_while_streaming(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """A reader of `latest` gets what comes, as it comes."""
+    """A reader of `latest` gets later events as they are numbered."""
     await feeding.feed(engine, step_events(1))
     async with streaming(client, after="latest") as messages:
         await anext(messages)
@@ -113,8 +113,8 @@ async def test_new_events_arrive_while_streaming(client: httpx.AsyncClient, engi
     assert steps_of(taken) == ["step-2", "step-3"]
 
 
-async def test_stream_resumes_behind_its_last_event_id(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """A reader that broke off goes on where it was, whatever its URL says."""
+async def test_stream_resumes_after_its_last_event_id(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """A reader that reconnects with Last-Event-ID gets the events after it."""
     await feeding.feed(engine, step_events(4))
     async with streaming(client) as messages:
         taken = await take(messages, 2)
@@ -125,8 +125,8 @@ async def test_stream_resumes_behind_its_last_event_id(client: httpx.AsyncClient
     assert steps_of(taken) + steps_of(rest) == ["step-1", "step-2", "step-3", "step-4"]
 
 
-async def test_id_moves_past_what_is_filtered_out(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """A reader of rare events hears how far it has come, so that its cursor does not expire meanwhile."""
+async def test_id_moves_past_filtered_events(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """A reader of rare events gets new cursors, so its cursor does not expire."""
     await feeding.feed(engine, step_events(3))
     latest = (await client.get("/v1/events", params={"after": "latest"})).json()["next_cursor"]
 
@@ -138,45 +138,25 @@ async def test_id_moves_past_what_is_filtered_out(client: httpx.AsyncClient, eng
     assert seen[-1].id == latest
 
 
-async def test_more_than_a_batch_is_streamed_in_order(
-    client: httpx.AsyncClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+async def test_stream_hides_verdicts_or_audits_them(
+    client: httpx.AsyncClient, engine: AsyncEngine, key_with: KeyWith
 ) -> None:
-    """A reader that is far behind catches up without a gap."""
-    monkeypatch.setattr(event_stream, "BATCH", 3)
-    await feeding.feed(engine, step_events(10))
-
-    async with streaming(client) as messages:
-        taken = await take(messages, 10)
-
-    assert steps_of(taken) == [f"step-{number}" for number in range(1, 11)]
-
-
-async def test_ordinary_reader_streams_no_verdict(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """Verdicts pass an ordinary reader by."""
+    """An ordinary reader gets no verdict. An entitled reader gets it and leaves an audit row."""
     await feeding.feed(engine, verdict_events(Verdict.FLAGGED))
     await feeding.feed(engine, step_events(1))
 
     async with streaming(client) as messages:
-        (first,) = await take(messages, 1)
-
-    assert first.event == "dots.flow.step_completed"
-
-
-async def test_streamed_verdict_leaves_a_trail(
-    client: httpx.AsyncClient, engine: AsyncEngine, key_with: KeyWith
-) -> None:
-    """A stream is a way of reading like any other."""
-    await feeding.feed(engine, verdict_events(Verdict.FLAGGED))
-
+        (ordinary,) = await take(messages, 1)
     async with streaming(client, await key_with("events:read", "compliance:read", name="officer")) as messages:
-        (first,) = await take(messages, 1)
+        (entitled,) = await take(messages, 1)
 
-    assert first.event == "dots.background_check.flagged"
-    assert (await stored.row(engine, "SELECT caller FROM compliance_reads"))["caller"] == "officer"
+    assert ordinary.event == "dots.flow.step_completed"
+    assert entitled.event == "dots.background_check.flagged"
+    assert await stored.rows(engine, "SELECT caller FROM compliance_reads") == [{"caller": "officer"}]
 
 
 async def test_stream_ends_when_the_process_does(client: httpx.AsyncClient, gateway: Gateway) -> None:
-    """Readers are sent home, so that a process can drain; they come back to another with their last id."""
+    """Streams end, so a process can drain. Readers reconnect elsewhere with their last id."""
     async with streaming(client) as messages:
         await anext(messages)
         gateway.watch.close()
@@ -186,17 +166,17 @@ async def test_stream_ends_when_the_process_does(client: httpx.AsyncClient, gate
     assert rest == []
 
 
-async def test_stream_of_a_purged_place_ends(
+async def test_stream_ends_when_its_cursor_expires(
     client: httpx.AsyncClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reader overtaken by the purge is cut off, and hears 410 when it comes back."""
+    """A purge past the cursor ends the stream, and a reconnect gets 410."""
     monkeypatch.setattr(event_stream, "HEARTBEAT_SECONDS", 0.05)
     async with streaming(client) as messages:
-        place = await anext(messages)
+        opening = await anext(messages)
         await stored.execute(engine, "UPDATE feed SET expired_position = 9")
         async with asyncio.timeout(DEADLINE_SECONDS):
             rest = [message async for message in messages]
-    again = await client.get(STREAM, headers={"Last-Event-ID": place.id or ""})
+    again = await client.get(STREAM, headers={"Last-Event-ID": opening.id or ""})
 
     assert rest == []
     assert again.status_code == 410

@@ -1,4 +1,4 @@
-"""Many streams of one process: what they read and what they cost, without HTTP."""
+"""Many streams of one process: the events they get and the queries they cost, without HTTP."""
 
 import asyncio
 import json
@@ -19,13 +19,13 @@ from tests.feed import feeding
 from tests.feed.feeding import step_events
 from tests.storage import statements, stored
 
-STREAMS = 50
+STREAMS = 20
 DEADLINE_SECONDS = 10
 
 
 @pytest.fixture
 async def reading(app: FastAPI, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reading]:
-    """A reading of everything, in an application whose watch queries the feed only when it is notified."""
+    """A reader of all events, in an application whose watch queries the feed only when it is notified."""
     monkeypatch.setattr(watch_feed, "POLL_SECONDS", 60)
     engine = gateway.storage.engine
     made = await manage_keys.create_key(
@@ -42,7 +42,7 @@ async def reading(app: FastAPI, gateway: Gateway, monkeypatch: pytest.MonkeyPatc
         )
 
 
-async def look(reading: Reading) -> None:
+async def query_feed(reading: Reading) -> None:
     """Notify the watch, and wait until it has queried the feed."""
     start = await read_feed.latest(reading.storage.engine)
     before = Cursor(epoch=start.epoch, position=start.position - 1)
@@ -51,7 +51,7 @@ async def look(reading: Reading) -> None:
 
 
 async def steps(stream: AsyncGenerator[bytes], count: int) -> list[str]:
-    """The steps that the next `count` events of a stream are about."""
+    """The steps of the next `count` events of a stream."""
     found: list[str] = []
     async with asyncio.timeout(DEADLINE_SECONDS):
         while len(found) < count:
@@ -61,9 +61,9 @@ async def steps(stream: AsyncGenerator[bytes], count: int) -> list[str]:
 
 
 async def test_every_stream_gets_every_event_in_order(reading: Reading, engine: AsyncEngine) -> None:
-    """Fifty streams get what is stored and what comes later; none holds a connection while it waits."""
+    """Every stream gets the stored and the later events. No stream holds a connection while it waits."""
     await feeding.feed(engine, step_events(1))
-    await look(reading)
+    await query_feed(reading)
     async with AsyncExitStack() as stack:
         streams = [await stack.enter_async_context(aclosing(event_stream.messages(reading))) for _ in range(STREAMS)]
         first = [await steps(stream, 1) for stream in streams]
@@ -79,12 +79,12 @@ async def test_every_stream_gets_every_event_in_order(reading: Reading, engine: 
     assert held <= 1  # the connection that listens for notifications
 
 
-async def test_idle_stream_queries_its_key_and_nothing_else(
+async def test_idle_stream_queries_only_its_key(
     reading: Reading, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two heartbeats cost two queries of the key; the feed is not read."""
     await feeding.feed(engine, step_events(1))
-    await look(reading)
+    await query_feed(reading)
     monkeypatch.setattr(event_stream, "HEARTBEAT_SECONDS", 0.01)
     async with aclosing(event_stream.messages(reading)) as stream, asyncio.timeout(DEADLINE_SECONDS):
         await steps(stream, 1)
@@ -95,13 +95,13 @@ async def test_idle_stream_queries_its_key_and_nothing_else(
     assert ["api_keys" in statement for statement in sent] == [True, True]
 
 
-async def test_slow_reader_holds_nobody_up_and_misses_nothing(
+async def test_slow_reader_does_not_delay_others(
     reading: Reading, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While one stream is not read, the others go on; later it continues where it was."""
+    """Other streams continue while one is not read. Later the slow reader gets every event."""
     monkeypatch.setattr(event_stream, "BATCH", 4)
     await feeding.feed(engine, step_events(40))
-    await look(reading)
+    await query_feed(reading)
     async with aclosing(event_stream.messages(reading)) as slow, aclosing(event_stream.messages(reading)) as quick:
         begun = await steps(slow, 4)
         everything = await steps(quick, 40)
@@ -117,7 +117,7 @@ async def test_busy_stream_of_a_revoked_key_ends(
     """A stream that never waits checks its key too, and sends nothing after the check."""
     monkeypatch.setattr(event_stream, "BATCH", 1)
     await feeding.feed(engine, step_events(3))
-    await look(reading)
+    await query_feed(reading)
     async with aclosing(event_stream.messages(reading)) as stream, asyncio.timeout(DEADLINE_SECONDS):
         monkeypatch.setattr(event_stream, "HEARTBEAT_SECONDS", 0)
         await steps(stream, 1)

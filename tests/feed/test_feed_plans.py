@@ -1,4 +1,4 @@
-"""The plans of the feed's and the deliveries' hot queries on a grown database, on Postgres 16 and 18."""
+"""Query plans of the feed and the deliveries on a database with many rows, on Postgres 16 and 18."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -40,7 +40,7 @@ LATER = NOW + timedelta(days=2)
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What is asked, in at most so many pages of memory; tables of `may_scan` may be read from end to end."""
+    """A query and its limit in pages. It may scan the tables in `may_scan` completely."""
 
     act: Act
     most_pages: int
@@ -48,7 +48,7 @@ class Query:
 
 
 def redelivery(after: int, up_to: int) -> RedeliveryFilter:
-    """Everything in a stretch of the feed."""
+    """All events in a range of positions."""
     return RedeliveryFilter(subscription_id=SHOP, app=None, types=ALL, since=NOW, until=None, after=after, up_to=up_to)
 
 
@@ -59,7 +59,7 @@ def listed(state: str | None, types: list[str]) -> Act:
 
 
 def claim_due(slots: int) -> Act:
-    """A claim of lanes."""
+    """A claim of delivery queues."""
     return lambda connection: queue_claims.claim_due(
         connection,
         slots=FreeSlots(total=slots, slow=slots, at_once=8),
@@ -84,20 +84,20 @@ QUERIES = {
         act=lambda connection: event_rows.between(connection, after=11_000, up_to=13_000, types=RARE, limit=100),
         most_pages=120,
     ),
-    "place of a time": Query(
+    "position of a time": Query(
         act=lambda connection: event_times.position_before(connection, NOW + timedelta(seconds=EVENTS // 2)),
         most_pages=150,
     ),
-    "place of a time to come": Query(
+    "position of a future time": Query(
         act=lambda connection: event_times.position_before(connection, LATER), most_pages=150
     ),
-    "deliveries made": Query(
+    "deliveries created": Query(
         act=lambda connection: delivery_rows.make(connection, positions=range(EVENTS, EVENTS), now=NOW), most_pages=20
     ),
-    "lanes claimed": Query(
+    "delivery queues claimed": Query(
         act=claim_due(8), most_pages=250, may_scan=frozenset({"feed", "subscriptions", "delivery_queues"})
     ),
-    "first pending deliveries of lanes": Query(
+    "first pending deliveries of queues": Query(
         act=lambda connection: delivery_rows.heads(
             connection,
             [
@@ -107,7 +107,7 @@ QUERIES = {
         ),
         most_pages=120,
     ),
-    "standings of brokers": Query(
+    "states of brokers": Query(
         act=offset_rows.broker_states, most_pages=20, may_scan=frozenset({"feed", "broker_offsets"})
     ),
     "redelivery counted": Query(
@@ -153,7 +153,7 @@ async def grown(grown_database_url: str) -> AsyncIterator[AsyncEngine]:
 @pytest.mark.parametrize("mode", plans.MODES)
 @pytest.mark.parametrize("name", QUERIES)
 async def test_query_is_bounded_on_a_grown_database(grown: AsyncEngine, name: str, mode: str) -> None:
-    """It reads no large table from end to end, and looks at few pages."""
+    """The query scans no large table completely, and reads few pages."""
     query = QUERIES[name]
 
     found = await plans.explain(grown, query.act, mode=mode)

@@ -1,4 +1,4 @@
-"""Reading the feed while it is being purged."""
+"""Read the feed during a purge."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ from tests.feed.feeding import step_events
 from tests.storage import stored
 
 
-async def test_reader_never_skips_events_that_are_purged_while_it_reads(engine: AsyncEngine, database_url: str) -> None:
-    """The cursor was good when the reader looked, and its next events are gone when it reads them: it is told so."""
+async def test_purge_during_a_read_is_an_error(engine: AsyncEngine, database_url: str) -> None:
+    """A purge between the check of the cursor and the read raises CursorExpiredError and skips no event."""
     await feeding.feed(engine, step_events(4))
     begin = await read_feed.earliest(engine)
     purger = database.create_engine(database_url, pool_size=1)

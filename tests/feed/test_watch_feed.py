@@ -42,7 +42,7 @@ def behind(start: Cursor, count: int) -> Cursor:
     return Cursor(epoch=start.epoch, position=start.position + count)
 
 
-async def looked(watch: FeedWatch, inputs: AllInputs, cursor: Cursor) -> None:
+async def await_query(watch: FeedWatch, inputs: AllInputs, cursor: Cursor) -> None:
     """Wait until the watch knows that there are events after the cursor."""
     inputs.notifications.send("dots_gateway_feed")
     assert await watch.wait_beyond(cursor, at_most_seconds=DEADLINE_SECONDS)
@@ -50,7 +50,7 @@ async def looked(watch: FeedWatch, inputs: AllInputs, cursor: Cursor) -> None:
 
 async def test_one_query_wakes_every_reader(inputs: AllInputs, watch: FeedWatch, start: Cursor) -> None:
     """A notification wakes all readers who wait before the new event, and only those."""
-    await looked(watch, inputs, behind(start, -1))
+    await await_query(watch, inputs, behind(start, -1))
     readers = [asyncio.create_task(watch.wait_beyond(start, at_most_seconds=DEADLINE_SECONDS)) for _ in range(5)]
     ahead = asyncio.create_task(watch.wait_beyond(behind(start, 1), at_most_seconds=0.3))
     await asyncio.sleep(0)
@@ -64,7 +64,7 @@ async def test_one_query_wakes_every_reader(inputs: AllInputs, watch: FeedWatch,
     assert await ahead is False
 
 
-async def test_growth_without_a_notification_is_found_by_looking(
+async def test_lost_notification_is_made_up_by_polling(
     inputs: AllInputs, watch: FeedWatch, start: Cursor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If a notification is lost, readers get the event at the next poll."""
@@ -75,16 +75,16 @@ async def test_growth_without_a_notification_is_found_by_looking(
     assert await watch.wait_beyond(start, at_most_seconds=DEADLINE_SECONDS)
 
 
-async def test_what_is_there_already_is_not_waited_for(inputs: AllInputs, watch: FeedWatch, start: Cursor) -> None:
-    """A reader behind the end of the feed does not wait."""
+async def test_reader_behind_the_end_does_not_wait(inputs: AllInputs, watch: FeedWatch, start: Cursor) -> None:
+    """`wait_beyond` returns immediately if the feed has later events."""
     await feeding.feed(inputs.engine, step_events(1))
-    await looked(watch, inputs, start)
+    await await_query(watch, inputs, start)
 
     assert await watch.wait_beyond(start, at_most_seconds=0)
 
 
 async def test_readers_take_turns(inputs: AllInputs, start: Cursor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many streams read at once, other requests still find a connection."""
+    """At most READS_AT_ONCE streams hold a connection, so other requests still get one."""
     monkeypatch.setattr(watch_feed, "READS_AT_ONCE", 2)
     await feeding.feed(inputs.engine, step_events(3))
     watch = FeedWatch(inputs.engine, inputs.notifications)
@@ -103,10 +103,12 @@ async def test_readers_take_turns(inputs: AllInputs, start: Cursor, monkeypatch:
     assert max(in_use) == 2
 
 
-async def test_new_epoch_wakes_readers_and_ends_their_place(inputs: AllInputs, watch: FeedWatch, start: Cursor) -> None:
-    """A cursor of the old epoch is refused, no matter how far the new feed reaches."""
+async def test_new_epoch_wakes_readers_and_refuses_their_cursor(
+    inputs: AllInputs, watch: FeedWatch, start: Cursor
+) -> None:
+    """A cursor of the old epoch is refused, however long the new feed is."""
     await feeding.feed(inputs.engine, step_events(2))
-    await looked(watch, inputs, start)
+    await await_query(watch, inputs, start)
     waiting = asyncio.create_task(watch.wait_beyond(behind(start, 2), at_most_seconds=DEADLINE_SECONDS))
     await asyncio.sleep(0)
     await stored.execute(inputs.engine, "UPDATE feed SET epoch = gen_random_uuid()")
@@ -123,15 +125,15 @@ async def test_reader_who_knows_a_newer_epoch_waits_for_the_watch(
     """A watch that has not seen the new epoch yet does not make its readers query in a loop."""
     monkeypatch.setattr(watch_feed, "POLL_SECONDS", 60)
     await feeding.feed(inputs.engine, step_events(2))
-    await looked(watch, inputs, start)
+    await await_query(watch, inputs, start)
     await stored.execute(inputs.engine, "UPDATE feed SET epoch = gen_random_uuid()")
     end = await read_feed.latest(inputs.engine)
 
     assert await watch.wait_beyond(end, at_most_seconds=0.02) is False
 
 
-async def test_closing_sends_everybody_home(watch: FeedWatch, start: Cursor) -> None:
-    """Closing wakes readers who wait, and readers who come later do not wait."""
+async def test_closing_wakes_every_reader(watch: FeedWatch, start: Cursor) -> None:
+    """Closing wakes waiting readers, and later readers do not wait."""
     waiting = asyncio.create_task(watch.wait_beyond(start, at_most_seconds=DEADLINE_SECONDS))
     await asyncio.sleep(0)
     watch.close()
@@ -144,7 +146,7 @@ async def test_closing_sends_everybody_home(watch: FeedWatch, start: Cursor) -> 
 async def test_watch_survives_a_database_that_breaks(
     inputs: AllInputs, watch: FeedWatch, start: Cursor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The watch goes on after a query that failed."""
+    """The watch continues after a failed query."""
     monkeypatch.setattr(watch_feed, "POLL_SECONDS", 0.02)
     await stored.execute(inputs.engine, "ALTER TABLE feed RENAME TO away")
     inputs.notifications.send("dots_gateway_feed")
