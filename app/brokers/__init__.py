@@ -1,1 +1,1 @@
-"""Message brokers that events are published to: one file for each, and what they share."""
+"""Publish events to message brokers: one file per broker, and their shared parts."""

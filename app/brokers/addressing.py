@@ -1,18 +1,18 @@
-"""The message that an event becomes, and its address: what consumers bind, subscribe and grant access to."""
+"""The message for an event, and its address, which consumers subscribe to and operators grant access to."""
 
 from dataclasses import dataclass
 
 from app.feed import cloudevents
 from app.feed.events import COMPLIANCE_TYPES, EventRecord
 
-# The prefix of every address that only readers with compliance:read may see: one rule of a broker can guard them all.
+# The prefix of every address that needs compliance:read, so one access rule at the broker covers all of them.
 COMPLIANCE = "compliance."
 CONTENT_TYPE = "application/cloudevents+json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """An event as a broker takes it. `key` is its subject: order is kept within it. `body` is what push sends too."""
+    """An event for a broker. `key` is the event's subject: order is kept within it. `body` is the same as for push."""
 
     address: str
     id: str
@@ -21,7 +21,7 @@ class Message:
 
     @property
     def is_compliance(self) -> bool:
-        """Whether only readers with compliance:read may get it."""
+        """Whether readers need compliance:read."""
         return self.address.startswith(COMPLIANCE)
 
 
@@ -31,5 +31,5 @@ def address(event_type: str) -> str:
 
 
 def message(event: EventRecord) -> Message:
-    """The event as a message; the bytes are the same every time."""
+    """The event as a message. The same event always gives the same bytes."""
     return Message(address=address(event.type), id=str(event.id), key=event.subject, body=cloudevents.encoded(event))

@@ -1,4 +1,4 @@
-"""A broker as actions see it: it connects on first use, drops the connection after any failure, and never hangs."""
+"""A broker connects on first use, drops its connection after any failure, and never hangs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from app.brokers.addressing import Message
 from app.errors import BrokerUnavailableError
 from app.feed.events import EventRecord
 
-# The time-out of a client's single steps; `open` and `publish` may take several.
+# The time-out of one step of a client. `open` and `publish` may take several steps.
 STEP_SECONDS = 5.0
 OPEN_SECONDS = 12.0
 PUBLISH_SECONDS = 12.0
@@ -18,43 +18,46 @@ CLOSE_SECONDS = 3.0
 
 
 class Broker(Protocol):
-    """Takes events."""
+    """Publishes events."""
 
     @property
     def name(self) -> str:
-        """Its URL without credentials, the key of its cursor."""
+        """Its URL without credentials. It identifies the broker's offset."""
 
     async def open(self) -> None:
         """Connect unless connected. Raises BrokerUnavailableError."""
 
     async def publish(self, event: EventRecord) -> None:
-        """Return once the broker has confirmed the event. Raises BrokerUnavailableError; it may still have it."""
+        """Return once the broker has confirmed the event.
+
+        Raises BrokerUnavailableError. The broker may have stored the event all the same.
+        """
 
     async def aclose(self) -> None:
-        """Close the connection; another `publish` would open a new one."""
+        """Close the connection. Another `publish` opens a new one."""
 
 
 class Session(Protocol):
     """One connection to a broker, used once. Its methods may raise anything."""
 
     async def open(self) -> None:
-        """Connect, and make sure that there is something to publish to."""
+        """Connect, and create the streams or exchanges to publish to if they are missing."""
 
     async def send(self, message: Message) -> None:
-        """Return once the broker has confirmed the message. Several calls run at the same time."""
+        """Return once the broker has confirmed the message. Calls run concurrently."""
 
     async def close(self) -> None:
-        """Release everything, however far `open` has come."""
+        """Release everything, also after an `open` that failed halfway."""
 
 
 class SessionBroker:
-    """A broker over sessions: the first failure ends a session, and the next event starts another.
+    """A broker that uses one session at a time. The first failure ends it, and the next event starts another.
 
-    No client reconnects by itself: we could not tell what it sends again from its own memory, or when.
+    The clients never reconnect by themselves, because they would then resend messages from their own memory.
     """
 
     def __init__(self, name: str, new_session: Callable[[], Session]) -> None:
-        """Take a factory of sessions; nothing is connected yet."""
+        """Store the factory of sessions. Nothing is connected yet."""
         self.name = name
         self._new_session = new_session
         self._session: Session | None = None
@@ -65,13 +68,16 @@ class SessionBroker:
         await self._opened()
 
     async def publish(self, event: EventRecord) -> None:
-        """Return once the broker has confirmed the event. Raises BrokerUnavailableError; it may still have it."""
+        """Return once the broker has confirmed the event.
+
+        Raises BrokerUnavailableError. The broker may have stored the event all the same.
+        """
         message = addressing.message(event)
         session = await self._opened()
         await self._attempt(session, session.send(message), within=PUBLISH_SECONDS)
 
     async def aclose(self) -> None:
-        """Close the connection, at once if the broker is there, in bounded time if not."""
+        """Close the connection in bounded time, also if the broker is gone."""
         async with self._opening:
             if self._session is not None:
                 await self._end(self._session)
@@ -85,9 +91,9 @@ class SessionBroker:
             return self._session
 
     async def _attempt(self, session: Session, work: Awaitable[None], *, within: float) -> None:
-        """Do the work in time, or end the session. Raises BrokerUnavailableError.
+        """Await the work, and end the session if it fails or times out. Raises BrokerUnavailableError.
 
-        It names the class of a client's error but never quotes the error, whose text may hold the URL's password.
+        The error names the class of the client's error. It never quotes its text, which may hold the password.
         """
         try:
             async with asyncio.timeout(within):
@@ -96,20 +102,20 @@ class SessionBroker:
             await self._end(session)
             if isinstance(error, BrokerUnavailableError):
                 raise
-            if not isinstance(error, Exception) and not _is_of_the_client(error):
+            if not isinstance(error, Exception) and not _is_client_cancellation(error):
                 raise
             raise BrokerUnavailableError(f"{BrokerUnavailableError.__doc__} ({type(error).__name__})") from error
 
     async def _end(self, session: Session) -> None:
         if self._session is session:
             self._session = None
-        # A broken connection may raise anything when it is closed, and nothing can be done about it.
+        # Closing a broken connection may raise anything. The connection is unusable either way.
         with suppress(Exception):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await session.close()
 
 
-def _is_of_the_client(error: BaseException) -> bool:
-    """Whether a client made this cancellation: clients cancel their own futures when a connection ends."""
+def _is_client_cancellation(error: BaseException) -> bool:
+    """Whether the client raised this cancellation. Clients cancel their own futures when a connection ends."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and not task.cancelling()

@@ -1,4 +1,4 @@
-"""What publishing to a broker needs from outside, besides the broker itself."""
+"""The inputs of publishing, apart from the broker itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from app.storage.inputs import StorageInputs
 
 @dataclass(frozen=True, kw_only=True)
 class BrokerInputs(StorageInputs):
-    """Storage, metrics, and how long one publisher keeps its lease."""
+    """Storage, metrics, and the length of a publisher's lease."""
 
     telemetry: Telemetry
     new_uuid: Callable[[], UUID]

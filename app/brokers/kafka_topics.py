@@ -1,4 +1,4 @@
-"""Kafka: one topic for each type of event. The operator creates the topics, or Kafka does where it is allowed to.
+"""Kafka: one topic per event type. The operator or Kafka's automatic creation creates the topics.
 
 Source: https://kafka.apache.org/documentation/#producerconfigs (read 2026-11-23).
 """
@@ -24,7 +24,7 @@ _IDEMPOTENCE_REFUSED = "The broker refuses idempotent producers; add ?idempotenc
 def sessions(where: Location) -> Callable[[], Session]:
     """A factory of connections to this Kafka. Raises SettingsError.
 
-    `?sasl=` is the mechanism that proves who we are. `?idempotence=off` is for brokers without idempotent producers.
+    `?sasl=` is the authentication mechanism. `?idempotence=off` is for brokers without idempotent producers.
     """
     for option, values in (("sasl", _MECHANISMS), ("idempotence", _SWITCH)):
         if where.options.get(option, values[0]) not in values:
@@ -36,7 +36,7 @@ class KafkaSession:
     """One producer. It has at most one batch in flight at each broker, so a retry cannot change the order."""
 
     def __init__(self, where: Location) -> None:
-        """Prepare the producer; it is not connected yet."""
+        """Prepare the producer without connecting."""
         encryption = where.encryption
         protocol = "PLAINTEXT" if encryption is None else "SSL"
         self._is_idempotent = where.options.get("idempotence") != "off"
@@ -54,22 +54,22 @@ class KafkaSession:
         )
 
     async def open(self) -> None:
-        """Find the cluster and, for an idempotent producer, get a producer's id from it."""
+        """Connect to the cluster. An idempotent producer also requests a producer id."""
         try:
             await self._producer.start()
         except KafkaError as error:
-            # Once connected, the client asks for nothing but the producer's id, which brokers refuse in several ways.
+            # Once connected, the client requests only the producer id. Brokers refuse it with different errors.
             if isinstance(error, KafkaConnectionError) or error.retriable or not self._is_idempotent:
                 raise
             raise BrokerUnavailableError(f"{_IDEMPOTENCE_REFUSED} ({type(error).__name__})") from error
 
     async def send(self, message: Message) -> None:
-        """Publish, and wait until all replicas in sync have it. The key keeps a subject in one partition."""
+        """Publish, and wait for all in-sync replicas. The key keeps a subject in one partition."""
         headers = [("content-type", addressing.CONTENT_TYPE.encode()), ("id", message.id.encode())]
         await self._producer.send_and_wait(message.address, message.body, key=message.key.encode(), headers=headers)
 
     async def close(self) -> None:
-        """Stop the producer without flushing: an idempotent one would try to for ever."""
+        """Stop the producer without flushing, because an idempotent producer would retry forever."""
         # The client has no public way to drop the messages that wait for an acknowledgement.
         self._producer._message_accumulator.fail_all(ConnectionError("closed"))  # noqa: SLF001
         await self._producer.client.close()

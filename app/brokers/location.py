@@ -1,4 +1,4 @@
-"""EVENT_BROKER_URL taken apart: where the broker is, our credentials, and the name of its cursor."""
+"""Parse EVENT_BROKER_URL into addresses, credentials and options."""
 
 import ssl
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from app.errors import SettingsError
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of broker: the schemes and default ports of its URLs, with and without TLS, and the options after `?`."""
+    """A kind of broker: its URL schemes and default ports, with and without TLS, and its options."""
 
     name: str
     plain: tuple[str, int]
@@ -39,7 +39,7 @@ _SCHEMES = {scheme: kind for kind in (NATS, RABBIT, KAFKA, REDIS) for scheme, _ 
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """Where a broker is. `hosts` are `host:port`. `path` is as written: a virtual host, a database."""
+    """The parsed URL. `hosts` are `host:port`. `path` is the virtual host or database, as written."""
 
     kind: Kind
     scheme: str
@@ -51,12 +51,12 @@ class Location:
 
     @property
     def name(self) -> str:
-        """The URL without credentials and options, which identifies the broker."""
+        """The URL without credentials and options. It identifies the broker."""
         return f"{self.scheme}://{','.join(self.hosts)}{self.path}"
 
     @property
     def url(self) -> str:
-        """The URL with credentials, without options, for clients that take one; it is a secret."""
+        """The URL with credentials and without options, for clients that need one. It is a secret."""
         credentials = ""
         if self.username is not None or self.password is not None:
             credentials = f"{quote(self.username or '', safe='')}:{quote(self.password or '', safe='')}@"
@@ -70,12 +70,12 @@ class Location:
 
     @property
     def encryption(self) -> ssl.SSLContext | None:
-        """Checks the broker's certificate against the system's authorities or SSL_CERT_FILE. None: no TLS."""
+        """The TLS context, which trusts the system's authorities or SSL_CERT_FILE. None without TLS."""
         return ssl.create_default_context() if self.scheme == self.kind.encrypted[0] else None
 
 
 def parse(url: str) -> Location:
-    """Take the URL apart. Raises SettingsError, which never quotes the URL."""
+    """Parse the URL. Raises SettingsError, which never quotes the URL."""
     try:
         parts = urlsplit(url)
         kind = _SCHEMES.get(parts.scheme)
@@ -88,13 +88,13 @@ def parse(url: str) -> Location:
         hosts = tuple(_host(address, default_port) for address in addresses.split(","))
         options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError:
-        raise SettingsError("EVENT_BROKER_URL is not a URL of a broker.") from None
+        raise SettingsError("EVENT_BROKER_URL is not a valid URL.") from None
     if len(hosts) > 1 and not kind.has_several_hosts:
-        raise SettingsError(f"EVENT_BROKER_URL may name only one host with {parts.scheme}://.")
+        raise SettingsError(f"EVENT_BROKER_URL: {parts.scheme}:// takes only one host.")
     if parts.fragment or (parts.path.strip("/") and not kind.has_path):
-        raise SettingsError(f"EVENT_BROKER_URL ends in something that {parts.scheme}:// has no use for.")
+        raise SettingsError(f"EVENT_BROKER_URL: {parts.scheme}:// takes no such path or fragment.")
     if unknown := sorted(options.keys() - kind.options):
-        raise SettingsError(f"EVENT_BROKER_URL has options that {parts.scheme}:// does not know: {', '.join(unknown)}.")
+        raise SettingsError(f"EVENT_BROKER_URL: {parts.scheme}:// does not have the options {', '.join(unknown)}.")
     username, has_password, password = userinfo.partition(":")
     return Location(
         kind=kind,

@@ -1,4 +1,4 @@
-"""NATS JetStream: one stream for events and one for those that need compliance:read, made if missing.
+"""NATS JetStream: one stream for events and one for events that need compliance:read.
 
 Source: https://docs.nats.io/nats-concepts/jetstream/streams (read 2026-11-23).
 """
@@ -21,22 +21,22 @@ COMPLIANCE = StreamConfig(name="dots-compliance", subjects=[f"{addressing.COMPLI
 
 
 def sessions(where: Location) -> Callable[[], Session]:
-    """A factory of connections to this NATS server, or cluster."""
+    """A factory of connections to this NATS server or cluster."""
     return partial(NatsSession, where)
 
 
 class NatsSession:
-    """One connection; an event is confirmed when the stream that takes its subject has stored it."""
+    """One connection. An event is confirmed once the stream for its subject has stored it."""
 
     def __init__(self, where: Location) -> None:
-        """Prepare the client; nothing is connected yet."""
+        """Prepare the client without connecting."""
         self._where = where
         self._hosts_left = len(where.hosts)
         self._client = _EncryptedClient() if where.encryption else Client()
         self._streams: dict[str, str] = {}
 
     async def open(self) -> None:
-        """Connect, and make the streams that are missing."""
+        """Connect, and create the missing streams."""
         where = self._where
         await self._client.connect(
             [f"nats://{host}" for host in where.hosts],
@@ -50,12 +50,12 @@ class NatsSession:
             password=where.password,
             token=where.username if where.password is None else None,
         )
-        for example in (EVENTS, COMPLIANCE):
-            for subject in example.subjects or ():
-                await self._stream_of(subject, example)
+        for default in (EVENTS, COMPLIANCE):
+            for subject in default.subjects or ():
+                await self._stream_of(subject, default)
 
     async def send(self, message: Message) -> None:
-        """Publish, and wait for the acknowledgement; a stream drops an id it has had in its `duplicate_window`."""
+        """Publish, and wait for the acknowledgement. A stream drops repeated ids within its `duplicate_window`."""
         await self._client.jetstream(timeout=STEP_SECONDS).publish(
             message.address,
             message.body,
@@ -64,11 +64,11 @@ class NatsSession:
         )
 
     async def close(self) -> None:
-        """Close without draining: what is not confirmed is sent again anyway."""
+        """Close without draining, because unconfirmed events are published again anyway."""
         await self._client.close()
 
     async def _stream_of(self, subject: str, default: StreamConfig) -> str:
-        """The stream that takes this subject, whoever made it. Makes the default one if there is none."""
+        """The name of the stream for this subject. Creates the default stream if there is none."""
         if subject not in self._streams:
             context = self._client.jetstream(timeout=STEP_SECONDS)
             try:
@@ -79,14 +79,14 @@ class NatsSession:
         return self._streams[subject]
 
     async def _give_up(self, error: Exception) -> None:
-        """Stop connecting when every host has been tried; the client itself would start over for ever."""
+        """Stop connecting once every host has failed. The client itself would retry forever."""
         self._hosts_left -= 1
         if self._hosts_left <= 0 and not self._client.is_connected:
             raise error
 
 
 class _EncryptedClient(Client):
-    """A client that sends nothing without TLS, least of all a password. The plain client sends one to any server."""
+    """A client that requires TLS. The plain client sends the password to a server without TLS."""
 
     def _connect_command(self) -> bytes:
         if not self._server_info.get("tls_required"):

@@ -1,4 +1,4 @@
-"""Brokers' cursors: how far each has confirmed the feed, and who is publishing to it right now."""
+"""The offset of each broker in the feed, and the lease of its publisher."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from app.feed.event_rows import LAST_POSITION_SQL
 
 @dataclass(frozen=True, kw_only=True)
 class BrokerClaim:
-    """The right to publish to a broker what is behind `cursor`, until the lease ends."""
+    """A lease to publish the events after `cursor` to a broker."""
 
     broker: str
     token: UUID
@@ -22,7 +22,7 @@ class BrokerClaim:
 
 @dataclass(frozen=True, kw_only=True)
 class BrokerState:
-    """How a broker is doing; `lag` counts the events it has not confirmed."""
+    """The state of a broker. `lag` is the number of events that it has not confirmed."""
 
     broker: str
     lag: int
@@ -34,9 +34,9 @@ class BrokerState:
 async def claim(
     connection: AsyncConnection, broker: str, *, now: datetime, lease_until: datetime, token: UUID
 ) -> BrokerClaim | None:
-    """Claim a broker that lacks events; None while another process holds it, and when it lacks none.
+    """Claim a broker that has events to confirm. None if there are none, or while another process holds the lease.
 
-    A broker that is new here begins before the earliest event that is kept.
+    A new broker begins at the earliest stored event.
     """
     await connection.execute(_BEGIN, {"broker": broker})
     values = {"broker": broker, "now": now, "lease_until": lease_until, "token": token}
@@ -47,19 +47,19 @@ async def claim(
 
 
 async def move(connection: AsyncConnection, claim: BrokerClaim, cursor: Cursor, *, now: datetime) -> bool:
-    """Keep how far the broker has come and give the claim back; False when somebody else has the lease."""
+    """Save the cursor and release the lease. Returns False if another process has the lease."""
     return (await connection.execute(_MOVE, _values(claim, cursor, now))).rowcount == 1
 
 
 async def move_and_fail(
     connection: AsyncConnection, claim: BrokerClaim, cursor: Cursor, *, now: datetime, error: str
 ) -> bool:
-    """The same after a failure, which is noted; `cursor` is behind what was confirmed before it."""
+    """Save the cursor and the error, and release the lease. Returns False if another process has the lease."""
     return (await connection.execute(_MOVE_AND_FAIL, {**_values(claim, cursor, now), "error": error})).rowcount == 1
 
 
 async def broker_states(connection: AsyncConnection) -> list[BrokerState]:
-    """How every broker is doing that was ever published to, by name."""
+    """The state of every broker, in order of name."""
     rows = await connection.execute(_BROKER_STATES)
     return [BrokerState(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's documented name
 
@@ -97,7 +97,7 @@ _MOVE = text("""
     WHERE broker = :broker AND lease_token = :token
 """)
 
-# A failure that comes after some success is a new one.
+# A failure after progress is a new failure.
 _MOVE_AND_FAIL = text("""
     UPDATE broker_offsets
     SET failing_since = CASE

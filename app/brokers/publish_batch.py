@@ -1,4 +1,4 @@
-"""Publish a batch of events: each subject in its own order, several subjects at once."""
+"""Publish a batch of events: in order within a subject, several subjects at once."""
 
 import asyncio
 from collections import defaultdict, deque
@@ -14,9 +14,9 @@ SUBJECTS_AT_ONCE = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a batch: `published` events were confirmed, the first `prefix` of them without a gap.
+    """The result of a batch: `published` events were confirmed, and the first `prefix` events without a gap.
 
-    What was confirmed behind a gap is published again, with the same ids.
+    Events confirmed after a gap are published again, with the same ids.
     """
 
     prefix: int
@@ -25,15 +25,15 @@ class Outcome:
 
 
 async def publish_batch(broker: Broker, events: Sequence[EventRecord], *, is_over: Callable[[], bool]) -> Outcome:
-    """Publish until done, the first failure, or `is_over`; an event waits for the earlier ones of its subject."""
-    lanes: defaultdict[tuple[str, str], deque[int]] = defaultdict(deque)
+    """Publish until all are done, one fails, or `is_over`. An event waits for earlier events of its subject."""
+    queues: defaultdict[tuple[str, str], deque[int]] = defaultdict(deque)
     for index, event in enumerate(events):
-        lanes[event.app, event.subject].append(index)
-    waiting = deque(lanes.values())
+        queues[event.app, event.subject].append(index)
+    waiting = deque(queues.values())
     confirmed = [False] * len(events)
     errors: list[BrokerUnavailableError] = []
 
-    async def publish_lanes() -> None:
+    async def publish_queues() -> None:
         while waiting:
             for index in waiting.popleft():
                 if errors or is_over():
@@ -47,6 +47,6 @@ async def publish_batch(broker: Broker, events: Sequence[EventRecord], *, is_ove
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(min(SUBJECTS_AT_ONCE, len(waiting))):
-            tasks.create_task(publish_lanes())
+            tasks.create_task(publish_queues())
     prefix = next((index for index, is_confirmed in enumerate(confirmed) if not is_confirmed), len(events))
     return Outcome(prefix=prefix, published=sum(confirmed), error=errors[0] if errors else None)

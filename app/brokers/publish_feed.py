@@ -1,4 +1,4 @@
-"""Publish the feed to a broker: a reader of it like any other, with a cursor that is kept here."""
+"""Publish the feed to a broker, and store the broker's offset."""
 
 from dataclasses import dataclass
 
@@ -20,27 +20,28 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class _Batch:
-    """What a claim is good for: the events that come next after `start`."""
+    """A claim and the next events after `start`."""
 
     claim: BrokerClaim
     start: Cursor
     events: list[EventRecord]
 
-    def cursor_behind(self, count: int) -> Cursor:
+    def cursor_after(self, count: int) -> Cursor:
         position = self.events[count - 1].position if count else None
         return Cursor(epoch=self.start.epoch, position=position or self.start.position)
 
 
 async def publish_feed(inputs: BrokerInputs, broker: Broker, *, limit: int) -> int:
-    """One pass: publish up to `limit` events and move the cursor behind them; returns how many.
+    """Publish up to `limit` events in one pass, and move the cursor after them. Returns their number.
 
-    0 also while another process is at it. Dying between the two publishes them again, with the same ids.
-    Raises BrokerUnavailableError; what was confirmed before is kept, and the next pass goes on from there.
+    Returns 0 also while another process publishes. If the process dies before it has moved the cursor, the events
+    are published again with the same ids. Raises BrokerUnavailableError. The cursor is then after the last confirmed
+    event without a gap, and the next pass continues there.
     """
     batch = await _claim(inputs, broker.name, limit)
     if batch is None:
         return 0
-    # Half the lease, so that the cursor is moved well before somebody else may begin where this pass began.
+    # Stop at half the lease, so the cursor is moved well before another process can claim the broker.
     until = inputs.clock() + inputs.lease / 2
     outcome = await publish_batch.publish_batch(broker, batch.events, is_over=lambda: inputs.clock() >= until)
     inputs.telemetry.published.labels("confirmed").inc(outcome.published)
@@ -55,7 +56,7 @@ async def publish_feed(inputs: BrokerInputs, broker: Broker, *, limit: int) -> i
 
 
 async def _claim(inputs: BrokerInputs, broker: str, limit: int) -> _Batch | None:
-    """Take the broker and what comes next, in one transaction that ends before anything is published."""
+    """Claim the broker and read the next events, in one transaction that ends before the first is published."""
     now = inputs.clock()
     async with database.transaction(inputs.engine) as connection:
         claim = await offset_rows.claim(
@@ -72,7 +73,7 @@ async def _claim(inputs: BrokerInputs, broker: str, limit: int) -> _Batch | None
 
 
 def _start(inputs: BrokerInputs, claim: BrokerClaim, state: FeedState) -> Cursor:
-    """The claim's cursor, or the earliest one where the feed no longer goes on from there, which is said aloud."""
+    """The claim's cursor, or the earliest cursor if the feed cannot continue there. That is logged and counted."""
     if claim.cursor.epoch != state.epoch or claim.cursor.position > state.last_position:
         reason, missed = "other_epoch", None
     elif claim.cursor.position < state.expired_position:
@@ -85,8 +86,8 @@ def _start(inputs: BrokerInputs, claim: BrokerClaim, state: FeedState) -> Cursor
 
 
 async def _move(inputs: BrokerInputs, batch: _Batch, outcome: Outcome) -> bool:
-    """Keep what was confirmed, unless the lease has gone to somebody else."""
-    cursor = batch.cursor_behind(outcome.prefix)
+    """Save the result. Returns False if another process has the lease."""
+    cursor = batch.cursor_after(outcome.prefix)
     async with database.transaction(inputs.engine) as connection:
         if outcome.error is None:
             return await offset_rows.move(connection, batch.claim, cursor, now=inputs.clock())

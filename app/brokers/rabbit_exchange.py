@@ -1,4 +1,4 @@
-"""RabbitMQ: durable topic exchanges, one for events and one for those that need compliance:read.
+"""RabbitMQ: two durable topic exchanges, one for events and one for events that need compliance:read.
 
 Sources: https://www.rabbitmq.com/docs/confirms, https://www.rabbitmq.com/docs/publishers#unroutable (read 2026-11-23).
 """
@@ -22,28 +22,28 @@ COMPLIANCE = "dots.compliance"
 
 
 def sessions(where: Location) -> Callable[[], Session]:
-    """A factory of connections to this RabbitMQ; `?queue=` names a queue that gets every event."""
+    """A factory of connections to this RabbitMQ. `?queue=` names the queues that get every event."""
     return partial(RabbitSession, where)
 
 
 class RabbitSession:
-    """One connection; an event is confirmed when every queue it was routed to has it, and there must be one."""
+    """One connection. An event is confirmed once every queue for it has stored it. It needs at least one queue."""
 
     def __init__(self, where: Location) -> None:
-        """Prepare the connection; nothing is connected yet."""
+        """Prepare the connection without connecting."""
         self._connection = Connection(make_url(where.url), ssl_context=where.encryption)
         self._queue = where.options.get("queue")
         self._exchanges: dict[str, AbstractExchange] = {}
 
     async def open(self) -> None:
-        """Connect and declare the exchanges, and the queues if the URL asks for them."""
+        """Connect, and declare the exchanges and the queues that the URL names."""
         await self._connection.connect(timeout=STEP_SECONDS)
         channel = self._connection.channel(on_return_raises=True)
         await channel.initialize(timeout=STEP_SECONDS)
         for name, prefix in ((EVENTS, ""), (COMPLIANCE, addressing.COMPLIANCE)):
             exchange = await channel.declare_exchange(name, ExchangeType.TOPIC, durable=True)
             if self._queue:
-                # Two queues, because a consumer that may read a queue may read everything in it.
+                # There are two queues, because a consumer can read every message in a queue.
                 queue = await channel.declare_queue(
                     f"{prefix}{self._queue}", durable=True, arguments={"x-queue-type": "quorum"}
                 )
@@ -51,7 +51,7 @@ class RabbitSession:
             self._exchanges[name] = exchange
 
     async def send(self, message: Message) -> None:
-        """Publish, and wait for the confirmation; an event that no queue takes comes back, and that raises."""
+        """Publish, and wait for the confirmation. Raises if no queue takes the event."""
         published = aio_pika.Message(
             message.body,
             app_id="dots-gateway",
@@ -62,10 +62,10 @@ class RabbitSession:
             type=message.address,
         )
         exchange = self._exchanges[COMPLIANCE if message.is_compliance else EVENTS]
-        # The client's own time-out ends when the event is written, and does not cover the confirmation.
+        # The client's own time-out covers only the write, not the confirmation.
         async with asyncio.timeout(STEP_SECONDS):
             await exchange.publish(published, message.address, mandatory=True)
 
     async def close(self) -> None:
-        """Close. What waits for a confirmation gets an error, and not, as by default, a cancellation."""
+        """Close. Calls that wait for a confirmation get an error instead of the default cancellation."""
         await self._connection.close(ConnectionError("closed"))

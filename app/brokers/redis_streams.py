@@ -1,4 +1,4 @@
-"""Redis: one stream for each type of event.
+"""Redis: one stream per event type.
 
 Source: https://redis.io/docs/latest/commands/xadd/ (read 2026-11-23).
 """
@@ -19,7 +19,7 @@ from app.errors import SettingsError
 
 
 def sessions(where: Location) -> Callable[[], Session]:
-    """A factory of connections to this Redis; `?max_length=` is the length of a stream. Raises SettingsError."""
+    """A factory of connections to this Redis. `?max_length=` limits the length of a stream. Raises SettingsError."""
     max_length = where.options.get("max_length")
     if max_length is None:
         return partial(RedisSession, where, None)
@@ -29,10 +29,10 @@ def sessions(where: Location) -> Callable[[], Session]:
 
 
 class RedisSession:
-    """One pool of connections; an event is confirmed when Redis has answered with the id of its entry."""
+    """One connection pool. An event is confirmed once Redis has answered with the id of its entry."""
 
     def __init__(self, where: Location, max_length: int | None) -> None:
-        """Prepare the client; a stream keeps `max_length` entries (None: all of them)."""
+        """Prepare the client. A stream keeps about `max_length` entries (None: all)."""
         self._max_length = max_length
         self._is_closed = False
         self._client = Redis.from_url(
@@ -43,11 +43,11 @@ class RedisSession:
         )
 
     async def open(self) -> None:
-        """Connect, and check that Redis lets us in."""
+        """Connect, and check that Redis accepts the credentials."""
         await self._client.ping()
 
     async def send(self, message: Message) -> None:
-        """Append to the stream, and wait for the entry's id."""
+        """Append to the stream, and wait for the id of the entry."""
         if self._is_closed:
             raise ConnectionError("closed")
         fields: dict[EncodableT, EncodableT] = {
@@ -59,6 +59,6 @@ class RedisSession:
         await self._client.xadd(message.address, fields, maxlen=self._max_length, approximate=True)
 
     async def close(self) -> None:
-        """Close every connection. A later message must not open another one, which nothing would close."""
+        """Close every connection. A later `send` raises, because it would open a connection that is never closed."""
         self._is_closed = True
         await self._client.aclose()

@@ -1,4 +1,4 @@
-"""Publish again what a broker, or a consumer behind it, has lost; the broker's own cursor stays where it is."""
+"""Publish past events again. The broker's own offset does not change."""
 
 from datetime import datetime
 
@@ -15,10 +15,10 @@ BATCH = 500
 
 
 async def replay(inputs: StorageInputs, broker: Broker, *, start: Cursor | datetime) -> int:
-    """Publish every event after the cursor, or of this time and later, to what is now the feed's end; returns how many.
+    """Publish the events after a cursor, or from a time on, up to the current end of the feed. Returns their number.
 
     Raises CursorOfOtherEpochError, CursorExpiredError, InvalidCursorError, and BrokerUnavailableError, which names
-    the cursor to go on from.
+    the cursor to continue from.
     """
     end = await read_feed.latest(inputs.engine)
     cursor = start if isinstance(start, Cursor) else await _cursor_before(inputs, start, end)
@@ -31,7 +31,7 @@ async def replay(inputs: StorageInputs, broker: Broker, *, start: Cursor | datet
         if outcome.error is not None:
             reached = events[outcome.prefix - 1].position if outcome.prefix else None
             cursor = Cursor(epoch=end.epoch, position=reached or cursor.position)
-            detail = f"{outcome.error.detail} {count} event(s) were published; go on with --from {cursor}"
+            detail = f"{outcome.error.detail} {count} event(s) were published. Continue with --from {cursor}"
             raise BrokerUnavailableError(detail) from outcome.error
         cursor = page.cursor
         if cursor.position >= end.position:

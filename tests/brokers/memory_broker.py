@@ -1,4 +1,4 @@
-"""A broker in memory, which fails when it is told to, and takes its time in an order that a test decides."""
+"""A fake broker in memory. A test decides which events fail and which have to wait."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,40 +8,40 @@ from app.feed.events import EventRecord
 
 
 class MemoryBroker:
-    """Keeps what is published, in the order in which it was confirmed."""
+    """Keeps events in the order of their confirmation."""
 
     def __init__(self, name: str = "memory://broker") -> None:
         self.name = name
-        self.kept: list[EventRecord] = []
-        self.asked: list[EventRecord] = []
+        self.confirmed: list[EventRecord] = []
+        self.attempted: list[EventRecord] = []
         self.fails_at: Callable[[EventRecord], bool] = lambda _event: False
         self.is_open = asyncio.Event()
         self.is_open.set()
         self.held: dict[str, asyncio.Event] = {}
-        self.meanwhile: Callable[[EventRecord], object] = lambda _event: None
+        self.before_confirming: Callable[[EventRecord], object] = lambda _event: None
 
     async def open(self) -> None:
-        """Have nothing to do."""
+        """Do nothing."""
 
     async def publish(self, event: EventRecord) -> None:
-        """Keep the event, unless it is to fail, when the door is open and its subject is not held any more."""
-        self.asked.append(event)
+        """Wait until the broker is open and the subject is not held. Then fail or confirm."""
+        self.attempted.append(event)
         await self.is_open.wait()
         if event.subject in self.held:
             await self.held[event.subject].wait()
-        self.meanwhile(event)
+        self.before_confirming(event)
         if self.fails_at(event):
-            raise BrokerUnavailableError("It is gone. (ConnectionResetError)")
-        self.kept.append(event)
+            raise BrokerUnavailableError("The broker is gone. (ConnectionResetError)")
+        self.confirmed.append(event)
 
     async def aclose(self) -> None:
-        """Have nothing to do."""
+        """Do nothing."""
 
     @property
     def positions(self) -> list[int | None]:
-        """Where in the feed what was kept comes from."""
-        return [event.position for event in self.kept]
+        """The feed positions of the confirmed events."""
+        return [event.position for event in self.confirmed]
 
-    def of(self, subject: str) -> list[int]:
-        """The sequence numbers of a subject in the order of their first confirmation."""
-        return list(dict.fromkeys(event.sequence for event in self.kept if event.subject == subject))
+    def sequences_of(self, subject: str) -> list[int]:
+        """The sequence numbers of a subject, in the order of first confirmation."""
+        return list(dict.fromkeys(event.sequence for event in self.confirmed if event.subject == subject))

@@ -1,4 +1,4 @@
-"""EVENT_BROKER_URL, as operators write it."""
+"""Parse EVENT_BROKER_URL as operators write it."""
 
 import pytest
 
@@ -44,14 +44,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("url", "name"), NAMES)
-def test_a_broker_is_named_without_credentials_and_options(url: str, name: str) -> None:
-    """The name does not depend on the credentials, so the cursor outlives a change of password."""
+def test_name_has_no_credentials_or_options(url: str, name: str) -> None:
+    """The name does not depend on the credentials, so a new password keeps the offset."""
     assert choice.build(url).name == name
 
 
 @pytest.mark.parametrize("url", REFUSED)
-def test_a_url_that_is_not_understood_stops_the_start(url: str) -> None:
-    """The message names the setting, and never quotes the URL, which may hold a password."""
+def test_invalid_url_is_refused(url: str) -> None:
+    """The error names the setting and does not quote the URL, which may hold a password."""
     with pytest.raises(SettingsError) as caught:
         choice.build(url)
 
@@ -74,14 +74,14 @@ def test_credentials_are_not_shown() -> None:
     assert "somebody" not in repr(where)
 
 
-def test_endpoints_are_what_subscriptions_may_not_reach() -> None:
-    """Endpoints are the hosts and ports that are dialled."""
+def test_endpoints_are_hosts_and_ports() -> None:
+    """Subscriptions are not allowed to send to these endpoints, so brackets and default ports matter."""
     where = location.parse("kafka://[::1]:9000,b")
 
     assert where.endpoints == [("::1", 9000), ("b", 9092)]
 
 
-def test_encryption_is_asked_for_by_the_scheme() -> None:
+def test_scheme_decides_encryption() -> None:
     """A TLS scheme checks the broker's certificate against the host name."""
     encryption = location.parse("amqps://broker").encryption
 

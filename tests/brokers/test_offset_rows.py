@@ -1,7 +1,7 @@
-"""Brokers' cursors, beyond what publishing shows of them."""
+"""Offsets of brokers, where tests/brokers/test_publish_feed.py does not cover them."""
 
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -15,14 +15,15 @@ from tests.feed import feeding
 from tests.feed.feeding import step_events
 
 LATER = NOW + timedelta(minutes=1)
+BROKER = "memory://broker"
 
 
-async def claim(
-    engine: AsyncEngine, broker: str = "memory://broker", *, token: UUID | None = None
-) -> BrokerClaim | None:
-    """Claim for a minute."""
+async def claim(engine: AsyncEngine) -> BrokerClaim:
+    """Claim the broker for a minute."""
     async with database.transaction(engine) as connection:
-        return await offset_rows.claim(connection, broker, now=NOW, lease_until=LATER, token=token or uuid4())
+        claimed = await offset_rows.claim(connection, BROKER, now=NOW, lease_until=LATER, token=uuid4())
+    assert claimed
+    return claimed
 
 
 async def at(engine: AsyncEngine, position: int) -> Cursor:
@@ -31,23 +32,11 @@ async def at(engine: AsyncEngine, position: int) -> Cursor:
         return Cursor(epoch=(await event_rows.state(connection)).epoch, position=position)
 
 
-async def test_a_claim_begins_at_the_earliest_and_is_the_only_one(engine: AsyncEngine) -> None:
-    """While it is held there is no second; another broker's is another matter."""
-    await feeding.feed(engine, step_events(2))
-
-    first, second, other = await claim(engine), await claim(engine), await claim(engine, "memory://other")
-
-    assert first is not None
-    assert first.cursor == await at(engine, 0)
-    assert second is None
-    assert other is not None
-
-
-async def test_a_write_needs_the_lease(engine: AsyncEngine) -> None:
-    """Neither a success nor a failure is kept for whoever has not the token."""
+async def test_write_needs_the_lease(engine: AsyncEngine) -> None:
+    """A process without the token can save neither a success nor a failure."""
     await feeding.feed(engine, step_events(2))
     await claim(engine)
-    stranger = BrokerClaim(broker="memory://broker", token=uuid4(), cursor=await at(engine, 0))
+    stranger = BrokerClaim(broker=BROKER, token=uuid4(), cursor=await at(engine, 0))
 
     async with database.transaction(engine) as connection:
         moved = await offset_rows.move(connection, stranger, await at(engine, 2), now=NOW)
@@ -56,22 +45,19 @@ async def test_a_write_needs_the_lease(engine: AsyncEngine) -> None:
     assert (moved, failed) == (False, False)
 
 
-async def test_broker_states_say_how_far_behind_a_broker_is(engine: AsyncEngine) -> None:
-    """The lag counts events, also while the broker fails; a success after a failure makes the next failure new."""
+async def test_broker_states_have_the_lag_and_the_failure(engine: AsyncEngine) -> None:
+    """The lag counts unconfirmed events, also while the broker fails. A failure after progress is a new failure."""
     await feeding.feed(engine, step_events(5))
     first = await claim(engine)
-    assert first is not None
     async with database.transaction(engine) as connection:
         await offset_rows.move_and_fail(connection, first, await at(engine, 0), now=NOW, error="OSError")
         failing = await offset_rows.broker_states(connection)
     second = await claim(engine)
-    assert second is not None
     async with database.transaction(engine) as connection:
         await offset_rows.move_and_fail(connection, second, await at(engine, 2), now=LATER, error="TimeoutError")
         failing_again = await offset_rows.broker_states(connection)
 
-    broker = "memory://broker"
-    assert failing == [BrokerState(broker=broker, lag=5, failing_since=NOW, last_error="OSError", published_at=None)]
+    assert failing == [BrokerState(broker=BROKER, lag=5, failing_since=NOW, last_error="OSError", published_at=None)]
     assert failing_again == [
-        BrokerState(broker=broker, lag=3, failing_since=LATER, last_error="TimeoutError", published_at=LATER)
+        BrokerState(broker=BROKER, lag=3, failing_since=LATER, last_error="TimeoutError", published_at=LATER)
     ]

@@ -1,4 +1,4 @@
-"""The feed on its way to a broker."""
+"""Publish the feed to a broker."""
 
 import asyncio
 from collections.abc import MutableMapping
@@ -18,12 +18,12 @@ from tests.feed import feeding
 from tests.feed.feeding import step_events, verdict_events
 from tests.storage import stored
 
-CURSOR = "SELECT * FROM broker_offsets"
+OFFSET = "SELECT * FROM broker_offsets"
 
 
-async def cursor(inputs: AllInputs) -> dict[str, Any]:
+async def offset(inputs: AllInputs) -> dict[str, Any]:
     """The only broker's row."""
-    return await stored.row(inputs.engine, CURSOR)
+    return await stored.row(inputs.engine, OFFSET)
 
 
 def counted(inputs: AllInputs, name: str, **labels: str) -> float:
@@ -31,8 +31,8 @@ def counted(inputs: AllInputs, name: str, **labels: str) -> float:
     return inputs.telemetry.registry.get_sample_value(name, labels) or 0
 
 
-async def test_everything_is_published_in_the_order_of_the_feed(inputs: AllInputs) -> None:
-    """A bounded pass after the other, from the earliest event on, compliance events among them."""
+async def test_all_events_are_published_in_feed_order(inputs: AllInputs) -> None:
+    """Bounded passes publish every event from the earliest on, including compliance events."""
     broker = MemoryBroker()
     await feeding.feed(inputs.engine, step_events(3))
     await feeding.feed(inputs.engine, verdict_events(Verdict.CLEARED, Verdict.FLAGGED))
@@ -41,30 +41,30 @@ async def test_everything_is_published_in_the_order_of_the_feed(inputs: AllInput
 
     assert passes == [2, 2, 1, 0]
     assert broker.positions == [1, 2, 3, 4, 5]
-    assert (await cursor(inputs))["position"] == 5
+    assert (await offset(inputs))["position"] == 5
     assert counted(inputs, "dots_gateway_published_total", outcome="confirmed") == 5
 
 
-async def test_a_subjects_event_waits_for_the_earlier_ones(inputs: AllInputs) -> None:
-    """Subjects are published side by side, each one event at a time."""
+async def test_event_waits_for_earlier_events_of_its_subject(inputs: AllInputs) -> None:
+    """Subjects are published concurrently, each one event at a time."""
     broker = MemoryBroker()
     await feeding.feed(inputs.engine, step_events(3, flow_id="a"))
     await feeding.feed(inputs.engine, step_events(3, flow_id="b"))
     broker.is_open.clear()
     publishing = asyncio.create_task(publish_feed(inputs, broker, limit=10))
-    while len(broker.asked) < 2:  # noqa: ASYNC110  # the broker has nothing to be waited for on
+    while len(broker.attempted) < 2:  # noqa: ASYNC110  # the fake has no event to wait for
         await asyncio.sleep(0)
-    asked_at_first = [(event.subject, event.sequence) for event in broker.asked]
+    attempted_at_first = [(event.subject, event.sequence) for event in broker.attempted]
     broker.is_open.set()
     await publishing
 
-    assert asked_at_first == [("flow/a", 1), ("flow/b", 1)]
-    assert broker.of("flow/a") == [1, 2, 3]
-    assert broker.of("flow/b") == [1, 2, 3]
+    assert attempted_at_first == [("flow/a", 1), ("flow/b", 1)]
+    assert broker.sequences_of("flow/a") == [1, 2, 3]
+    assert broker.sequences_of("flow/b") == [1, 2, 3]
 
 
-async def test_a_broker_that_is_new_begins_at_the_earliest_event(inputs: AllInputs) -> None:
-    """Each broker has its own cursor, and a second one gets everything too."""
+async def test_new_broker_begins_at_the_earliest_event(inputs: AllInputs) -> None:
+    """Each broker has its own offset, so a second broker gets every event too."""
     first, second = MemoryBroker("memory://one"), MemoryBroker("memory://two")
     await feeding.feed(inputs.engine, step_events(2))
     await publish_feed(inputs, first, limit=10)
@@ -76,15 +76,15 @@ async def test_a_broker_that_is_new_begins_at_the_earliest_event(inputs: AllInpu
     assert second.positions == [1, 2, 3]
 
 
-async def test_dying_between_publishing_and_the_cursor_publishes_again(inputs: AllInputs, clock: HandClock) -> None:
-    """Whoever comes when the lease has ended sends the same ids once more, and loses nothing."""
+async def test_crash_before_the_cursor_moves_publishes_again(inputs: AllInputs, clock: HandClock) -> None:
+    """After the lease has ended, another process publishes the same ids again and loses none."""
     broker = MemoryBroker()
     await feeding.feed(inputs.engine, step_events(3))
     dying = asyncio.create_task(publish_feed(inputs, broker, limit=10))
-    broker.meanwhile = lambda event: dying.cancel() if event.sequence == 3 else None
+    broker.before_confirming = lambda event: dying.cancel() if event.sequence == 3 else None
     with pytest.raises(asyncio.CancelledError):
         await dying
-    broker.meanwhile = lambda _event: None
+    broker.before_confirming = lambda _event: None
     while_leased = await publish_feed(inputs, broker, limit=10)
     clock.advance(LEASE)
 
@@ -92,33 +92,33 @@ async def test_dying_between_publishing_and_the_cursor_publishes_again(inputs: A
 
     assert (while_leased, later) == (0, 3)
     assert broker.positions[-3:] == [1, 2, 3]
-    assert broker.of("flow/flow-1") == [1, 2, 3]
-    assert len({event.id for event in broker.kept}) == 3
+    assert broker.sequences_of("flow/flow-1") == [1, 2, 3]
+    assert len({event.id for event in broker.confirmed}) == 3
 
 
-async def test_only_one_process_publishes_at_a_time(inputs: AllInputs) -> None:
-    """A second one that comes meanwhile finds nothing to do, and does not wait."""
+async def test_one_process_publishes_at_a_time(inputs: AllInputs) -> None:
+    """A second process publishes nothing meanwhile, and does not wait."""
     broker, other = MemoryBroker(), MemoryBroker()
     await feeding.feed(inputs.engine, step_events(2))
     broker.is_open.clear()
     publishing = asyncio.create_task(publish_feed(inputs, broker, limit=10))
-    while not broker.asked:  # noqa: ASYNC110  # the broker has nothing to be waited for on
+    while not broker.attempted:  # noqa: ASYNC110  # the fake has no event to wait for
         await asyncio.sleep(0)
 
     meanwhile = await publish_feed(inputs, other, limit=10)
     broker.is_open.set()
 
     assert (meanwhile, await publishing) == (0, 2)
-    assert other.asked == []
+    assert other.attempted == []
 
 
-async def test_a_lost_lease_moves_no_cursor(inputs: AllInputs, clock: HandClock) -> None:
-    """A process that was asleep for too long comes back to find its place taken, and changes nothing."""
+async def test_lost_lease_moves_no_cursor(inputs: AllInputs, clock: HandClock) -> None:
+    """A process whose lease has ended does not overwrite the offset of its successor."""
     slow, fast = MemoryBroker(), MemoryBroker()
     await feeding.feed(inputs.engine, step_events(2))
     slow.is_open.clear()
     sleeping = asyncio.create_task(publish_feed(inputs, slow, limit=1))
-    while not slow.asked:  # noqa: ASYNC110  # the broker has nothing to be waited for on
+    while not slow.attempted:  # noqa: ASYNC110  # the fake has no event to wait for
         await asyncio.sleep(0)
     clock.advance(LEASE)
     overtaking = await publish_feed(inputs, fast, limit=10)
@@ -127,57 +127,57 @@ async def test_a_lost_lease_moves_no_cursor(inputs: AllInputs, clock: HandClock)
     late = await sleeping
 
     assert (overtaking, late) == (2, 0)
-    assert (await cursor(inputs))["position"] == 2
+    assert (await offset(inputs))["position"] == 2
 
 
-async def test_a_failure_keeps_what_was_confirmed_before_it(inputs: AllInputs) -> None:
-    """The cursor moves behind the confirmed beginning, the lease is free at once, and the failure is on record."""
+async def test_failure_keeps_confirmed_events(inputs: AllInputs) -> None:
+    """After a failure the cursor is after the confirmed events, the lease is free, and the error is stored."""
     broker = MemoryBroker()
     await feeding.feed(inputs.engine, step_events(5))
     broker.fails_at = lambda event: event.sequence == 4
 
     with pytest.raises(BrokerUnavailableError):
         await publish_feed(inputs, broker, limit=10)
-    failed = await cursor(inputs)
+    failed = await offset(inputs)
     broker.fails_at = lambda _event: False
     count = await publish_feed(inputs, broker, limit=10)
 
     assert failed["position"] == 3
     assert failed["lease_token"] is None
     assert failed["failing_since"] == NOW
-    assert failed["last_error"] == "It is gone. (ConnectionResetError)"
+    assert failed["last_error"] == "The broker is gone. (ConnectionResetError)"
     assert count == 2
     assert broker.positions == [1, 2, 3, 4, 5]
-    assert (await cursor(inputs))["failing_since"] is None
-    assert (await cursor(inputs))["last_error"] is None
+    assert (await offset(inputs))["failing_since"] is None
+    assert (await offset(inputs))["last_error"] is None
     assert counted(inputs, "dots_gateway_published_total", outcome="failed") == 1
 
 
-async def test_a_cursor_never_passes_a_gap(inputs: AllInputs) -> None:
-    """What another subject had confirmed behind the failure is sent again, with the same id."""
+async def test_cursor_never_passes_a_gap(inputs: AllInputs) -> None:
+    """Events of other subjects confirmed after the failed event are published again with the same ids."""
     broker = MemoryBroker()
     for flow in "abc":
         await feeding.feed(inputs.engine, step_events(1, flow_id=flow))
     broker.fails_at = lambda event: event.subject == "flow/b"
     broker.held["flow/b"] = asyncio.Event()
     publishing = asyncio.create_task(publish_feed(inputs, broker, limit=10))
-    while len(broker.kept) < 2:  # noqa: ASYNC110  # the broker has nothing to be waited for on
+    while len(broker.confirmed) < 2:  # noqa: ASYNC110  # the fake has no event to wait for
         await asyncio.sleep(0)
     broker.held["flow/b"].set()
     with pytest.raises(BrokerUnavailableError):
         await publishing
-    position = (await cursor(inputs))["position"]
+    position = (await offset(inputs))["position"]
     broker.fails_at = lambda _event: False
 
     await publish_feed(inputs, broker, limit=10)
 
     assert position == 1
-    assert [event.subject for event in broker.kept] == ["flow/a", "flow/c", "flow/b", "flow/c"]
-    assert len({event.id for event in broker.kept}) == 3
+    assert [event.subject for event in broker.confirmed] == ["flow/a", "flow/c", "flow/b", "flow/c"]
+    assert len({event.id for event in broker.confirmed}) == 3
 
 
-async def test_nothing_is_begun_after_a_failure(inputs: AllInputs) -> None:
-    """Not of the subject, or a later event would overtake the one that failed; nor of others, at a broken broker."""
+async def test_failure_stops_the_batch(inputs: AllInputs) -> None:
+    """No event is attempted after a failure, neither of the same subject nor of others."""
     broker = MemoryBroker()
     await feeding.feed(inputs.engine, step_events(3, flow_id="a"))
     await feeding.feed(inputs.engine, step_events(3, flow_id="b"))
@@ -186,11 +186,11 @@ async def test_nothing_is_begun_after_a_failure(inputs: AllInputs) -> None:
     with pytest.raises(BrokerUnavailableError):
         await publish_feed(inputs, broker, limit=10)
 
-    assert [(event.subject, event.sequence) for event in broker.asked] == [("flow/a", 1), ("flow/a", 2)]
+    assert [(event.subject, event.sequence) for event in broker.attempted] == [("flow/a", 1), ("flow/a", 2)]
 
 
-async def test_an_outage_of_days_is_caught_up_in_order(inputs: AllInputs, clock: HandClock) -> None:
-    """The broker is down while events go on; then everything arrives, once, and since when it failed was known."""
+async def test_outage_of_days_is_caught_up_in_order(inputs: AllInputs, clock: HandClock) -> None:
+    """After an outage every event is published once, in order. `failing_since` is the start of the outage."""
     broker = MemoryBroker()
     broker.fails_at = lambda _event: True
     for day in range(3):
@@ -198,7 +198,7 @@ async def test_an_outage_of_days_is_caught_up_in_order(inputs: AllInputs, clock:
         with pytest.raises(BrokerUnavailableError):
             await publish_feed(inputs, broker, limit=5)
         clock.advance(timedelta(days=1))
-    failing_since = (await cursor(inputs))["failing_since"]
+    failing_since = (await offset(inputs))["failing_since"]
     broker.fails_at = lambda _event: False
     while await publish_feed(inputs, broker, limit=5):
         pass
@@ -207,11 +207,11 @@ async def test_an_outage_of_days_is_caught_up_in_order(inputs: AllInputs, clock:
     assert broker.positions == list(range(1, 13))
 
 
-async def test_a_slow_broker_is_left_in_time(inputs: AllInputs, clock: HandClock) -> None:
-    """Long before the lease ends a pass keeps what it has, and the next one goes on."""
+async def test_slow_broker_ends_the_pass_in_time(inputs: AllInputs, clock: HandClock) -> None:
+    """A pass saves its progress long before the lease ends, and the next pass continues."""
     broker = MemoryBroker()
     await feeding.feed(inputs.engine, step_events(5))
-    broker.meanwhile = lambda _event: clock.advance(LEASE / 5)
+    broker.before_confirming = lambda _event: clock.advance(LEASE / 5)
 
     passes = [await publish_feed(inputs, broker, limit=10) for _ in range(2)]
 
@@ -219,8 +219,8 @@ async def test_a_slow_broker_is_left_in_time(inputs: AllInputs, clock: HandClock
     assert broker.positions == [1, 2, 3, 4, 5]
 
 
-async def test_another_epoch_begins_again(inputs: AllInputs, logs: list[MutableMapping[str, Any]]) -> None:
-    """After a restore positions mean something else: everything there is goes out, and it is said aloud."""
+async def test_new_epoch_publishes_from_the_start(inputs: AllInputs, logs: list[MutableMapping[str, Any]]) -> None:
+    """After a restore, old positions are meaningless: every stored event is published, and a warning is logged."""
     broker = MemoryBroker()
     await feeding.feed(inputs.engine, step_events(3))
     await publish_feed(inputs, broker, limit=10)
@@ -231,17 +231,17 @@ async def test_another_epoch_begins_again(inputs: AllInputs, logs: list[MutableM
 
     assert count == 3
     assert broker.positions == [1, 2, 3, 1, 2, 3]
-    assert (await cursor(inputs))["epoch"] == epoch
+    assert (await offset(inputs))["epoch"] == epoch
     assert [(log["event"], log["reason"]) for log in logs] == [
         ("publishing from the earliest event kept", "other_epoch")
     ]
     assert counted(inputs, "dots_gateway_broker_restarts_total", reason="other_epoch") == 1
 
 
-async def test_an_expired_cursor_begins_at_the_earliest(
+async def test_expired_cursor_continues_at_the_earliest_event(
     inputs: AllInputs, logs: list[MutableMapping[str, Any]]
 ) -> None:
-    """When events have expired before the broker came back, how many are missing is said aloud."""
+    """If events expired during an outage, the warning has the number of missed events."""
     broker = MemoryBroker()
     await feeding.feed(inputs.engine, step_events(1))
     await publish_feed(inputs, broker, limit=10)
@@ -258,8 +258,8 @@ async def test_an_expired_cursor_begins_at_the_earliest(
     assert counted(inputs, "dots_gateway_broker_restarts_total", reason="expired") == 1
 
 
-async def test_an_empty_feed_costs_the_broker_nothing(inputs: AllInputs) -> None:
-    """Without events nothing is claimed; in a restored, empty feed the cursor is set, once."""
+async def test_empty_feed_does_not_use_the_broker(inputs: AllInputs) -> None:
+    """Without events nothing is published. In a restored, empty feed the cursor is reset once."""
     broker = MemoryBroker()
     at_first = await publish_feed(inputs, broker, limit=10)
     await stored.execute(inputs.engine, "UPDATE feed SET epoch = gen_random_uuid()")
@@ -268,4 +268,4 @@ async def test_an_empty_feed_costs_the_broker_nothing(inputs: AllInputs) -> None
 
     assert (at_first, restored) == (0, [0, 0])
     assert counted(inputs, "dots_gateway_broker_restarts_total", reason="other_epoch") == 1
-    assert broker.asked == []
+    assert broker.attempted == []

@@ -1,4 +1,4 @@
-"""Publishing again what was published before."""
+"""Publish past events again."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from tests.feed import feeding
 from tests.feed.feeding import step_events
 from tests.storage import stored
 
-CURSOR = "SELECT position, lease_token FROM broker_offsets"
+OFFSET = "SELECT position, lease_token FROM broker_offsets"
 
 
 async def cursor_at(inputs: AllInputs, position: int) -> Cursor:
@@ -25,8 +25,8 @@ async def cursor_at(inputs: AllInputs, position: int) -> Cursor:
     return Cursor(epoch=(await read_feed.latest(inputs.engine)).epoch, position=position)
 
 
-async def test_everything_after_a_cursor_is_published_again(inputs: AllInputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In order, batch after batch, with the same ids, and the broker's own cursor stays where it is."""
+async def test_events_after_a_cursor_are_published_again(inputs: AllInputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replay publishes in feed order, in batches, and does not change the broker's own offset."""
     monkeypatch.setattr(replay_events, "BATCH", 2)
     broker = MemoryBroker()
     await feeding.feed(inputs.engine, step_events(6))
@@ -36,11 +36,11 @@ async def test_everything_after_a_cursor_is_published_again(inputs: AllInputs, m
 
     assert count == 5
     assert broker.positions == [1, 2, 3, 4, 2, 3, 4, 5, 6]
-    assert await stored.rows(inputs.engine, CURSOR) == [{"position": 4, "lease_token": None}]
+    assert await stored.rows(inputs.engine, OFFSET) == [{"position": 4, "lease_token": None}]
 
 
-async def test_a_time_stands_for_the_first_event_since(inputs: AllInputs) -> None:
-    """Events of that very moment are among them; after the last there is nothing to publish."""
+async def test_replay_from_a_time(inputs: AllInputs) -> None:
+    """Replay includes events at exactly that time. After the last event there is nothing to publish."""
     broker = MemoryBroker()
     await feeding.feed(inputs.engine, step_events(2, flow_id="old"))
     await feeding.feed(inputs.engine, step_events(2, flow_id="new", at=NOW + timedelta(hours=1)))
@@ -52,8 +52,8 @@ async def test_a_time_stands_for_the_first_event_since(inputs: AllInputs) -> Non
     assert broker.positions == [3, 4]
 
 
-async def test_a_failure_says_where_to_go_on(inputs: AllInputs) -> None:
-    """The cursor in the message is the one behind the last event that was confirmed."""
+async def test_failure_names_the_cursor_to_continue_from(inputs: AllInputs) -> None:
+    """The cursor in the error is after the last confirmed event."""
     broker = MemoryBroker()
     await feeding.feed(inputs.engine, step_events(4))
     broker.fails_at = lambda event: event.position == 3
@@ -65,8 +65,8 @@ async def test_a_failure_says_where_to_go_on(inputs: AllInputs) -> None:
     assert cursors.parse(caught.value.detail.split()[-1]) == await cursor_at(inputs, 2)
 
 
-async def test_a_cursor_of_another_feed_is_refused(inputs: AllInputs) -> None:
-    """It would name the wrong events."""
+async def test_cursor_of_another_epoch_is_refused(inputs: AllInputs) -> None:
+    """Its position would mean other events."""
     other = Cursor(epoch=inputs.new_uuid(), position=0)
 
     with pytest.raises(CursorOfOtherEpochError):

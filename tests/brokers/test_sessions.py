@@ -1,4 +1,4 @@
-"""SessionBroker over sessions that fail in every way."""
+"""SessionBroker with sessions that fail in every way."""
 
 import asyncio
 
@@ -52,22 +52,22 @@ def over(*sessions: MemorySession) -> SessionBroker:
     return SessionBroker("memory://broker", lambda: waiting.pop(0))
 
 
-async def test_nothing_is_connected_before_it_is_needed() -> None:
+async def test_first_event_connects() -> None:
     """The first event connects, and later ones reuse the session."""
     session = MemorySession()
     broker = over(session)
-    was_opened_at_once = session.opened
+    opened_before = session.opened
 
     await broker.publish(flow_event(1))
     await broker.publish(flow_event(2))
 
-    assert was_opened_at_once == 0
+    assert opened_before == 0
     assert session.opened == 1
     assert session.sent == [str(flow_event(1).id), str(flow_event(2).id)]
 
 
-async def test_events_at_once_share_one_connection() -> None:
-    """Subjects that are published at the same time share one session."""
+async def test_concurrent_events_share_one_connection() -> None:
+    """Only one session is opened for concurrent events."""
     session = MemorySession()
     broker = over(session)
 
@@ -77,8 +77,8 @@ async def test_events_at_once_share_one_connection() -> None:
     assert len(session.sent) == 5
 
 
-async def test_a_failure_ends_the_session_and_the_next_event_begins_another() -> None:
-    """After a failure nothing more is sent over the same connection."""
+async def test_failure_ends_the_session() -> None:
+    """After a failure the next event uses a new session. The error holds no password."""
     broken, sound = MemorySession(fails_sending=ConnectionResetError("amqp://user:secret@host")), MemorySession()
     broker = over(broken, sound)
 
@@ -92,8 +92,8 @@ async def test_a_failure_ends_the_session_and_the_next_event_begins_another() ->
     assert sound.sent == [str(flow_event().id)]
 
 
-async def test_a_connection_that_cannot_be_made_leaves_nothing() -> None:
-    """A session is closed even if opening it failed."""
+async def test_session_that_failed_to_open_is_closed() -> None:
+    """The next `open` uses a new session."""
     refused, sound = MemorySession(fails_opening=OSError()), MemorySession()
     broker = over(refused, sound)
 
@@ -106,8 +106,8 @@ async def test_a_connection_that_cannot_be_made_leaves_nothing() -> None:
 
 
 @pytest.mark.parametrize("limit", ["OPEN_SECONDS", "PUBLISH_SECONDS"])
-async def test_a_broker_that_says_nothing_is_given_up_on(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connecting and waiting for a confirmation are both bounded in time."""
+async def test_silent_broker_times_out(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connecting and waiting for a confirmation both have a time-out."""
     session = MemorySession()
     memory = over(session)
     if limit == "PUBLISH_SECONDS":
@@ -121,7 +121,7 @@ async def test_a_broker_that_says_nothing_is_given_up_on(limit: str, monkeypatch
     assert session.closed == 1
 
 
-async def test_a_cancellation_by_a_client_is_a_failure() -> None:
+async def test_cancellation_by_the_client_is_a_failure() -> None:
     """Clients cancel pending calls when a connection ends. That must not end a worker's loop."""
     broker = over(MemorySession(fails_sending=asyncio.CancelledError()))
 
@@ -129,14 +129,14 @@ async def test_a_cancellation_by_a_client_is_a_failure() -> None:
         await broker.publish(flow_event())
 
 
-async def test_a_cancellation_from_outside_stays_one() -> None:
-    """A worker that is stopped is really cancelled, and the connection is closed."""
+async def test_cancellation_of_the_task_is_passed_on() -> None:
+    """Stopping a worker cancels its call and closes the connection."""
     session = MemorySession()
     broker = over(session)
     await broker.open()
     session.hangs = True
     publishing = asyncio.create_task(broker.publish(flow_event()))
-    while not session.sent:  # noqa: ASYNC110  # the session has nothing to wait for but being called
+    while not session.sent:  # noqa: ASYNC110  # the fake has no event to wait for
         await asyncio.sleep(0)
     publishing.cancel()
 
@@ -146,8 +146,8 @@ async def test_a_cancellation_from_outside_stays_one() -> None:
     assert session.closed == 1
 
 
-async def test_closing_is_quiet_and_may_be_done_twice() -> None:
-    """An error while closing is ignored."""
+async def test_closing_twice_ignores_errors() -> None:
+    """The session is closed once, and its error is ignored."""
     session = MemorySession()
     broker = over(session)
     await broker.open()

@@ -98,7 +98,7 @@ def test_a_replay_to_a_broker_that_is_away_fails(database_url_with_events: str) 
     result = run(database_url_with_events, "replay", "--to", "broker", "--from", "2020-01-01", EVENT_BROKER_URL=url)
 
     assert result.exit_code == 1
-    assert "go on with --from" in str(result.exception)
+    assert "Continue with --from" in str(result.exception)
     assert "s3cret" not in str(result.exception)
 
 

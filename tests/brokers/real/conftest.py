@@ -1,4 +1,4 @@
-"""Brokers' servers, and what publishing to them needs."""
+"""Fixtures: servers of brokers, and the inputs of publishing."""
 
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import closing
@@ -25,7 +25,7 @@ from tests.brokers.real.servers import Server
 
 @pytest.fixture(scope="session")
 def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The one RabbitMQ of a run, because it starts slowly."""
+    """One RabbitMQ for the whole run, because it starts slowly."""
     names = servers.erlang_names(tmp_path_factory.mktemp("names"))
     rabbit = servers.rabbit(tmp_path_factory.mktemp("rabbit"), names)
     with closing(names), closing(rabbit):
@@ -36,7 +36,7 @@ def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def real_nats(tmp_path: Path) -> Iterator[RealNats]:
-    """A NATS server without any stream."""
+    """A NATS server without streams."""
     with closing(servers.nats(tmp_path)) as server:
         server.start()
         yield RealNats(server=server)
@@ -52,7 +52,7 @@ def real_redis(tmp_path: Path) -> Iterator[RealRedis]:
 
 @pytest.fixture
 def real_kafka(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RealKafka]:
-    """A Kafka without any topic. A test pauses it instead of killing it, which only a time-out notices."""
+    """A Kafka without topics. `kill` pauses it, so clients only notice by a time-out."""
     monkeypatch.setattr(kafka_topics, "STEP_SECONDS", 1)
     with closing(servers.kafka(tmp_path)) as server:
         server.start()
@@ -70,7 +70,7 @@ async def real_rabbit(rabbit_server: Server) -> AsyncIterator[RealRabbit]:
 @pytest.fixture(params=["nats", "redis", "kafka", "rabbit"])
 def real_broker(request: pytest.FixtureRequest) -> RealBroker:
     """Each of the brokers in turn."""
-    real_broker: RealBroker = request.getfixturevalue(f"{request.param}_site")
+    real_broker: RealBroker = request.getfixturevalue(f"real_{request.param}")
     return real_broker
 
 
@@ -91,7 +91,7 @@ def logs() -> Iterator[list[MutableMapping[str, Any]]]:
 
 @pytest.fixture
 async def inputs(engine: AsyncEngine) -> AsyncIterator[AllInputs]:
-    """What publishing needs, over a database of its own."""
+    """The inputs of publishing, with a new database."""
     inputs = inputs_over(engine, HandClock(), {})
     yield inputs
     await inputs.pusher.aclose()

@@ -1,4 +1,4 @@
-"""A broker as a test has it: its server, our URL of it, and what its own client reads there."""
+"""Real brokers: the server, its EVENT_BROKER_URL, and the messages that a consumer reads."""
 
 import json
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ QUEUES = ("events", "compliance.events")
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """A message; `place` is the stream, queue or topic it lay in."""
+    """A message. `place` is its stream, queue or topic."""
 
     place: str
     address: str
@@ -31,14 +31,14 @@ class Received:
 
     @property
     def envelope(self) -> dict[str, Any]:
-        """The event in it."""
+        """The CloudEvent."""
         found: dict[str, Any] = json.loads(self.body)
         return found
 
 
 @dataclass(kw_only=True)
 class RealBroker(ABC):
-    """A broker's server, and what a consumer reads there."""
+    """A broker's server, and the messages that a consumer reads."""
 
     server: Server
 
@@ -48,10 +48,10 @@ class RealBroker(ABC):
 
     @abstractmethod
     async def received(self) -> list[Received]:
-        """Everything that ever arrived, in the order of each place."""
+        """All messages so far, in the order of each place."""
 
     def settle(self) -> None:  # noqa: B027  # only RabbitMQ has something to do
-        """Make the server store which streams and queues there are, so that it still knows after a kill."""
+        """Make the server store its list of streams and queues, so it survives a kill."""
 
 
 @dataclass(kw_only=True)
@@ -72,7 +72,7 @@ class RealNats(RealBroker):
             await client.close()
 
     async def received(self) -> list[Received]:
-        """What the streams hold."""
+        """The messages of all streams."""
         async with self.context() as context:
             found = []
             for stream in await context.streams_info():
@@ -101,7 +101,7 @@ class RealRedis(RealBroker):
         return f"redis://127.0.0.1:{port or self.server.port}"
 
     async def received(self) -> list[Received]:
-        """What the streams hold, ordered by the entries' ids, which are times across all streams."""
+        """The messages of all streams, ordered by entry id, which is a time."""
         async with Redis(port=self.server.port, decode_responses=True) as client:
             streams = cast("list[str]", await client.keys("*"))
             entries: list[tuple[str, str, dict[str, str]]] = [
@@ -152,7 +152,7 @@ class RealKafka(RealBroker):
             await consumer.stop()
 
     async def received(self) -> list[Received]:
-        """What the topics hold."""
+        """The messages of all topics."""
         found = []
         for record in await self.records():
             headers = dict(record.headers)
@@ -170,7 +170,7 @@ class RealKafka(RealBroker):
 
 @dataclass(kw_only=True)
 class RealRabbit(RealBroker):
-    """RabbitMQ, with the queues that `?queue=` makes."""
+    """RabbitMQ with the queues that `?queue=` declares."""
 
     _taken: list[Received] = field(default_factory=list)
 
@@ -186,7 +186,7 @@ class RealRabbit(RealBroker):
             yield channel
 
     async def received(self) -> list[Received]:
-        """Everything taken from the queues so far."""
+        """All messages taken from the queues so far."""
         async with self.channel() as channel:
             for name in QUEUES:
                 queue = await channel.get_queue(name)

@@ -1,4 +1,4 @@
-"""Proxies in front of a broker that also hold for Kafka, whose clients dial the address that the server names."""
+"""Proxies in front of a broker. They also work for Kafka, whose clients connect to the address the server names."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,41 +7,41 @@ from tests.faults.campaigns.proxy import Proxy
 
 
 class Relay(Proxy):
-    """Passes everything on, but replaces the server's own address by the relay's, or Kafka's client would use that."""
+    """Passes all bytes on, and replaces the server's address in answers with the relay's for Kafka's client."""
 
     def intercept(self) -> "Watch":
-        """See what the client asks."""
+        """Filter the client's requests."""
         return Watch(self.ask)
 
     def intercept_answers(self) -> "Watch":
-        """Replace the address, which Kafka writes as a host and the port in four bytes."""
+        """Replace the address. Kafka writes it as the host and the port in four bytes."""
         theirs, ours = (b"127.0.0.1" + port.to_bytes(4, "big") for port in (self.target, self.port))
         return Watch(lambda data: self.answer(data.replace(theirs, ours)))
 
     def ask(self, data: bytes) -> bytes:
-        """What the server gets of this."""
+        """The bytes to pass on to the server."""
         return data
 
     def answer(self, data: bytes) -> bytes:
-        """What the client gets of this."""
+        """The bytes to pass on to the client."""
         return data
 
 
 class Recorder(Relay):
-    """Keeps what the client says in `heard`."""
+    """Records the client's bytes in `heard`."""
 
     def __init__(self, target: int) -> None:
         super().__init__(target)
         self.heard = b""
 
     def ask(self, data: bytes) -> bytes:
-        """Keep it."""
+        """Record the bytes."""
         self.heard += data
         return data
 
 
 class ProducerIdGranted(Relay):
-    """Turns Tansu's refusal of a producer's id, an error with the id and epoch -1, into an id. Swallows records."""
+    """Changes Tansu's refusal of a producer id (id and epoch -1) into the id 0, and drops all records."""
 
     def ask(self, data: bytes) -> bytes:
         """Pass on every request but Produce, whose number is 0."""
@@ -53,7 +53,7 @@ class ProducerIdGranted(Relay):
 
 
 class AcknowledgementsLost(Relay):
-    """Passes on no answer of the server any more once these bytes have gone to it, until it is mended."""
+    """Drops every answer after these bytes have gone to the server, until `mend`."""
 
     def __init__(self, target: int, *, after: bytes) -> None:
         super().__init__(target)
@@ -62,7 +62,7 @@ class AcknowledgementsLost(Relay):
         self.is_losing = self._is_mended = False
 
     def mend(self) -> None:
-        """Cut off every client that waits for an answer; from now on nothing is lost."""
+        """Disconnect the clients that wait for an answer, and stop dropping."""
         self.is_losing, self._is_mended = False, True
         self.cut()
 
@@ -73,17 +73,17 @@ class AcknowledgementsLost(Relay):
         return data
 
     def answer(self, data: bytes) -> bytes:
-        """Keep back what must not arrive."""
+        """Drop the answer while `is_losing`."""
         return b"" if self.is_losing else data
 
 
 @dataclass(frozen=True)
 class Watch:
-    """One connection, one way: passes on what `look` makes of it."""
+    """One direction of one connection. Passes on the result of `change`."""
 
-    look: Callable[[bytes], bytes]
+    change: Callable[[bytes], bytes]
     is_to_cut: bool = False
 
     async def passes(self, data: bytes) -> bytes:
-        """Look at it."""
-        return self.look(data)
+        """Change the bytes."""
+        return self.change(data)

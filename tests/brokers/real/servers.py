@@ -1,4 +1,4 @@
-"""Real servers of the brokers, each in a directory of its own, on a free port of 127.0.0.1."""
+"""Real broker servers, each in its own directory, on a free port of 127.0.0.1."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from devstack.ports import free_port
 READY_SECONDS = 120.0
 STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.05
-# Debian installs servers outside a user's path, and wraps RabbitMQ's script in one that changes the user.
+# Debian installs servers outside a user's path, and wraps RabbitMQ's script in another that changes the user.
 _PATH = f"/usr/lib/rabbitmq/bin:{os.environ['PATH']}:/usr/sbin"
 
 
@@ -35,7 +35,7 @@ class Server:
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and return when it takes connections."""
+        """Start the server, and return once it accepts connections."""
         program = shutil.which(self.arguments[0], path=_PATH)
         assert program, f"{self.arguments[0]} is missing; `make test-brokers` installs it"
         with (self.directory / "output.log").open("ab") as output:
@@ -47,12 +47,12 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_dies_with_us(),  # noqa: PLW1509  # it makes one system call
+                preexec_fn=_kill_with_parent(),  # noqa: PLW1509  # it makes one system call
             )
         self._wait_until_ready()
 
     def kill(self) -> None:
-        """Kill it and its child processes with SIGKILL."""
+        """Kill the server and its child processes with SIGKILL."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -60,18 +60,18 @@ class Server:
             self._process = None
 
     def restart(self) -> None:
-        """Stop it with SIGTERM, and start it again."""
+        """Stop the server with SIGTERM, and start it again."""
         assert self._process
         self._process.terminate()
         self._process.wait(STOP_SECONDS)
         self.start()
 
     def close(self) -> None:
-        """Kill it if it runs."""
+        """Kill the server if it runs."""
         self.kill()
 
-    def last_words(self) -> str:
-        """The end of its output."""
+    def last_output(self) -> str:
+        """The end of the server's output."""
         return (self.directory / "output.log").read_text(errors="replace")[-2000:]
 
     def _wait_until_ready(self) -> None:
@@ -80,41 +80,41 @@ class Server:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
             assert self._process
-            assert self._process.poll() is None, f"it ended instead:\n{self.last_words()}"
-            assert time.monotonic() < deadline, f"not ready:\n{self.last_words()}"
+            assert self._process.poll() is None, f"the server ended:\n{self.last_output()}"
+            assert time.monotonic() < deadline, f"not ready:\n{self.last_output()}"
             time.sleep(_POLL_SECONDS)
 
 
-def _dies_with_us() -> Callable[[], None] | None:
-    """What to run in the server so that it never outlives the tests; the kernel goes by the thread that starts it.
+def _kill_with_parent() -> Callable[[], None] | None:
+    """Let the kernel kill the server when the thread that started it ends.
 
-    A thread of a pool may end long before the tests do, so what is started by one is only ended by `close`.
+    A pool's thread may end long before the tests do, so a server started there is ended only by `close`.
     """
     is_main = threading.current_thread() is threading.main_thread()
     return signalled_on_parent_death(signal.SIGKILL) if is_main else None
 
 
 class PausedServer(Server):
-    """A server that keeps everything in memory: `kill` pauses it, and `start` lets it go on with what it had.
+    """A server with its data in memory only: `kill` pauses it, and `start` lets it continue.
 
-    To its clients a paused server looks like a host that has gone silent.
+    To its clients, a paused server looks like a silent host.
     """
 
     def start(self) -> None:
-        """Start it or let it go on."""
+        """Start the server, or let it continue."""
         if self._process is None:
             super().start()
         else:
             self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """Pause it, and return when all its threads have stopped."""
+        """Pause the server, and return once all its threads have stopped."""
         assert self._process
         self._process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def close(self) -> None:
-        """Kill it."""
+        """Kill the server."""
         super().kill()
 
 
@@ -146,13 +146,13 @@ def kafka(directory: Path) -> Server:
 
 
 def erlang_names(directory: Path) -> Server:
-    """The daemon in which Erlang's nodes find each other: one of our own, or RabbitMQ would leave one behind."""
+    """The name daemon of Erlang. Without it, RabbitMQ would start one and leave it running."""
     port = free_port()
     return Server(arguments=("epmd", "-address", "127.0.0.1", "-port", str(port)), directory=directory, port=port)
 
 
 def rabbit(directory: Path, names: Server) -> Server:
-    """RabbitMQ; everything it would keep in the system's directories is in this one, so that anybody may run it.
+    """RabbitMQ with all its files in this directory, so it needs no special user.
 
     Source: https://www.rabbitmq.com/docs/relocate (read 2026-11-23).
     """
@@ -176,7 +176,7 @@ def rabbit(directory: Path, names: Server) -> Server:
         "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
         "RABBITMQ_LOG_BASE": str(directory / "log"),
         "RABBITMQ_PID_FILE": str(directory / "pid"),
-        # Without a shell between us, which would leave the server behind when it is killed.
+        # Run without a shell in between. Killing the shell would leave the server running.
         "RUNNING_UNDER_SYSTEMD": "1",
     }
     return Server(arguments=("rabbitmq-server",), directory=directory, port=port, environment=environment)

@@ -1,4 +1,4 @@
-"""What holds for NATS, RabbitMQ, Kafka and Redis alike, shown with real servers."""
+"""Behaviour of all four brokers, tested with real servers."""
 
 import asyncio
 from collections import defaultdict
@@ -35,7 +35,7 @@ STEPS = 8
 
 
 async def feed_many(inputs: AllInputs, *, already: int = 0) -> None:
-    """Append further steps of several flows, in turns, and a background check that ends twice."""
+    """Append more steps of several flows, alternating, and at first a background check with two verdicts."""
     for step in range(already, already + STEPS):
         for flow in range(FLOWS):
             steps = step_events(step + 1, flow_id=f"flow-{flow}")[step:]
@@ -45,7 +45,7 @@ async def feed_many(inputs: AllInputs, *, already: int = 0) -> None:
     await feeding.stamp(inputs.engine)
 
 
-async def reported(inputs: AllInputs) -> list[EventRecord]:
+async def read_events(inputs: AllInputs) -> list[EventRecord]:
     """The whole feed."""
     async with database.transaction(inputs.engine) as connection:
         return await event_rows.between(connection, after=0, up_to=10_000, types=None, limit=10_000)
@@ -60,7 +60,7 @@ def sequences(received: list[Received]) -> dict[tuple[str, str], list[int]]:
 
 
 def check_complete(events: list[EventRecord], received: list[Received]) -> None:
-    """Check that every event is there, byte for byte under its own id, in order within its subject."""
+    """Check that every event has arrived unchanged under its id, in order within its subject."""
     assert {message.id: message.body for message in received} == {
         str(event.id): cloudevents.encoded(event) for event in events
     }
@@ -74,13 +74,13 @@ def by_id(events: list[EventRecord], wanted: str) -> EventRecord:
     return next(event for event in events if str(event.id) == wanted)
 
 
-async def has_got_through(relay: AcknowledgementsLost, real_broker: RealBroker, event: EventRecord) -> bool:
+async def has_stored(relay: AcknowledgementsLost, real_broker: RealBroker, event: EventRecord) -> bool:
     """Whether the broker has stored this event, whose acknowledgement is lost."""
     return relay.is_losing and any(message.id == str(event.id) for message in await real_broker.received())
 
 
 async def attempt(inputs: AllInputs, broker: Broker, *, limit: int) -> int | None:
-    """One pass, as a worker's loop makes it; None when it failed."""
+    """One pass. None if it failed."""
     try:
         return await publish_feed(inputs, broker, limit=limit)
     except BrokerUnavailableError:
@@ -88,7 +88,7 @@ async def attempt(inputs: AllInputs, broker: Broker, *, limit: int) -> int | Non
 
 
 async def publish_some(inputs: AllInputs, broker: Broker, real_broker: RealBroker) -> None:
-    """Publish ten events to a broker that remembers its streams and queues after a kill."""
+    """Publish ten events. The broker's streams and queues survive a kill."""
     await broker.open()
     await broker.aclose()
     real_broker.settle()
@@ -101,7 +101,7 @@ async def publish_some(inputs: AllInputs, broker: Broker, real_broker: RealBroke
 
 
 async def publish_all(inputs: AllInputs, broker: Broker) -> None:
-    """Publish until nothing is left, and retry: RabbitMQ refuses for a while after a restart."""
+    """Publish all events, with retries, because RabbitMQ refuses for a while after a restart."""
 
     async def is_done() -> bool:
         return await attempt(inputs, broker, limit=1000) == 0
@@ -115,16 +115,14 @@ async def position(inputs: AllInputs) -> int:
     return found[0]["position"] if found else 0
 
 
-async def test_events_arrive_once_in_order_and_as_promised(
-    real_broker: RealBroker, broker: Broker, inputs: AllInputs
-) -> None:
-    """Id, content type, address and bytes are as promised; compliance events have their own prefix."""
+async def test_events_arrive_once_and_in_order(real_broker: RealBroker, broker: Broker, inputs: AllInputs) -> None:
+    """Id, content type, address and bytes are as documented. Compliance events have their own places."""
     await feed_many(inputs)
 
     while await publish_feed(inputs, broker, limit=7):
         pass
 
-    events, received = await reported(inputs), await real_broker.received()
+    events, received = await read_events(inputs), await real_broker.received()
     check_complete(events, received)
     assert len(received) == len(events) == FLOWS * STEPS + 2
     assert {message.content_type for message in received} == {"application/cloudevents+json"}
@@ -136,24 +134,13 @@ async def test_events_arrive_once_in_order_and_as_promised(
     for message in received:
         prefix = "compliance." if message.envelope["subject"].startswith("user/") else ""
         assert message.address == prefix + message.envelope["type"]
+    compliance = {message.place for message in received if message.address.startswith("compliance.")}
+    others = {message.place for message in received if not message.address.startswith("compliance.")}
+    assert compliance & others == set()
 
 
-async def test_compliance_events_lie_apart(real_broker: RealBroker, broker: Broker, inputs: AllInputs) -> None:
-    """A consumer that may read flow events cannot read compliance events there."""
-    await feed_many(inputs)
-
-    await publish_feed(inputs, broker, limit=1000)
-
-    received = await real_broker.received()
-    apart = {message.place for message in received if message.address.startswith("compliance.")}
-    assert apart
-    assert apart & {message.place for message in received if not message.address.startswith("compliance.")} == set()
-
-
-async def test_a_broker_that_is_killed_and_comes_back_gets_everything(
-    real_broker: RealBroker, broker: Broker, inputs: AllInputs
-) -> None:
-    """The server dies in the middle of a pass. Passes fail while it is gone, then publishing continues."""
+async def test_restarted_broker_gets_every_event(real_broker: RealBroker, broker: Broker, inputs: AllInputs) -> None:
+    """The server is killed during a pass. Passes fail until it is back, then publishing continues."""
     await feed_many(inputs)
     await publish_some(inputs, broker, real_broker)
     with pytest.raises(BrokerUnavailableError):
@@ -166,23 +153,23 @@ async def test_a_broker_that_is_killed_and_comes_back_gets_everything(
 
     await publish_all(inputs, broker)
 
-    events, received = await reported(inputs), await real_broker.received()
+    events, received = await read_events(inputs), await real_broker.received()
     assert 10 <= reached < 20
     assert len(events) == 2 * FLOWS * STEPS + 2
     check_complete(events, received)
 
 
-async def test_a_lost_acknowledgement_ends_in_the_same_id_again(real_broker: RealBroker, inputs: AllInputs) -> None:
-    """The broker has the event, but we do not know it. It is sent again before any later event of its subject."""
+async def test_lost_acknowledgement_repeats_the_same_id(real_broker: RealBroker, inputs: AllInputs) -> None:
+    """The broker has stored an event without our knowledge. It is sent again before later events of its subject."""
     await feed_many(inputs)
-    events = await reported(inputs)
+    events = await read_events(inputs)
     lost = events[20]
     async with proxy.listening(AcknowledgementsLost(real_broker.server.port, after=cloudevents.encoded(lost))) as relay:
         broker = choice.build(real_broker.url(relay.port))
         publishing = asyncio.create_task(attempt(inputs, broker, limit=1000))
-        await eventually(partial(has_got_through, relay, real_broker, lost))
+        await eventually(partial(has_stored, relay, real_broker, lost))
         relay.mend()
-        # Kafka's client sends its batch again over another connection; the others leave that to the next pass.
+        # Kafka's client itself resends its batch. With the others, the next pass does.
         assert (await publishing is None) == (not real_broker.url().startswith("kafka"))
         await publish_all(inputs, broker)
         await broker.aclose()
@@ -190,14 +177,14 @@ async def test_a_lost_acknowledgement_ends_in_the_same_id_again(real_broker: Rea
     received = await real_broker.received()
     copies = [message for message in received if message.id == str(lost.id)]
     check_complete(events, received)
-    # NATS has seen the id before, and keeps one; the others keep both, and consumers go by the id.
+    # NATS recognizes the id and keeps one copy. The others keep both, and consumers compare ids.
     assert (len(copies) == 1) == real_broker.url().startswith("nats")
 
 
-async def test_a_connection_that_goes_silent_is_given_up(
+async def test_silent_connection_is_replaced(
     real_broker: RealBroker, inputs: AllInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A firewall forgets the connection: publishing fails in bounded time, and a new connection works."""
+    """If a firewall drops the connection silently, publishing fails in bounded time, and a new one works."""
     for module in (nats_stream, rabbit_exchange, kafka_topics, redis_streams):
         monkeypatch.setattr(module, "STEP_SECONDS", 1)
     await feed_many(inputs)
@@ -211,10 +198,10 @@ async def test_a_connection_that_goes_silent_is_given_up(
         await publish_all(inputs, broker)
         await broker.aclose()
 
-    check_complete(await reported(inputs), await real_broker.received())
+    check_complete(await read_events(inputs), await real_broker.received())
 
 
-async def test_a_broker_may_be_closed_while_its_server_is_gone(
+async def test_broker_can_be_closed_while_its_server_is_gone(
     real_broker: RealBroker, broker: Broker, inputs: AllInputs
 ) -> None:
     """Closing a dead connection neither fails nor hangs, and the broker can connect again."""
@@ -226,11 +213,11 @@ async def test_a_broker_may_be_closed_while_its_server_is_gone(
 
     await publish_all(inputs, broker)
 
-    check_complete(await reported(inputs), await real_broker.received())
+    check_complete(await read_events(inputs), await real_broker.received())
 
 
 class KilledAt:
-    """A broker whose server is killed just before this event is sent, while others are in flight."""
+    """A broker that kills its server before the given event, while others are in flight."""
 
     def __init__(self, broker: Broker, real_broker: RealBroker, *, event: int) -> None:
         self.name = broker.name
@@ -243,7 +230,7 @@ class KilledAt:
         await self._broker.open()
 
     async def publish(self, event: EventRecord) -> None:
-        """Publish, or kill and try to."""
+        """Publish. At the given event, kill the server first."""
         self._left -= 1
         if self._left == 0:
             self._real_broker.server.kill()

@@ -1,4 +1,4 @@
-"""Three subscribers and a broker: every event arrives everywhere, in order, under one id."""
+"""Three subscribers and a broker get every event, in order, under the same id."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ async def is_confirmed(database_url: str, count: int) -> bool:
 
 
 async def test_every_event_arrives_everywhere(database_url: str, unused_tcp_port: int, real_broker: RealBroker) -> None:
-    """One subscriber is healthy, one slow, one away for a while, and the broker is killed and restarted."""
+    """One subscriber is healthy, one is slow, one is away at first, and the broker is killed and restarted."""
     async with running_stack(database_url, EVENT_BROKER_URL=real_broker.url()) as stack:
         async with subscriber.listening() as healthy, subscriber.listening() as slow:
             slow.is_open.clear()
@@ -25,7 +25,7 @@ async def test_every_event_arrives_everywhere(database_url: str, unused_tcp_port
                 await stack.gateway.subscribe(url)
             await walk(stack)
             async with subscriber.listening(port=unused_tcp_port) as away:
-                # The broker has to have what the first payees did, and with it its queues, before it is killed.
+                # Before the kill, the broker must have the first events, and with them its queues.
                 await eventually(lambda: is_confirmed(database_url, EVENTS))
                 real_broker.settle()
                 await asyncio.to_thread(real_broker.server.kill)
@@ -46,5 +46,5 @@ async def test_every_event_arrives_everywhere(database_url: str, unused_tcp_port
         assert by_subject(first_arrivals(shop.received)) == feed
     for place in {message.place for message in published.values()}:
         here = by_subject([each.envelope for each in reversed(published.values()) if each.place == place])
-        # Redis has a stream for each type: there a subject's events are in order within each.
+        # Redis has a stream per type, and a subject's events are in order within each stream.
         assert all(ids == [each for each in feed[subject] if each in ids] for subject, ids in here.items())

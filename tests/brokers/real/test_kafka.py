@@ -1,4 +1,4 @@
-"""Behaviour that only Kafka has. The broker is Tansu, here without idempotent producers, TLS and users."""
+"""Behaviour of Kafka only. The broker is Tansu, without idempotent producers, TLS and users."""
 
 import asyncio
 from collections.abc import MutableMapping
@@ -24,8 +24,8 @@ from tests.feed.sample_events import compliance_event, flow_event
 ALL_REPLICAS = b"dots-gateway" + b"\xff\xff" + b"\xff\xff"
 
 
-async def test_an_event_is_a_record_of_its_types_topic(real_kafka: RealKafka) -> None:
-    """Topic, key, headers and bytes are what consumers were promised; compliance events have topics of their own."""
+async def test_event_becomes_a_record(real_kafka: RealKafka) -> None:
+    """Topic, key, headers and bytes are as documented. Compliance events have their own topics."""
     async with aclosing(choice.build(real_kafka.url())) as kafka:
         await kafka.publish(flow_event())
         await kafka.publish(compliance_event())
@@ -43,8 +43,8 @@ async def test_an_event_is_a_record_of_its_types_topic(real_kafka: RealKafka) ->
     }
 
 
-async def test_a_subject_stays_in_one_partition(real_kafka: RealKafka) -> None:
-    """Kafka's own hash of the key chooses the partition, as other producers of the company do."""
+async def test_subject_stays_in_one_partition(real_kafka: RealKafka) -> None:
+    """The partition is Kafka's standard hash of the key, as with other producers."""
     async with aclosing(choice.build(real_kafka.url())) as kafka:
         for number in range(1, 9):
             await kafka.publish(flow_event(number, flow_id=f"f{number % 4}"))
@@ -56,10 +56,10 @@ async def test_a_subject_stays_in_one_partition(real_kafka: RealKafka) -> None:
         assert record.partition == (murmur2(record.key) & 0x7FFFFFFF) % 4
 
 
-async def test_a_refusal_of_idempotent_producers_names_the_option(
+async def test_refused_idempotence_names_the_option(
     real_kafka: RealKafka, inputs: AllInputs, logs: list[MutableMapping[str, Any]]
 ) -> None:
-    """Producers are idempotent unless the URL says otherwise; the error and the log tell the operator what to do."""
+    """Producers are idempotent by default. If the broker refuses, the error and the log name the option."""
     await feeding.feed(inputs.engine, step_events(1))
 
     async with aclosing(choice.build(real_kafka.url().partition("?")[0])) as kafka:
@@ -70,8 +70,8 @@ async def test_a_refusal_of_idempotent_producers_names_the_option(
     assert await real_kafka.records() == []
 
 
-async def test_every_replica_has_to_acknowledge(real_kafka: RealKafka) -> None:
-    """The producer asks for `acks=all` without idempotence too, which would imply it."""
+async def test_every_replica_must_acknowledge(real_kafka: RealKafka) -> None:
+    """The producer requests `acks=all`, also without idempotence."""
     async with (
         proxy.listening(Recorder(real_kafka.server.port)) as relay,
         aclosing(choice.build(real_kafka.url(relay.port))) as kafka,
@@ -85,10 +85,8 @@ async def test_every_replica_has_to_acknowledge(real_kafka: RealKafka) -> None:
     ("option", "mechanism"),
     [("", b"SCRAM-SHA-512"), ("&sasl=scram-sha-256", b"SCRAM-SHA-256"), ("&sasl=plain", b"PLAIN")],
 )
-async def test_a_user_is_proven_by_the_mechanism_of_the_url(
-    real_kafka: RealKafka, option: str, mechanism: bytes
-) -> None:
-    """The client asks for this mechanism and, refused, sends nothing more. The default never sends a password."""
+async def test_url_chooses_the_authentication_mechanism(real_kafka: RealKafka, option: str, mechanism: bytes) -> None:
+    """The client requests this mechanism. If it is refused, the client sends no password."""
     async with proxy.listening(Recorder(real_kafka.server.port)) as relay:
         kafka = choice.build(f"kafka://somebody:s3cret@127.0.0.1:{relay.port}?idempotence=off{option}")
         with pytest.raises(BrokerUnavailableError):
@@ -97,10 +95,8 @@ async def test_a_user_is_proven_by_the_mechanism_of_the_url(
     assert relay.heard.endswith(b"\x00" + len(mechanism).to_bytes(1, "big") + mechanism)
 
 
-async def test_an_idempotent_producer_that_waits_in_vain_leaves_nothing_behind(
-    real_kafka: RealKafka, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without an acknowledgement publishing fails in bounded time. The producer, which would retry for ever, ends."""
+async def test_unacknowledged_producer_leaves_no_task(real_kafka: RealKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an acknowledgement, publishing fails in bounded time, and the producer stops retrying."""
     for limit in ("PUBLISH_SECONDS", "CLOSE_SECONDS"):
         monkeypatch.setattr(broker, limit, 0.5)
     before = asyncio.all_tasks()

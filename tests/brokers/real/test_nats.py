@@ -1,14 +1,12 @@
-"""Behaviour that only NATS has."""
-
-import pytest
+"""Behaviour of NATS only."""
 
 from app.brokers import choice
 from tests.brokers.real.real_brokers import RealNats
 from tests.feed.sample_events import compliance_event, flow_event
 
 
-async def test_streams_are_made_where_there_are_none(real_nats: RealNats) -> None:
-    """There is one stream for events and one for those that need compliance:read, both on disk."""
+async def test_missing_streams_are_created(real_nats: RealNats) -> None:
+    """One stream is for events and one for events that need compliance:read, both on disk."""
     broker = choice.build(real_nats.url())
 
     await broker.open()
@@ -23,7 +21,7 @@ async def test_streams_are_made_where_there_are_none(real_nats: RealNats) -> Non
     assert {config.storage for config in streams.values()} == {"file"}
 
 
-async def test_a_stream_that_is_there_is_left_as_it_is(real_nats: RealNats) -> None:
+async def test_existing_stream_is_not_changed(real_nats: RealNats) -> None:
     """An existing stream that takes our subjects is used, whatever its name and settings."""
     async with real_nats.context() as context:
         await context.add_stream(name="company", subjects=["dots.>", "other.>"], max_msgs=2)
@@ -41,8 +39,8 @@ async def test_a_stream_that_is_there_is_left_as_it_is(real_nats: RealNats) -> N
     assert names == {"company", "dots-compliance"}
 
 
-async def test_streams_by_type_are_found(real_nats: RealNats) -> None:
-    """Several streams may share our subjects; each event goes to the stream that takes its subject."""
+async def test_event_goes_to_the_stream_of_its_subject(real_nats: RealNats) -> None:
+    """Several streams may divide our subjects between them."""
     async with real_nats.context() as context:
         await context.add_stream(name="steps", subjects=["dots.flow.step_completed"])
         await context.add_stream(name="rest", subjects=["dots.user.>", "dots.flow.created"])
@@ -59,12 +57,11 @@ async def test_streams_by_type_are_found(real_nats: RealNats) -> None:
     ]
 
 
-@pytest.mark.parametrize("times", [2, 5])
-async def test_the_same_event_again_is_kept_once(real_nats: RealNats, times: int) -> None:
-    """A stream recognises an id within its window and acknowledges it again."""
+async def test_repeated_event_is_stored_once(real_nats: RealNats) -> None:
+    """A stream recognizes an id within its window, and acknowledges it again."""
     broker = choice.build(real_nats.url())
 
-    for _ in range(times):
+    for _ in range(2):
         await broker.publish(flow_event())
     await broker.aclose()
 

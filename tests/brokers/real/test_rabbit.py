@@ -1,4 +1,4 @@
-"""Behaviour that only RabbitMQ has."""
+"""Behaviour of RabbitMQ only."""
 
 import pytest
 from aio_pika import DeliveryMode, ExchangeType
@@ -11,7 +11,7 @@ from tests.all_inputs import AllInputs
 from tests.brokers.real.real_brokers import RealRabbit
 from tests.feed import feeding
 from tests.feed.feeding import step_events
-from tests.feed.sample_events import compliance_event, flow_event
+from tests.feed.sample_events import flow_event
 from tests.storage import stored
 
 CURSOR = "SELECT position, last_error FROM broker_offsets"
@@ -22,8 +22,8 @@ def without_queue(real_broker: RealRabbit) -> str:
     return real_broker.url().partition("?")[0]
 
 
-async def test_an_event_that_no_queue_takes_is_a_failure(real_rabbit: RealRabbit, inputs: AllInputs) -> None:
-    """It comes back and the cursor stays before it. Once a queue is bound, every event arrives."""
+async def test_event_without_a_queue_is_a_failure(real_rabbit: RealRabbit, inputs: AllInputs) -> None:
+    """The cursor stays before an event that no queue takes. Once a queue is bound, every event arrives."""
     broker = choice.build(without_queue(real_rabbit))
     await feeding.feed(inputs.engine, step_events(3))
     with pytest.raises(BrokerUnavailableError) as caught:
@@ -44,8 +44,8 @@ async def test_an_event_that_no_queue_takes_is_a_failure(real_rabbit: RealRabbit
     assert [message.redelivered for message in messages] == [False] * 3
 
 
-async def test_a_message_survives_and_says_what_it_is(real_rabbit: RealRabbit) -> None:
-    """The message is persistent and has the event's id and type where RabbitMQ's tools look for them."""
+async def test_message_is_persistent_and_has_its_properties(real_rabbit: RealRabbit) -> None:
+    """The message is persistent, and has the event's id and type as AMQP properties."""
     broker = choice.build(real_rabbit.url())
 
     await broker.publish(flow_event())
@@ -61,7 +61,7 @@ async def test_a_message_survives_and_says_what_it_is(real_rabbit: RealRabbit) -
 
 
 async def test_exchanges_and_queues_are_durable(real_rabbit: RealRabbit) -> None:
-    """Declaring them again as durable topic exchanges and quorum queues succeeds, and otherwise fails."""
+    """A repeated declaration succeeds with the same properties and fails with others."""
     broker = choice.build(real_rabbit.url())
 
     await broker.open()
@@ -76,22 +76,8 @@ async def test_exchanges_and_queues_are_durable(real_rabbit: RealRabbit) -> None
             await channel.declare_exchange("dots.events", ExchangeType.FANOUT, durable=True)
 
 
-async def test_a_queue_for_everything_is_two(real_rabbit: RealRabbit) -> None:
-    """Events that need compliance:read have a queue of their own, so readers of the other do not see them."""
-    broker = choice.build(real_rabbit.url())
-
-    await broker.publish(flow_event())
-    await broker.publish(compliance_event())
-    await broker.aclose()
-
-    assert [(message.place, message.id) for message in await real_rabbit.received()] == [
-        ("events", str(flow_event().id)),
-        ("compliance.events", str(compliance_event().id)),
-    ]
-
-
-async def test_a_wrong_password_is_a_failure_that_does_not_quote_it(real_rabbit: RealRabbit) -> None:
-    """Publishing fails and may be retried, because an operator may be changing the password."""
+async def test_wrong_password_is_not_quoted(real_rabbit: RealRabbit) -> None:
+    """A wrong password is an error that may be retried. The error does not quote the password."""
     broker = choice.build(f"amqp://guest:s3cret@127.0.0.1:{real_rabbit.server.port}")
 
     with pytest.raises(BrokerUnavailableError) as caught:

@@ -1,4 +1,4 @@
-"""Behaviour that only Redis has."""
+"""Behaviour of Redis only."""
 
 import json
 from typing import cast
@@ -15,8 +15,8 @@ from tests.feed.sample_events import flow_event
 STREAM = "dots.flow.step_completed"
 
 
-async def test_an_entry_is_readable_by_any_client(real_redis: RealRedis) -> None:
-    """The entry has four fields of plain text."""
+async def test_entry_has_four_text_fields(real_redis: RealRedis) -> None:
+    """Any client can read the entry."""
     broker = choice.build(real_redis.url())
 
     await broker.publish(flow_event())
@@ -31,8 +31,8 @@ async def test_an_entry_is_readable_by_any_client(real_redis: RealRedis) -> None
     assert fields == {"id": str(flow_event().id), "subject": "flow/f1", "content-type": "application/cloudevents+json"}
 
 
-async def test_a_stream_keeps_what_it_is_told_to(real_redis: RealRedis) -> None:
-    """`?max_length=` drops old entries approximately: Redis drops whole blocks of 100."""
+async def test_stream_length_is_limited(real_redis: RealRedis) -> None:
+    """`?max_length=` is approximate, because Redis drops old entries in blocks of 100."""
     broker = choice.build(f"{real_redis.url()}?max_length=100")
 
     for number in range(1, 401):
@@ -44,8 +44,8 @@ async def test_a_stream_keeps_what_it_is_told_to(real_redis: RealRedis) -> None:
     assert 100 <= length < 300
 
 
-async def test_a_wrong_password_is_a_failure_that_does_not_quote_it(real_redis: RealRedis) -> None:
-    """The right password publishes, whatever characters it has."""
+async def test_wrong_password_is_not_quoted(real_redis: RealRedis) -> None:
+    """The error does not quote the password. A correct password with special characters works."""
     password = "p@ss/w:rd"
     async with Redis(port=real_redis.server.port) as client:
         await client.config_set("requirepass", password)
