@@ -61,6 +61,7 @@ class EventRecord:
 
 def describe(*, app: str, type_: str, subject: str, at: datetime, data: dict[str, Any], discriminator: str) -> Event:
     """Build an event. The discriminator distinguishes events of one type about one subject."""
+    # JSON separates the parts unambiguously, so two different facts never share an id.
     identity = uuid5(_NAMESPACE, json.dumps([app, type_, subject, discriminator]))
     return Event(id=identity, app=app, type=type_, subject=subject, occurred_at=at, data=data)
 

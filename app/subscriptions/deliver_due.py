@@ -1,4 +1,4 @@
-"""Send what is due to subscriptions: each subject's events in order, and nobody in another one's way."""
+"""Send due deliveries to subscribers, in order within a subject. One subscriber does not delay another."""
 
 import asyncio
 import time
@@ -33,18 +33,18 @@ from app.subscriptions.rules.deliveries import Attempt, Delivery
 
 log = structlog.get_logger()
 
-# Settling waits here rather than for the pool's connections, which others need too.
+# The most results that are saved at the same time, so other work still gets a database connection.
 SETTLED_AT_ONCE = 4
-# A floor lags behind by this: a lane may become visible a little after the time from which it is due, and the clocks
-# of other processes may be slow.
+# A floor lags behind the clock by this much, because a queue may become visible shortly after its due time, and the
+# clocks of other processes may be slow.
 FLOOR_LAG = timedelta(seconds=5)
-# A subscription that has been sent nothing for so long needs no floor.
+# A floor is forgotten after this time without deliveries.
 FLOOR_KEPT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outgoing:
-    """The first delivery of a claimed lane, and the keys to sign it with."""
+    """The first delivery of a claimed queue, and its signing keys."""
 
     queue: DeliveryQueue
     delivery: Delivery
@@ -52,14 +52,14 @@ class Outgoing:
 
 
 class Dispatcher:
-    """Sends for one worker process: `in_flight` deliveries at the same time, of those `at_once` to a subscription.
+    """Sends the deliveries of one worker process: up to `in_flight` concurrently, and `at_once` to a subscription.
 
-    A pass only begins: what it has begun goes on by itself, as one of `tasks`, so that a subscriber that takes its
-    time takes nobody else's; when it ends, it wakes the next pass if that may find something.
+    A pass starts deliveries and returns. Each delivery is one of `tasks`, so a slow subscriber does not delay the
+    others. A delivery that ends wakes the next pass if there may be more to send.
     """
 
     def __init__(self, inputs: SubscriptionInputs, tasks: asyncio.TaskGroup, *, in_flight: int, at_once: int) -> None:
-        """Take what is needed; nothing is sent before the first pass."""
+        """Store the inputs. The first pass sends."""
         self._inputs = inputs
         self._tasks = tasks
         self._slots = DeliverySlots(in_flight=in_flight, at_once=at_once)
@@ -68,7 +68,7 @@ class Dispatcher:
         self._settling = asyncio.Semaphore(SETTLED_AT_ONCE)
 
     async def deliver_due(self) -> int:
-        """One pass: claim due lanes where there is room, and begin to send the first delivery of each."""
+        """Claim due queues for the free slots, and start to send the first delivery of each. Returns their number."""
         slow = self._slots.slow(time.monotonic())
         if self._slots.left(slow).total <= 0:
             return 0
@@ -107,9 +107,9 @@ class Dispatcher:
         return claimed
 
     def _raise_floors(self, claimed: Sequence[ClaimedQueue]) -> None:
-        """Begin later looks behind the dead rows that these lanes are about to leave.
+        """Let later claims skip the dead rows that these queues will leave.
 
-        The lanes of a subscription are claimed in the order of `due_at`, so what was due before is claimed too.
+        The queues of a subscription are claimed in order of `due_at`, so all queues due earlier are claimed as well.
         """
         settled = self._inputs.clock() - FLOOR_LAG
         for each in claimed:
@@ -117,7 +117,7 @@ class Dispatcher:
             self._floors[subscription_id] = max(floor, self._floors.get(subscription_id, floor))
 
     async def _prepare(self, connection: AsyncConnection, queues: Sequence[DeliveryQueue]) -> list[Outgoing]:
-        """The first delivery of each lane; lanes that have none to send are given back."""
+        """Read the first delivery of each queue. Queues without one are released."""
         if not queues:
             return []
         now = self._inputs.clock()
@@ -136,35 +136,35 @@ class Dispatcher:
     async def _keys(
         self, connection: AsyncConnection, subscription_ids: Collection[UUID]
     ) -> Mapping[UUID, list[bytes]]:
-        """What to sign with, newest first; a subscription whose secrets cannot be opened is left alone for a while."""
+        """The signing keys by subscription, newest first. Holds subscriptions whose secrets cannot be decrypted."""
         inputs, now = self._inputs, self._inputs.clock()
         keys: dict[UUID, list[bytes]] = {}
         records = await subscription_secret_rows.live_of_all(connection, subscription_ids, now=now)
-        for subscription_id in sorted(records):  # in the same order as others who lock some of them
+        for subscription_id in sorted(records):  # in one order, so locks cannot deadlock
             try:
-                keys[subscription_id] = manage_secrets.open_all(inputs.secret_cipher, records[subscription_id])
+                keys[subscription_id] = manage_secrets.decrypt_all(inputs.secret_cipher, records[subscription_id])
             except EncryptionUnavailableError:
-                log.error("subscription held: its secrets cannot be opened", subscription=str(subscription_id))  # noqa: TRY400  # a traceback would say no more
+                log.error("subscription held: its secrets cannot be decrypted", subscription=str(subscription_id))  # noqa: TRY400  # a traceback adds nothing
                 await subscriber_health.hold(connection, subscription_id, until=now + deliveries.BREAKER_PAUSE)
         return keys
 
     async def _carry(self, one: Outgoing) -> None:
-        """Send one delivery and note what came of it; whatever goes wrong, the lease runs out and it is sent again."""
+        """Send one delivery and save the result. If that fails, the lease expires and the delivery is sent again."""
         has_made_due = False
         try:
             has_made_due = await self._send(one)
         except DatabaseUnavailableError:
             log.warning("delivery not settled: it will be sent again", subscription=str(one.queue.subscription_id))
-        except Exception:  # One delivery's bug must not end the courier.
+        except Exception:  # A bug in one delivery must not stop the dispatcher.
             log.exception("delivery failed", subscription=str(one.queue.subscription_id))
         finally:
-            # Where there was no room left, more may be waiting than was claimed.
+            # If all slots were taken, more queues may be due than were claimed.
             was_full = self._slots.end(one.queue)
             if has_made_due or was_full:
                 self._inputs.notifications.wake(notifications.DELIVERABLE)
 
     async def _send(self, one: Outgoing) -> bool:
-        """Send and settle; whether there is something to be sent now that could not be before."""
+        """Send, and save the result. Returns whether another delivery has become due."""
         inputs, delivery = self._inputs, one.delivery
         now = inputs.clock()
         body = cloudevents.encoded(delivery.event)

@@ -1,4 +1,4 @@
-"""The deliveries of a subscription over HTTP: list them, get one, send again."""
+"""The deliveries of a subscription over HTTP: list, get and redeliver."""
 
 from typing import Annotated
 from uuid import UUID
@@ -69,7 +69,7 @@ async def get_delivery(request: Request, subscription_id: UUID, event_id: UUID, 
 
 @router.post("/deliveries/{event_id}/redeliver", operation_id="redeliverEvent", summary="Redeliver an event")
 async def redeliver_one(request: Request, subscription_id: UUID, event_id: UUID, key: Admin) -> DeliveryWithAttempts:
-    """Send one event again, with the same id, in whatever state its delivery is."""
+    """Send one event again with the same id, in any state of its delivery."""
     inputs = given.of(request, SubscriptionInputs)
     await _read(inputs, key, subscription_id, event_id)
     await redeliver.redeliver_one(inputs, subscription_id, event_id)
@@ -104,20 +104,20 @@ def _visible_types(key: KeyRecord) -> frozenset[str]:
 
 
 def _types(patterns: list[str] | None, key: KeyRecord) -> frozenset[str]:
-    """The types asked for that this key may know of. Raises InvalidFieldsError, ScopeMissingError."""
+    """The requested types that this key may see. Raises InvalidFieldsError, ScopeMissingError."""
     visible = _visible_types(key)
     for index, pattern in enumerate(patterns or []):
         matched = events.matching([pattern])
         if not matched:
             known = ", ".join(sorted(visible))
-            raise InvalidFieldsError([FieldProblem(f"types.{index}", f"matches no event type; there are {known}")])
+            raise InvalidFieldsError([FieldProblem(f"types.{index}", f"matches no event type; the types are {known}")])
         if not matched & visible:
             raise ScopeMissingError(COMPLIANCE)
     return visible if patterns is None else events.matching(patterns) & visible
 
 
 async def _read(inputs: SubscriptionInputs, key: KeyRecord, subscription_id: UUID, event_id: UUID) -> DeliveryHistory:
-    """A delivery this key may see, with the trail left if it needs one. Raises DeliveryNotFoundError."""
+    """Read a delivery that this key may see, and audit it. Raises DeliveryNotFoundError."""
     history = await read_deliveries.read_delivery(inputs.engine, subscription_id, event_id)
     if history.delivery.type not in _visible_types(key):
         raise DeliveryNotFoundError

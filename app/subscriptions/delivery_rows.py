@@ -1,4 +1,4 @@
-"""Deliveries: made when an event gets its place in the feed, and settled attempt by attempt."""
+"""Deliveries: created when an event is numbered, and updated by each attempt."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,9 +13,9 @@ from app.subscriptions.rules.deliveries import Attempt, Delivery
 
 
 async def make(connection: AsyncConnection, *, positions: range, now: datetime) -> int:
-    """Make the deliveries of the events at these positions, to every subscription they match; returns how many.
+    """Create the deliveries of the events at these positions to all matching subscriptions. Returns their number.
 
-    For the transaction that has stamped them, and holds the sequencer's lock.
+    Call it in the transaction that has numbered the events and holds the sequencer's lock.
     """
     values = {
         "first": positions.start,
@@ -27,15 +27,15 @@ async def make(connection: AsyncConnection, *, positions: range, now: datetime) 
 
 
 async def fan_out(connection: AsyncConnection) -> int:
-    """The number of subscriptions, so of deliveries that one event may make."""
+    """The number of subscriptions, which is the most deliveries that one event may need."""
     return (await connection.scalar(_FAN_OUT)) or 0
 
 
 async def heads(connection: AsyncConnection, queues: Sequence[DeliveryQueue]) -> list[Delivery | None]:
-    """The earliest pending delivery of each lane, in the order of the lanes.
+    """The earliest pending delivery of each queue, in the order of `queues`.
 
-    None where nothing is pending, or where the subscription was paused. For a statement after the one that locked
-    or claimed the lanes: only its snapshot is sure to see what the lane's last holder has settled.
+    None if there is none or the subscription is paused. Call it in a later statement than the one that locked or
+    claimed the queues, because only a later snapshot sees everything that their last holder committed.
     """
     values = {
         "subscription_ids": [queue.subscription_id for queue in queues],
@@ -52,12 +52,12 @@ async def heads(connection: AsyncConnection, queues: Sequence[DeliveryQueue]) ->
 
 
 async def settle(connection: AsyncConnection, delivery: Delivery, attempt: Attempt) -> None:
-    """Note the attempt that delivered it."""
+    """Record the successful attempt."""
     await connection.execute(_DELIVERED, _values(delivery, attempt))
 
 
 async def fail(connection: AsyncConnection, delivery: Delivery, attempt: Attempt, *, is_last: bool) -> None:
-    """Note an attempt that failed; after the last one the delivery is dead."""
+    """Record a failed attempt. After the last attempt the delivery is dead."""
     await connection.execute(_FAILED, {**_values(delivery, attempt), "state": "dead" if is_last else "pending"})
 
 
@@ -75,8 +75,8 @@ def _values(delivery: Delivery, attempt: Attempt) -> dict[str, object]:
 
 _FAN_OUT = text("SELECT count(*) FROM subscriptions")
 
-# A lane that is there keeps its time, which may be that of another attempt; DO NOTHING would not wait for whoever
-# may be about to delete it, because nothing was pending in it any more.
+# An existing queue keeps its due time, which may be that of a retry. DO NOTHING would not wait for a transaction that
+# is deleting the queue because it was empty.
 _MAKE = text("""
     WITH fresh AS (
         SELECT s.id AS subscription_id, e.position, e.app, e.subject
@@ -100,15 +100,15 @@ _MAKE = text("""
 """)
 
 _HEADS = text("""
-    SELECT lane.nth, s.id AS subscription_id, s.url, d.attempts,
+    SELECT queue.nth, s.id AS subscription_id, s.url, d.attempts,
         e.id, e.app, e.type, e.subject, e.sequence, e.occurred_at, e.data, e.position
     FROM unnest(CAST(:subscription_ids AS uuid[]), CAST(:apps AS text[]), CAST(:subjects AS text[]))
-        WITH ORDINALITY AS lane (subscription_id, app, subject, nth)
-    JOIN subscriptions s ON s.id = lane.subscription_id AND s.paused_at IS NULL
+        WITH ORDINALITY AS queue (subscription_id, app, subject, nth)
+    JOIN subscriptions s ON s.id = queue.subscription_id AND s.paused_at IS NULL
     CROSS JOIN LATERAL (
         SELECT position, attempts
         FROM deliveries
-        WHERE subscription_id = lane.subscription_id AND app = lane.app AND subject = lane.subject
+        WHERE subscription_id = queue.subscription_id AND app = queue.app AND subject = queue.subject
           AND state = 'pending'
         ORDER BY position
         LIMIT 1

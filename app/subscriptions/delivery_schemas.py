@@ -46,7 +46,7 @@ class DeliveryResponse(BaseModel):
     subject: str
     """What the event is about."""
     state: DeliveryState
-    """`pending`, `delivered`, or `dead`: given up."""
+    """`pending`, `delivered`, or `dead` (given up)."""
     failed_attempts: int
     """How many attempts failed."""
     created_at: datetime
@@ -58,7 +58,7 @@ class DeliveryResponse(BaseModel):
 
     @classmethod
     def of(cls, delivery: DeliverySummary) -> Self:
-        """The shape of a stored delivery."""
+        """Build the response for a stored delivery."""
         fields = asdict(delivery)
         return cls.model_validate({name: fields[name] for name in cls.model_fields})
 
@@ -79,7 +79,7 @@ class AttemptResponse(BaseModel):
 
     @classmethod
     def of(cls, attempt: Attempt) -> Self:
-        """The shape of a stored attempt."""
+        """Build the response for a stored attempt."""
         return cls(
             attempted_at=attempt.attempted_at,
             status=attempt.status,
@@ -100,7 +100,7 @@ class DeliveryWithAttempts(BaseModel):
 
     @classmethod
     def of(cls, history: DeliveryHistory) -> Self:
-        """The shape of a delivery's story."""
+        """Build the response for a delivery with its attempts."""
         return cls(
             delivery=DeliveryResponse.of(history.delivery),
             attempts=[AttemptResponse.of(attempt) for attempt in history.attempts],
@@ -110,7 +110,7 @@ class DeliveryWithAttempts(BaseModel):
 class DeliveryPage(BaseModel):
     """A page of deliveries, latest events first.
 
-    A page looks at a bounded number of deliveries. It may be short or empty and still have a next page.
+    A page searches a bounded number of deliveries. It may be short or empty and still have a next page.
     """
 
     model_config = strict({"deliveries": [_DELIVERY], "next_cursor": None, "has_more": False})
@@ -146,7 +146,7 @@ class RedeliverEventsRequest(BaseModel):
 class RedeliveryResponse(BaseModel):
     """How many events match. They are pending now, unless this was a dry run.
 
-    A call looks at a bounded number of events, and so does a dry run. Call again until `next_cursor` is null.
+    A call searches a bounded number of events, also in a dry run. Call again until `next_cursor` is null.
     """
 
     model_config = strict({"again": 40, "fresh": 2, "subjects": 17, "dry_run": True, "next_cursor": None})
@@ -160,4 +160,4 @@ class RedeliveryResponse(BaseModel):
     dry_run: bool
     """Whether this call only counted."""
     next_cursor: str | None
-    """Pass it as `after` in the next call. Null when everything was looked at."""
+    """Pass it as `after` in the next call. Null after the last call."""

@@ -1,4 +1,4 @@
-"""Finding deliveries for operators and timelines: with their events, by what became of them, with their attempts."""
+"""Find deliveries and their attempts, for operators and timelines."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from app.subscriptions.tables import deliveries, delivery_attempts, subscription
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryFilter:
-    """What to look for: deliveries of one subscription, of these types, in this state (None: in any)."""
+    """Selects deliveries of one subscription, of these types, in this state (None: any)."""
 
     subscription_id: UUID
     types: Collection[str]
@@ -29,7 +29,7 @@ class DeliveryFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryPage:
-    """Deliveries, of the latest events first; `next_before` is where the next page begins, None at the end."""
+    """Deliveries, latest events first. The next page is before the position `next_before`. None: the last page."""
 
     deliveries: list["DeliverySummary"]
     next_before: int | None
@@ -37,7 +37,7 @@ class DeliveryPage:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliverySummary:
-    """A delivery and what it delivers; `last_error` is the code of the last failed attempt."""
+    """A delivery and its event. `last_error` is the error code of the last failed attempt."""
 
     subscription_id: UUID
     position: int
@@ -52,7 +52,7 @@ class DeliverySummary:
     last_error: str | None
 
 
-# So many deliveries at most are looked at for one page, however few of them match.
+# The most deliveries that one page searches.
 SCAN_LIMIT = 10_000
 _LAST_POSITION = 2**63 - 1
 
@@ -84,9 +84,9 @@ _WITH_EVENTS = deliveries.join(events, events.c.position == deliveries.c.positio
 async def page(
     connection: AsyncConnection, wanted: DeliveryFilter, *, before: int | None, limit: int, scan_limit: int = SCAN_LIMIT
 ) -> DeliveryPage:
-    """The deliveries of the latest events that match, at positions in the feed `before` that one.
+    """Read a page of matching deliveries with positions less than `before`, latest first.
 
-    A page scans at most `scan_limit` deliveries, so it may hold few of them, or none, and still not be the last.
+    A page searches at most `scan_limit` deliveries, so it may be short or empty and still not be the last.
     """
     await planning.plan_for_values(connection)
     is_its = deliveries.c.subscription_id == wanted.subscription_id
@@ -94,15 +94,15 @@ async def page(
     is_wanted = true() if wanted.state is None else deliveries.c.state == wanted.state
     order = deliveries.c.position.desc()
     few = await _few_pending(connection, wanted, most=scan_limit) if wanted.state == "pending" else None
-    looked_at = select(deliveries.c.position).where(is_its, is_before).order_by(order).limit(scan_limit)
+    searched = select(deliveries.c.position).where(is_its, is_before).order_by(order).limit(scan_limit)
     if wanted.state == "dead":
-        looked_at = looked_at.where(is_wanted)
+        searched = searched.where(is_wanted)
     elif few is not None:
-        looked_at = looked_at.where(deliveries.c.position == any_(literal(few, ARRAY(BigInteger))))
-    places = looked_at.subquery()
+        searched = searched.where(deliveries.c.position == any_(literal(few, ARRAY(BigInteger))))
+    places = searched.subquery()
     ends = select(func.count(), func.min(places.c.position), func.max(places.c.position)).select_from(places)
     count, first, last = (await connection.execute(ends)).one()
-    # Of the events too, or else the planner may look for a rare type through all there are.
+    # Limit the events' positions as well, because the planner may otherwise search all events for a rare type.
     is_near: list[ColumnElement[bool]]
     is_near = [column.between(first, last) for column in (deliveries.c.position, events.c.position)]
     if few is not None:
@@ -117,10 +117,10 @@ async def page(
 
 
 async def _few_pending(connection: AsyncConnection, wanted: DeliveryFilter, *, most: int) -> list[int] | None:
-    """The positions of a subscription's pending deliveries, in no order; None if there are more than `most`.
+    """The positions of a subscription's pending deliveries, unordered. None if there are more than `most`.
 
-    Their index is in another order. One in this order would mislead the planner where a lane's first delivery is
-    looked for.
+    Their index has another order. An index in feed order would mislead the planner in the search for the first
+    delivery of a queue.
     """
     is_its = and_(deliveries.c.subscription_id == wanted.subscription_id, deliveries.c.state == "pending")
     few = list((await connection.scalars(select(deliveries.c.position).where(is_its).limit(most + 1))).all())
@@ -128,13 +128,13 @@ async def _few_pending(connection: AsyncConnection, wanted: DeliveryFilter, *, m
 
 
 async def find(connection: AsyncConnection, subscription_id: UUID, event_id: UUID) -> DeliverySummary | None:
-    """The delivery of one event; None when there is none."""
+    """The delivery of one event. None if there is none."""
     found = await _read(connection, _of(subscription_id).where(events.c.id == event_id))
     return found[0] if found else None
 
 
 async def attempts(connection: AsyncConnection, subscription_id: UUID, position: int, *, limit: int) -> list[Attempt]:
-    """The latest attempts of a delivery, oldest of them first; those before a redelivery are among them."""
+    """The latest attempts of a delivery, oldest first. Includes attempts before a redelivery."""
     columns = [delivery_attempts.c[name] for name in ("attempted_at", "status", "error", "took_ms")]
     is_its = and_(delivery_attempts.c.subscription_id == subscription_id, delivery_attempts.c.position == position)
     rows = await connection.execute(select(*columns).where(is_its).order_by(delivery_attempts.c.id.desc()).limit(limit))
@@ -151,9 +151,9 @@ async def attempts(connection: AsyncConnection, subscription_id: UUID, position:
 
 
 async def about(connection: AsyncConnection, subject: Subject, limit: int) -> list[DeliverySeen]:
-    """The deliveries of a subject's latest events, to every subscription, oldest event first."""
-    # The subject's latest events come first, by their own index. With one limit around everything Postgres may walk
-    # the whole feed backwards instead, when it takes the subject for a common one.
+    """The deliveries of a subject's latest events to all subscriptions, oldest event first."""
+    # First find the subject's latest events by their index. With a single outer limit, Postgres may scan the whole
+    # feed backwards if it estimates that the subject is common.
     is_its = and_(events.c.app == subject.app, events.c.subject == str(subject), events.c.position.is_not(None))
     latest = select(events.c.position).where(is_its).order_by(events.c.sequence.desc()).limit(limit)
     joined = _WITH_EVENTS.join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)

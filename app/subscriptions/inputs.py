@@ -1,4 +1,4 @@
-"""What managing subscriptions and delivering to them needs from outside."""
+"""The inputs of managing subscriptions and of delivering."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.subscriptions.push.secret_cipher import SecretCipher
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriptionInputs(StorageInputs):
-    """Subscribers, and the keys of their secrets. `clients` tells which apps there are."""
+    """Allowed destinations, the sender, and the cipher of secrets. `clients` knows the configured apps."""
 
     clients: DotsClients
     secret_cipher: SecretCipher | None

@@ -1,4 +1,4 @@
-"""Make the secrets that subscriptions' messages are signed with, replace them, and open them to sign."""
+"""Create, rotate and decrypt the secrets that sign a subscription's messages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ from app.subscriptions.subscription_secret_rows import SecretRecord
 
 @dataclass(frozen=True, kw_only=True)
 class RotatedSecret:
-    """A new secret, readable only here, and until when the one before signs beside it."""
+    """A new secret, readable only here, and the time until which the previous one also signs."""
 
     secret: str
     previous_until: datetime
 
 
 def required_cipher(inputs: SubscriptionInputs) -> SecretCipher:
-    """Where secrets are sealed and opened. Raises EncryptionUnavailableError when there is none."""
+    """The cipher of secrets. Raises EncryptionUnavailableError if none is configured."""
     if inputs.secret_cipher is None:
-        raise EncryptionUnavailableError("No secret can be kept; set ENCRYPTION_KEYS.")
+        raise EncryptionUnavailableError("Secrets cannot be stored without ENCRYPTION_KEYS. Set ENCRYPTION_KEYS.")
     return inputs.secret_cipher
 
 
 async def add_secret(connection: AsyncConnection, inputs: SubscriptionInputs, subscription_id: UUID) -> str:
-    """Make a secret, keep it sealed, and return it as receivers are given it. Raises EncryptionUnavailableError."""
+    """Create a secret, store it encrypted, and return it in `whsec_` form. Raises EncryptionUnavailableError."""
     secret_cipher = required_cipher(inputs)
     key = secret_cipher.new_secret(subscriptions.SECRET_BYTES)
     encrypted = secret_cipher.encrypt(key, bound_to=subscriptions.subject_of(subscription_id))
@@ -50,9 +50,9 @@ async def add_secret(connection: AsyncConnection, inputs: SubscriptionInputs, su
 
 
 async def rotate_secret(inputs: SubscriptionInputs, subscription_id: UUID) -> RotatedSecret:
-    """Sign with a new secret from now on, and with the ones before too, for 24 hours.
+    """Sign with a new secret from now on. The previous secrets also sign for 24 hours.
 
-    Raises SubscriptionNotFoundError, EncryptionUnavailableError, InvalidFieldsError (too many sign already).
+    Raises SubscriptionNotFoundError, EncryptionUnavailableError, InvalidFieldsError (too many secrets are live).
     """
     required_cipher(inputs)
     now = inputs.clock()
@@ -71,26 +71,26 @@ async def rotate_secret(inputs: SubscriptionInputs, subscription_id: UUID) -> Ro
 async def live_keys(
     connection: AsyncConnection, secret_cipher: SecretCipher | None, subscription_id: UUID, *, now: datetime
 ) -> list[bytes]:
-    """What to sign with now, newest first; empty when the subscription has gone.
+    """The current signing keys, newest first. Empty if the subscription was deleted.
 
-    An older secret whose encryption key was taken away is left out; the newest raises EncryptionUnavailableError.
+    Skips an older secret that cannot be decrypted. Raises EncryptionUnavailableError if the newest cannot be.
     """
-    return open_all(secret_cipher, await subscription_secret_rows.live(connection, subscription_id, now=now))
+    return decrypt_all(secret_cipher, await subscription_secret_rows.live(connection, subscription_id, now=now))
 
 
-def open_all(secret_cipher: SecretCipher | None, records: Sequence[SecretRecord]) -> list[bytes]:
-    """The keys in a subscription's live secrets, newest first; see `live_keys`. Raises EncryptionUnavailableError."""
+def decrypt_all(secret_cipher: SecretCipher | None, records: Sequence[SecretRecord]) -> list[bytes]:
+    """Decrypt a subscription's live secrets, newest first, as in `live_keys`. Raises EncryptionUnavailableError."""
     keys: list[bytes] = []
     for record in records:
         try:
-            keys.append(_open(secret_cipher, record))
+            keys.append(_decrypt(secret_cipher, record))
         except EncryptionUnavailableError:
             if not keys:
                 raise
     return keys
 
 
-def _open(secret_cipher: SecretCipher | None, record: SecretRecord) -> bytes:
+def _decrypt(secret_cipher: SecretCipher | None, record: SecretRecord) -> bytes:
     if secret_cipher is None:
         raise EncryptionUnavailableError
     encrypted = EncryptedSecret(key_id=record.key_id, nonce=record.nonce, ciphertext=record.ciphertext)
@@ -101,6 +101,6 @@ def _too_many(live: list[SecretRecord]) -> FieldProblem:
     free_at = min(record.expires_at for record in live if record.expires_at)
     return FieldProblem(
         "secret",
-        f"{len(live)} secrets sign already, which is as many as there may be; "
-        f"the earliest ends at {free_at.isoformat(timespec='seconds')}",
+        f"the subscription has {len(live)} live secrets, the maximum; "
+        f"the next one expires at {free_at.isoformat(timespec='seconds')}",
     )

@@ -1,4 +1,4 @@
-"""Make, read, change, pause, resume and delete subscriptions."""
+"""Create, read, change, pause, resume and delete subscriptions."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from app.subscriptions.inputs import SubscriptionInputs
 from app.subscriptions.rules import subscriptions
 from app.subscriptions.rules.subscriptions import Subscription, SubscriptionChange, SubscriptionRequest
 
-# So many lanes or deliveries a transaction, so that none lasts.
+# The most queues or deliveries deleted in one transaction, to keep it short.
 DELETED_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewSubscription:
-    """A subscription just made, and its secret, which is readable only here."""
+    """A new subscription and its secret, which is readable only here."""
 
     subscription: Subscription
     secret: str
@@ -29,7 +29,7 @@ class NewSubscription:
 async def create_subscription(
     inputs: SubscriptionInputs, request: SubscriptionRequest, *, caller: str
 ) -> NewSubscription:
-    """Send events to a URL from now on.
+    """Create a subscription. It gets the events that are numbered from now on.
 
     Raises EncryptionUnavailableError, InvalidFieldsError, UnknownAppError, DestinationRefusedError.
     """
@@ -60,7 +60,7 @@ async def create_subscription(
 async def list_subscriptions(
     engine: AsyncEngine, *, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[Subscription]:
-    """The newest subscriptions, from after the one that was made at and is called `before`."""
+    """Subscriptions older than `before` (creation time and id), newest first."""
     async with database.transaction(engine) as connection:
         return await subscription_rows.page(connection, before=before, limit=limit)
 
@@ -74,7 +74,7 @@ async def read_subscription(engine: AsyncEngine, subscription_id: UUID) -> Subsc
 async def change_subscription(
     inputs: SubscriptionInputs, subscription_id: UUID, change: SubscriptionChange
 ) -> Subscription:
-    """Let it be different from now on; what waits to be sent goes to the new URL.
+    """Change a subscription. Pending deliveries go to the new URL.
 
     Raises SubscriptionNotFoundError, InvalidFieldsError, UnknownAppError, DestinationRefusedError.
     """
@@ -95,14 +95,17 @@ async def change_subscription(
 
 
 async def pause_subscription(inputs: SubscriptionInputs, subscription_id: UUID) -> Subscription:
-    """Let deliveries wait; they are still made. One that is paused stays as it is. Raises SubscriptionNotFoundError."""
+    """Stop sending. Deliveries are still created. A paused subscription stays unchanged.
+
+    Raises SubscriptionNotFoundError.
+    """
     async with database.transaction(inputs.engine) as connection:
         await subscription_rows.pause(connection, subscription_id, by="caller", now=inputs.clock())
         return await _find(connection, subscription_id)
 
 
 async def resume_subscription(inputs: SubscriptionInputs, subscription_id: UUID) -> Subscription:
-    """Send what has waited, in order, and forget the failures. Raises SubscriptionNotFoundError."""
+    """Send the pending deliveries in order, and forget earlier failures. Raises SubscriptionNotFoundError."""
     async with database.transaction(inputs.engine) as connection:
         await subscription_rows.resume(connection, subscription_id, now=inputs.clock())
         subscription = await _find(connection, subscription_id)
@@ -111,10 +114,10 @@ async def resume_subscription(inputs: SubscriptionInputs, subscription_id: UUID)
 
 
 async def delete_subscription(inputs: SubscriptionInputs, subscription_id: UUID) -> None:
-    """Send it nothing more, and forget it with all its deliveries. Raises SubscriptionNotFoundError.
+    """Stop sending, and delete the subscription with all its deliveries. Raises SubscriptionNotFoundError.
 
-    There may be millions of them, so they go in batches; when that breaks off, the subscription is there without
-    types, and is deleted by deleting it again.
+    There may be millions of deliveries, so they are deleted in batches. If the process stops halfway, the subscription
+    still exists, without types. Delete it again to finish.
     """
     async with database.transaction(inputs.engine) as connection:
         if not await subscription_rows.retire(connection, subscription_id, now=inputs.clock()):

@@ -1,4 +1,4 @@
-"""Claiming due lanes: as many as a process has room for, with a fair turn for every subscription."""
+"""Claim due delivery queues: as many as a process has free slots, shared fairly between subscriptions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from app.subscriptions.queue_rows import DeliveryQueue
 
 @dataclass(frozen=True, kw_only=True)
 class FreeSlots:
-    """How many more deliveries a process can begin: `total`, of those `slow` to slow subscribers.
+    """How many more deliveries a process can start: `total`, of these at most `slow` to slow subscribers.
 
-    `at_once` is the most that may be under way to one subscription.
+    `at_once` is the most deliveries in flight to one subscription.
     """
 
     total: int
@@ -25,9 +25,9 @@ class FreeSlots:
 
 @dataclass(frozen=True, kw_only=True)
 class KnownSubscription:
-    """What the process knows of a subscription: its deliveries under way, and whether its subscriber is slow.
+    """The process's own knowledge of a subscription: its deliveries in flight, and whether its subscriber is slow.
 
-    Lanes due before `floor` are not looked at; None: all are.
+    Queues due before `floor` are skipped (None: no queue is).
     """
 
     busy: int
@@ -37,7 +37,7 @@ class KnownSubscription:
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimedQueue:
-    """A claimed lane, when it became due, and whether it took a place of a slow subscriber."""
+    """A claimed queue, its due time, and whether it takes a slow subscriber's slot."""
 
     queue: DeliveryQueue
     due_at: datetime
@@ -54,11 +54,11 @@ async def claim_due(
     probe_until: datetime,
     token: UUID,
 ) -> list[ClaimedQueue]:
-    """Claim due lanes where there is room; nothing else is locked.
+    """Claim due queues for the free slots. No other queue is locked.
 
-    The subscriptions with the fewest deliveries under way here come first, and of those the one that has waited
-    longest. Of a subscription whose breaker is open one lane is claimed, by one process, and no other before
-    `probe_until`. Subscribers that have been failing count as slow.
+    Subscriptions with the fewest deliveries in flight in this process come first, and of these the longest waiting.
+    While a breaker is open, one process claims one queue of its subscription, and the next only after `probe_until`.
+    Failing subscribers count as slow.
     """
     values = {
         "ids": list(known),
@@ -87,9 +87,9 @@ async def claim_due(
 _IS_DUE = "l.due_at <= :now AND (l.lease_until IS NULL OR l.lease_until <= :now)"
 _IS_ITS = f"l.subscription_id = ready.id AND l.due_at >= ready.floor AND {_IS_DUE}"
 
-# `turns` counts without a lock how much each subscription has to send, and `shares` divides the room. Only `due`
-# locks, and no more rows than there is room for. What another process has locked meanwhile is passed over there.
-# A probe comes first: its subscription waits a minute for the next one.
+# `turns` counts the due queues of each subscription without a lock, and `shares` divides the slots. Only `due` locks
+# rows, at most one per slot, and skips rows that another process has locked meanwhile. Probes come first, because
+# their subscriptions would otherwise wait a minute for the next one.
 _CLAIM_DUE = text(f"""
     WITH known AS (
         SELECT * FROM unnest(

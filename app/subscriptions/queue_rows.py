@@ -1,9 +1,7 @@
-"""Lanes: the pending deliveries of one subject to one subscription, sent one after the other by whoever claims it.
+"""Delivery queues: the pending deliveries of one subject to one subscription, sent one at a time.
 
-How a lane is claimed is in `queue_claims`.
-
-Whoever changes deliveries holds their lane's lock, so that "nothing is pending" cannot be said of a lane to which
-something is being added. Locks are taken in the order lane, delivery, subscription.
+`queue_claims` claims them. A transaction that changes deliveries first locks their queue, so a queue cannot be deleted
+as empty while a delivery is added. Locks are taken in the order queue, delivery, subscription.
 """
 
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryQueue:
-    """A claimed lane; `token` is the lease that everything done with it depends on."""
+    """A claimed queue. Every write to it needs the lease `token`."""
 
     subscription_id: UUID
     app: str
@@ -25,14 +23,14 @@ class DeliveryQueue:
 
 
 async def lock(connection: AsyncConnection, queue: DeliveryQueue) -> bool:
-    """Lock the lane for the rest of the transaction; False when its lease has gone to somebody else."""
+    """Lock the queue until the end of the transaction. Returns False if another process has its lease."""
     return await connection.scalar(_LOCK, _key(queue)) is not None
 
 
 async def leave(connection: AsyncConnection, queue: DeliveryQueue, *, due_at: datetime) -> bool:
-    """Give the lane back, due at that time; with nothing pending in it, it is no more, which is told by False.
+    """Release the queue with this due time, or delete it if it is empty. Returns False in that case.
 
-    For a statement after the one that locked it, so that what is pending now is what it sees.
+    Call it in a later statement than the one that locked the queue, so it sees all pending deliveries.
     """
     if (await connection.execute(_CLOSE, _key(queue))).rowcount:
         return False
@@ -41,14 +39,14 @@ async def leave(connection: AsyncConnection, queue: DeliveryQueue, *, due_at: da
 
 
 async def release(connection: AsyncConnection, queue: DeliveryQueue) -> None:
-    """Give the lane back as it was."""
+    """Release the queue with its due time unchanged."""
     await connection.execute(_RELEASE, _key(queue))
 
 
 async def retry_now(connection: AsyncConnection, subscription_id: UUID, *, now: datetime) -> None:
-    """Make due at once what waits for another attempt, except what is being settled at this moment.
+    """Make all queues that wait for a retry due now, except queues that are locked.
 
-    Waiting for that would be waiting for somebody who may wait for the subscription, which the caller has locked.
+    Their holder may be waiting for the subscription, which the caller has locked, so waiting could deadlock.
     """
     await connection.execute(_RETRY_NOW, {"subscription_id": subscription_id, "now": now})
 

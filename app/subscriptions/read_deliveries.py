@@ -1,4 +1,4 @@
-"""Look up what was sent to a subscription, and how it went."""
+"""Read deliveries and their attempts."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -11,13 +11,13 @@ from app.subscriptions import delivery_search, subscription_rows
 from app.subscriptions.delivery_search import DeliveryFilter, DeliveryPage, DeliverySummary
 from app.subscriptions.rules.deliveries import Attempt
 
-# A delivery has at most ten attempts, and again ten after each redelivery.
+# A delivery has at most ten attempts, and ten more after each redelivery.
 ATTEMPTS_LIMIT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryHistory:
-    """A delivery and its latest attempts, oldest of them first."""
+    """A delivery and its latest attempts, oldest first."""
 
     delivery: DeliverySummary
     attempts: list[Attempt]
@@ -26,7 +26,7 @@ class DeliveryHistory:
 async def list_deliveries(
     engine: AsyncEngine, wanted: DeliveryFilter, *, before: int | None, limit: int
 ) -> DeliveryPage:
-    """The deliveries of the latest events that match, from after the one at that position in the feed.
+    """Read a page of matching deliveries with positions less than `before`, latest first.
 
     Raises SubscriptionNotFoundError.
     """

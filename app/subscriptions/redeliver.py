@@ -1,4 +1,4 @@
-"""Send events once more, or to a subscription that was not there when they occurred: one, or all since a time."""
+"""Send events again, or events from before the subscription existed: one event, or all since a time."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -14,20 +14,19 @@ from app.subscriptions.inputs import SubscriptionInputs
 from app.subscriptions.redelivery_rows import RedeliveryCandidate, RedeliveryCount, RedeliveryFilter
 from app.subscriptions.rules import subscriptions
 
-# So many events a transaction, so that none holds its locks for long …
+# The most events made pending in one transaction, so it holds its locks briefly, and in one call.
 BATCH = 1_000
-# … and so many a call, so that none takes for ever; the answer says where to go on.
 CALL_LIMIT = 10_000
-# The same for the positions that are looked at, however few of their events match.
+# The most positions searched in one transaction and in one call.
 SCAN_LIMIT = 10_000
 LOOK_LIMIT = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class RedeliveryRequest:
-    """Events of these types (the subscription's own among them) that occurred `since` and before `until`, if given.
+    """Selects events of these types from `since` until before `until`.
 
-    `after` is a position in the feed: where an earlier call has stopped.
+    Only types of the subscription count. `after` is the position at which an earlier call stopped.
     """
 
     types: Collection[str]
@@ -38,7 +37,7 @@ class RedeliveryRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Redelivery:
-    """What a redelivery is about to do, or has done; `next_after` is where to go on, None when all is done."""
+    """The counts of a redelivery or dry run. The next call continues `after` `next_after`. None: all is done."""
 
     count: RedeliveryCount
     is_dry_run: bool
@@ -46,7 +45,7 @@ class Redelivery:
 
 
 async def redeliver_one(inputs: SubscriptionInputs, subscription_id: UUID, event_id: UUID) -> None:
-    """Send one event once more, whatever became of it. Raises SubscriptionNotFoundError, DeliveryNotFoundError."""
+    """Send one event again, in any state. Raises SubscriptionNotFoundError, DeliveryNotFoundError."""
     history = await read_deliveries.read_delivery(inputs.engine, subscription_id, event_id)
     async with database.transaction(inputs.engine) as connection:
         await redelivery_rows.make_pending(connection, subscription_id, [history.delivery.position], now=inputs.clock())
@@ -56,9 +55,9 @@ async def redeliver_one(inputs: SubscriptionInputs, subscription_id: UUID, event
 async def redeliver(
     inputs: SubscriptionInputs, subscription_id: UUID, wanted_events: RedeliveryRequest, *, is_dry_run: bool
 ) -> Redelivery:
-    """Make pending what was delivered, given up or never made of the events ordered; a dry run only counts them.
+    """Make the selected events pending if they were delivered, given up or never sent. A dry run only counts them.
 
-    Raises SubscriptionNotFoundError. What is no longer kept is not sent, and what is pending anyway stays as it is.
+    Raises SubscriptionNotFoundError. Expired events are not sent, and pending deliveries stay unchanged.
     """
     subscription = await manage_subscriptions.read_subscription(inputs.engine, subscription_id)
     async with database.transaction(inputs.engine) as connection:
@@ -80,7 +79,7 @@ async def redeliver(
 
 
 async def _range(connection: AsyncConnection, wanted_events: RedeliveryRequest) -> tuple[int, int]:
-    """The positions after which and up to which events of the time ordered may lie."""
+    """The range of positions (after, up to) that holds all events of the selected time."""
     first = await event_times.last_before(connection, wanted_events.since - event_times.MARGIN)
     last = (await event_rows.state(connection)).last_position
     if wanted_events.until is not None:

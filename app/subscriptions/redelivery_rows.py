@@ -1,4 +1,4 @@
-"""Making deliveries pending once more, and making those of events from before a subscription was there."""
+"""Make deliveries pending again, and create deliveries of events from before the subscription existed."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from app.subscriptions.tables import deliveries
 
 @dataclass(frozen=True, kw_only=True)
 class RedeliveryFilter:
-    """Which events a subscription is to get (again): of one app or all, of these types, that occurred in this time.
+    """Selects the events to redeliver by app (None: all), types and time.
 
-    What is pending anyway is not among them. Only events at positions after `after` and up to `up_to` are looked at.
+    Events with a pending delivery are left out. Only positions after `after` and up to `up_to` are searched.
     """
 
     subscription_id: UUID
@@ -33,7 +33,7 @@ class RedeliveryFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class RedeliveryCandidate:
-    """An event that matches; `is_fresh` when there never was a delivery of it."""
+    """A matching event. `is_fresh`: it never had a delivery."""
 
     position: int
     app: str
@@ -43,7 +43,7 @@ class RedeliveryCandidate:
 
 @dataclass(frozen=True, kw_only=True)
 class RedeliveryCount:
-    """So many events `again`, so many for the first time (`fresh`), about so many flows and users."""
+    """The numbers of events to send `again`, of events never sent (`fresh`), and of their subjects."""
 
     again: int
     fresh: int
@@ -51,8 +51,8 @@ class RedeliveryCount:
 
 
 async def count(connection: AsyncConnection, wanted: RedeliveryFilter) -> RedeliveryCount:
-    """How many events match."""
-    # Grouped, because counting distinct subjects would sort every event.
+    """Count the matching events."""
+    # Group by subject, because counting distinct subjects would sort every event.
     again = func.count(deliveries.c.position)
     by_subject = (
         _matching(select(again.label("again"), (func.count() - again).label("fresh")), wanted)
@@ -65,7 +65,7 @@ async def count(connection: AsyncConnection, wanted: RedeliveryFilter) -> Redeli
 
 
 async def candidates(connection: AsyncConnection, wanted: RedeliveryFilter, *, limit: int) -> list[RedeliveryCandidate]:
-    """The first events that match, in feed order."""
+    """The first matching events, in feed order."""
     is_fresh = deliveries.c.position.is_(None).label("is_fresh")
     query = _matching(select(events.c.position, events.c.app, events.c.subject, is_fresh), wanted)
     rows = await connection.execute(query.order_by(events.c.position).limit(limit))
@@ -75,13 +75,13 @@ async def candidates(connection: AsyncConnection, wanted: RedeliveryFilter, *, l
 async def make_pending(
     connection: AsyncConnection, subscription_id: UUID, positions: Sequence[int], *, now: datetime
 ) -> None:
-    """Let the events at these positions be sent from now on, with a fresh count of attempts.
+    """Make the events at these positions pending, with zero attempts.
 
-    Raises SubscriptionNotFoundError when the subscription has gone meanwhile.
+    Raises SubscriptionNotFoundError if the subscription was deleted meanwhile.
     """
     values = {"subscription_id": subscription_id, "positions": list(positions), "now": now}
     try:
-        # In a statement of its own: whoever settles one of the lanes has ended when the next statement looks.
+        # A separate statement, so the next one sees the commits of transactions that held these queues.
         await connection.execute(_LOCK_QUEUES, values)
     except IntegrityError as error:
         raise SubscriptionNotFoundError from error
@@ -92,7 +92,7 @@ def _matching(query: Select[*tuple[Any, ...]], wanted: RedeliveryFilter) -> Sele
     is_its = and_(
         deliveries.c.subscription_id == wanted.subscription_id,
         deliveries.c.position == events.c.position,
-        # It follows from the events' positions, but the planner does not see that.
+        # Redundant with the events' positions, but the planner cannot infer it.
         deliveries.c.position > wanted.after,
         deliveries.c.position <= wanted.up_to,
     )
@@ -110,7 +110,7 @@ def _matching(query: Select[*tuple[Any, ...]], wanted: RedeliveryFilter) -> Sele
     return query
 
 
-# Locked in order, so that this and another who locks several lanes cannot deadlock.
+# Lock in order, so transactions that lock several queues cannot deadlock.
 _LOCK_QUEUES = text("""
     INSERT INTO delivery_queues AS l (subscription_id, app, subject, due_at)
     SELECT DISTINCT CAST(:subscription_id AS uuid), app, subject, CAST(:now AS timestamptz)

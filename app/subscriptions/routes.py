@@ -79,7 +79,7 @@ async def change_subscription(
     """Change where events are sent, or which ones. A subscription `with_compliance` needs `compliance:read`."""
     inputs = given.of(request, SubscriptionInputs)
     before = await manage_subscriptions.read_subscription(inputs.engine, subscription_id)
-    # Whoever may not read about background checks must not turn them to a place of their own. The flag never changes.
+    # A caller without compliance:read must not redirect background checks to its own URL. The flag never changes.
     if before.with_compliance and COMPLIANCE not in key.scopes:
         raise ScopeMissingError(COMPLIANCE)
     changed = await manage_subscriptions.change_subscription(inputs, subscription_id, patch.as_change())

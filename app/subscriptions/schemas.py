@@ -40,7 +40,7 @@ _ShortText = Annotated[str, StringConstraints(min_length=1, max_length=500, patt
 Description = Annotated[_ShortText | None, Field(description="A text for people. Null: none.")]
 App = Annotated[Text | None, Field(description="Only events of this Dots app. Null: of every app.")]
 
-_SECRET = "whsec_EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0="  # noqa: S105  # an example, and of no subscription
+_SECRET = "whsec_EXAMPLEexampleEXAMPLEexampleEXAMPLEexample0="  # noqa: S105  # an example, not a real secret
 _REQUEST: JsonDict = {
     "url": "https://orders.svc.cluster.local/dots-events",
     "types": ["dots.flow.*"],
@@ -76,7 +76,7 @@ class CreateSubscriptionRequest(BaseModel):
     """Whether to send events of background checks. Needs `compliance:read`."""
 
     def as_request(self) -> SubscriptionRequest:
-        """The same in the words of the rules."""
+        """Convert to the rules' type."""
         return SubscriptionRequest(**self.model_dump())
 
 
@@ -92,13 +92,13 @@ class SubscriptionPatch(BaseModel):
 
     @field_validator("url", "types", mode="before")
     @classmethod
-    def _is_there(cls, value: object) -> object:
+    def _not_null(cls, value: object) -> object:
         if value is None:
-            raise ValueError("may be left out, but not null")
+            raise ValueError("must not be null")
         return value
 
     def as_change(self) -> SubscriptionChange:
-        """The same in the words of the rules."""
+        """Convert to the rules' type."""
         change: SubscriptionChange = {}
         if self.url is not None:
             change["url"] = self.url
@@ -145,7 +145,7 @@ class SubscriptionResponse(BaseModel):
 
     @classmethod
     def of(cls, subscription: Subscription) -> Self:
-        """The shape of a stored subscription."""
+        """Build the response for a stored subscription."""
         return cls.model_validate(_fields(subscription))
 
 
@@ -159,7 +159,7 @@ class SubscriptionWithSecret(SubscriptionResponse):
 
     @classmethod
     def of_new(cls, made: NewSubscription) -> Self:
-        """The shape of a subscription just made."""
+        """Build the response for a new subscription."""
         return cls.model_validate({**_fields(made.subscription), "secret": made.secret})
 
 
@@ -186,14 +186,14 @@ class SecretResponse(BaseModel):
 
     @classmethod
     def of(cls, rotated: RotatedSecret) -> Self:
-        """The shape of a secret just made."""
+        """Build the response for a new secret."""
         return cls(secret=rotated.secret, previous_until=rotated.previous_until)
 
 
 class AttemptedTest(BaseModel):
     """The outcome of a test event."""
 
-    __test__ = False  # Not a test.
+    __test__ = False  # pytest must not collect it.
     model_config = strict({"delivered": False, "status": 500, "error": "status_500", "took_ms": 12})
 
     delivered: bool
@@ -207,7 +207,7 @@ class AttemptedTest(BaseModel):
 
     @classmethod
     def of(cls, answer: Answer) -> Self:
-        """The shape of an answer."""
+        """Build the response for the outcome of a push."""
         return cls(
             delivered=answer.error is None,
             status=answer.status,

@@ -1,4 +1,4 @@
-"""Send a subscription an event that is none, at once, so that its receiver can be tried out."""
+"""Send a synthetic event to a subscription immediately, to test its receiver."""
 
 from uuid import UUID
 
@@ -16,9 +16,9 @@ from app.subscriptions.rules.subscriptions import Subscription
 
 
 async def send_test_event(inputs: SubscriptionInputs, subscription_id: UUID) -> Answer:
-    """Send an event of the type `dots.subscription.test`, to a paused subscription too, and return what came of it.
+    """Send an event of type `dots.subscription.test`, also to a paused subscription. Returns the outcome.
 
-    It is signed like any other, is in no feed, and is not tried again.
+    It is signed like other events, is not in the feed, and is not retried.
     Raises SubscriptionNotFoundError, EncryptionUnavailableError.
     """
     secret_cipher = manage_secrets.required_cipher(inputs)

@@ -1,4 +1,4 @@
-"""What follows from an attempt to deliver: for the delivery, for its lane, and for the whole subscription."""
+"""Save the result of an attempt: update the delivery, its queue and the subscription."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -27,10 +27,10 @@ TOO_MANY_REQUESTS = 429
 
 @dataclass(frozen=True, kw_only=True)
 class Settlement:
-    """What became of a delivery: `delivered`, `failed` (to be tried again), `dead`, or `fenced`.
+    """The result: `delivered`, `failed` (to be retried), `dead`, or `fenced`.
 
-    Fenced: the lane's lease had gone to somebody else, who sends the event again; nothing was kept. `has_made_due`:
-    something else can be sent now that could not before.
+    Fenced: another process has the queue's lease and sends the event again, so nothing was saved. `has_made_due`:
+    another delivery has become due.
     """
 
     outcome: Literal["delivered", "failed", "dead", "fenced"]
@@ -40,7 +40,7 @@ class Settlement:
 async def settle_delivery(
     inputs: SubscriptionInputs, queue: DeliveryQueue, delivery: Delivery, attempt: Attempt
 ) -> Settlement:
-    """Note the attempt and give the lane back, in one transaction."""
+    """Record the attempt and release the queue, in one transaction."""
     async with database.transaction(inputs.engine) as connection:
         if not await queue_rows.lock(connection, queue):
             return Settlement(outcome="fenced")
@@ -58,7 +58,7 @@ async def _succeed(
     has_recovered = await subscriber_health.note_success(connection, delivery.subscription_id, now=now)
     if has_recovered:
         log.info("breaker closed", subscription=str(delivery.subscription_id))
-        # Whatever failed while nothing could succeed has no reason to wait for its next attempt any longer.
+        # The receiver works again, so retry earlier failures now.
         await queue_rows.retry_now(connection, delivery.subscription_id, now=now)
     return Settlement(outcome="delivered", has_made_due=has_more or has_recovered)
 
@@ -73,12 +73,14 @@ async def _fail(
     is_dead = retry_at is None
     await delivery_rows.fail(connection, delivery, attempt, is_last=is_dead)
     has_more = await queue_rows.leave(connection, queue, due_at=retry_at or now)
-    await _judge(connection, inputs, delivery, attempt)
+    await _record_failure(connection, inputs, delivery, attempt)
     return Settlement(outcome="dead", has_made_due=has_more) if is_dead else Settlement(outcome="failed")
 
 
-async def _judge(connection: AsyncConnection, inputs: SubscriptionInputs, delivery: Delivery, attempt: Attempt) -> None:
-    """Pause a subscription whose receiver fails, hold it, or open its breaker."""
+async def _record_failure(
+    connection: AsyncConnection, inputs: SubscriptionInputs, delivery: Delivery, attempt: Attempt
+) -> None:
+    """Pause the subscription, hold it, or open its breaker, if the failure requires that."""
     now, subscription_id = inputs.clock(), delivery.subscription_id
     health = await subscriber_health.note_failure(connection, subscription_id, now=now)
     if health is None:

@@ -1,4 +1,4 @@
-"""How a subscription's receiver is: failing since when, and whether its circuit breaker is open."""
+"""The health of a subscription's receiver: since when it fails, and its circuit breaker."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriberHealth:
-    """`opened_at` is set while the breaker is open; attempts before `closed_at` do not count for it."""
+    """`opened_at` is set while the breaker is open. Attempts before `closed_at` do not count for it."""
 
     failing_since: datetime
     opened_at: datetime | None
@@ -18,13 +18,13 @@ class SubscriberHealth:
 
 
 async def note_success(connection: AsyncConnection, subscription_id: UUID, *, now: datetime) -> bool:
-    """Forget earlier failures; True when this closed the breaker. A subscription that is well is not even locked."""
-    found = (await connection.execute(_WELL, {"id": subscription_id, "now": now})).one_or_none()
+    """Clear earlier failures. Returns whether this closed the breaker. Does not lock a healthy subscription."""
+    found = (await connection.execute(_HEALTHY, {"id": subscription_id, "now": now})).one_or_none()
     return found is not None and found.was_open
 
 
 async def note_failure(connection: AsyncConnection, subscription_id: UUID, *, now: datetime) -> SubscriberHealth | None:
-    """Note that the receiver failed, and lock the subscription; None when it is gone."""
+    """Record a failure, and lock the subscription. None if it was deleted."""
     row = (await connection.execute(_FAILING, {"id": subscription_id, "now": now})).one_or_none()
     return None if row is None else SubscriberHealth(**row._mapping)  # noqa: SLF001  # SQLAlchemy's documented name
 
@@ -32,23 +32,23 @@ async def note_failure(connection: AsyncConnection, subscription_id: UUID, *, no
 async def latest_failed(
     connection: AsyncConnection, subscription_id: UUID, *, since: datetime | None, limit: int
 ) -> list[bool]:
-    """Of the latest `limit` attempts, those made after `since` if given: whether each failed, the last one first."""
+    """Whether each of the latest `limit` attempts failed, last first. Attempts before `since` are left out."""
     values = {"id": subscription_id, "since": since, "limit": limit}
     return list((await connection.scalars(_LATEST, values)).all())
 
 
 async def open_breaker(connection: AsyncConnection, subscription_id: UUID, *, now: datetime, until: datetime) -> None:
-    """Send nothing before `until`, and then one probe at a time."""
+    """Open the breaker: no delivery before `until`, and then one probe at a time."""
     await connection.execute(_OPEN, {"id": subscription_id, "now": now, "until": until})
 
 
 async def hold(connection: AsyncConnection, subscription_id: UUID, *, until: datetime) -> None:
-    """Send nothing before `until`."""
+    """Hold the subscription: no delivery before `until`."""
     await connection.execute(_HOLD, {"id": subscription_id, "until": until})
 
 
-# What RETURNING would say is what is true afterwards, so what was true before is read beside it.
-_WELL = text("""
+# RETURNING shows the new row, so a subquery reads the old one.
+_HEALTHY = text("""
     UPDATE subscriptions s
     SET failing_since = NULL, opened_at = NULL,
         held_until = CASE WHEN s.opened_at IS NULL THEN s.held_until END,
@@ -65,9 +65,9 @@ _FAILING = text("""
     RETURNING failing_since, opened_at, closed_at
 """)
 
-# The limit comes before `since`: otherwise a recent `since` makes Postgres walk the subscription's whole history for
-# attempts that are not there. BETWEEN and the first column of the order leave it only the index that begins with the
-# subscription; given an equality it may prefer to walk everybody's attempts by id.
+# The limit is applied before `since`. Otherwise, a recent `since` makes Postgres scan the subscription's whole history.
+# BETWEEN and the first ORDER BY column force the index that begins with the subscription. With an equality, Postgres
+# may scan the attempts of all subscriptions by id.
 _LATEST = text("""
     SELECT error IS NOT NULL
     FROM (

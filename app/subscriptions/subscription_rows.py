@@ -1,6 +1,6 @@
-"""Subscriptions: kept, found, changed, paused, resumed and deleted; how their receivers are is in `subscriber_health`.
+"""Rows of subscriptions. `subscriber_health` has the health of their receivers.
 
-Whoever locks several rows takes lanes first, then deliveries, then the subscription, as the sending loop does.
+Locks are taken in the order queue, delivery, subscription, as in the dispatcher.
 """
 
 from collections.abc import Sequence
@@ -21,23 +21,23 @@ _FIELDS = [subscriptions.c[name] for name in Subscription.__dataclass_fields__]
 
 
 async def add(connection: AsyncConnection, subscription: Subscription) -> None:
-    """Keep a new subscription."""
+    """Insert a new subscription."""
     values = {name: getattr(subscription, name) for name in Subscription.__dataclass_fields__}
     await connection.execute(insert(subscriptions).values(**{**values, "types": list(subscription.types)}))
 
 
 async def find(connection: AsyncConnection, subscription_id: UUID, *, lock: bool = False) -> Subscription | None:
-    """One subscription, locked against other changes when asked; None when unknown."""
+    """One subscription, optionally locked against changes. None if unknown."""
     query = select(*_FIELDS).where(subscriptions.c.id == subscription_id)
     if lock:
-        # Not as for a deletion: lanes and deliveries can still be made for it.
+        # A weaker lock than for deletion, so queues and deliveries can still be created.
         query = query.with_for_update(key_share=True)
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else _subscription(row)
 
 
 async def page(connection: AsyncConnection, *, before: tuple[datetime, UUID] | None, limit: int) -> list[Subscription]:
-    """The newest subscriptions, older than the one that was made at and is called `before`."""
+    """Subscriptions older than `before` (creation time and id), newest first."""
     order = (subscriptions.c.created_at, subscriptions.c.id)
     query = select(*_FIELDS).order_by(*(column.desc() for column in order)).limit(limit)
     if before is not None:
@@ -54,47 +54,47 @@ async def change(
     app: str | None,
     description: str | None,
 ) -> None:
-    """Let it be so from now on; deliveries that are there already stay, and go to the new address."""
+    """Update the subscription. Existing deliveries stay, and go to the new URL."""
     is_it = subscriptions.c.id == subscription_id
     values = {"url": url, "types": list(types), "app": app, "description": description}
     await connection.execute(update(subscriptions).where(is_it).values(**values))
 
 
 async def pause(connection: AsyncConnection, subscription_id: UUID, *, by: PausedBy, now: datetime) -> None:
-    """Let its deliveries wait until it is resumed; one that is paused already keeps when and why."""
+    """Pause the subscription. A paused one keeps its time and reason."""
     is_running = (subscriptions.c.id == subscription_id) & subscriptions.c.paused_at.is_(None)
     await connection.execute(update(subscriptions).where(is_running).values(paused_at=now, paused_by=by))
 
 
 async def resume(connection: AsyncConnection, subscription_id: UUID, *, now: datetime) -> None:
-    """Send what has waited, what waits for another attempt at once too, and judge the subscriber afresh."""
+    """Resume the subscription, make its retries due now, and forget earlier failures."""
     await queue_rows.retry_now(connection, subscription_id, now=now)
     await connection.execute(_RESUME, {"subscription_id": subscription_id, "now": now})
 
 
 async def retire(connection: AsyncConnection, subscription_id: UUID, *, now: datetime) -> bool:
-    """Make nothing more for it, and send nothing; False when it is unknown.
+    """Stop creating and sending deliveries. Returns False if the subscription is unknown.
 
-    Waits for the sequencer and keeps it out until the end of the transaction: every later pass sees that it is over,
-    and none has begun before, so that no delivery can be made while the subscription is being deleted.
+    Waits for the sequencer, and holds it off until the end of the transaction. Every later pass sees the change, so no
+    delivery is created while the subscription is being deleted.
     """
     await event_rows.hold_off_sequencer(connection)
     return (await connection.execute(_RETIRE, {"subscription_id": subscription_id, "now": now})).rowcount == 1
 
 
 async def delete_queues(connection: AsyncConnection, subscription_id: UUID, *, limit: int) -> int:
-    """Delete lanes of a retired subscription, so that whoever sends for one finds it gone; returns how many."""
+    """Delete queues of a retired subscription, which fences off their dispatchers. Returns their number."""
     return (await connection.execute(_DELETE_QUEUES, {"subscription_id": subscription_id, "limit": limit})).rowcount
 
 
 async def delete_deliveries(connection: AsyncConnection, subscription_id: UUID, *, limit: int) -> int:
-    """Delete deliveries of a subscription without lanes, and their attempts; returns how many."""
+    """Delete deliveries of a subscription without queues, and their attempts. Returns the number of deliveries."""
     values = {"subscription_id": subscription_id, "limit": limit}
     return (await connection.execute(_DELETE_DELIVERIES, values)).rowcount
 
 
 async def delete(connection: AsyncConnection, subscription_id: UUID) -> None:
-    """Delete what is left of it: itself and its secrets."""
+    """Delete the subscription and its secrets."""
     await connection.execute(sql_delete(subscriptions).where(subscriptions.c.id == subscription_id))
 
 
@@ -115,7 +115,7 @@ _RETIRE = text("""
     WHERE id = :subscription_id
 """)
 
-# Locked in order, so that this and another who locks several lanes cannot deadlock.
+# Lock in order, so transactions that lock several queues cannot deadlock.
 _DELETE_QUEUES = text("""
     DELETE FROM delivery_queues
     WHERE (subscription_id, app, subject) IN (

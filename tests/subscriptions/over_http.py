@@ -1,4 +1,4 @@
-"""Subscriptions made over HTTP, by an administrator and by one who may read about background checks too."""
+"""Create subscriptions over HTTP."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ PATH = "/v1/subscriptions"
 
 
 async def make(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
-    """A new subscription to everything, apart from these fields."""
+    """Create a subscription to all events, with these fields changed."""
     answer = await client.post(PATH, json={"url": URL, "types": ["*"]} | body)
     assert answer.status_code == 201, answer.text
     return dict(answer.json())
 
 
 def path_of(subscription: dict[str, Any], *parts: str) -> str:
-    """Where a subscription is, or something of it."""
+    """The path of a subscription or of a part of it."""
     return "/".join((PATH, subscription["id"], *parts))

@@ -1,4 +1,4 @@
-"""Subscriptions and deliveries for the tests of storage."""
+"""Subscriptions and deliveries for tests of storage."""
 
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from tests.dots.fake_dots import NOW
 
 
 def subscription(number: int = 1, **fields: Any) -> Subscription:
-    """The subscription of this number, to everything, apart from these fields."""
+    """The subscription of this number to all events, with these fields changed."""
     whole: dict[str, Any] = {
         "id": UUID(int=number, version=4),
         "caller": "shop",
@@ -34,14 +34,14 @@ def subscription(number: int = 1, **fields: Any) -> Subscription:
 
 
 async def add(engine: AsyncEngine, *subscriptions: Subscription) -> None:
-    """Keep the subscriptions."""
+    """Insert the subscriptions."""
     async with database.transaction(engine) as connection:
         for each in subscriptions:
             await subscription_rows.add(connection, each)
 
 
 async def stamp(engine: AsyncEngine) -> None:
-    """Give every event its place, and make its deliveries."""
+    """Number every event, and create its deliveries."""
     async with database.transaction(engine) as connection:
         stamped = await event_rows.stamp(connection, limit=1000)
         if stamped:

@@ -1,4 +1,4 @@
-"""A subscriber: a small HTTP server on loopback that notes what it is sent, and answers as it is told."""
+"""A subscriber: a small HTTP server on loopback that records requests and answers as a test decides."""
 
 import asyncio
 import json
@@ -12,20 +12,20 @@ from tests.stack.waiting import eventually
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """A request as it came; header names in lower case."""
+    """A request. Header names are in lower case."""
 
     headers: dict[str, str]
     body: bytes
 
     @property
     def event(self) -> dict[str, Any]:
-        """The CloudEvent in it."""
+        """The CloudEvent."""
         found: dict[str, Any] = json.loads(self.body)
         return found
 
     @property
     def about(self) -> tuple[str, int]:
-        """Its subject and its number in the subject's order."""
+        """The event's subject and sequence."""
         return self.event["subject"], int(self.event["sequence"])
 
 
@@ -34,7 +34,7 @@ Answer = Callable[[Received], tuple[int, dict[str, str]]]
 
 @dataclass(kw_only=True)
 class Subscriber:
-    """Answers each request with what `answer` says of it: a status and headers; waits while `is_open` is not set."""
+    """Answers each request with the status and headers from `answer`, once `is_open` is set."""
 
     url: str = ""
     answer: Answer = lambda _received: (204, {})
@@ -43,12 +43,12 @@ class Subscriber:
     under_way: int = 0
 
     async def has_under_way(self, count: int) -> None:
-        """Wait until so many requests wait for their answer."""
+        """Wait until `count` requests wait for their answer."""
 
-        async def is_so() -> bool:
+        async def is_reached() -> bool:
             return self.under_way == count
 
-        await eventually(is_so)
+        await eventually(is_reached)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
@@ -67,7 +67,7 @@ class Subscriber:
                     self.under_way -= 1
                 status, more = self.answer(received)
                 fields = "".join(f"{name}: {value}\r\n" for name, value in more.items())
-                writer.write(f"HTTP/1.1 {status} So\r\ncontent-length: 0\r\n{fields}\r\n".encode())
+                writer.write(f"HTTP/1.1 {status} Status\r\ncontent-length: 0\r\n{fields}\r\n".encode())
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -77,7 +77,7 @@ class Subscriber:
 
 @asynccontextmanager
 async def listening(answer: Answer | None = None, *, port: int = 0) -> AsyncIterator[Subscriber]:
-    """A subscriber that listens, and answers 204 unless told otherwise."""
+    """A listening subscriber. It answers 204 by default."""
     subscriber = Subscriber()
     if answer:
         subscriber.answer = answer

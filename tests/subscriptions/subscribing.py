@@ -1,4 +1,4 @@
-"""Subscriptions made and served by hand: passes of the sequencer and the courier, until nothing is left to begin."""
+"""Create subscriptions, and run passes of the sequencer and the dispatcher until nothing is due."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,26 +18,26 @@ from tests.all_inputs import AllInputs
 async def subscribe(
     inputs: AllInputs, url: str, types: Sequence[str] = ("*",), *, with_compliance: bool = False, app: str | None = None
 ) -> NewSubscription:
-    """A subscription to everything, unless told otherwise."""
+    """Create a subscription, by default to all events."""
     request = SubscriptionRequest(url=url, types=types, with_compliance=with_compliance, app=app)
     return await manage_subscriptions.create_subscription(inputs, request, caller="tests")
 
 
 async def sequence(inputs: AllInputs) -> None:
-    """Give every event its place, and so make its deliveries."""
+    """Number every event, and create its deliveries."""
     while await sequence_events.sequence_events(inputs, delivery_rows, limit=1000):
         pass
 
 
 @asynccontextmanager
 async def dispatchers(inputs: AllInputs, *, at_once: int = 8, in_flight: int = 64) -> AsyncIterator[Dispatcher]:
-    """A courier; at the end what it has begun has ended."""
+    """A dispatcher. At the end, all its deliveries have ended."""
     async with asyncio.TaskGroup() as tasks:
         yield Dispatcher(inputs, tasks, in_flight=in_flight, at_once=at_once)
 
 
 async def deliver(inputs: AllInputs, *, at_once: int = 8) -> None:
-    """Send everything that is due, and what becomes due thereby."""
+    """Send all due deliveries, and those that then become due."""
     begun = 1
     while begun:
         async with dispatchers(inputs, at_once=at_once) as dispatcher:
@@ -45,7 +45,7 @@ async def deliver(inputs: AllInputs, *, at_once: int = 8) -> None:
 
 
 async def rows(inputs: AllInputs, statement: str) -> list[dict[str, Any]]:
-    """What a statement finds."""
+    """The rows that a statement returns."""
     async with inputs.engine.connect() as connection:
         return [dict(row) for row in (await connection.execute(text(statement))).mappings()]
 

@@ -5,11 +5,10 @@ from typing import Any
 
 import standardwebhooks
 
-from app.flows.rules.verdict import Verdict
 from app.storage import notifications
 from tests.all_inputs import LEASE, AllInputs, HandClock
 from tests.feed import feeding
-from tests.feed.feeding import step_events, verdict_events
+from tests.feed.feeding import step_events
 from tests.stack.waiting import eventually
 from tests.subscriptions import subscriber, subscribing
 from tests.subscriptions.subscriber import Received
@@ -53,8 +52,8 @@ async def test_event_arrives_signed_once(
     ]
 
 
-async def test_subjects_events_come_in_order_one_after_the_other(inputs: AllInputs) -> None:
-    """While one event of a flow is under way its later ones wait, those of other flows do not."""
+async def test_events_of_a_subject_are_sent_in_order(inputs: AllInputs) -> None:
+    """While an event of a flow is in flight, later events of that flow wait, and other flows do not."""
     async with subscriber.listening() as shop:
         shop.is_open.clear()
         await subscribe(inputs, shop.url)
@@ -75,8 +74,8 @@ async def test_subjects_events_come_in_order_one_after_the_other(inputs: AllInpu
     assert order == [("flow/a", 1), ("flow/a", 2), ("flow/a", 3)]
 
 
-async def test_failed_delivery_holds_up_its_own_flow_only(inputs: AllInputs, clock: HandClock) -> None:
-    """An event that fails is tried again after 5 s, before the later ones of its flow."""
+async def test_failed_delivery_delays_only_its_flow(inputs: AllInputs, clock: HandClock) -> None:
+    """A failed event is retried after 5 s, before later events of its flow."""
     refused = {("flow/a", 1)}
 
     def answer(received: Received) -> tuple[int, dict[str, str]]:
@@ -103,8 +102,8 @@ async def test_failed_delivery_holds_up_its_own_flow_only(inputs: AllInputs, clo
     ]
 
 
-async def test_slow_subscriber_takes_nobody_elses_time(inputs: AllInputs) -> None:
-    """With every place of one subscriber taken, another's events go out."""
+async def test_slow_subscriber_does_not_delay_others(inputs: AllInputs) -> None:
+    """While all slots of one subscription are taken, another subscription gets its events."""
     async with (
         subscriber.listening() as slow,
         subscriber.listening() as quick,
@@ -117,19 +116,19 @@ async def test_slow_subscriber_takes_nobody_elses_time(inputs: AllInputs) -> Non
             await feeding.append(inputs.engine, step_events(1, flow_id=flow_id))
         await sequence(inputs)
 
-        async def is_through() -> bool:
+        async def is_served() -> bool:
             await dispatcher.deliver_due()
             return len(quick.received) == 5
 
-        await eventually(is_through)
+        await eventually(is_served)
         taken = slow.under_way
         slow.is_open.set()
 
     assert taken == 2
 
 
-async def test_delivery_goes_out_again_when_its_worker_dies(inputs: AllInputs, clock: HandClock) -> None:
-    """Sent but not noted: once the lease is over it is sent again, with the same id and body."""
+async def test_delivery_is_repeated_after_its_worker_dies(inputs: AllInputs, clock: HandClock) -> None:
+    """A delivery that was sent but not recorded is sent again after the lease, with the same id and body."""
     async with subscriber.listening() as shop:
         shop.is_open.clear()
         await subscribe(inputs, shop.url)
@@ -152,8 +151,8 @@ async def test_delivery_goes_out_again_when_its_worker_dies(inputs: AllInputs, c
     assert await deliveries(inputs) == [(1, "delivered", 0, None)]
 
 
-async def test_worker_that_was_halted_changes_nothing(inputs: AllInputs, clock: HandClock) -> None:
-    """When a lease has run out and another worker has delivered, the late answer of the first is not kept."""
+async def test_late_result_is_fenced(inputs: AllInputs, clock: HandClock) -> None:
+    """After a lease has expired and another worker has delivered, the first worker's result is not saved."""
     async with subscriber.listening() as shop, dispatchers(inputs) as halted:
         shop.is_open.clear()
         await subscribe(inputs, shop.url)
@@ -172,22 +171,8 @@ async def test_worker_that_was_halted_changes_nothing(inputs: AllInputs, clock: 
     assert attempts == [{"position": 1, "error": None}, {"position": 2, "error": "status_500"}]
 
 
-async def test_compliance_events_reach_only_who_was_given_that_right(inputs: AllInputs) -> None:
-    """A pattern that matches a verdict is not enough: the subscription must have been made with compliance."""
-    async with subscriber.listening() as shop, subscriber.listening() as officer:
-        await subscribe(inputs, shop.url, ("*",))
-        await subscribe(inputs, officer.url, ("dots.background_check.*",), with_compliance=True)
-        await feeding.append(inputs.engine, step_events(1))
-        await feeding.append(inputs.engine, verdict_events(Verdict.FLAGGED))
-        await sequence(inputs)
-        await deliver(inputs)
-
-    assert [received.event["type"] for received in shop.received] == ["dots.flow.step_completed"]
-    assert [received.event["type"] for received in officer.received] == ["dots.background_check.flagged"]
-
-
-async def test_types_and_app_choose_what_is_sent(inputs: AllInputs) -> None:
-    """Of three subscriptions only the one with a pattern for the event, and no other app, gets it."""
+async def test_types_and_app_select_events(inputs: AllInputs) -> None:
+    """Only the subscription with a matching type and app gets the event."""
     async with subscriber.listening() as shop:
         await subscribe(inputs, shop.url, ("dots.flow.step_completed",))
         await subscribe(inputs, shop.url, ("dots.flow.*",), app="eu")
@@ -199,8 +184,8 @@ async def test_types_and_app_choose_what_is_sent(inputs: AllInputs) -> None:
     assert len(shop.received) == 1
 
 
-async def test_next_pass_is_woken_where_more_can_be_sent(inputs: AllInputs) -> None:
-    """By a delivery whose flow has another one, and by any that leaves a full subscription; not by the last of all."""
+async def test_next_pass_is_woken_if_more_is_due(inputs: AllInputs) -> None:
+    """A delivery wakes the next pass if its flow has another event or all slots were taken, otherwise not."""
     woken = []
     async with subscriber.listening() as shop:
         await subscribe(inputs, shop.url)

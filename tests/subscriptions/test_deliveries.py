@@ -1,4 +1,4 @@
-"""What was sent to a subscription, as administrators see it and send it again over HTTP."""
+"""List, get and redeliver deliveries over HTTP."""
 
 from typing import Any
 
@@ -22,20 +22,20 @@ UNKNOWN = "00000000-0000-4000-8000-000000000002"
 
 @pytest.fixture
 async def admin(stranger: httpx.AsyncClient, key_with: KeyWith) -> httpx.AsyncClient:
-    """A client that may administer subscriptions, and nothing else."""
+    """A client whose key may only administer subscriptions."""
     stranger.headers.update(await key_with("subscriptions:admin", name="orders"))
     return stranger
 
 
 async def steps_arrive(inputs: AllInputs, count: int) -> None:
-    """So many steps of one flow are completed, told, and sent."""
+    """Append, number and deliver `count` completed steps of one flow."""
     await feeding.append(inputs.engine, STEPS[:count])
     await sequence(inputs)
     await deliver(inputs)
 
 
 def refusing_the_second(shop: Subscriber) -> None:
-    """Let the subscriber answer 500 to the second event of each flow."""
+    """Make the subscriber answer 500 to the second event of each flow."""
     shop.answer = lambda received: (500 if received.about[1] == 2 else 204, {})
 
 
@@ -46,8 +46,8 @@ async def listed(admin: httpx.AsyncClient, made: dict[str, Any], **query: str) -
     return [(each["event_id"], each["state"]) for each in answer.json()["deliveries"]]
 
 
-async def test_deliveries_are_listed_by_what_became_of_them(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
-    """Latest event first; one that fails keeps the later ones of its flow waiting."""
+async def test_deliveries_are_listed_by_state(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
+    """Latest events come first. A failed delivery keeps later events of its flow pending."""
     async with subscriber.listening() as shop:
         refusing_the_second(shop)
         made = await make(admin, url=shop.url)
@@ -60,7 +60,7 @@ async def test_deliveries_are_listed_by_what_became_of_them(admin: httpx.AsyncCl
 
 
 async def test_one_delivery_is_shown_with_its_attempts(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
-    """What was answered, and when."""
+    """An attempt has its time, status, error and duration."""
     async with subscriber.listening() as shop:
         refusing_the_second(shop)
         made = await make(admin, url=shop.url)
@@ -87,8 +87,8 @@ async def test_one_delivery_is_shown_with_its_attempts(admin: httpx.AsyncClient,
     }
 
 
-async def test_pages_put_together_are_all(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
-    """Pages of two, followed by their cursors: every delivery once."""
+async def test_pages_hold_every_delivery_once(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
+    """Reads pages of two with their cursors."""
     made = await make(admin)
     await feeding.append(inputs.engine, step_events(5))
     await sequence(inputs)
@@ -106,8 +106,8 @@ async def test_pages_put_together_are_all(admin: httpx.AsyncClient, inputs: AllI
     assert page["next_cursor"] is None
 
 
-async def test_one_event_is_sent_once_more(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
-    """The answer shows it pending; then it is sent."""
+async def test_one_event_is_redelivered(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
+    """The answer shows the delivery as pending, and then it is sent again."""
     async with subscriber.listening() as shop:
         made = await make(admin, url=shop.url)
         await steps_arrive(inputs, 2)
@@ -118,8 +118,8 @@ async def test_one_event_is_sent_once_more(admin: httpx.AsyncClient, inputs: All
     assert [received.about[1] for received in shop.received] == [1, 2, 1]
 
 
-async def test_redelivery_is_dry_unless_told_otherwise(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
-    """Counted first; then made, events from before the subscription with it."""
+async def test_redelivery_is_a_dry_run_by_default(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
+    """A dry run counts and sends nothing. A redelivery includes events from before the subscription."""
     await feeding.feed(inputs.engine, step_events(1, flow_id="flow-0"))
     async with subscriber.listening() as shop:
         made = await make(admin, url=shop.url)
@@ -127,16 +127,16 @@ async def test_redelivery_is_dry_unless_told_otherwise(admin: httpx.AsyncClient,
         dry = (await admin.post(path_of(made, "redeliver"), json={"since": NOON})).json()
         await deliver(inputs)
         sent_by_dry_run = len(shop.received) - 2
-        wet = (await admin.post(path_of(made, "redeliver"), json={"since": NOON, "dry_run": False})).json()
+        done = (await admin.post(path_of(made, "redeliver"), json={"since": NOON, "dry_run": False})).json()
         await deliver(inputs)
 
     assert dry == {"again": 2, "fresh": 1, "subjects": 2, "dry_run": True, "next_cursor": None}
-    assert wet == {"again": 2, "fresh": 1, "subjects": 2, "dry_run": False, "next_cursor": None}
+    assert done == {"again": 2, "fresh": 1, "subjects": 2, "dry_run": False, "next_cursor": None}
     assert (sent_by_dry_run, len(shop.received)) == (0, 5)
 
 
-async def test_redelivery_of_some_types_leaves_the_others(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
-    """Patterns as in a subscription; those of a subscription that gets fewer do not get it more."""
+async def test_redelivery_selects_types(admin: httpx.AsyncClient, inputs: AllInputs) -> None:
+    """Types are patterns. They never select more than the subscription's own types."""
     await feeding.feed(inputs.engine, STEPS)
     made = await make(admin, types=["dots.flow.*"])
 
@@ -148,10 +148,10 @@ async def test_redelivery_of_some_types_leaves_the_others(admin: httpx.AsyncClie
     assert counts == [3, 0, 0]
 
 
-async def test_long_redelivery_goes_on_by_its_cursor(
+async def test_long_redelivery_continues_with_its_cursor(
     admin: httpx.AsyncClient, inputs: AllInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Call by call, until the cursor is null."""
+    """Each call returns a cursor for the next. The last cursor is null."""
     monkeypatch.setattr("app.subscriptions.redeliver.BATCH", 2)
     monkeypatch.setattr("app.subscriptions.redeliver.CALL_LIMIT", 2)
     await feeding.feed(inputs.engine, STEPS)
@@ -164,38 +164,37 @@ async def test_long_redelivery_goes_on_by_its_cursor(
     assert (first["fresh"], second["fresh"], second["next_cursor"]) == (2, 1, None)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status", "code"),
-    [
-        ("GET", f"deliveries/{UNKNOWN}", None, 404, "delivery_not_found"),
-        ("POST", f"deliveries/{UNKNOWN}/redeliver", None, 404, "delivery_not_found"),
-        ("GET", "deliveries/flow-1", None, 422, "invalid_fields"),
-        ("GET", "deliveries?state=lost", None, 422, "invalid_fields"),
-        ("GET", "deliveries?after=junk", None, 422, "invalid_cursor"),
-        # A cursor of another list.
-        ("GET", f"deliveries?after={cursors.by_position('redelivery').write(7)}", None, 422, "invalid_cursor"),
-        ("POST", "redeliver", {}, 422, "invalid_fields"),
-        ("POST", "redeliver", {"since": "2026-11-23T12:00:00"}, 422, "invalid_fields"),
-        ("POST", "redeliver", {"since": NOON, "types": ["dots.flow.finished"]}, 422, "invalid_fields"),
-        ("POST", "redeliver", {"since": NOON, "types": []}, 422, "invalid_fields"),
-        ("POST", "redeliver", {"since": NOON, "after": "junk"}, 422, "invalid_cursor"),
-        (
-            "POST",
-            "redeliver",
-            {"since": NOON, "after": cursors.by_position("deliveries").write(7)},
-            422,
-            "invalid_cursor",
-        ),
-        # A misspelt filter must not become a redelivery of everything.
-        ("POST", "redeliver", {"since": NOON, "untl": NOON, "dry_run": False}, 422, "invalid_fields"),
-    ],
-)
-async def test_a_wrong_question_gets_a_clear_answer(
-    admin: httpx.AsyncClient, *, method: str, path: str, body: dict[str, object] | None, status: int, code: str
-) -> None:
-    """Problem documents, as everywhere."""
+INVALID: list[tuple[str, str, dict[str, object] | None, int, str]] = [
+    ("GET", f"deliveries/{UNKNOWN}", None, 404, "delivery_not_found"),
+    ("POST", f"deliveries/{UNKNOWN}/redeliver", None, 404, "delivery_not_found"),
+    ("GET", "deliveries/flow-1", None, 422, "invalid_fields"),
+    ("GET", "deliveries?state=lost", None, 422, "invalid_fields"),
+    ("GET", "deliveries?after=junk", None, 422, "invalid_cursor"),
+    # A cursor of another list.
+    ("GET", f"deliveries?after={cursors.by_position('redelivery').write(7)}", None, 422, "invalid_cursor"),
+    ("POST", "redeliver", {}, 422, "invalid_fields"),
+    ("POST", "redeliver", {"since": "2026-11-23T12:00:00"}, 422, "invalid_fields"),
+    ("POST", "redeliver", {"since": NOON, "types": ["dots.flow.finished"]}, 422, "invalid_fields"),
+    ("POST", "redeliver", {"since": NOON, "types": []}, 422, "invalid_fields"),
+    ("POST", "redeliver", {"since": NOON, "after": "junk"}, 422, "invalid_cursor"),
+    (
+        "POST",
+        "redeliver",
+        {"since": NOON, "after": cursors.by_position("deliveries").write(7)},
+        422,
+        "invalid_cursor",
+    ),
+    # A misspelt filter must not become a redelivery of everything.
+    ("POST", "redeliver", {"since": NOON, "untl": NOON, "dry_run": False}, 422, "invalid_fields"),
+]
+
+
+async def test_invalid_request_is_a_problem(admin: httpx.AsyncClient) -> None:
+    """Invalid requests get a problem document with a code."""
     made = await make(admin)
+    found = []
+    for method, path, body, _, _ in INVALID:
+        answer = await admin.request(method, path_of(made, path), json=body)
+        found.append((method, path, body, answer.status_code, answer.json()["code"]))
 
-    answer = await admin.request(method, path_of(made, path), json=body)
-
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert found == INVALID

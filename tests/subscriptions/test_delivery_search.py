@@ -1,4 +1,4 @@
-"""Deliveries as operators and timelines find them."""
+"""Find deliveries for operators and timelines."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,7 +27,7 @@ STEPS = step_events(3)
 
 @pytest.fixture
 async def engine(engine: AsyncEngine) -> AsyncEngine:
-    """Two subscriptions, with deliveries of three steps and a verdict each."""
+    """Two subscriptions, each with deliveries of three steps and a verdict."""
     await add(engine, subscription(), subscription(2, created_at=later(1)))
     await feeding.append(engine, STEPS)
     await feeding.append(engine, verdict_events(Verdict.FLAGGED))
@@ -55,8 +55,8 @@ async def find(engine: AsyncEngine, event_id: UUID) -> DeliverySummary | None:
         return await delivery_search.find(connection, subscription().id, event_id)
 
 
-async def note_attempt(engine: AsyncEngine, minute: int, *, position: int = 1, status: int | None = 500) -> None:
-    """An attempt of both subscriptions, so many minutes after the beginning."""
+async def add_attempt(engine: AsyncEngine, minute: int, *, position: int = 1, status: int | None = 500) -> None:
+    """Insert an attempt of both subscriptions, this many minutes after the start."""
     await stored.execute(
         engine,
         "INSERT INTO delivery_attempts (subscription_id, position, attempted_at, status, error, took_ms) "
@@ -68,7 +68,7 @@ async def note_attempt(engine: AsyncEngine, minute: int, *, position: int = 1, s
 
 
 async def test_delivery_is_found_by_its_event(engine: AsyncEngine) -> None:
-    """With what it delivers; None for an event that is not delivered to it."""
+    """The delivery has its event's fields. None if the subscription has no delivery of the event."""
     found = await find(engine, STEPS[1].id)
 
     assert found == DeliverySummary(
@@ -87,16 +87,16 @@ async def test_delivery_is_found_by_its_event(engine: AsyncEngine) -> None:
     assert await find(engine, UUID(int=1)) is None
 
 
-async def test_pages_put_together_are_all_latest_first(engine: AsyncEngine) -> None:
-    """From page to page by position, each delivery once."""
+async def test_pages_hold_every_delivery_latest_first(engine: AsyncEngine) -> None:
+    """Each delivery is on one page."""
     first = await page(engine, limit=3)
     second = await page(engine, limit=3, before=first[-1].position)
 
     assert [[each.position for each in found] for found in (first, second)] == [[4, 3, 2], [1]]
 
 
-async def test_page_looks_at_a_bounded_number_of_deliveries(engine: AsyncEngine) -> None:
-    """A page of what is rare may be empty and not the last; followed to the end, the pages hold all of it."""
+async def test_page_searches_a_bounded_number_of_deliveries(engine: AsyncEngine) -> None:
+    """A page of a rare type may be empty without being the last. All pages together hold every match."""
     await stored.execute(
         engine, "UPDATE deliveries SET state = 'delivered', settled_at = created_at WHERE position NOT IN (1, 4)"
     )
@@ -115,8 +115,8 @@ async def test_page_looks_at_a_bounded_number_of_deliveries(engine: AsyncEngine)
     assert [found.position for found in indexed.deliveries] == [1]
 
 
-async def test_state_and_types_narrow(engine: AsyncEngine) -> None:
-    """Together, or each by itself."""
+async def test_state_and_types_filter(engine: AsyncEngine) -> None:
+    """The filters work alone and together."""
     await stored.execute(
         engine,
         "UPDATE deliveries SET state = 'delivered', settled_at = now() WHERE position IN (1, 4)",
@@ -131,11 +131,11 @@ async def test_state_and_types_narrow(engine: AsyncEngine) -> None:
     assert await page(engine, types=[events.CHECK_FLAGGED], state="dead") == []
 
 
-async def test_latest_attempts_are_told_oldest_first(engine: AsyncEngine) -> None:
-    """Only those of this delivery, and no more than asked for."""
+async def test_latest_attempts_come_oldest_first(engine: AsyncEngine) -> None:
+    """Only attempts of this delivery are returned, up to the limit."""
     for minute, status in enumerate((500, None, 503)):
-        await note_attempt(engine, minute, status=status)
-    await note_attempt(engine, 9, position=2)
+        await add_attempt(engine, minute, status=status)
+    await add_attempt(engine, 9, position=2)
     async with database.transaction(engine) as connection:
         found = await delivery_search.attempts(connection, subscription().id, 1, limit=2)
 
@@ -146,13 +146,13 @@ async def test_latest_attempts_are_told_oldest_first(engine: AsyncEngine) -> Non
     ]
 
 
-async def test_subjects_deliveries_are_those_to_every_subscription(engine: AsyncEngine) -> None:
-    """The latest, oldest of them first; nothing of other subjects, and nothing of events without a place."""
+async def test_deliveries_about_a_subject(engine: AsyncEngine) -> None:
+    """Returns the latest to all subscriptions, oldest first. Other subjects and unnumbered events are left out."""
     await feeding.append(engine, step_events(4)[3:], after_sequence=3)
     async with database.transaction(engine) as connection:
         of_flow = await delivery_search.about(connection, Subject(app="default", kind="flow", id="flow-1"), 5)
         of_user = await delivery_search.about(connection, Subject(app="default", kind="user", id=USER), 5)
-        of_nobody = await delivery_search.about(connection, Subject(app="eu", kind="flow", id="flow-1"), 5)
+        of_other_app = await delivery_search.about(connection, Subject(app="eu", kind="flow", id="flow-1"), 5)
 
     numbers = {subscription().id: 1, subscription(2).id: 2}
     assert [(each.event_id, numbers[each.subscription_id]) for each in of_flow] == [
@@ -163,4 +163,4 @@ async def test_subjects_deliveries_are_those_to_every_subscription(engine: Async
         (STEPS[2].id, 2),
     ]
     assert [each.type for each in of_user] == ["dots.background_check.flagged"] * 2
-    assert of_nobody == []
+    assert of_other_app == []

@@ -1,4 +1,4 @@
-"""The room of one process for deliveries, on a clock set by hand."""
+"""The slots of one process for deliveries, with a fake clock."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -10,23 +10,23 @@ SHOP, BANK = UUID(int=1), UUID(int=2)
 
 
 def slots_with(*subscriptions: UUID, in_flight: int = 8) -> DeliverySlots:
-    """Room for so many, with deliveries to these begun at 0."""
+    """Slots with deliveries to these subscriptions, started at 0."""
     slots = DeliverySlots(in_flight=in_flight, at_once=2)
     for number, each in enumerate(subscriptions):
         slots.begin(number, each, now=0.0)
     return slots
 
 
-def test_deliveries_under_way_take_the_room() -> None:
-    """Each takes a place in all, and one of its subscription."""
+def test_deliveries_in_flight_take_slots() -> None:
+    """Each delivery takes a slot of the process and of its subscription."""
     slots = slots_with(SHOP, SHOP, BANK)
 
     assert slots.left(set()) == FreeSlots(total=5, slow=6, at_once=2)
     assert slots.busy == {SHOP: 2, BANK: 1}
 
 
-def test_place_is_given_back() -> None:
-    """Afterwards nothing is left of a subscription that has none under way."""
+def test_end_frees_the_slot() -> None:
+    """A subscription without deliveries in flight is forgotten."""
     slots = slots_with(SHOP, BANK)
     slots.end(0)
 
@@ -34,8 +34,8 @@ def test_place_is_given_back() -> None:
     assert slots.busy == {BANK: 1}
 
 
-def test_subscriber_that_owes_an_answer_is_slow() -> None:
-    """It is slow before it has answered, so that no further places go to it."""
+def test_subscriber_with_a_late_answer_is_slow() -> None:
+    """A subscriber is slow before it has answered, so it gets no further slots."""
     slots = slots_with(SHOP)
     slots.begin("later", BANK, now=SLOW_SECONDS)
 
@@ -44,8 +44,8 @@ def test_subscriber_that_owes_an_answer_is_slow() -> None:
     assert slots.left({SHOP}) == FreeSlots(total=6, slow=5, at_once=2)
 
 
-def test_subscriber_is_slow_until_it_answers_sooner() -> None:
-    """The last answer counts."""
+def test_subscriber_is_slow_until_a_fast_answer() -> None:
+    """Only the last answer counts."""
     slots = slots_with()
     slots.answered(SHOP, timedelta(seconds=SLOW_SECONDS + 0.1))
     before = slots.slow(0.0)
@@ -55,8 +55,8 @@ def test_subscriber_is_slow_until_it_answers_sooner() -> None:
     assert slots.slow(0.0) == set()
 
 
-def test_end_says_when_something_may_have_waited() -> None:
-    """It may when the process, or the subscription, had no room left, or when slow subscribers share what they have."""
+def test_end_tells_whether_another_delivery_may_wait() -> None:
+    """A delivery may wait if the process or the subscription had no free slot, or if the subscriber is slow."""
     roomy = slots_with(SHOP)
     full = slots_with(SHOP, BANK, in_flight=2)
     busy = slots_with(SHOP, SHOP)
@@ -66,8 +66,8 @@ def test_end_says_when_something_may_have_waited() -> None:
     assert [slots.end(0) for slots in (roomy, full, busy, slow)] == [False, True, True, True]
 
 
-def test_smallest_room_is_open_to_slow_subscribers_too() -> None:
-    """With room for one, a slow subscriber is still sent its events."""
+def test_single_slot_is_open_to_slow_subscribers() -> None:
+    """With one slot, a slow subscriber still gets its events."""
     slots = slots_with(in_flight=1)
 
     assert slots.left({SHOP}) == FreeSlots(total=1, slow=1, at_once=2)

@@ -26,7 +26,7 @@ TEST_KEY = f"test:{base64.b64encode(bytes(32)).decode()}"
 
 
 def is_signed_with(received: Received, secret: str) -> bool:
-    """Whether the official library, given only this secret, takes the message."""
+    """Whether the official library verifies the message with this secret."""
     try:
         Webhook(secret).verify(received.body, received.headers)
     except WebhookVerificationError:
@@ -35,18 +35,18 @@ def is_signed_with(received: Received, secret: str) -> bool:
 
 
 def keys(*written: str) -> list[bytes]:
-    """What is inside these secrets."""
+    """The keys in these secrets."""
     return [base64.b64decode(secret.removeprefix("whsec_")) for secret in written]
 
 
 async def live_keys(inputs: AllInputs, subscription_id: UUID) -> list[bytes]:
-    """What is signed with now."""
+    """The current signing keys."""
     async with database.transaction(inputs.engine) as connection:
         return await manage_secrets.live_keys(connection, inputs.secret_cipher, subscription_id, now=inputs.clock())
 
 
-async def test_old_and_new_secret_both_sign_for_a_day(inputs: AllInputs, clock: HandClock) -> None:
-    """Newest first; to the second when the day is over, the old one is done."""
+async def test_previous_secret_signs_for_a_day(inputs: AllInputs, clock: HandClock) -> None:
+    """Both secrets sign, newest first. After exactly 24 hours only the new one does."""
     made = await subscribe(inputs, URL)
     subscription_id = made.subscription.id
     clock.advance(timedelta(days=3))
@@ -62,7 +62,7 @@ async def test_old_and_new_secret_both_sign_for_a_day(inputs: AllInputs, clock: 
 
 
 async def test_second_rotation_does_not_prolong_the_first(inputs: AllInputs, clock: HandClock) -> None:
-    """Each secret ends a day after it was replaced, whatever comes later."""
+    """Each secret expires a day after it was replaced, also after further rotations."""
     made = await subscribe(inputs, URL)
     second = await manage_secrets.rotate_secret(inputs, made.subscription.id)
     clock.advance(DAY - timedelta(hours=1))
@@ -73,7 +73,7 @@ async def test_second_rotation_does_not_prolong_the_first(inputs: AllInputs, clo
 
 
 async def test_messages_carry_a_signature_for_each_secret(inputs: AllInputs, clock: HandClock) -> None:
-    """A receiver that knows only one of them verifies with the official library, and no other secret does."""
+    """The official library verifies the message with either secret, and with no other."""
     clock.now = datetime.now(UTC)  # The library's own clock is the machine's.
     async with subscriber.listening() as shop:
         made, other = await subscribe(inputs, shop.url), await subscribe(inputs, URL)
@@ -88,8 +88,8 @@ async def test_messages_carry_a_signature_for_each_secret(inputs: AllInputs, clo
     assert [is_signed_with(received, secret) for secret in known] == [True, True, False]
 
 
-async def test_rotation_has_an_end(inputs: AllInputs, clock: HandClock) -> None:
-    """Four secrets sign at most; the complaint says when there is room again, and then there is."""
+async def test_rotations_are_limited(inputs: AllInputs, clock: HandClock) -> None:
+    """At most four secrets are live. The error says when the next one expires, and then a rotation succeeds."""
     made = await subscribe(inputs, URL)
     for _ in range(3):
         clock.advance(timedelta(hours=1))
@@ -108,8 +108,8 @@ async def test_rotation_has_an_end(inputs: AllInputs, clock: HandClock) -> None:
     assert await stored.count(inputs.engine, "subscription_secrets") == 4
 
 
-async def test_secrets_outlive_a_change_of_encryption_keys(inputs: AllInputs) -> None:
-    """A new first key seals from then on; the one before still opens what it has sealed."""
+async def test_secrets_survive_a_change_of_encryption_keys(inputs: AllInputs) -> None:
+    """The new first key encrypts from then on. The previous key still decrypts its secrets."""
     made = await subscribe(inputs, URL)
     inputs = dataclasses.replace(
         inputs, secret_cipher=SecretCipher([OTHER_KEY, TEST_KEY], random_bytes=secrets.token_bytes)
@@ -122,20 +122,20 @@ async def test_secrets_outlive_a_change_of_encryption_keys(inputs: AllInputs) ->
     assert [row["key_id"] for row in rows] == ["other", "test"]
 
 
-async def test_encryption_key_taken_away_is_mended_by_a_rotation(inputs: AllInputs) -> None:
-    """The newest secret must be there to sign with; an older one that cannot be opened is done without."""
+async def test_rotation_repairs_a_missing_encryption_key(inputs: AllInputs) -> None:
+    """The newest secret must be decrypted, or the error names the setting. Older ones may be skipped."""
     made = await subscribe(inputs, URL)
     inputs = dataclasses.replace(inputs, secret_cipher=SecretCipher([OTHER_KEY], random_bytes=secrets.token_bytes))
 
-    with pytest.raises(EncryptionUnavailableError):
+    with pytest.raises(EncryptionUnavailableError, match="ENCRYPTION_KEYS"):
         await live_keys(inputs, made.subscription.id)
     rotated = await manage_secrets.rotate_secret(inputs, made.subscription.id)
 
     assert await live_keys(inputs, made.subscription.id) == keys(rotated.secret)
 
 
-async def test_without_encryption_keys_nothing_is_signed_or_rotated(inputs: AllInputs) -> None:
-    """Both name the setting."""
+async def test_signing_and_rotating_need_encryption_keys(inputs: AllInputs) -> None:
+    """Both errors name the setting."""
     made = await subscribe(inputs, URL)
     inputs = dataclasses.replace(inputs, secret_cipher=None)
 
@@ -145,8 +145,8 @@ async def test_without_encryption_keys_nothing_is_signed_or_rotated(inputs: AllI
         await manage_secrets.rotate_secret(inputs, made.subscription.id)
 
 
-async def test_secret_swapped_for_another_subscriptions_stays_shut(inputs: AllInputs) -> None:
-    """Who can write rows cannot make one subscription sign as another."""
+async def test_secret_of_another_subscription_is_not_decrypted(inputs: AllInputs) -> None:
+    """An attacker who can write rows cannot make one subscription sign with the secret of another."""
     mine, theirs = await subscribe(inputs, URL), await subscribe(inputs, URL)
     await stored.execute(
         inputs.engine,

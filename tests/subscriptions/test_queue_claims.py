@@ -1,4 +1,4 @@
-"""Claims of lanes: bounded by the room there is, shared fairly, and cheap on a database full of dead rows."""
+"""Claims of delivery queues are bounded by the free slots, fair, and cheap despite dead rows."""
 
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -21,13 +21,13 @@ QUEUES = """
 
 
 async def subscribe(engine: AsyncEngine, count: int, *, queues: int, at: datetime = NOW - SECOND) -> None:
-    """So many subscriptions, each with so many due lanes."""
+    """Insert subscriptions, each with `queues` due queues."""
     await add(engine, *(subscription(number) for number in range(1, count + 1)))
     await stored.execute(engine, QUEUES, at=at, queues=queues)
 
 
 def known(*, busy: int = 0, is_slow: bool = False, floor: datetime | None = None) -> KnownSubscription:
-    """What the process knows of a subscription."""
+    """The process's knowledge of a subscription."""
     return KnownSubscription(busy=busy, is_slow=is_slow, floor=floor)
 
 
@@ -39,7 +39,7 @@ async def claim(
     at_once: int = 8,
     of: dict[UUID, KnownSubscription] | None = None,
 ) -> list[ClaimedQueue]:
-    """Claim where there is room."""
+    """Claim queues for these free slots."""
     return await queue_claims.claim_due(
         connection,
         slots=FreeSlots(total=total, slow=total if slow is None else slow, at_once=at_once),
@@ -52,7 +52,7 @@ async def claim(
 
 
 def shares(claimed: list[ClaimedQueue]) -> dict[int, int]:
-    """How many lanes of which subscription were claimed."""
+    """The number of claimed queues per subscription."""
     numbers = [each.queue.subscription_id.int & 0xFFFF for each in claimed]
     return {number: numbers.count(number) for number in sorted(set(numbers))}
 
@@ -62,8 +62,8 @@ def id_of(number: int) -> UUID:
     return subscription(number).id
 
 
-async def test_no_more_is_leased_or_locked_than_there_is_room_for(engine: AsyncEngine) -> None:
-    """What a process has no room for is left to others, without a lease and without a lock."""
+async def test_claim_locks_only_as_many_queues_as_slots(engine: AsyncEngine) -> None:
+    """All other queues stay without a lease and a lock, so other processes can claim them."""
     await subscribe(engine, 20, queues=10)
 
     async with engine.connect() as first, engine.connect() as second:
@@ -81,8 +81,8 @@ async def test_no_more_is_leased_or_locked_than_there_is_room_for(engine: AsyncE
     assert keys.isdisjoint((each.queue.subscription_id, each.queue.subject) for each in beside)
 
 
-async def test_each_subscription_gets_its_turn_before_another_gets_two(engine: AsyncEngine) -> None:
-    """Those with the fewest deliveries under way come first; lanes of one subscription in the order they became due."""
+async def test_slots_are_shared_fairly(engine: AsyncEngine) -> None:
+    """Subscriptions with the fewest deliveries in flight come first. Within one, queues go in order of due time."""
     await subscribe(engine, 4, queues=5)
 
     async with engine.connect() as connection:
@@ -99,8 +99,8 @@ async def test_each_subscription_gets_its_turn_before_another_gets_two(engine: A
     assert {each.queue.subject for each in full} == {"flow/1", "flow/2", "flow/3"}
 
 
-async def test_slow_subscriptions_share_the_room_that_is_for_them(engine: AsyncEngine) -> None:
-    """Slow subscribers and failing ones take what is left for them; the others get the rest."""
+async def test_slow_subscriptions_share_their_slots(engine: AsyncEngine) -> None:
+    """Slow and failing subscribers get only the slow slots. Others get the rest."""
     await subscribe(engine, 6, queues=8)
     await stored.execute(engine, "UPDATE subscriptions SET failing_since = created_at WHERE id = :id", id=id_of(5))
     slow = {id_of(number): known(is_slow=True) for number in range(1, 5)}
@@ -112,8 +112,8 @@ async def test_slow_subscriptions_share_the_room_that_is_for_them(engine: AsyncE
     assert claimed[6] == 7
 
 
-async def test_probes_are_made_only_where_there_is_room(engine: AsyncEngine) -> None:
-    """A broken subscription that gets no lane now keeps its turn, and does not wait another minute."""
+async def test_probes_need_free_slots(engine: AsyncEngine) -> None:
+    """A subscription whose probe finds no slot is probed by the next claim, not a minute later."""
     await subscribe(engine, 5, queues=3)
     await stored.execute(engine, "UPDATE subscriptions SET opened_at = :at, held_until = :at", at=NOW - SECOND)
 
@@ -129,8 +129,8 @@ async def test_probes_are_made_only_where_there_is_room(engine: AsyncEngine) -> 
     assert third == []
 
 
-async def test_queues_below_the_floor_are_left_to_a_full_look(engine: AsyncEngine) -> None:
-    """A floor is a subscription's own; a look without one finds everything."""
+async def test_queues_below_the_floor_need_a_full_scan(engine: AsyncEngine) -> None:
+    """Each subscription has its own floor. A claim without floors finds every due queue."""
     await subscribe(engine, 2, queues=3)
     floor = NOW - SECOND + timedelta(milliseconds=3)
 
@@ -144,8 +144,8 @@ async def test_queues_below_the_floor_are_left_to_a_full_look(engine: AsyncEngin
     assert shares(everything) == {1: 3, 2: 3}
 
 
-async def test_claim_above_a_floor_does_not_walk_dead_queues(engine: AsyncEngine) -> None:
-    """While a transaction elsewhere stays open, thousands of lanes that are gone cost a claim above them nothing."""
+async def test_claim_above_a_floor_does_not_read_dead_queues(engine: AsyncEngine) -> None:
+    """While another transaction stays open, a claim above the floor skips thousands of dead rows."""
     await add(engine, subscription(1))
     async with plans.snapshot_held(engine):
         await stored.execute(engine, QUEUES, at=NOW - 20 * SECOND, queues=6_000)

@@ -1,9 +1,8 @@
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 
-from app.errors import DeliveryNotFoundError, SubscriptionNotFoundError
+from app.errors import DeliveryNotFoundError
 from app.feed import events
 from app.flows.rules.verdict import Verdict
 from app.storage import notifications
@@ -25,27 +24,26 @@ from tests.subscriptions.subscribing import (
 
 URL = "http://127.0.0.1:9/events"
 HOUR = timedelta(hours=1)
-NOBODY = UUID(int=1)
 
 
 def wanted_events(**fields: object) -> RedeliveryRequest:
-    """Everything since the beginning, apart from these fields."""
+    """A request for all events, with these fields changed."""
     whole: dict[str, object] = {"types": events.TYPES, "since": NOW}
     return RedeliveryRequest(**(whole | fields))  # type: ignore[arg-type]  # a test's own choice of fields
 
 
 def counted(done: Redelivery) -> tuple[int, int, int]:
-    """Again, for the first time, about so many subjects."""
+    """The numbers of repeated events, of new events and of subjects."""
     return done.count.again, done.count.fresh, done.count.subjects
 
 
-def reported(shop: Subscriber) -> list[tuple[str, int]]:
-    """What a subscriber was sent, in the order it was."""
+def received_by(shop: Subscriber) -> list[tuple[str, int]]:
+    """The events that a subscriber received, in order."""
     return [received.about for received in shop.received]
 
 
-async def test_one_event_is_sent_once_more_with_its_id(inputs: AllInputs) -> None:
-    """Delivered already, and delivered again: the same id and the same bytes, and nothing else with it."""
+async def test_redelivered_event_has_the_same_id_and_body(inputs: AllInputs) -> None:
+    """Only the requested event is sent again."""
     async with subscriber.listening() as shop:
         made = await subscribe(inputs, shop.url)
         await feeding.append(inputs.engine, step_events(3))
@@ -57,13 +55,13 @@ async def test_one_event_is_sent_once_more_with_its_id(inputs: AllInputs) -> Non
         await deliver(inputs)
 
     first, again = shop.received[1], shop.received[3]
-    assert reported(shop) == [("flow/flow-1", 1), ("flow/flow-1", 2), ("flow/flow-1", 3), ("flow/flow-1", 2)]
+    assert received_by(shop) == [("flow/flow-1", 1), ("flow/flow-1", 2), ("flow/flow-1", 3), ("flow/flow-1", 2)]
     assert (first.headers["webhook-id"], first.body) == (again.headers["webhook-id"], again.body)
     assert was_notified
 
 
-async def test_one_dead_event_gets_all_its_attempts_again(inputs: AllInputs) -> None:
-    """It is pending with none failed, and what was done about it is still known."""
+async def test_redelivered_dead_event_gets_all_attempts(inputs: AllInputs) -> None:
+    """The delivery starts with zero attempts, and its earlier attempts are kept."""
     is_down = True
     async with subscriber.listening(lambda _received: (500 if is_down else 204, {})) as shop:
         made = await subscribe(inputs, shop.url)
@@ -83,23 +81,8 @@ async def test_one_dead_event_gets_all_its_attempts_again(inputs: AllInputs) -> 
     assert await stored.count(inputs.engine, "delivery_attempts") == 2
 
 
-async def test_one_that_waits_for_its_next_attempt_is_sent_now(inputs: AllInputs) -> None:
-    """Whoever asks for it does not want to wait for the schedule."""
-    is_down = True
-    async with subscriber.listening(lambda _received: (500 if is_down else 204, {})) as shop:
-        made = await subscribe(inputs, shop.url)
-        await feeding.append(inputs.engine, step_events(1))
-        await sequence(inputs)
-        await deliver(inputs)
-        is_down = False
-        await redeliver.redeliver_one(inputs, made.subscription.id, step_events(1)[0].id)
-        await deliver(inputs)
-
-    assert await deliveries(inputs) == [(1, "delivered", 0, None)]
-
-
-async def test_one_that_was_never_to_be_delivered_is_unknown(inputs: AllInputs) -> None:
-    """A subscription's patterns are not gone around by name."""
+async def test_event_outside_the_patterns_is_not_redelivered(inputs: AllInputs) -> None:
+    """An event that the subscription never gets has no delivery."""
     made = await subscribe(inputs, URL, ["dots.user.*"])
     await feeding.append(inputs.engine, step_events(1))
     await sequence(inputs)
@@ -108,8 +91,8 @@ async def test_one_that_was_never_to_be_delivered_is_unknown(inputs: AllInputs) 
         await redeliver.redeliver_one(inputs, made.subscription.id, step_events(1)[0].id)
 
 
-async def test_events_from_before_the_subscription_are_sent_in_their_order(inputs: AllInputs, clock: HandClock) -> None:
-    """A new consumer gets what it missed: per flow in order, before what has come since."""
+async def test_events_from_before_the_subscription_are_sent_in_order(inputs: AllInputs, clock: HandClock) -> None:
+    """A new consumer gets earlier events of a flow before later ones."""
     await feeding.append(inputs.engine, step_events(2))
     await feeding.append(inputs.engine, step_events(1, flow_id="flow-2"))
     await sequence(inputs)
@@ -122,33 +105,15 @@ async def test_events_from_before_the_subscription_are_sent_in_their_order(input
         await deliver(inputs)
 
     assert counted(done) == (0, 3, 2)
-    assert [about for about in reported(shop) if about[0] == "flow/flow-1"] == [("flow/flow-1", n) for n in (1, 2, 3)]
-    assert ("flow/flow-2", 1) in reported(shop)
+    assert [about for about in received_by(shop) if about[0] == "flow/flow-1"] == [
+        ("flow/flow-1", n) for n in (1, 2, 3)
+    ]
+    assert ("flow/flow-2", 1) in received_by(shop)
     assert [row[1] for row in await deliveries(inputs)] == ["delivered"] * 4
 
 
-async def test_dry_run_counts_and_changes_nothing(inputs: AllInputs) -> None:
-    """The figures are those of what follows."""
-    await feeding.feed(inputs.engine, step_events(2, flow_id="flow-0"))
-    async with subscriber.listening() as shop:
-        made = await subscribe(inputs, shop.url)
-        await feeding.append(inputs.engine, step_events(3))
-        await sequence(inputs)
-        await deliver(inputs)
-    before = await deliveries(inputs)
-
-    dry = await redeliver.redeliver(inputs, made.subscription.id, wanted_events(), is_dry_run=True)
-    after_dry = await deliveries(inputs)
-    wet = await redeliver.redeliver(inputs, made.subscription.id, wanted_events(), is_dry_run=False)
-
-    assert (counted(dry), dry.is_dry_run, dry.next_after) == ((3, 2, 2), True, None)
-    assert after_dry == before
-    assert (counted(wet), wet.is_dry_run, wet.next_after) == ((3, 2, 2), False, None)
-    assert [row[1:] for row in await deliveries(inputs)] == [("pending", 0, None)] * 5
-
-
-async def test_what_is_pending_anyway_keeps_its_place(inputs: AllInputs) -> None:
-    """Its attempts are counted on, so that asking again and again does not keep it alive for ever."""
+async def test_pending_delivery_is_not_changed(inputs: AllInputs) -> None:
+    """It keeps its attempts, so repeated requests do not retry it forever."""
     async with subscriber.listening(lambda _received: (500, {})) as shop:
         made = await subscribe(inputs, shop.url)
         await feeding.append(inputs.engine, step_events(1))
@@ -171,10 +136,10 @@ async def test_what_is_pending_anyway_keeps_its_place(inputs: AllInputs) -> None
         (2, 1, []),
     ],
 )
-async def test_time_is_that_of_the_events(
+async def test_time_selects_by_event_time(
     inputs: AllInputs, since: int, until: int | None, expected: list[int]
 ) -> None:
-    """From `since`, to before `until`; whenever their deliveries were made."""
+    """`since` is inclusive and `until` exclusive. The time of the delivery does not count."""
     for number in range(3):
         await feeding.feed(inputs.engine, step_events(1, flow_id=f"flow-{number}", at=NOW + number * HOUR))
     made = await subscribe(inputs, URL)
@@ -197,10 +162,10 @@ async def test_time_is_that_of_the_events(
         (["*"], False, [events.CHECK_CLEARED, events.CHECK_FLAGGED], []),
     ],
 )
-async def test_only_what_the_subscription_may_have_is_sent(
+async def test_redelivery_respects_types_and_compliance(
     inputs: AllInputs, types: list[str], *, with_compliance: bool, wanted_types: list[str], expected: list[int]
 ) -> None:
-    """Its patterns and its right hold for the past as for the future."""
+    """A redelivery sends only events that the subscription may get."""
     await feeding.feed(inputs.engine, step_events(1))
     await feeding.feed(inputs.engine, verdict_events(Verdict.CLEARED, Verdict.FLAGGED))
     made = await subscribe(inputs, URL, types, with_compliance=with_compliance)
@@ -210,8 +175,8 @@ async def test_only_what_the_subscription_may_have_is_sent(
     assert [row[0] for row in await deliveries(inputs)] == expected
 
 
-async def test_other_apps_events_stay_out(inputs: AllInputs) -> None:
-    """A subscription to one app gets that one's past."""
+async def test_redelivery_respects_the_app(inputs: AllInputs) -> None:
+    """A subscription to one app gets no events of other apps."""
     await feeding.feed(inputs.engine, step_events(1))
     made = await subscribe(inputs, URL, app="eu")
 
@@ -221,8 +186,8 @@ async def test_other_apps_events_stay_out(inputs: AllInputs) -> None:
     assert await deliveries(inputs) == []
 
 
-async def test_call_is_bounded_and_says_where_to_go_on(inputs: AllInputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Followed from call to call, every event is made pending once."""
+async def test_call_is_bounded_and_returns_a_cursor(inputs: AllInputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All calls together make every event pending once."""
     monkeypatch.setattr(redeliver, "BATCH", 2)
     monkeypatch.setattr(redeliver, "CALL_LIMIT", 4)
     for number in range(5):
@@ -240,10 +205,10 @@ async def test_call_is_bounded_and_says_where_to_go_on(inputs: AllInputs, monkey
 
 
 @pytest.mark.parametrize("is_dry_run", [True, False])
-async def test_call_looks_at_a_bounded_part_of_the_feed(
+async def test_call_searches_a_bounded_range(
     inputs: AllInputs, monkeypatch: pytest.MonkeyPatch, *, is_dry_run: bool
 ) -> None:
-    """However few events match, a call ends; a dry run says where to go on too."""
+    """Calls are bounded even if few events match. A dry run returns a cursor as well."""
     monkeypatch.setattr(redeliver, "SCAN_LIMIT", 2)
     monkeypatch.setattr(redeliver, "LOOK_LIMIT", 4)
     await feeding.feed(inputs.engine, step_events(9))
@@ -261,8 +226,8 @@ async def test_call_looks_at_a_bounded_part_of_the_feed(
     assert [row[0] for row in await deliveries(inputs)] == ([] if is_dry_run else [10])
 
 
-async def test_what_is_no_longer_kept_is_not_sent(inputs: AllInputs) -> None:
-    """Expired events cannot come back; those behind them can."""
+async def test_expired_events_are_not_sent(inputs: AllInputs) -> None:
+    """Stored events after the expired ones are sent."""
     await feeding.feed(inputs.engine, step_events(3))
     await stored.execute(inputs.engine, "DELETE FROM events WHERE position = 1", "UPDATE feed SET expired_position = 1")
     made = await subscribe(inputs, URL)
@@ -271,10 +236,3 @@ async def test_what_is_no_longer_kept_is_not_sent(inputs: AllInputs) -> None:
 
     assert counted(done) == (0, 2, 1)
     assert [row[0] for row in await deliveries(inputs)] == [2, 3]
-
-
-@pytest.mark.parametrize("is_dry_run", [True, False])
-async def test_unknown_subscription_is_said_to_be_unknown(inputs: AllInputs, *, is_dry_run: bool) -> None:
-    """Counting for nobody would be misleading too."""
-    with pytest.raises(SubscriptionNotFoundError):
-        await redeliver.redeliver(inputs, NOBODY, wanted_events(), is_dry_run=is_dry_run)

@@ -1,4 +1,4 @@
-"""Deliveries made pending once more, beside those who send, delete and do the same."""
+"""Make deliveries pending again, concurrently with sending, deleting and other redeliveries."""
 
 import asyncio
 
@@ -22,13 +22,13 @@ DELIVERIES = "SELECT position, state, attempts, settled_at, last_error FROM deli
 
 
 async def make_pending(engine: AsyncEngine, *positions: int, minutes: int = 5) -> None:
-    """Redeliver to the first subscription, so many minutes after the beginning."""
+    """Redeliver to the first subscription, this many minutes after the start."""
     async with database.transaction(engine) as connection:
         await redelivery_rows.make_pending(connection, subscription().id, positions, now=later(minutes))
 
 
-async def test_settled_deliveries_begin_anew(engine: AsyncEngine) -> None:
-    """With none failed; others stay as they are, and their lanes too."""
+async def test_settled_deliveries_start_again(engine: AsyncEngine) -> None:
+    """They have zero attempts. Other deliveries and queues stay unchanged."""
     await add(engine, subscription())
     await feeding.append(engine, step_events(2))
     await feeding.append(engine, step_events(1, flow_id="flow-2"))
@@ -51,8 +51,8 @@ async def test_settled_deliveries_begin_anew(engine: AsyncEngine) -> None:
 
 
 @pytest.mark.parametrize(("due_at", "expected"), [(0, 0), (30, 5)])
-async def test_queue_becomes_due_now_unless_it_is_already(engine: AsyncEngine, due_at: int, expected: int) -> None:
-    """Nothing waits longer for being asked for again."""
+async def test_queue_becomes_due_now(engine: AsyncEngine, due_at: int, expected: int) -> None:
+    """A redelivery never delays a queue."""
     await add(engine, subscription())
     await feeding.append(engine, step_events(1))
     await stamp(engine)
@@ -62,8 +62,8 @@ async def test_queue_becomes_due_now_unless_it_is_already(engine: AsyncEngine, d
     assert await stored.rows(engine, QUEUES) == [{"subject": "flow/flow-1", "due_at": later(expected)}]
 
 
-async def test_redelivery_waits_for_whoever_settles_the_queue(engine: AsyncEngine) -> None:
-    """Else a sender that finds nothing pending would close the lane over the delivery just made pending."""
+async def test_redelivery_waits_for_the_queue_lock(engine: AsyncEngine) -> None:
+    """Otherwise a sender could delete the queue as empty while a delivery becomes pending."""
     await add(engine, subscription())
     await feeding.append(engine, step_events(1))
     await stamp(engine)
@@ -81,7 +81,7 @@ async def test_redelivery_waits_for_whoever_settles_the_queue(engine: AsyncEngin
 
 
 async def test_redeliveries_in_opposite_orders_do_not_deadlock(engine: AsyncEngine) -> None:
-    """Lanes are locked in their own order, whatever order the events are in."""
+    """Queues are locked in their own order, not in the order of the events."""
     await add(engine, subscription())
     for number in range(30):
         await feeding.append(engine, step_events(1, flow_id=f"flow-{number}"))
@@ -93,8 +93,8 @@ async def test_redeliveries_in_opposite_orders_do_not_deadlock(engine: AsyncEngi
     assert [row["state"] for row in await stored.rows(engine, DELIVERIES)] == ["pending"] * 30
 
 
-async def test_subscription_deleted_meanwhile_is_said_to_be_unknown(engine: AsyncEngine) -> None:
-    """Not a bug, only bad luck; nothing is left behind."""
+async def test_subscription_deleted_meanwhile_is_unknown(engine: AsyncEngine) -> None:
+    """The redelivery fails and leaves no rows."""
     await add(engine, subscription())
     await feeding.append(engine, step_events(1))
     await stamp(engine)

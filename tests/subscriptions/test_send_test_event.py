@@ -14,8 +14,8 @@ from tests.subscriptions import subscriber
 from tests.subscriptions.subscribing import subscribe
 
 
-async def test_test_event_is_an_event_like_any_other(inputs: AllInputs, clock: HandClock) -> None:
-    """The official libraries parse and verify it, with the new secret and with the one before."""
+async def test_test_event_is_a_signed_cloudevent(inputs: AllInputs, clock: HandClock) -> None:
+    """The official libraries parse it, and verify it with the new and the previous secret."""
     clock.now = datetime.now(UTC)  # The library's own clock is the machine's.
     async with subscriber.listening() as shop:
         made = await subscribe(inputs, shop.url)
@@ -33,8 +33,8 @@ async def test_test_event_is_an_event_like_any_other(inputs: AllInputs, clock: H
     assert event.get_data() == {"subscription_id": str(made.subscription.id)}
 
 
-async def test_test_event_is_tried_once_and_kept_nowhere(inputs: AllInputs) -> None:
-    """What came of it is the answer; it counts for no breaker and is in no feed."""
+async def test_test_event_is_sent_once_and_not_stored(inputs: AllInputs) -> None:
+    """The outcome is returned. It does not count for the breaker, and the event is not in the feed."""
     async with subscriber.listening(lambda _received: (503, {})) as shop:
         made = await subscribe(inputs, shop.url)
         answer = await send_test_event.send_test_event(inputs, made.subscription.id)
@@ -44,8 +44,8 @@ async def test_test_event_is_tried_once_and_kept_nowhere(inputs: AllInputs) -> N
     assert await manage_subscriptions.read_subscription(inputs.engine, made.subscription.id) == made.subscription
 
 
-async def test_paused_subscription_is_tested_too(inputs: AllInputs) -> None:
-    """That is when one wants to know whether to resume it."""
+async def test_paused_subscription_can_be_tested(inputs: AllInputs) -> None:
+    """An operator tests a subscription before resuming it."""
     async with subscriber.listening() as shop:
         made = await subscribe(inputs, shop.url)
         await manage_subscriptions.pause_subscription(inputs, made.subscription.id)
@@ -54,8 +54,8 @@ async def test_paused_subscription_is_tested_too(inputs: AllInputs) -> None:
     assert (answer.error, len(shop.received)) == (None, 1)
 
 
-async def test_receiver_that_is_away_is_an_answer_and_no_error(inputs: AllInputs) -> None:
-    """A code says what was wrong."""
+async def test_unreachable_receiver_is_an_outcome(inputs: AllInputs) -> None:
+    """The outcome has an error code."""
     async with subscriber.listening() as shop:
         made = await subscribe(inputs, shop.url)
 
@@ -64,8 +64,8 @@ async def test_receiver_that_is_away_is_an_answer_and_no_error(inputs: AllInputs
     assert (answer.status, answer.error) == (None, "unreachable")
 
 
-async def test_without_encryption_keys_nothing_is_sent(inputs: AllInputs) -> None:
-    """Rather nothing than a message without a signature."""
+async def test_test_event_needs_encryption_keys(inputs: AllInputs) -> None:
+    """Without keys no unsigned message is sent."""
     async with subscriber.listening() as shop:
         made = await subscribe(inputs, shop.url)
         with pytest.raises(EncryptionUnavailableError):
@@ -74,8 +74,8 @@ async def test_without_encryption_keys_nothing_is_sent(inputs: AllInputs) -> Non
     assert shop.received == []
 
 
-async def test_test_event_of_an_app_names_it(inputs: AllInputs) -> None:
-    """Its source is that of the events to come."""
+async def test_source_names_the_app(inputs: AllInputs) -> None:
+    """The source is the same as for the app's events."""
     async with subscriber.listening() as shop:
         made = await subscribe(inputs, shop.url, app="eu")
         await send_test_event.send_test_event(inputs, made.subscription.id)

@@ -28,14 +28,14 @@ async def state(inputs: AllInputs) -> dict[str, object]:
 
 
 async def flows_with_one_event(inputs: AllInputs, count: int) -> None:
-    """One event each of so many flows, with their places in the feed."""
+    """Append and number one event of each of `count` flows."""
     for number in range(count):
         await feeding.append(inputs.engine, step_events(1, flow_id=f"flow-{number}"))
     await sequence(inputs)
 
 
-async def test_delivery_is_tried_ten_times_and_then_dead(inputs: AllInputs, clock: HandClock) -> None:
-    """The waits are those of the schedule; afterwards the flow's next event has its turn."""
+async def test_delivery_is_dead_after_ten_attempts(inputs: AllInputs, clock: HandClock) -> None:
+    """The waits follow the schedule. Then the flow's next event is sent."""
     async with subscriber.listening(lambda received: (500 if received.about[1] == 1 else 204, {})) as shop:
         await subscribe(inputs, shop.url)
         await feeding.append(inputs.engine, step_events(2))
@@ -47,7 +47,7 @@ async def test_delivery_is_tried_ten_times_and_then_dead(inputs: AllInputs, cloc
             assert len(shop.received) == number - 1
             clock.advance(timedelta(seconds=1))
             await deliver(inputs)
-        clock.advance(rules.BREAKER_PAUSE)  # Ten failures and nothing else have opened the breaker.
+        clock.advance(rules.BREAKER_PAUSE)  # Ten failures without a success have opened the breaker.
         await deliver(inputs)
 
     assert await deliveries(inputs) == [(1, "dead", 10, "status_500"), (2, "delivered", 0, None)]
@@ -55,7 +55,7 @@ async def test_delivery_is_tried_ten_times_and_then_dead(inputs: AllInputs, cloc
 
 
 async def test_breaker_opens_probes_and_closes(inputs: AllInputs, clock: HandClock) -> None:
-    """After 10 failures nothing is sent for 60 s, then one probe at a time; when one succeeds all the rest follow."""
+    """After 10 failures nothing is sent for 60 s. Then one probe is sent, and its success sends the rest."""
     is_down = True
 
     def answer(_received: Received) -> tuple[int, dict[str, str]]:
@@ -82,8 +82,8 @@ async def test_breaker_opens_probes_and_closes(inputs: AllInputs, clock: HandClo
     assert await state(inputs) == {"paused_by": None, "failing_since": None, "opened_at": None, "held_until": None}
 
 
-async def test_breaker_stays_closed_for_some_failures_among_successes(inputs: AllInputs) -> None:
-    """Six failures in ten are no reason to stop."""
+async def test_breaker_stays_closed_below_its_threshold(inputs: AllInputs) -> None:
+    """Six failures in ten do not open the breaker."""
     numbers = iter(range(100))
     async with subscriber.listening(lambda _received: (500 if next(numbers) % 10 >= 4 else 204, {})) as shop:
         await subscribe(inputs, shop.url)
@@ -95,7 +95,7 @@ async def test_breaker_stays_closed_for_some_failures_among_successes(inputs: Al
 
 
 async def test_gone_pauses_the_subscription(inputs: AllInputs, clock: HandClock) -> None:
-    """After a 410 nothing more is sent; the deliveries wait."""
+    """After a 410 nothing is sent, and the deliveries stay pending."""
     async with subscriber.listening(lambda _received: (410, {})) as shop:
         await subscribe(inputs, shop.url)
         await flows_with_one_event(inputs, 1)
@@ -112,12 +112,12 @@ async def test_gone_pauses_the_subscription(inputs: AllInputs, clock: HandClock)
 @pytest.mark.parametrize(
     ("status", "at_first"),
     [
-        (429, 1),  # speaks of the receiver: the whole subscription is held
-        (503, 3),  # may be about that one request: only its delivery waits
+        (429, 1),  # holds the whole subscription
+        (503, 3),  # may concern one request, so only its delivery waits
     ],
 )
-async def test_retry_after_is_honoured(inputs: AllInputs, clock: HandClock, status: int, at_first: int) -> None:
-    """With Retry-After: 120 the first delivery, or everything, waits two minutes instead of 5 s."""
+async def test_retry_after_is_respected(inputs: AllInputs, clock: HandClock, status: int, at_first: int) -> None:
+    """With Retry-After: 120, the delivery or the whole subscription waits two minutes instead of 5 s."""
     answers = iter([(status, {"retry-after": "120"})])
     async with subscriber.listening(lambda _received: next(answers, (204, {}))) as shop:
         await subscribe(inputs, shop.url)
@@ -137,7 +137,7 @@ async def test_retry_after_is_honoured(inputs: AllInputs, clock: HandClock, stat
 async def test_five_days_of_failure_pause_the_subscription(
     inputs: AllInputs, clock: HandClock, since: timedelta, paused_by: str | None
 ) -> None:
-    """A subscriber that has answered nothing well for five days is paused, not before."""
+    """A subscription is paused after five days without a success, not earlier."""
     async with subscriber.listening(lambda _received: (500, {})) as shop:
         await subscribe(inputs, shop.url)
         await flows_with_one_event(inputs, 1)
@@ -149,8 +149,8 @@ async def test_five_days_of_failure_pause_the_subscription(
     assert (await state(inputs))["paused_by"] == paused_by
 
 
-async def test_success_forgets_earlier_failures(inputs: AllInputs, clock: HandClock) -> None:
-    """The five days begin anew after every success."""
+async def test_success_clears_earlier_failures(inputs: AllInputs, clock: HandClock) -> None:
+    """The five days start again after every success."""
     answers = iter([500])
     async with subscriber.listening(lambda _received: (next(answers, 204), {})) as shop:
         await subscribe(inputs, shop.url)
@@ -164,8 +164,8 @@ async def test_success_forgets_earlier_failures(inputs: AllInputs, clock: HandCl
     assert (await state(inputs))["failing_since"] is None
 
 
-async def test_secrets_that_cannot_be_opened_hold_the_subscription(inputs: AllInputs) -> None:
-    """Nothing is sent unsigned: the deliveries wait until the encryption key is back, and cost no attempt."""
+async def test_undecryptable_secrets_hold_the_subscription(inputs: AllInputs) -> None:
+    """Nothing is sent unsigned. The deliveries wait for the encryption key, and this costs no attempt."""
     async with subscriber.listening() as shop, subscriber.listening() as other:
         held = await subscribe(inputs, shop.url)
         await subscribe(inputs, other.url)

@@ -1,4 +1,4 @@
-"""What the circuit breaker is told of the latest attempts."""
+"""The latest attempts, which the circuit breaker judges."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from tests.subscriptions.subscribed import add, stamp, subscription
 
 
 async def attempt(engine: AsyncEngine, minute: int, *, number: int = 1, error: str | None = "status_500") -> None:
-    """An attempt of a subscription, so many minutes after the beginning."""
+    """Insert an attempt of a subscription, this many minutes after the start."""
     await stored.execute(
         engine,
         "INSERT INTO delivery_attempts (subscription_id, position, attempted_at, error, took_ms) "
@@ -31,8 +31,8 @@ async def latest_failed(engine: AsyncEngine, *, since: datetime | None, limit: i
         return await subscriber_health.latest_failed(connection, subscription().id, since=since, limit=limit)
 
 
-async def test_latest_attempts_come_last_one_first(engine: AsyncEngine) -> None:
-    """Only this subscription's count; those before `since` do not, and no more than the limit."""
+async def test_latest_attempts_come_last_first(engine: AsyncEngine) -> None:
+    """Only attempts of this subscription since `since` are returned, up to the limit."""
     await add(engine, subscription(), subscription(2))
     await feeding.append(engine, step_events(1))
     await stamp(engine)

@@ -1,4 +1,4 @@
-"""The answers about subscriptions and deliveries, held against the OpenAPI document."""
+"""Responses about subscriptions and deliveries, checked against the OpenAPI document."""
 
 import asyncio
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def service(database_url: str) -> Iterator[Service]:
 
 
 async def one_event(database_url: str) -> str:
-    """An event with its deliveries; its id."""
+    """Append and number an event, and create its deliveries. Returns its id."""
     engine = database.create_engine(database_url)
     try:
         await feeding.append(engine, step_events(1))
@@ -39,7 +39,7 @@ async def one_event(database_url: str) -> str:
 
 
 def test_answers_are_as_documented(app: FastAPI, service: Service, database_url: str) -> None:
-    """Of every operation one that succeeds fits the document."""
+    """A successful response of every operation matches the document."""
     schema = schemathesis.openapi.from_dict(app.openapi())
     with httpx.Client(base_url=service.url, headers=service.headers) as client:
         created = client.post(PATH, json={"url": URL, "types": ["*"], "with_compliance": True})

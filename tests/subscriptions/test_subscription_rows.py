@@ -1,4 +1,4 @@
-"""Subscriptions as stored."""
+"""Rows of subscriptions."""
 
 import asyncio
 import dataclasses
@@ -20,13 +20,13 @@ from tests.subscriptions.subscribed import add, stamp, subscription
 
 
 async def find(engine: AsyncEngine, subscription_id: UUID) -> Subscription | None:
-    """The subscription."""
+    """Find the subscription."""
     async with database.transaction(engine) as connection:
         return await subscription_rows.find(connection, subscription_id)
 
 
 async def pages(engine: AsyncEngine, size: int) -> list[list[int]]:
-    """Every page, as the numbers of its subscriptions."""
+    """All pages, as numbers of subscriptions."""
     numbers = {subscription(number).id: number for number in range(10)}
     found: list[list[Subscription]] = []
     before = None
@@ -37,8 +37,8 @@ async def pages(engine: AsyncEngine, size: int) -> list[list[int]]:
     return [[numbers[each.id] for each in page] for page in found]
 
 
-async def test_subscription_is_found_as_it_was_kept(engine: AsyncEngine) -> None:
-    """Every field of it, and None for an unknown one."""
+async def test_subscription_is_found_as_inserted(engine: AsyncEngine) -> None:
+    """Every field is stored. None for an unknown id."""
     whole = subscription(
         description="Orders",
         types=("dots.flow.*", "dots.user.*"),
@@ -56,15 +56,15 @@ async def test_subscription_is_found_as_it_was_kept(engine: AsyncEngine) -> None
     assert await find(engine, subscription(3).id) is None
 
 
-async def test_pages_put_together_are_all_newest_first(engine: AsyncEngine) -> None:
-    """Those made in the same moment too, each once."""
+async def test_pages_hold_every_subscription_newest_first(engine: AsyncEngine) -> None:
+    """Subscriptions with the same creation time are also listed once."""
     await add(engine, *(subscription(number, created_at=later(number // 3)) for number in (4, 1, 3, 2, 5)))
 
     assert await pages(engine, 2) == [[5, 4], [3, 2], [1]]
 
 
 async def test_change_leaves_health_and_others_alone(engine: AsyncEngine) -> None:
-    """Another URL does not make a pause or a failure undone."""
+    """A new URL does not change the pause, the failures or other subscriptions."""
     failing = subscription(paused_at=later(1), paused_by="failing", failing_since=later(1))
     await add(engine, failing, subscription(2))
     async with database.transaction(engine) as connection:
@@ -80,7 +80,7 @@ async def test_change_leaves_health_and_others_alone(engine: AsyncEngine) -> Non
 
 @pytest.mark.parametrize("by", ["caller", "gone", "failing"])
 async def test_first_pause_stays_until_resumed(engine: AsyncEngine, by: PausedBy) -> None:
-    """A later one changes neither when nor why; resuming clears everything that held it."""
+    """A later pause changes neither time nor reason. Resuming clears pause, failures and breaker."""
     await add(engine, subscription(failing_since=later(0), opened_at=later(0), held_until=later(9)))
     async with database.transaction(engine) as connection:
         await subscription_rows.pause(connection, subscription().id, by=by, now=later(1))
@@ -94,8 +94,8 @@ async def test_first_pause_stays_until_resumed(engine: AsyncEngine, by: PausedBy
     assert await find(engine, subscription().id) == subscription(closed_at=later(3))
 
 
-async def test_retired_subscription_gets_nothing_more(engine: AsyncEngine) -> None:
-    """What is stamped from then on makes no deliveries for it; unknown ones are said to be."""
+async def test_retired_subscription_gets_no_deliveries(engine: AsyncEngine) -> None:
+    """Events numbered later create no deliveries for it. Returns False for an unknown subscription."""
     await add(engine, subscription(), subscription(2))
     async with database.transaction(engine) as connection:
         known = await subscription_rows.retire(connection, subscription().id, now=later(1))
@@ -109,7 +109,7 @@ async def test_retired_subscription_gets_nothing_more(engine: AsyncEngine) -> No
 
 
 async def test_retiring_waits_for_the_sequencer(engine: AsyncEngine) -> None:
-    """So that no pass is making deliveries for what is about to be deleted."""
+    """So no concurrent pass creates deliveries for the subscription."""
     await add(engine, subscription())
 
     async def retire() -> bool:
@@ -127,8 +127,8 @@ async def test_retiring_waits_for_the_sequencer(engine: AsyncEngine) -> None:
     assert await retiring
 
 
-async def test_deliveries_and_queues_go_a_batch_at_a_time(engine: AsyncEngine) -> None:
-    """Each call says how many it was, and another subscription's stay."""
+async def test_deliveries_and_queues_are_deleted_in_batches(engine: AsyncEngine) -> None:
+    """Each call returns the number of deleted rows. Rows of other subscriptions stay."""
     await add(engine, subscription(), subscription(2))
     for number in range(3):
         await feeding.append(engine, step_events(1, flow_id=f"flow-{number}"))

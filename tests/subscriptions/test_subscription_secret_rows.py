@@ -1,4 +1,4 @@
-"""Secrets as stored: which of them sign when."""
+"""Rows of secrets, and the time during which each is live."""
 
 from datetime import datetime
 from uuid import UUID
@@ -23,7 +23,7 @@ async def engine(engine: AsyncEngine) -> AsyncEngine:
 
 
 def secret(number: int, *, of: int = 1, expires_at: datetime | None = None) -> SecretRecord:
-    """The secret of this number, made so many minutes after the beginning."""
+    """The secret of this number, created this many minutes after the start."""
     return SecretRecord(
         id=UUID(int=number, version=4),
         subscription_id=subscription(of).id,
@@ -35,40 +35,42 @@ def secret(number: int, *, of: int = 1, expires_at: datetime | None = None) -> S
     )
 
 
-async def keep(engine: AsyncEngine, *secrets: SecretRecord) -> None:
-    """Keep the secrets."""
+async def add_secrets(engine: AsyncEngine, *secrets: SecretRecord) -> None:
+    """Insert the secrets."""
     async with database.transaction(engine) as connection:
         for each in secrets:
             await subscription_secret_rows.add(connection, each)
 
 
 async def live(engine: AsyncEngine, *, minutes: int, of: int = 1) -> list[SecretRecord]:
-    """The secrets that sign so many minutes after the beginning."""
+    """The secrets that are live this many minutes after the start."""
     async with database.transaction(engine) as connection:
         return await subscription_secret_rows.live(connection, subscription(of).id, now=later(minutes))
 
 
 async def test_live_secrets_come_newest_first(engine: AsyncEngine) -> None:
-    """Until the moment they end; another subscription's are not among them."""
+    """A secret is live before `expires_at`. Secrets of other subscriptions are left out."""
     secrets = [secret(1, expires_at=later(10)), secret(2, expires_at=later(20)), secret(3)]
-    await keep(engine, *secrets, secret(4, of=2))
+    await add_secrets(engine, *secrets, secret(4, of=2))
 
     assert await live(engine, minutes=9) == [secrets[2], secrets[1], secrets[0]]
     assert await live(engine, minutes=10) == [secrets[2], secrets[1]]
     assert await live(engine, minutes=20) == [secrets[2]]
 
 
-async def test_there_is_one_newest_secret(engine: AsyncEngine) -> None:
-    """Two rotations at once cannot both leave one without an end."""
-    await keep(engine, secret(1))
+async def test_only_one_secret_has_no_expiry(engine: AsyncEngine) -> None:
+    """Two concurrent rotations cannot both add a newest secret."""
+    await add_secrets(engine, secret(1))
 
     with pytest.raises(IntegrityError):
-        await keep(engine, secret(2))
+        await add_secrets(engine, secret(2))
 
 
-async def test_retiring_ends_the_newest_and_shortens_nothing_else(engine: AsyncEngine) -> None:
-    """What ends earlier still does, what has ended is forgotten, and another subscription's go on."""
-    await keep(engine, secret(1, expires_at=later(5)), secret(2, expires_at=later(20)), secret(3), secret(4, of=2))
+async def test_retiring_expires_only_the_newest(engine: AsyncEngine) -> None:
+    """Earlier expiries stay, expired secrets are deleted, and other subscriptions are unchanged."""
+    await add_secrets(
+        engine, secret(1, expires_at=later(5)), secret(2, expires_at=later(20)), secret(3), secret(4, of=2)
+    )
     async with database.transaction(engine) as connection:
         await subscription_secret_rows.retire(connection, subscription().id, at=later(30), now=later(5))
 

@@ -28,19 +28,19 @@ from tests.subscriptions.over_http import (
 from tests.subscriptions.subscribing import deliver, sequence
 from tests.surroundings import KeyWith, Logs
 
-NOBODY = f"{PATH}/00000000-0000-4000-8000-000000000001"
+UNKNOWN = f"{PATH}/00000000-0000-4000-8000-000000000001"
 
 
 @pytest.fixture
 async def admin(stranger: httpx.AsyncClient, key_with: KeyWith) -> httpx.AsyncClient:
-    """A client that may administer subscriptions, and nothing else."""
+    """A client whose key may only administer subscriptions."""
     stranger.headers.update(await key_with("subscriptions:admin", name="orders"))
     return stranger
 
 
-async def test_new_subscription_is_shown_with_its_secret_once(admin: httpx.AsyncClient) -> None:
-    """And from then on without, wherever it is shown."""
-    made = await make(admin, types=["dots.flow.*"], description="Orders", app="eu")
+async def test_secret_is_shown_only_on_creation(admin: httpx.AsyncClient) -> None:
+    """Later responses have all other fields. A repeated type is stored once."""
+    made = await make(admin, types=["dots.flow.*", "dots.flow.*"], description="Orders", app="eu")
     one = await admin.get(path_of(made))
     page = await admin.get(PATH)
 
@@ -64,8 +64,8 @@ async def test_new_subscription_is_shown_with_its_secret_once(admin: httpx.Async
     assert page.json() == {"subscriptions": [made], "next_cursor": None, "has_more": False}
 
 
-async def test_pages_put_together_are_all_newest_first(admin: httpx.AsyncClient, clock: HandClock) -> None:
-    """Pages of two, followed by their cursors: every subscription once."""
+async def test_pages_hold_every_subscription_newest_first(admin: httpx.AsyncClient, clock: HandClock) -> None:
+    """Reads pages of two with their cursors."""
     for number in range(5):
         await make(admin, description=str(number))
         clock.advance(timedelta(seconds=1))
@@ -81,33 +81,28 @@ async def test_pages_put_together_are_all_newest_first(admin: httpx.AsyncClient,
     assert pages == [["4", "3"], ["2", "1"], ["0"]]
 
 
-@pytest.mark.parametrize(
-    ("patch", "changed"),
-    [
-        ({}, {}),
-        ({"url": "http://127.0.0.1:8/new"}, {"url": "http://127.0.0.1:8/new"}),
-        ({"types": ["dots.user.*"]}, {"types": ["dots.user.*"]}),
-        ({"description": None}, {"description": None}),
-        ({"app": None}, {"app": None}),
-        ({"app": "default", "description": "New"}, {"app": "default", "description": "New"}),
-    ],
-)
-async def test_patch_changes_what_it_names(
-    admin: httpx.AsyncClient, patch: dict[str, Any], changed: dict[str, Any]
-) -> None:
-    """What is left out stays, and null takes away what may be absent."""
-    made = await make(admin, description="Orders", app="eu")
-    del made["secret"]
+async def test_patch_changes_only_its_fields(admin: httpx.AsyncClient) -> None:
+    """Absent fields stay unchanged, and null removes an optional field."""
+    expected = await make(admin, description="Orders", app="eu")
+    del expected["secret"]
+    patches: list[dict[str, Any]] = [
+        {},
+        {"url": "http://127.0.0.1:8/new"},
+        {"types": ["dots.user.*"]},
+        {"description": None},
+        {"app": None},
+        {"app": "default", "description": "New"},
+    ]
+    for patch in patches:
+        answer = await admin.patch(path_of(expected), json=patch)
 
-    answer = await admin.patch(path_of(made), json=patch)
-
-    assert answer.status_code == 200
-    assert answer.json() == made | changed
-    assert (await admin.get(path_of(made))).json() == made | changed
+        expected |= patch
+        assert (answer.status_code, answer.json()) == (200, expected)
+        assert (await admin.get(path_of(expected))).json() == expected
 
 
 async def test_pause_and_resume_are_shown(admin: httpx.AsyncClient) -> None:
-    """Whoever looks sees since when, and by whom."""
+    """A paused subscription shows since when, and why."""
     made = await make(admin)
 
     paused = (await admin.post(path_of(made, "pause"))).json()
@@ -122,7 +117,7 @@ async def test_pause_and_resume_are_shown(admin: httpx.AsyncClient) -> None:
 
 
 async def test_deleted_subscription_is_gone(admin: httpx.AsyncClient) -> None:
-    """204 without a body, and 404 from then on."""
+    """Deletion returns 204 without a body. Then the subscription is not found."""
     made = await make(admin)
 
     deleted = await admin.delete(path_of(made))
@@ -132,8 +127,8 @@ async def test_deleted_subscription_is_gone(admin: httpx.AsyncClient) -> None:
     assert (again.status_code, again.json()["code"]) == (404, "subscription_not_found")
 
 
-async def test_rotated_secret_is_another_and_says_until_when_both_sign(admin: httpx.AsyncClient) -> None:
-    """Shown this once; with too many live ones the complaint is a problem document."""
+async def test_rotation_returns_a_new_secret(admin: httpx.AsyncClient) -> None:
+    """The answer says until when the previous secret signs. Too many live secrets are a problem."""
     made = await make(admin)
 
     answers = [await admin.post(path_of(made, "secret")) for _ in range(4)]
@@ -147,7 +142,7 @@ async def test_rotated_secret_is_another_and_says_until_when_both_sign(admin: ht
 async def test_no_secret_is_logged(
     admin: httpx.AsyncClient, logs: Logs, caplog: pytest.LogCaptureFixture, inputs: AllInputs
 ) -> None:
-    """However it is made, used or asked for wrongly; nor the URL, which may hold a token of the receiver's."""
+    """Creation, use and invalid requests log neither the secret nor the URL, which may hold a token."""
     async with subscriber.listening(lambda _received: (500, {})) as shop:
         made = await make(admin, url=f"{shop.url}?token=of-the-receiver")
         rotated = (await admin.post(path_of(made, "secret"))).json()
@@ -163,8 +158,8 @@ async def test_no_secret_is_logged(
     assert [word for word in (made["secret"], rotated["secret"], "whsec_", "of-the-receiver") if word in reported] == []
 
 
-async def test_test_event_says_how_it_went(admin: httpx.AsyncClient) -> None:
-    """Taken or not, the request itself is fine."""
+async def test_test_event_returns_its_outcome(admin: httpx.AsyncClient) -> None:
+    """The request succeeds even if the receiver refuses the event."""
     status = 204
     async with subscriber.listening(lambda _received: (status, {})) as shop:
         made = await make(admin, url=shop.url)
@@ -178,8 +173,8 @@ async def test_test_event_says_how_it_went(admin: httpx.AsyncClient) -> None:
     assert [received.event["type"] for received in shop.received] == ["dots.subscription.test"] * 2
 
 
-async def test_without_encryption_keys_the_setting_is_named(gateway: Gateway, key_with: KeyWith) -> None:
-    """503, for the caller did nothing wrong."""
+async def test_creation_needs_encryption_keys(gateway: Gateway, key_with: KeyWith) -> None:
+    """Without keys the answer is 503 and names the setting, and nothing is stored."""
     without_keys = dataclasses.replace(gateway.subscriptions, secret_cipher=None)
     app = create_app(dataclasses.replace(gateway, subscriptions=without_keys))
     transport = httpx.ASGITransport(app)
@@ -189,82 +184,89 @@ async def test_without_encryption_keys_the_setting_is_named(gateway: Gateway, ke
 
     assert (answer.status_code, answer.json()["code"]) == (503, "encryption_unavailable")
     assert "ENCRYPTION_KEYS" in answer.json()["detail"]
+    assert await stored.count(gateway.storage.engine, "subscriptions") == 0
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
-        ({"types": ["*"]}, 422, "invalid_fields"),
-        ({"url": URL}, 422, "invalid_fields"),
-        ({"url": URL, "types": []}, 422, "invalid_fields"),
-        ({"url": URL, "types": "*"}, 422, "invalid_fields"),
-        ({"url": URL, "types": ["dots.flow.finished"]}, 422, "invalid_fields"),
-        ({"url": URL, "types": ["*"], "secret": "whsec_mine"}, 422, "invalid_fields"),
-        ({"url": URL, "types": ["*"], "with_compliance": "yes"}, 422, "invalid_fields"),
-        ({"url": URL, "types": ["*"], "description": "\x00"}, 422, "invalid_fields"),
-        ({"url": URL, "types": ["*"], "description": "\ud800"}, 422, "invalid_fields"),
-        ({"url": URL, "types": ["*"], "app": "nowhere"}, 404, "unknown_app"),
-        ({"url": "http://192.0.2.1/events", "types": ["*"]}, 422, "destination_refused"),
-        ({"url": "http://169.254.169.254/latest/meta-data", "types": ["*"]}, 422, "destination_refused"),
-        ({"url": "not a url", "types": ["*"]}, 422, "destination_refused"),
-    ],
-)
-async def test_wrong_subscription_gets_a_clear_answer(
-    admin: httpx.AsyncClient, engine: AsyncEngine, *, body: dict[str, Any], status: int, code: str
-) -> None:
-    """A problem document, and nothing made."""
-    # Written in ASCII, because half of a character is JSON, but not UTF-8.
-    answer = await admin.post(PATH, content=json.dumps(body), headers={"content-type": "application/json"})
+INVALID: list[tuple[dict[str, Any], int, str]] = [
+    ({"types": ["*"]}, 422, "invalid_fields"),
+    ({"url": URL}, 422, "invalid_fields"),
+    ({"url": URL, "types": []}, 422, "invalid_fields"),
+    ({"url": URL, "types": "*"}, 422, "invalid_fields"),
+    ({"url": URL, "types": ["dots.flow.finished"]}, 422, "invalid_fields"),
+    ({"url": URL, "types": ["dots.background_check.*"]}, 422, "invalid_fields"),
+    ({"url": URL, "types": ["*"], "secret": "whsec_mine"}, 422, "invalid_fields"),
+    ({"url": URL, "types": ["*"], "with_compliance": "yes"}, 422, "invalid_fields"),
+    ({"url": URL, "types": ["*"], "description": "\x00"}, 422, "invalid_fields"),
+    ({"url": URL, "types": ["*"], "description": "\ud800"}, 422, "invalid_fields"),
+    ({"url": URL, "types": ["*"], "app": "nowhere"}, 404, "unknown_app"),
+    ({"url": "http://192.0.2.1/events", "types": ["*"]}, 422, "destination_refused"),
+    ({"url": "http://169.254.169.254/latest/meta-data", "types": ["*"]}, 422, "destination_refused"),
+    ({"url": "file:///etc/passwd", "types": ["*"]}, 422, "destination_refused"),
+    ({"url": "not a url", "types": ["*"]}, 422, "destination_refused"),
+]
 
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+async def test_invalid_subscription_is_refused(admin: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """Invalid requests get a problem document, and nothing is stored."""
+    found = []
+    for body, _, _ in INVALID:
+        # Encode as ASCII, because a lone surrogate is valid JSON but not UTF-8.
+        answer = await admin.post(PATH, content=json.dumps(body), headers={"content-type": "application/json"})
+        found.append((body, answer.status_code, answer.json()["code"]))
+
+    assert found == INVALID
     assert await stored.count(engine, "subscriptions") == 0
 
 
-@pytest.mark.parametrize("patch", [{"url": None}, {"types": None}, {"types": []}, {"with_compliance": True}, {"id": 1}])
-async def test_wrong_patch_changes_nothing(admin: httpx.AsyncClient, patch: dict[str, Any]) -> None:
-    """What cannot be absent is not taken away, and the right is given at the beginning or never."""
+async def test_invalid_patch_changes_nothing(admin: httpx.AsyncClient) -> None:
+    """Required fields cannot be removed, and `with_compliance` cannot be changed."""
     made = await make(admin)
     del made["secret"]
+    patches: list[dict[str, Any]] = [
+        {"url": None},
+        {"types": None},
+        {"types": []},
+        {"with_compliance": True},
+        {"id": 1},
+    ]
 
-    answer = await admin.patch(path_of(made), json=patch)
+    answers = [await admin.patch(path_of(made), json=patch) for patch in patches]
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_fields")
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(422, "invalid_fields")] * 5
     assert (await admin.get(path_of(made))).json() == made
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", ""),
-        ("PATCH", ""),
-        ("DELETE", ""),
-        ("POST", "/pause"),
-        ("POST", "/resume"),
-        ("POST", "/secret"),
-        ("POST", "/test"),
-        ("GET", "/deliveries"),
-        ("GET", "/deliveries/00000000-0000-4000-8000-000000000002"),
-        ("POST", "/deliveries/00000000-0000-4000-8000-000000000002/redeliver"),
-        ("POST", "/redeliver"),
-    ],
-)
-async def test_unknown_subscription_is_404_everywhere(
-    admin: httpx.AsyncClient, key_with: KeyWith, method: str, path: str
-) -> None:
-    """And 403 before that, to a key without the scope."""
-    body = {"PATCH": {}, "POST": {"since": "2026-11-23T00:00:00Z"}}.get(method)
+OPERATIONS = [
+    ("GET", ""),
+    ("PATCH", ""),
+    ("DELETE", ""),
+    ("POST", "/pause"),
+    ("POST", "/resume"),
+    ("POST", "/secret"),
+    ("POST", "/test"),
+    ("GET", "/deliveries"),
+    ("GET", "/deliveries/00000000-0000-4000-8000-000000000002"),
+    ("POST", "/deliveries/00000000-0000-4000-8000-000000000002/redeliver"),
+    ("POST", "/redeliver"),
+]
+
+
+async def test_unknown_subscription_is_404_everywhere(admin: httpx.AsyncClient, key_with: KeyWith) -> None:
+    """A key without the scope gets 403 instead."""
+    bodies: dict[str, dict[str, str]] = {"PATCH": {}, "POST": {"since": "2026-11-23T00:00:00Z"}}
     other = await key_with("flows:read", "flows:write", "events:read", "compliance:read", "ops:admin")
+    found = {}
+    for method, path in OPERATIONS:
+        unknown = await admin.request(method, UNKNOWN + path, json=bodies.get(method))
+        refused = await admin.request(method, UNKNOWN + path, json=bodies.get(method), headers=other)
+        found[method, path] = [(answer.status_code, answer.json()["code"]) for answer in (unknown, refused)]
 
-    known = await admin.request(method, NOBODY + path, json=body)
-    barred = await admin.request(method, NOBODY + path, json=body, headers=other)
-
-    assert (known.status_code, known.json()["code"]) == (404, "subscription_not_found")
-    assert (barred.status_code, barred.json()["code"]) == (403, "scope_missing")
+    assert found == {key: [(404, "subscription_not_found"), (403, "scope_missing")] for key in OPERATIONS}
 
 
 @pytest.mark.parametrize("after", ["junk", cursors.by_time("flows").write((NOW, UUID(int=1)))])
-async def test_cursor_that_is_none_is_refused(admin: httpx.AsyncClient, after: str) -> None:
-    """A cursor that was made up is refused, and so is one of another list."""
+async def test_invalid_cursor_is_refused(admin: httpx.AsyncClient, after: str) -> None:
+    """Invalid cursors and cursors of other lists are refused."""
     answer = await admin.get(PATH, params={"after": after})
 
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")

@@ -1,1 +1,1 @@
-"""Signed HTTP requests to subscribers, and the addresses that they may go to."""
+"""Signed HTTP requests to subscribers, and their allowed destinations."""

@@ -31,7 +31,7 @@ _ISATAP = 0x00005EFE
 
 
 def read(text: str) -> Address | None:
-    """Read an address; returns None for any other text, and an IPv4 address for one that is mapped into IPv6."""
+    """Parse an address. Returns None for other text, and the IPv4 address for an IPv4-mapped one."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -42,7 +42,7 @@ def read(text: str) -> Address | None:
 
 
 def why_never(address: Address) -> str | None:
-    """Return the kind of an address that is always refused, such as `a multicast address`; None for any other."""
+    """The kind of an address that is always refused, such as `a multicast address`. None for other addresses."""
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         return "an address bound to one network interface"
     if address.is_loopback:
@@ -50,7 +50,7 @@ def why_never(address: Address) -> str | None:
     kinds = {
         "a cloud metadata address": any(address in network for network in _METADATA),
         "an IPv6 address with an IPv4 address inside": isinstance(address, IPv6Address) and _is_tunnel(address),
-        "the unspecified address": address.is_unspecified,  # Linux takes it for loopback.
+        "the unspecified address": address.is_unspecified,  # Linux treats it as loopback.
         "a link-local address": address.is_link_local,
         "a multicast address": address.is_multicast,
         "a reserved address": _is_reserved(address),

@@ -1,4 +1,4 @@
-"""What came of a push: the subscriber's status, or why there is none."""
+"""The outcome of a push: the subscriber's status, or the failure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from http import HTTPStatus
 from app import retry_after
 
 LONGEST_WAIT = timedelta(hours=24)
-"""The most that a `Retry-After` is believed: the longest wait of the schedule."""
+"""A longer `Retry-After` is cut to this, the longest wait of the schedule."""
 
 _WAITS = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
 class Failure(StrEnum):
-    """Why a push failed, beside `status_NNN` for the statuses without a word of their own."""
+    """The error codes of a failed push. Other statuses have the code `status_NNN`."""
 
     GONE = "gone"
     REDIRECTED = "redirected"
@@ -30,7 +30,7 @@ class Failure(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came of one push: `error` is None after a 2xx; `status` is None when none came."""
+    """The outcome of one push. `error` is None after a 2xx. `status` is None without an answer."""
 
     status: int | None
     error: str | None
@@ -39,7 +39,7 @@ class Answer:
 
 
 def read(status: int, headers: Iterable[tuple[bytes, bytes]], *, now: datetime, took: timedelta) -> Answer:
-    """The answer that a status and headers stand for; no header but `Retry-After` matters."""
+    """Build the outcome from a status and headers. Only `Retry-After` is read."""
     return Answer(
         status=status,
         error=_error_of(status),
@@ -49,7 +49,7 @@ def read(status: int, headers: Iterable[tuple[bytes, bytes]], *, now: datetime, 
 
 
 def failed(failure: Failure, *, took: timedelta) -> Answer:
-    """No answer, for this reason."""
+    """The outcome without an answer."""
     return Answer(status=None, error=failure, retry_after=None, took=took)
 
 

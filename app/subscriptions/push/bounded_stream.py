@@ -1,4 +1,4 @@
-"""A connection of which only so much is read of one answer."""
+"""A connection that limits the length of an answer."""
 
 import ssl
 from typing import Any
@@ -7,20 +7,20 @@ import httpcore
 
 
 class AnswerTooLongError(Exception):
-    """The answer is longer than what is read of one; its connection is of no further use."""
+    """The answer is longer than the limit. Its connection cannot be used again."""
 
 
 class BoundedStream(httpcore.AsyncNetworkStream):
-    """A stream that gives at most `limit_bytes` from one write to the next: that is, of one answer."""
+    """A stream that returns at most `limit_bytes` between two writes, so of one answer."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, *, limit_bytes: int) -> None:
-        """Wrap a connection that nothing was read from."""
+        """Wrap a connection before the first read."""
         self._stream = stream
         self._limit_bytes = limit_bytes
         self._left_bytes = limit_bytes
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read some more; raises AnswerTooLongError."""
+        """Read more bytes. Raises AnswerTooLongError."""
         if self._left_bytes == 0:
             raise AnswerTooLongError
         content = await self._stream.read(min(max_bytes, self._left_bytes), timeout)
@@ -28,7 +28,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         return content
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write a piece of a request; the answer to it may be read anew."""
+        """Write a part of a request. The limit starts again for its answer."""
         self._left_bytes = self._limit_bytes
         await self._stream.write(buffer, timeout)
 
@@ -39,15 +39,15 @@ class BoundedStream(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        """Greet; what is bounded from then on is what was deciphered."""
+        """Start TLS. The limit then applies to decrypted bytes."""
         try:
-            greeted = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+            encrypted = await self._stream.start_tls(ssl_context, server_hostname, timeout)
         except BaseException:
-            # httpcore closes after errors only, and a deadline comes as a cancellation.
+            # httpcore closes the stream only after errors, but a deadline raises a cancellation.
             await self._stream.aclose()
             raise
-        return BoundedStream(greeted, limit_bytes=self._limit_bytes)
+        return BoundedStream(encrypted, limit_bytes=self._limit_bytes)
 
     def get_extra_info(self, info: str) -> Any:
-        """What httpcore wants to know of its own streams."""
+        """Pass on the wrapped stream's information."""
         return self._stream.get_extra_info(info)

@@ -1,4 +1,4 @@
-"""Makes connections: resolve the name once, check every address, dial an address that was checked."""
+"""Connect to subscribers: resolve the name once, check every address, and dial a checked address."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ ANSWER_LIMIT_BYTES = 16 * 1024
 
 
 class UnresolvableError(Exception):
-    """The host has no address, or our own database or broker cannot be told apart from it."""
+    """The host has no address, or the addresses of our own database or broker are unknown."""
 
 
 class UnreachableError(Exception):
@@ -40,7 +40,7 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         timeout: timedelta,
         network: httpcore.AsyncNetworkBackend,
     ) -> None:
-        """Dial through `network`, spending at most `timeout` on all addresses of a host together."""
+        """Dial through `network`. All addresses of a host together get at most `timeout`."""
         self._destinations = destinations
         self._resolver = resolver
         self._timeout_seconds = timeout.total_seconds()
@@ -55,8 +55,8 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect; raises DestinationRefusedError, UnresolvableError or UnreachableError."""
-        del timeout, local_address, socket_options  # Nothing sets them: the deadline is the caller's.
+        """Connect. Raises DestinationRefusedError, UnresolvableError or UnreachableError."""
+        del timeout, local_address, socket_options  # The pool never sets them. `push` has the deadline.
         endpoint = Endpoint(host=host, port=port)
         found, own = await asyncio.gather(self._addresses_of(host), self._own_listeners())
         for address in found:
@@ -75,15 +75,15 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         return _read_answers(texts)
 
     async def _own_listeners(self) -> list[Listener]:
-        """Return where our own database and broker listen now, as far as they are known by name."""
+        """The current addresses and ports of our own database and broker, if they are configured by name."""
         names = self._destinations.denied_names
         found = await asyncio.gather(*(self._own_addresses(name.host) for name in names))
         return [Listener(address, name.port) for name, own in zip(names, found, strict=True) for address in own]
 
     async def _own_addresses(self, host: str) -> tuple[Address, ...]:
-        """Return the addresses of our own database or broker; the previous ones while the name cannot be resolved.
+        """The addresses of our own database or broker, or the previous ones while the name cannot be resolved.
 
-        A name that does not exist has no address to protect: a broker that was never started must not stop the
+        A name that does not exist has no address to protect, so a broker that was never started does not stop
         deliveries. Raises UnresolvableError if the name has never been resolved: its address could be any.
         """
         try:
@@ -95,7 +95,7 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         return self._own.get(host, ())
 
     async def _dial(self, found: Sequence[Address], port: int) -> httpcore.AsyncNetworkStream:
-        """Connect to the first address that answers. Each gets an equal share of the time, so one cannot use it all."""
+        """Connect to the first address that answers. Each address gets an equal share of the time."""
         share_seconds = self._timeout_seconds / len(found)
         for address in found:
             try:
@@ -107,7 +107,7 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
 
 
 def _read_answers(texts: Sequence[str]) -> tuple[Address, ...]:
-    """Read the addresses in a resolver's answer; raises UnresolvableError if one of them cannot be read."""
+    """Parse the addresses in a resolver's answer. Raises UnresolvableError if there are none or one is invalid."""
     found = tuple(dict.fromkeys(addresses.read(text) for text in texts))
     known = tuple(address for address in found if address is not None)
     if not known or len(known) != len(found):

@@ -37,10 +37,10 @@ class Listener(NamedTuple):
 
 
 class Destinations:
-    """Decides about URLs and addresses, for one process."""
+    """Decides which URLs and addresses are allowed."""
 
     def __init__(self, allowed: Sequence[str], *, denied: Collection[Endpoint]) -> None:
-        """Take the entries of SUBSCRIBERS_ALLOWED, and endpoints to refuse all the same. Raises SettingsError."""
+        """Parse the entries of SUBSCRIBERS_ALLOWED. `denied` endpoints are always refused. Raises SettingsError."""
         self._allowances = allowances.read_all(allowed)
         known = [(endpoint, addresses.read(endpoint.host)) for endpoint in denied]
         self._denied = tuple(Listener(address, endpoint.port) for endpoint, address in known if address is not None)
@@ -51,7 +51,7 @@ class Destinations:
         )
 
     def check_url(self, url: str) -> Destination:
-        """Parse a URL and refuse what can be refused before its host is resolved.
+        """Parse a URL, and refuse it if that is possible before its host is resolved.
 
         Raises DestinationRefusedError. `check_address` must still check the host's addresses.
         """

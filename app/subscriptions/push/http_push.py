@@ -1,6 +1,7 @@
-"""Push: one signed event to one URL, within a deadline; where it may go is decided in `destinations`.
+"""Send one signed event to one URL, within a deadline. `destinations` decides which URLs are allowed.
 
-httpcore is used without httpx, which would follow the environment's proxies, inflate bodies and add headers.
+It uses httpcore without httpx, because httpx would use proxies from the environment, decompress bodies and add
+headers.
 Source: https://www.encode.io/httpcore/network-backends/ (read 2026-11-23).
 """
 
@@ -26,8 +27,8 @@ from app.subscriptions.push.urls import Destination
 
 _FIFTEEN_SECONDS = timedelta(seconds=15)
 
-# Below the five seconds after which common servers close an idle connection: a request that crosses such a
-# closing would fail for nothing. Names are resolved anew as often.
+# Common servers close an idle connection after five seconds, and a request at that moment would fail. So connections
+# close earlier. Each new connection resolves the name again.
 _IDLE_SECONDS = 3
 
 # In this order: a TimeoutError and an SSLError are also OSErrors.
@@ -44,12 +45,12 @@ _FAILURES: tuple[tuple[type[Exception], Failure], ...] = (
     (httpcore.NetworkError, Failure.DISCONNECTED),
     (OSError, Failure.DISCONNECTED),
 )
-_FORESEEN = tuple(kind for kind, _ in _FAILURES)
+_EXPECTED = tuple(kind for kind, _ in _FAILURES)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """One event to send; `id` is the event's, `body` CloudEvents JSON, `keys` sign it, the newest first."""
+    """One event to send. `id` is the event's id, `body` is CloudEvents JSON, `keys` sign it, newest first."""
 
     id: str
     body: bytes = field(repr=False)
@@ -58,11 +59,11 @@ class Message:
 
     def __post_init__(self) -> None:
         if not self.keys:
-            raise ValueError("A message without a key would go unsigned.")
+            raise ValueError("A message needs a key to be signed with.")
 
 
 class Pusher:
-    """Sends messages, as many at once as it may have `connections`; a further one waits for one of these."""
+    """Sends up to `connections` messages concurrently. Others wait for a free connection."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Pusher:
         network: httpcore.AsyncNetworkBackend | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Connect to nothing yet; certificates are checked against those the machine trusts."""
+        """Prepare the pool without connecting. By default, the system's authorities verify certificates."""
         self._destinations = destinations
         self._timeout_seconds = timeout.total_seconds()
         self._now = now
@@ -99,7 +100,7 @@ class Pusher:
         await self._pool.aclose()
 
     async def push(self, url: str, message: Message) -> Answer:
-        """Send once and say what came of it; raises nothing, but is cancelled like anything else."""
+        """Send once, and return the outcome. Failures to send are an `Answer`, not an exception."""
         started = self._monotonic()
         deadline = asyncio.get_running_loop().time() + self._timeout_seconds
         try:
@@ -107,7 +108,7 @@ class Pusher:
             async with asyncio.timeout_at(deadline):
                 response = await self._pool.handle_async_request(request)
             await _drain(response, deadline)
-        except _FORESEEN as error:
+        except _EXPECTED as error:
             failure = next(failure for kind, failure in _FAILURES if isinstance(error, kind))
             return answers.failed(failure, took=self._since(started))
         return answers.read(response.status, response.headers, now=self._now(), took=self._since(started))
@@ -141,12 +142,12 @@ class Pusher:
 
 
 async def _drain(response: httpcore.Response, deadline: float) -> None:
-    """Read the rest of an answer, so that its connection can be used again, or close it.
+    """Read the rest of an answer so its connection can be used again, or close the connection.
 
-    The status has said it all: a body that is cut, endless or late takes nothing back of it.
+    The status decides. A body that is cut off, endless or late does not change the outcome.
     """
     try:
-        with contextlib.suppress(*_FORESEEN):
+        with contextlib.suppress(*_EXPECTED):
             async with asyncio.timeout_at(deadline):
                 async for _ in response.aiter_stream():
                     pass

@@ -1,7 +1,7 @@
-"""Looks up the addresses of a name with the machine's resolver, in threads of its own.
+"""Resolve names with the system's resolver, in separate threads.
 
-`loop.getaddrinfo` does not do: uvloop gives all lookups of the process two threads. Measured with a silent name server,
-two hanging names kept even `localhost` waiting for 10 seconds, and with it the database and Dots.
+`loop.getaddrinfo` is unsuitable, because uvloop runs all lookups of a process in two threads. Measured with a silent
+name server: two hanging lookups delayed `localhost` by 10 seconds, and so the database and Dots.
 """
 
 import errno
@@ -11,47 +11,47 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from threading import Thread
 
-# A lookup cannot be stopped and outlasts the delivery that gave it up, so more names may hang than deliveries run.
+# A lookup cannot be stopped. It outlives a delivery that timed out, so lookups can outnumber deliveries.
 MAX_LOOKUPS = 256
 
 Addresses = tuple[str, ...]
 Resolver = Callable[[str], Awaitable[Sequence[str]]]
-"""From a name to the texts of its addresses, preferred first; raises OSError or UnicodeError."""
+"""Returns the addresses of a name as text, preferred first. Raises OSError or UnicodeError."""
 
 
 def look_up(host: str) -> Addresses:
-    """Ask the machine's resolver and block meanwhile; raises OSError, or UnicodeError for an impossible name."""
+    """Resolve with the system's resolver, blocking. Raises OSError, or UnicodeError for an invalid name."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return tuple(str(place[0]) for *_, place in found)
+    return tuple(str(address[0]) for *_, address in found)
 
 
 class SystemResolver:
-    """The machine's resolver, with one thread for each name; callers who ask for the same name share its lookup."""
+    """The system's resolver with one thread per name. Concurrent callers of one name share its lookup."""
 
     def __init__(self, look_up: Callable[[str], Addresses] = look_up) -> None:
-        """Look names up with `look_up`, which may block."""
+        """Resolve with `look_up`, which may block."""
         self._look_up = look_up
         self._running: dict[str, Future[Addresses]] = {}
 
     async def __call__(self, host: str) -> Addresses:
-        """Return the addresses that the name has now; raises OSError, also when too many lookups hang."""
+        """Return the current addresses of the name. Raises OSError, also if too many lookups hang."""
         return await wrap_future(self._running.get(host) or self._start(host))
 
     def _start(self, host: str) -> Future[Addresses]:
         if len(self._running) >= MAX_LOOKUPS:
             raise OSError(errno.EBUSY, "too many lookups are running")
         lookup: Future[Addresses] = Future()
-        lookup.set_running_or_notify_cancel()  # A caller that gives up can no longer cancel it for the others.
+        lookup.set_running_or_notify_cancel()  # So a caller that is cancelled does not cancel it for others.
         lookup.add_done_callback(lambda _: self._running.pop(host))
         self._running[host] = lookup
-        # A daemon thread: a silent name server must not delay the end of the process.
+        # A daemon thread, so a silent name server does not delay the end of the process.
         Thread(target=self._run, args=(host, lookup), name="look-up", daemon=True).start()
         return lookup
 
     def _run(self, host: str, lookup: Future[Addresses]) -> None:
         try:
             found = self._look_up(host)
-        except Exception as error:  # noqa: BLE001  # It is raised where the lookup is awaited.
+        except Exception as error:  # noqa: BLE001  # The awaiting caller raises it.
             lookup.set_exception(error)
         else:
             lookup.set_result(found)

@@ -1,4 +1,4 @@
-"""Secrets of subscriptions at rest: AES-256-GCM, each bound to what it belongs to, with keys that can be rotated.
+"""Encrypt subscriptions' secrets with AES-256-GCM and rotatable keys. Each secret is bound to its owner.
 
 Source: https://cryptography.io/en/latest/hazmat/primitives/aead/ (read 2026-11-23).
 """
@@ -21,7 +21,7 @@ _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True, kw_only=True)
 class EncryptedSecret:
-    """A secret that only a vault with the key `key_id` can open."""
+    """A secret encrypted with the key `key_id`."""
 
     key_id: str
     nonce: bytes
@@ -29,31 +29,31 @@ class EncryptedSecret:
 
 
 class SecretCipher:
-    """Seals with its first key and opens with any; nothing it says or shows holds a key or a secret."""
+    """Encrypts with its first key and decrypts with any of its keys. Errors and `repr` hold no key or secret."""
 
     def __init__(self, keys: Sequence[str], *, random_bytes: Callable[[int], bytes]) -> None:
-        """Take keys as they are set, `id:base64 of 32 bytes`, at least one. Raises SettingsError."""
+        """Parse at least one key in the form `id:base64 of 32 bytes`. Raises SettingsError."""
         parsed = [_parse(key) for key in keys]
         self._ciphers = {key_id: AESGCM(key) for key_id, key in parsed}
         if not parsed:
             raise SettingsError("ENCRYPTION_KEYS holds no key.")
         if len(self._ciphers) < len(parsed):
-            raise SettingsError("ENCRYPTION_KEYS has two keys of one id.")
+            raise SettingsError("ENCRYPTION_KEYS has two keys with the same id.")
         self._key_id = parsed[0][0]
         self._random_bytes = random_bytes
 
     def new_secret(self, length_bytes: int) -> bytes:
-        """So many bytes that nobody can guess."""
+        """Random bytes for a new secret."""
         return self._random_bytes(length_bytes)
 
     def encrypt(self, secret: bytes, *, bound_to: str) -> EncryptedSecret:
-        """The secret, to be opened only as belonging to `bound_to`: moved to another row, it stays shut."""
+        """Encrypt the secret. It can be decrypted only with the same `bound_to`, so not as another owner's secret."""
         nonce = self._random_bytes(_NONCE_BYTES)
         ciphertext = self._ciphers[self._key_id].encrypt(nonce, secret, bound_to.encode())
         return EncryptedSecret(key_id=self._key_id, nonce=nonce, ciphertext=ciphertext)
 
     def decrypt(self, encrypted: EncryptedSecret, *, bound_to: str) -> bytes:
-        """The secret again. Raises EncryptionUnavailableError when its key is not here, or it was changed or moved."""
+        """Decrypt the secret. Raises EncryptionUnavailableError if its key is missing or it was changed or moved."""
         cipher = self._ciphers.get(encrypted.key_id)
         if cipher is None:
             raise EncryptionUnavailableError

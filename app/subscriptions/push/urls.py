@@ -1,7 +1,7 @@
-"""Parses URLs strictly. A URL that two parsers could understand differently is refused, never repaired.
+"""Parse URLs strictly. A URL that two parsers could interpret differently is refused.
 
 Errors quote no part of a URL, because its path and query may hold a secret.
-Source: https://url.spec.whatwg.org/#host-parsing for the ways in which numbers become addresses, read 2026-11-23.
+Source: https://url.spec.whatwg.org/#host-parsing for numbers that become addresses, read 2026-11-23.
 """
 
 import re
@@ -27,7 +27,7 @@ _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """A host and port to connect to; `host` is a lower-case name, or an address without brackets."""
+    """A host and port. `host` is a lower-case name, or an address without brackets."""
 
     host: str
     port: int
@@ -35,7 +35,7 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """The parts of a URL; `target` is its path and query, which may hold a secret."""
+    """The parts of a URL. `target` is the path and query, which may hold a secret."""
 
     scheme: str
     endpoint: Endpoint
@@ -49,7 +49,7 @@ class Destination:
 
 
 def read(url: str) -> Destination:
-    """Parse a URL; raises DestinationRefusedError, which says what is wrong with it."""
+    """Parse a URL. Raises DestinationRefusedError with the reason."""
     _check_characters(url)
     parts = _URL.fullmatch(url)
     scheme = parts["scheme"].lower() if parts else ""
@@ -108,7 +108,7 @@ def _read_port(text: str) -> int:
 
 
 def _read_ipv6(bracketed: str) -> str:
-    """Return the address in brackets in its canonical form, as IPv4 if it is a mapped one."""
+    """The canonical form of an address in brackets. An IPv4-mapped address becomes IPv4."""
     text = bracketed[1:-1]
     address = addresses.read(text) if ":" in text and "%" not in text and bracketed.endswith("]") else None
     if address is None:

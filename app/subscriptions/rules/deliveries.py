@@ -1,4 +1,4 @@
-"""A delivery, when to try it again, when to give it up, and when to leave a subscriber alone."""
+"""Deliveries and attempts, the retry schedule, and the circuit breaker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from uuid import UUID
 from app.backoff import BackoffSchedule
 from app.feed.events import EventRecord
 
-# The first attempt is made immediately; the attempt after the last wait is the last.
+# The first attempt is immediate. The attempt after the last wait is the last.
 RETRIES = BackoffSchedule(
     waits=(
         timedelta(seconds=5),
@@ -25,22 +25,22 @@ RETRIES = BackoffSchedule(
 
 MOST_ATTEMPTS = len(RETRIES.waits) + 1
 
-# The circuit breaker opens when so many of the latest attempts failed, and then lets one probe through at a time.
+# The circuit breaker opens when this share of the latest attempts failed. Then it allows one probe at a time.
 BREAKER_WINDOW = 20
 _FEWEST_JUDGED = 10
 _FAILED_SHARE = 0.7
 BREAKER_PAUSE = timedelta(seconds=60)
 
-# A subscriber that has answered nothing well for so long is sent nothing more until somebody resumes it.
+# A subscription is paused after this time without a success, until it is resumed.
 PAUSED_AFTER = timedelta(days=5)
 
-# A subscriber that asks for fewer requests (429) is sent none at all for as long as it asks, up to this.
+# A 429 with Retry-After holds the whole subscription for that time, up to this limit.
 LONGEST_HOLD = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """An event on its way to a subscription's `url`, after so many failed `attempts`."""
+    """An event to send to a subscription's `url`. `attempts` have failed so far."""
 
     subscription_id: UUID
     url: str
@@ -50,9 +50,9 @@ class Delivery:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One try to send: the HTTP `status` (None: no answer), the code of what was wrong (None: delivered).
+    """One attempt to send: the HTTP `status` (None: no answer) and the `error` code (None: delivered).
 
-    `retry_after` is how long the subscriber wants to be left alone.
+    `retry_after` is the wait that the subscriber requested.
     """
 
     attempted_at: datetime
@@ -65,9 +65,9 @@ class Attempt:
 def next_attempt_at(
     attempts: int, *, now: datetime, jitter: float, retry_after: timedelta | None = None
 ) -> datetime | None:
-    """When to try again after `attempts` failures of one delivery (1 or more). None if it is given up.
+    """The time of the next attempt after `attempts` failures (1 or more). None if the delivery is given up.
 
-    Never sooner than the subscriber `retry_after`.
+    The wait is at least `retry_after`.
     """
     if attempts >= MOST_ATTEMPTS:
         return None
@@ -75,5 +75,5 @@ def next_attempt_at(
 
 
 def is_broken(latest_failed: Sequence[bool]) -> bool:
-    """Whether the breaker opens, from up to BREAKER_WINDOW latest attempts of a subscription (True: it failed)."""
+    """Whether the breaker opens, given up to BREAKER_WINDOW latest attempts (True: failed)."""
     return len(latest_failed) >= _FEWEST_JUDGED and sum(latest_failed) >= _FAILED_SHARE * len(latest_failed)

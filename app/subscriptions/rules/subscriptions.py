@@ -1,4 +1,4 @@
-"""Subscriptions as rules see them: what one is, which events it gets, how its secrets are written and retired."""
+"""Subscriptions: their fields, the events they get, and the form and lifetime of their secrets."""
 
 import base64
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from uuid import UUID
 from app.errors import FieldProblem
 from app.feed import events
 
-# caller: somebody paused it; gone: it answered 410; failing: no attempt has succeeded for days.
+# caller: paused by a request; gone: it answered 410; failing: no attempt has succeeded for days.
 PausedBy = Literal["caller", "gone", "failing"]
 DeliveryState = Literal["pending", "delivered", "dead"]
 
@@ -18,15 +18,15 @@ TEST_TYPE = "dots.subscription.test"
 PATTERNS_LIMIT = 50
 
 SECRET_BYTES = 32
-# A receiver needs the new secret and the one before; more than these is a rotation gone wild.
+# A receiver needs the new and the previous secret. Further rotations within 24 hours are limited to this.
 LIVE_SECRETS_LIMIT = 4
 ROTATION = timedelta(hours=24)
-"""How long a secret goes on signing beside the one that replaced it."""
+"""How long a replaced secret still signs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriptionRequest:
-    """A subscription as a caller wants it; `app` None: events of every app."""
+    """A subscription to create. `app` None: events of every app."""
 
     url: str
     types: Sequence[str]
@@ -36,7 +36,7 @@ class SubscriptionRequest:
 
 
 class SubscriptionChange(TypedDict, total=False):
-    """What is to be different; what is absent stays."""
+    """The fields to change. Absent fields stay unchanged."""
 
     url: str
     types: tuple[str, ...]
@@ -46,10 +46,10 @@ class SubscriptionChange(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription:
-    """Where events are sent to; `types` are patterns, each a type or the beginning of some and a `*`.
+    """A subscription. `types` are patterns: a type, or a prefix of types followed by `*`.
 
-    `failing_since`: since when every attempt has failed. `opened_at`, `held_until`, `closed_at` are the circuit
-    breaker's: open since, nothing is sent before, attempts before do not count.
+    Every attempt since `failing_since` has failed. The circuit breaker opened at `opened_at`. No delivery is sent
+    before `held_until`. Attempts before `closed_at` do not count for the breaker.
     """
 
     id: UUID
@@ -69,27 +69,27 @@ class Subscription:
 
     @property
     def is_paused(self) -> bool:
-        """Whether its deliveries wait."""
+        """Whether deliveries wait."""
         return self.paused_at is not None
 
 
 def subject_of(subscription_id: UUID) -> str:
-    """What events about the subscription itself are about, and what its secrets are bound to."""
+    """The subject of test events. The subscription's secrets are bound to it."""
     return f"subscription/{subscription_id}"
 
 
 def allowed_types(*, with_compliance: bool) -> frozenset[str]:
-    """Every type that a subscription of this kind may get."""
+    """The types that such a subscription may get."""
     return frozenset(events.TYPES) - (frozenset() if with_compliance else events.COMPLIANCE_TYPES)
 
 
 def wanted_types(subscription: Subscription) -> frozenset[str]:
-    """The types that the subscription gets: never compliance events without the right, whatever its patterns."""
+    """The types that the subscription gets. Compliance events need `with_compliance`, whatever the patterns."""
     return events.matching(subscription.types) & allowed_types(with_compliance=subscription.with_compliance)
 
 
 def check_types(patterns: Sequence[str], *, with_compliance: bool) -> list[FieldProblem]:
-    """What is wrong with the patterns; empty when each stands for at least one type that the subscription may get."""
+    """The problems of the patterns. Each must match at least one type that the subscription may get."""
     if not 0 < len(patterns) <= PATTERNS_LIMIT:
         return [FieldProblem("types", f"must be 1 to {PATTERNS_LIMIT} types or patterns")]
     allowed = allowed_types(with_compliance=with_compliance)
@@ -99,11 +99,11 @@ def check_types(patterns: Sequence[str], *, with_compliance: bool) -> list[Field
         if matched & allowed:
             continue
         known = ", ".join(kind for kind in events.TYPES if kind in allowed)
-        message = "needs with_compliance" if matched else f"matches no event type; there are {known}"
+        message = "needs with_compliance" if matched else f"matches no event type; the types are {known}"
         problems.append(FieldProblem(f"types.{index}", message))
     return problems
 
 
 def write_secret(key: bytes) -> str:
-    """The secret as receivers are given it: `whsec_` and base64, which every Standard Webhooks library takes."""
+    """The secret in the form of Standard Webhooks: `whsec_` and base64."""
     return f"whsec_{base64.b64encode(key).decode()}"

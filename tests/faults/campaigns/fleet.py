@@ -209,7 +209,7 @@ def is_unexpected(line: str) -> bool:
         "refresh failed unexpectedly",
         "request failed",
         "delivery failed",
-        "subscription held: its secrets cannot be opened",
+        "subscription held: its secrets cannot be decrypted",
     ):
         return True
     return what == "webhooks not stored" and "exception" in said

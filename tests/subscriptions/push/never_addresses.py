@@ -1,7 +1,7 @@
-"""Addresses that are refused even when all of the Internet is listed, and what they are called."""
+"""Addresses that are refused even if the setting allows all addresses, and the names of their kinds."""
 
 NEVER = {
-    "0.0.0.0": "the unspecified address",  # noqa: S104 - nothing listens on it here
+    "0.0.0.0": "the unspecified address",  # noqa: S104 - not used to listen
     "0.0.0.1": "a reserved address",
     "0.255.255.255": "a reserved address",
     "100.100.100.200": "a cloud metadata address",

@@ -1,4 +1,4 @@
-"""A network on which every address leads to one real socket, so that a dial to any of them would be seen."""
+"""A network in which every address leads to one real socket, which records all connections."""
 
 import ssl
 from collections.abc import Iterable
@@ -22,10 +22,10 @@ GOOD = "10.0.0.1"
 
 
 class RecordingNetwork(httpcore.AsyncNetworkBackend):
-    """Dials 127.0.0.1 at the trap's port whatever is asked for, or for some addresses another port, and notes it."""
+    """Dials the trap's port on 127.0.0.1 for every address, and records the address. `elsewhere` has other ports."""
 
     def __init__(self, listener_port: int, *, elsewhere: dict[str, int] | None = None) -> None:
-        """Lead everything to the trap but the addresses of `elsewhere`."""
+        """Lead every address to the trap, except those in `elsewhere`."""
         self._listener_port = listener_port
         self._elsewhere = elsewhere or {}
         self._network = httpcore.AnyIOBackend()
@@ -54,11 +54,11 @@ def trapped_pusher(
     denied: Iterable[Endpoint] = (),
     resolver: Resolver | None = None,
 ) -> Pusher:
-    """A pusher in a network of traps, or in the real one."""
+    """A pusher in this network, or in the real one."""
     return Pusher(
         Destinations(tuple(allowed), denied=tuple(denied)),
         resolver=resolver,
-        ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # Loads no certificates, which takes long.
+        ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # Loading certificates would be slow.
         network=network,
         now=utc_now,
     )

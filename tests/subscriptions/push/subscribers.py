@@ -1,4 +1,4 @@
-"""Subscribers on real sockets of 127.0.0.1, and what is pushed to them."""
+"""Subscribers on real sockets of 127.0.0.1, and messages for them."""
 
 import asyncio
 import contextlib
@@ -22,20 +22,20 @@ Conduct = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 class Subscriber:
-    """What a listening socket has seen: how many connections, and the requests on them, head and body."""
+    """Records the connections and requests of a listening socket."""
 
     def __init__(self, port: int) -> None:
-        """Begin with nothing seen."""
+        """Start without requests."""
         self.port = port
         self.accepted = 0
         self.requests: list[tuple[str, bytes]] = []
 
     def url(self, path: str = "/hook", *, host: str = "127.0.0.1", scheme: str = "http") -> str:
-        """Where it listens."""
+        """Its URL."""
         return f"{scheme}://{host}:{self.port}{path}"
 
     def headers(self) -> dict[str, str]:
-        """The headers of its last request, names in lower case."""
+        """The headers of the last request. Names are in lower case."""
         _, *lines = self.requests[-1][0].split("\r\n")
         return {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
 
@@ -44,11 +44,11 @@ class Subscriber:
 async def subscriber(
     conduct: Conduct, *, tls: ssl.SSLContext | None = None, reads: bool = True
 ) -> AsyncIterator[Subscriber]:
-    """Listen; on each connection read one request after the other, unless told not to, and behave like this."""
+    """Listen. Read each request (unless `reads` is False), and then call `conduct`."""
     connections: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # The gateway has seen enough and gone, as some tests want.
+        # In some tests the gateway disconnects early.
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             while not reader.at_eof():
                 if reads:
@@ -77,7 +77,7 @@ async def _read_request(reader: asyncio.StreamReader) -> tuple[str, bytes]:
 
 
 def writes(*chunks: bytes) -> Conduct:
-    """Conduct that answers with these bytes and keeps the connection."""
+    """A conduct that answers with these bytes and keeps the connection open."""
 
     async def conduct(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for chunk in chunks:
@@ -88,7 +88,7 @@ def writes(*chunks: bytes) -> Conduct:
 
 
 def leaves(*chunks: bytes) -> Conduct:
-    """Conduct that answers with these bytes and closes."""
+    """A conduct that answers with these bytes and closes the connection."""
 
     async def conduct(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await writes(*chunks)(reader, writer)
@@ -98,17 +98,17 @@ def leaves(*chunks: bytes) -> Conduct:
 
 
 def answer_of(status: bytes, *headers: bytes, body: bytes = b"") -> bytes:
-    """An HTTP answer with its right length."""
+    """An HTTP answer with the correct length."""
     return b"\r\n".join([b"HTTP/1.1 " + status, *headers, b"Content-Length: %d" % len(body)]) + b"\r\n\r\n" + body
 
 
 async def hangs(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    """Never answer; go when the gateway goes."""
+    """Never answer. End when the gateway disconnects."""
     await reader.read()
 
 
 def resolves_to(*found: str) -> Callable[[str], Awaitable[tuple[str, ...]]]:
-    """A resolver for which every name has these addresses."""
+    """A resolver that returns these addresses for every name."""
 
     async def resolve(_host: str) -> tuple[str, ...]:
         return found
@@ -118,7 +118,7 @@ def resolves_to(*found: str) -> Callable[[str], Awaitable[tuple[str, ...]]]:
 
 @asynccontextmanager
 async def pushing(pusher: Pusher) -> AsyncIterator[Pusher]:
-    """The pusher, closed at the end."""
+    """Close the pusher at the end."""
     try:
         yield pusher
     finally:
@@ -126,11 +126,11 @@ async def pushing(pusher: Pusher) -> AsyncIterator[Pusher]:
 
 
 def to_loopback(*, timeout: timedelta = timedelta(seconds=20), connections: int = 64) -> Pusher:
-    """A pusher that may go to any port of this machine."""
+    """A pusher that may send to every port of this machine."""
     destinations = Destinations([LOOPBACK, "[::1/128]:1-65535"], denied=())
     return Pusher(destinations, timeout=timeout, connections=connections, now=utc_now)
 
 
 def message(body: bytes = BODY, *, sent_at: datetime | None = None, keys: tuple[bytes, ...] = (KEY,)) -> Message:
-    """Something to push, now or as of a moment."""
+    """A message, sent now or at `sent_at`."""
     return Message(id="3d92084b-a452-5afd", body=body, sent_at=sent_at or datetime.now(UTC), keys=keys)

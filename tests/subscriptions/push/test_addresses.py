@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from app.subscriptions.push import addresses
 from tests.subscriptions.push.never_addresses import NEVER
 
-# These are a matter of the settings.
+# SUBSCRIBERS_ALLOWED decides about these.
 ORDINARY = (
     "127.0.0.1",
     "127.255.255.254",
@@ -30,8 +30,8 @@ ORDINARY = (
 
 
 @pytest.mark.parametrize(("text", "kind"), NEVER.items(), ids=NEVER)
-def test_address_is_never_sent_to(text: str, kind: str) -> None:
-    """Link-local, metadata, multicast, reserved and embedding addresses are told by their kind."""
+def test_address_is_always_refused(text: str, kind: str) -> None:
+    """The kind of a refused address is named."""
     address = addresses.read(text)
 
     assert address is not None
@@ -40,7 +40,7 @@ def test_address_is_never_sent_to(text: str, kind: str) -> None:
 
 @pytest.mark.parametrize("text", ORDINARY)
 def test_address_is_left_to_the_settings(text: str) -> None:
-    """Private, loopback and public addresses may be listed."""
+    """The setting may allow private, loopback and public addresses."""
     address = addresses.read(text)
 
     assert address is not None
@@ -51,20 +51,20 @@ def test_address_is_left_to_the_settings(text: str) -> None:
     "text",
     ["", "1", "127.1", "0177.0.0.1", "0x7f.0.0.1", "2130706433", "1.2.3.4.5", "1.2.3.256", "١.2.3.4", "::g", "[::1]"],
 )
-def test_other_spellings_are_no_address(text: str) -> None:
-    """Only dotted quads and IPv6 are read; short, octal, hexadecimal and decimal forms are not."""
+def test_other_text_is_not_an_address(text: str) -> None:
+    """Only dotted quads and IPv6 are parsed, not short, octal, hexadecimal or decimal forms."""
     assert addresses.read(text) is None
 
 
 @given(st.ip_addresses(v=4))
-def test_mapped_address_is_judged_as_the_ipv4_address_it_is(address: IPv4Address) -> None:
-    """No IPv4 address becomes more reachable by being mapped into IPv6."""
+def test_mapped_address_is_parsed_as_ipv4(address: IPv4Address) -> None:
+    """The rules for the IPv4 address apply to its IPv6-mapped form."""
     assert addresses.read(f"::ffff:{address}") == address
 
 
 @given(st.ip_addresses(v=4), st.sampled_from(["::{}", "::ffff:0:{}", "64:ff9b::{}", "64:ff9b:1::{}", "fd00::5efe:{}"]))
-def test_ipv4_address_inside_another_is_never_sent_to(address: IPv4Address, form: str) -> None:
-    """Whatever the address inside, a translating form of it is refused; `::1` is loopback, and only looks like one."""
+def test_ipv6_address_with_ipv4_inside_is_refused(address: IPv4Address, form: str) -> None:
+    """Translated forms of every IPv4 address are refused, except `::1`, which is loopback."""
     embedding = addresses.read(form.format(address))
 
     assert embedding is not None

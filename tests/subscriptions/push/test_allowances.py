@@ -21,7 +21,7 @@ ADDRESSES = [
 
 @pytest.mark.parametrize(("entry", "address", "port", "covered"), ADDRESSES)
 def test_network_covers_its_addresses_on_its_ports(entry: str, address: str, port: int, *, covered: bool) -> None:
-    """Networks, single addresses, single ports and ranges of them."""
+    """Entries may be networks or addresses, with one port or a range."""
     (allowance,) = allowances.read_all([entry])
     known = addresses.read(address)
 
@@ -46,7 +46,7 @@ HOSTS = [
 
 @pytest.mark.parametrize(("entry", "host", "port", "covered"), HOSTS)
 def test_name_covers_hosts_by_whole_labels(entry: str, host: str, port: int, *, covered: bool) -> None:
-    """A name is that host alone; with a leading dot it is every host below it, and never a look-alike."""
+    """A name matches one host. With a leading dot it matches every host below, and no look-alike."""
     (allowance,) = allowances.read_all([entry])
 
     assert allowance.covers_host(host, port) is covered
@@ -90,7 +90,7 @@ def test_malformed_entry_stops_the_start(entry: str) -> None:
 
 
 def test_malformed_entry_is_not_quoted() -> None:
-    """Somebody may have pasted a URL with a password."""
+    """The entry may be a URL with a password."""
     with pytest.raises(SettingsError) as raised:
         allowances.read_all(["https://user:SECRET@hooks/"])
 

@@ -29,30 +29,18 @@ STATUSES = [
 
 @pytest.mark.parametrize(("status", "error"), STATUSES)
 def test_status_is_success_or_an_error_code(status: int, error: str | None) -> None:
-    """Any 2xx is success, a redirect is not followed, 410 has a word of its own."""
+    """Any 2xx is success, and other statuses have error codes."""
     answer = answers.read(status, [], now=NOW, took=TOOK)
 
     assert (answer.status, answer.error, answer.took) == (status, error, TOOK)
 
 
+# tests/test_retry_after.py has all forms of the value.
 RETRY_AFTER = [
-    (b"0", timedelta(0)),
     (b"120", timedelta(minutes=2)),
-    (b" 120 ", timedelta(minutes=2)),
-    (b"000000000000120", timedelta(minutes=2)),
     (b"86401", timedelta(hours=24)),
-    (b"9" * 5000, timedelta(hours=24)),
     (b"Mon, 23 Nov 2026 12:00:30 GMT", timedelta(seconds=30)),
-    (b"Mon, 23 Nov 2026 13:00:30 +0100", timedelta(seconds=30)),
-    (b"Monday, 23-Nov-26 12:00:30 GMT", timedelta(seconds=30)),
-    (b"Mon Nov 23 12:00:30 2026", timedelta(seconds=30)),
-    (b"Sun, 22 Nov 2026 12:00:00 GMT", timedelta(0)),
-    (b"Mon, 23 Nov 2099 12:00:00 GMT", timedelta(hours=24)),
-    (b"", None),
-    (b"-1", None),
-    (b"1.5", None),
     (b"soon", None),
-    (b"Mon, 99 Nov 2026 12:00:00 GMT", None),
     (b"\xb2", None),
 ]
 
@@ -60,20 +48,20 @@ RETRY_AFTER = [
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("value", "wait"), RETRY_AFTER)
 def test_retry_after_is_read(status: int, value: bytes, wait: timedelta | None) -> None:
-    """Seconds or any HTTP date, at most a day, never in the past; junk is ignored."""
+    """The wait is at most a day. Invalid values are ignored."""
     answer = answers.read(status, [(b"Retry-AFTER", value)], now=NOW, took=TOOK)
 
     assert answer.retry_after == wait
 
 
 @pytest.mark.parametrize("status", [200, 301, 410, 500])
-def test_retry_after_is_for_429_and_503_alone(status: int) -> None:
-    """Elsewhere the header is not believed."""
+def test_retry_after_counts_only_for_429_and_503(status: int) -> None:
+    """The header is ignored for other statuses."""
     assert answers.read(status, [(b"retry-after", b"120")], now=NOW, took=TOOK).retry_after is None
 
 
 def test_first_retry_after_counts() -> None:
-    """A second header is junk."""
+    """A second header is ignored."""
     headers = [(b"retry-after", b"5"), (b"retry-after", b"7")]
 
     assert answers.read(503, headers, now=NOW, took=TOOK).retry_after == timedelta(seconds=5)

@@ -14,7 +14,7 @@ EVERYTHING = ("0.0.0.0/0:1-65535", "[::/0]:1-65535", ".internal:1-65535", ".loca
 
 
 def refusal(destinations: Destinations, url: str) -> str | None:
-    """Why the URL is refused, or None."""
+    """The reason for the refusal, or None."""
     try:
         destinations.check_url(url)
     except DestinationRefusedError as error:
@@ -24,7 +24,7 @@ def refusal(destinations: Destinations, url: str) -> str | None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/", "http://[::1]/", "http://10.0.0.1/", "https://hooks.internal/"])
 def test_nothing_is_allowed_by_default(url: str) -> None:
-    """Without entries every destination is refused, and the setting is named."""
+    """Without entries every destination is refused, and the error names the setting."""
     destinations = Destinations([], denied=())
 
     assert "SUBSCRIBERS_ALLOWED" in (refusal(destinations, url) or "")
@@ -35,7 +35,7 @@ URLS = [
     (["10.0.0.0/8:443"], "http://10.1.2.3/", False),
     (["10.0.0.0/8:443"], "https://[::ffff:10.1.2.3]/", True),
     (["10.0.0.0/8:443"], "https://11.0.0.1/", False),
-    (["10.0.0.0/8:443"], "https://anything.example/", True),  # Its addresses will decide.
+    (["10.0.0.0/8:443"], "https://anything.example/", True),  # Its addresses decide later.
     (["10.0.0.0/8:443"], "http://anything.example/", False),
     (["hooks:80"], "http://HOOKS/", True),
     (["hooks:80"], "http://other/", False),
@@ -48,8 +48,8 @@ URLS = [
 
 
 @pytest.mark.parametrize(("allowed", "url", "is_allowed"), URLS)
-def test_url_is_held_against_the_setting(allowed: list[str], url: str, *, is_allowed: bool) -> None:
-    """What can be said before a name is resolved."""
+def test_url_is_checked_against_the_setting(allowed: list[str], url: str, *, is_allowed: bool) -> None:
+    """This check does not resolve names."""
     assert (refusal(Destinations(allowed, denied=()), url) is None) is is_allowed
 
 
@@ -66,15 +66,15 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize(("allowed", "host", "address", "is_allowed"), ADDRESSES)
-def test_resolved_address_is_held_against_the_setting(
+def test_resolved_address_is_checked_against_the_setting(
     allowed: list[str], host: str, address: str, *, is_allowed: bool
 ) -> None:
-    """A listed name may have any address but those that are always refused; any other name needs a listed address."""
+    """An allowed name may have any address that is not always refused. Other names need an allowed address."""
     destinations = Destinations(allowed, denied=())
     endpoint = Endpoint(host=host, port=443)
 
     if is_allowed:
-        assert destinations.check_address(endpoint, ip_address(address)) is None  # type: ignore[func-returns-value]  # the promise is that it does not raise
+        assert destinations.check_address(endpoint, ip_address(address)) is None  # type: ignore[func-returns-value]  # it must not raise
     else:
         with pytest.raises(DestinationRefusedError):
             destinations.check_address(endpoint, ip_address(address))
@@ -85,7 +85,7 @@ METADATA_HOSTS = ["metadata.google.internal", "METADATA.google.internal", "metad
 
 @pytest.mark.parametrize("host", METADATA_HOSTS)
 def test_metadata_host_is_refused_by_its_name(host: str) -> None:
-    """Even when its domain is listed."""
+    """It is refused even if its domain is allowed."""
     assert refusal(Destinations(EVERYTHING, denied=()), f"http://{host}/") == (
         "Events are never sent to a cloud's metadata server."
     )
@@ -113,14 +113,14 @@ OWN = [
 
 @pytest.mark.parametrize(("denied", "url", "is_refused"), OWN)
 def test_own_database_and_broker_are_refused(denied: Endpoint, url: str, *, is_refused: bool) -> None:
-    """Their machine on every port, this machine on theirs, whatever the setting lists."""
+    """Their host is refused on every port, and this machine on their ports, whatever the setting allows."""
     found = refusal(Destinations(EVERYTHING, denied=[denied]), url)
 
     assert found == ("Events are never sent to the gateway's own database or broker." if is_refused else None)
 
 
 def test_resolved_address_of_an_own_name_is_refused() -> None:
-    """The address behind the broker's name is refused to every host that has it."""
+    """Every host with the address of the broker is refused."""
     destinations = Destinations(EVERYTHING, denied=[BROKER])
     own = [Listener(ip_address("10.0.0.9"), 4222)]
 
@@ -128,8 +128,8 @@ def test_resolved_address_of_an_own_name_is_refused() -> None:
         destinations.check_address(Endpoint(host="hooks.internal", port=80), ip_address("10.0.0.9"), denied=own)
 
 
-def test_names_to_be_resolved_are_in_one_spelling() -> None:
-    """Endpoints by address need no resolving."""
+def test_denied_names_are_canonical() -> None:
+    """They are in lower case without a final dot. Endpoints with addresses are not among them."""
     destinations = Destinations([], denied=[BROKER, DATABASE])
 
     assert destinations.denied_names == (Endpoint(host="broker.internal", port=4222),)

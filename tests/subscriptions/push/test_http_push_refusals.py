@@ -1,4 +1,4 @@
-"""Attempts to make the gateway connect where it must not; every address of the network leads to a listening trap."""
+"""Attempts to make the gateway connect to forbidden addresses. Every address in the network leads to a trap."""
 
 import itertools
 import socket
@@ -24,13 +24,13 @@ from tests.subscriptions.push.subscribers import (
 
 @pytest.fixture
 async def recording_network() -> AsyncIterator[Subscriber]:
-    """A listener that nothing may ever connect to."""
+    """A listener that the gateway must never connect to."""
     async with subscriber(leaves(NO_CONTENT)) as seen:
         yield seen
 
 
-async def test_trap_sees_whoever_comes(recording_network: Subscriber) -> None:
-    """The control: in this network an allowed address does lead to the trap, by name and as it is."""
+async def test_trap_is_reachable(recording_network: Subscriber) -> None:
+    """Control: an allowed address does lead to the trap, by name and by address."""
     network = RecordingNetwork(recording_network.port)
     async with pushing(trapped_pusher(network, resolver=resolves_to(GOOD))) as here:
         answers = [await here.push(url, message()) for url in (f"http://{HOST}/", f"http://{GOOD}/")]
@@ -42,7 +42,7 @@ async def test_trap_sees_whoever_comes(recording_network: Subscriber) -> None:
 
 @pytest.mark.parametrize("address", [address for address in NEVER if "%" not in address])
 async def test_address_in_the_url_is_refused(recording_network: Subscriber, address: str) -> None:
-    """Link-local, metadata, multicast, mapped, NAT64, 6to4 …: everything is listed, and still nothing is dialled."""
+    """The setting allows everything, and still no such address is dialled."""
     network = RecordingNetwork(recording_network.port)
     url = f"http://[{address}]/" if ":" in address else f"http://{address}/"
     async with pushing(trapped_pusher(network)) as here:
@@ -55,7 +55,7 @@ async def test_address_in_the_url_is_refused(recording_network: Subscriber, addr
 
 @pytest.mark.parametrize("address", NEVER)
 async def test_address_behind_a_name_is_refused(recording_network: Subscriber, address: str) -> None:
-    """The host is listed by name, alone or mixed with a good address, in either order: one bad answer refuses all."""
+    """The host is allowed by name, but one bad address among its addresses refuses it, in any order."""
     network = RecordingNetwork(recording_network.port)
     for found in ((address,), (GOOD, address), (address, GOOD), (GOOD, "10.0.0.2", address)):
         async with pushing(trapped_pusher(network, resolver=resolves_to(*found))) as here:
@@ -67,7 +67,7 @@ async def test_address_behind_a_name_is_refused(recording_network: Subscriber, a
 
 
 NOT_LISTED = [
-    "0177.0.0.1",  # No resolver says this; if one did, it would not be guessed at.
+    "0177.0.0.1",  # Resolvers do not return this form. If one did, it would be refused.
     "10.1.0.1",
     "10.255.255.255",
     "100.64.0.1",
@@ -87,8 +87,8 @@ NOT_LISTED = [
 
 
 @pytest.mark.parametrize("address", NOT_LISTED)
-async def test_address_that_is_not_listed_is_refused(recording_network: Subscriber, address: str) -> None:
-    """With one network listed, every other private, loopback and public address is out of reach, mixed or not."""
+async def test_address_outside_the_setting_is_refused(recording_network: Subscriber, address: str) -> None:
+    """With one network allowed, every other address is refused, alone or beside an allowed one."""
     network = RecordingNetwork(recording_network.port)
     for found in ((address,), (GOOD, address)):
         async with pushing(trapped_pusher(network, allowed=["10.0.0.0/16:80"], resolver=resolves_to(*found))) as here:
@@ -99,7 +99,7 @@ async def test_address_that_is_not_listed_is_refused(recording_network: Subscrib
     assert recording_network.accepted == 0
 
 
-# All of these are, or are somewhere taken for, 127.0.0.1, where the trap really listens.
+# Some parser reads each of these as 127.0.0.1, where the trap listens.
 SPELLINGS = [
     "http://127.0.0.1:{port}/",
     "http://127.0.0.2:{port}/",
@@ -168,7 +168,7 @@ SPELLINGS = [
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 async def test_own_listener_is_refused_in_every_spelling(recording_network: Subscriber, spelling: str) -> None:
-    """With the real network and resolver: the trap is the gateway's own database, on this machine."""
+    """With the real network and resolver, the trap stands for the gateway's own database on this machine."""
     own = Endpoint(host="127.0.0.1", port=recording_network.port)
     async with pushing(trapped_pusher(None, denied=[own], resolver=SystemResolver())) as here:
         answer = await here.push(spelling.format(port=recording_network.port), message())
@@ -178,8 +178,8 @@ async def test_own_listener_is_refused_in_every_spelling(recording_network: Subs
 
 
 @pytest.mark.parametrize("host", ["metadata.google.internal", "broker.test"])
-async def test_name_is_refused_whatever_address_it_has(recording_network: Subscriber, host: str) -> None:
-    """A metadata server or a broker with several addresses does not always resolve to the one that is known."""
+async def test_name_is_refused_with_any_address(recording_network: Subscriber, host: str) -> None:
+    """Metadata servers and brokers are refused by name, because they may resolve to different addresses."""
     answers = itertools.count(1)
 
     async def resolve(_host: str) -> tuple[str, ...]:
@@ -195,8 +195,8 @@ async def test_name_is_refused_whatever_address_it_has(recording_network: Subscr
     assert network.dialled == []
 
 
-async def test_own_name_is_resolved_and_its_address_refused(recording_network: Subscriber) -> None:
-    """Another name that leads to the broker's address does not lead around the refusal."""
+async def test_address_of_an_own_name_is_refused(recording_network: Subscriber) -> None:
+    """Another name with the broker's address is refused too."""
     network = RecordingNetwork(recording_network.port)
     own = Endpoint(host="broker.test", port=4222)
     async with pushing(trapped_pusher(network, denied=[own], resolver=resolves_to(GOOD))) as here:
@@ -206,8 +206,8 @@ async def test_own_name_is_resolved_and_its_address_refused(recording_network: S
     assert network.dialled == []
 
 
-async def test_own_name_is_remembered_while_it_cannot_be_resolved(recording_network: Subscriber) -> None:
-    """The broker's address stays refused through an outage of its name."""
+async def test_address_of_an_own_name_is_remembered(recording_network: Subscriber) -> None:
+    """The broker's address stays refused while its name cannot be resolved."""
     answers = iter([(GOOD,)])
 
     async def resolve(_host: str) -> tuple[str, ...]:
@@ -227,8 +227,8 @@ async def test_own_name_is_remembered_while_it_cannot_be_resolved(recording_netw
 
 
 @pytest.mark.parametrize(("errno", "error"), [(socket.EAI_AGAIN, "unresolvable"), (socket.EAI_NONAME, None)])
-async def test_own_name_that_never_resolved(recording_network: Subscriber, errno: int, error: str | None) -> None:
-    """While its address may be any, nothing is sent; once it is said not to exist, deliveries go on."""
+async def test_own_name_without_a_known_address(recording_network: Subscriber, errno: int, error: str | None) -> None:
+    """Nothing is sent while the address is unknown. If the name does not exist, deliveries continue."""
 
     async def resolve(_host: str) -> tuple[str, ...]:
         raise socket.gaierror(errno, "no address")

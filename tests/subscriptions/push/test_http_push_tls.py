@@ -1,4 +1,4 @@
-"""TLS: the name is what is asked for and verified, while a checked address is what is dialled."""
+"""TLS verifies the name, while the gateway dials a checked address."""
 
 import asyncio
 import ssl
@@ -30,12 +30,12 @@ LONG = timedelta(seconds=20)
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    """The authority whose certificates the pusher trusts."""
+    """The authority that the pusher trusts."""
     return Authority(tmp_path)
 
 
 def trusting(authority: Authority, *, timeout: timedelta = LONG) -> Pusher:
-    """A pusher for which every name leads to this machine."""
+    """A pusher that trusts this authority and resolves every name to this machine."""
     return Pusher(
         Destinations([ANY_TEST_HOST, LOOPBACK], denied=()),
         resolver=resolves_to("127.0.0.1"),
@@ -45,8 +45,8 @@ def trusting(authority: Authority, *, timeout: timedelta = LONG) -> Pusher:
     )
 
 
-async def test_name_is_asked_for_and_verified(authority: Authority) -> None:
-    """The server is told the name by SNI and `Host`, and its certificate is held against the name."""
+async def test_name_is_sent_and_verified(authority: Authority) -> None:
+    """SNI and `Host` hold the name, and the certificate is verified against it."""
     asked: list[str | None] = []
     server = authority.server(HOST)
     server.sni_callback = lambda _socket, name, _context: asked.append(name)
@@ -59,7 +59,7 @@ async def test_name_is_asked_for_and_verified(authority: Authority) -> None:
     assert seen.accepted == 1
 
 
-async def test_address_in_the_url_is_verified_as_such(authority: Authority) -> None:
+async def test_address_in_the_url_is_verified(authority: Authority) -> None:
     """A certificate may be for an address."""
     server = authority.server("127.0.0.1")
     async with subscriber(writes(NO_CONTENT), tls=server) as seen, pushing(trusting(authority)) as pusher:
@@ -69,8 +69,8 @@ async def test_address_in_the_url_is_verified_as_such(authority: Authority) -> N
 
 
 @pytest.mark.parametrize("named", ["other.test", "127.0.0.1", "hooks.test.other.test", "*.hooks.test"])
-async def test_certificate_for_anything_but_the_name_is_refused(authority: Authority, named: str) -> None:
-    """Not even the address that was dialled will do; the event is not sent."""
+async def test_certificate_for_another_name_is_refused(authority: Authority, named: str) -> None:
+    """A certificate for the dialled address is refused as well. The event is not sent."""
     server = authority.server(named)
     async with subscriber(writes(NO_CONTENT), tls=server) as seen, pushing(trusting(authority)) as pusher:
         answer = await pusher.push(seen.url(host=HOST, scheme="https"), message())
@@ -80,7 +80,7 @@ async def test_certificate_for_anything_but_the_name_is_refused(authority: Autho
 
 
 async def test_certificate_of_an_unknown_authority_is_refused(authority: Authority, tmp_path: Path) -> None:
-    """Only what the machine trusts counts."""
+    """The event is not sent."""
     stranger = Authority(tmp_path).server(HOST)
     async with subscriber(writes(NO_CONTENT), tls=stranger) as seen, pushing(trusting(authority)) as pusher:
         answer = await pusher.push(seen.url(host=HOST, scheme="https"), message())
@@ -89,8 +89,8 @@ async def test_certificate_of_an_unknown_authority_is_refused(authority: Authori
     assert seen.requests == []
 
 
-async def test_machine_does_not_trust_anybody_by_default(authority: Authority) -> None:
-    """Without a context of its own the pusher verifies against the machine's authorities."""
+async def test_system_authorities_are_the_default(authority: Authority) -> None:
+    """Without `ssl_context`, the pusher does not trust the test authority."""
     default = Pusher(Destinations([ANY_TEST_HOST], denied=()), resolver=resolves_to("127.0.0.1"), now=utc_now)
     async with subscriber(writes(NO_CONTENT), tls=authority.server(HOST)) as seen, pushing(default) as pusher:
         answer = await pusher.push(seen.url(host=HOST, scheme="https"), message())
@@ -99,8 +99,8 @@ async def test_machine_does_not_trust_anybody_by_default(authority: Authority) -
     assert seen.requests == []
 
 
-async def test_server_that_wants_a_certificate_of_ours_fails(authority: Authority) -> None:
-    """In TLS 1.3 it says so only after the greeting."""
+async def test_server_that_requires_a_client_certificate_fails(authority: Authority) -> None:
+    """With TLS 1.3, the server refuses only after the handshake."""
     server = authority.server(HOST)
     server.verify_mode = ssl.CERT_REQUIRED
     async with subscriber(writes(NO_CONTENT), tls=server) as seen, pushing(trusting(authority)) as pusher:
@@ -111,8 +111,8 @@ async def test_server_that_wants_a_certificate_of_ours_fails(authority: Authorit
 
 
 @pytest.mark.parametrize("spoken", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
-async def test_server_without_tls_fails_the_greeting(authority: Authority, spoken: bytes) -> None:
-    """The event is not sent in clear instead."""
+async def test_server_without_tls_fails(authority: Authority, spoken: bytes) -> None:
+    """The event is not sent unencrypted."""
     async with subscriber(leaves(spoken), reads=False) as seen, pushing(trusting(authority)) as pusher:
         answer = await pusher.push(seen.url(host=HOST, scheme="https"), message())
 
@@ -120,8 +120,8 @@ async def test_server_without_tls_fails_the_greeting(authority: Authority, spoke
     assert seen.accepted == 1
 
 
-async def test_deadline_holds_for_the_greeting(authority: Authority) -> None:
-    """A server that takes the connection and says nothing; its socket is closed at the deadline."""
+async def test_deadline_covers_the_handshake(authority: Authority) -> None:
+    """The connection to a silent server is closed at the deadline."""
     short = timedelta(milliseconds=200)
     async with subscriber(hangs, reads=False) as seen, pushing(trusting(authority, timeout=short)) as pusher:
         async with asyncio.timeout(10):
@@ -130,8 +130,8 @@ async def test_deadline_holds_for_the_greeting(authority: Authority) -> None:
     assert (answer.status, answer.error) == (None, "timed_out")
 
 
-async def test_plain_port_spoken_to_in_http_stays_in_clear(authority: Authority) -> None:
-    """A TLS server answers clear text with nothing that could be taken for success."""
+async def test_http_to_a_tls_server_fails(authority: Authority) -> None:
+    """A TLS server's answer to plain HTTP is not a success."""
     async with (
         subscriber(writes(NO_CONTENT), tls=authority.server(HOST)) as seen,
         pushing(trusting(authority)) as pusher,

@@ -10,14 +10,14 @@ BODY = b'{"test": 2432232314}'
 
 
 def test_published_example_is_reproduced() -> None:
-    """The vector of the Standard Webhooks documentation."""
+    """The example of the Standard Webhooks documentation has this signature."""
     signature = signing.sign([KEY], message_id="msg_p5jXN8AQM9LWM0D4loKWxJek", timestamp=1614265330, body=BODY)
 
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def test_official_package_signs_alike() -> None:
-    """Byte for byte, with text outside ASCII too."""
+def test_official_package_has_the_same_signature() -> None:
+    """The signatures are equal, also for text outside ASCII."""
     body = '{"reference": "Zoë"}'
     moment = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -27,7 +27,7 @@ def test_official_package_signs_alike() -> None:
 
 
 def test_every_key_signs_in_order() -> None:
-    """While a secret is rotated the newest comes first, and both verify."""
+    """There is one signature per key, the newest first."""
     both = signing.sign([b"new", b"old"], message_id="m1", timestamp=1, body=BODY)
 
     assert both.split(" ") == [

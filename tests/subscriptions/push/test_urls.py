@@ -24,8 +24,8 @@ READ = [
 
 
 @pytest.mark.parametrize(("url", "scheme", "host", "port", "target"), READ, ids=[case[0][:40] for case in READ])
-def test_url_is_taken_apart(url: str, scheme: str, host: str, port: int, target: str) -> None:
-    """Scheme and host in lower case, addresses in one spelling, the path and query as they were."""
+def test_url_is_parsed(url: str, scheme: str, host: str, port: int, target: str) -> None:
+    """Scheme and host become lower case, addresses canonical, and the path and query stay unchanged."""
     destination = urls.read(url)
 
     assert destination == Destination(scheme=scheme, endpoint=Endpoint(host=host, port=port), target=target)
@@ -42,7 +42,7 @@ AUTHORITIES = [
 
 @pytest.mark.parametrize(("url", "authority"), AUTHORITIES)
 def test_host_header_names_the_port_unless_the_scheme_implies_it(url: str, authority: str) -> None:
-    """As RFC 9110 has it; IPv6 addresses are in brackets."""
+    """IPv6 addresses have brackets (RFC 9110)."""
     assert urls.read(url).authority == authority
 
 
@@ -140,8 +140,8 @@ REFUSED = {
 @pytest.mark.parametrize(
     ("word", "url"), [(word, url) for word, refused in REFUSED.items() for url in refused], ids=lambda value: value[:30]
 )
-def test_url_that_could_be_read_in_two_ways_is_refused(word: str, url: str) -> None:
-    """The error says what is wrong."""
+def test_ambiguous_url_is_refused(word: str, url: str) -> None:
+    """The error states the reason."""
     with pytest.raises(DestinationRefusedError, match=word):
         urls.read(url)
 
@@ -149,14 +149,14 @@ def test_url_that_could_be_read_in_two_ways_is_refused(word: str, url: str) -> N
 @pytest.mark.parametrize(
     "url", ["http://h:0/SECRET", "http://u:SECRET@h/", "http://h/?a=SECRET#", "http://SECRET..a/SECRET", "SECRET"]
 )
-def test_refusal_quotes_nothing_of_the_url(url: str) -> None:
-    """Paths, queries and passwords stay out of errors."""
+def test_error_does_not_quote_the_url(url: str) -> None:
+    """Paths, queries and passwords may be secret."""
     with pytest.raises(DestinationRefusedError) as raised:
         urls.read(url)
 
     assert "SECRET" not in str(raised.value)
 
 
-def test_target_stays_out_of_the_representation() -> None:
+def test_repr_hides_the_target() -> None:
     """A destination may be logged."""
     assert "SECRET" not in repr(urls.read("http://hooks/SECRET?token=SECRET"))

@@ -11,18 +11,18 @@ NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
     ("attempts", "seconds"),
     [(1, 5), (2, 300), (3, 1800), (4, 7200), (5, 18000), (6, 36000), (7, 50400), (8, 72000), (9, 86400)],
 )
-def test_each_failure_has_its_wait(attempts: int, seconds: int) -> None:
-    """The waits are those of Standard Webhooks' schedule, in the middle of their jitter."""
+def test_waits_follow_the_schedule(attempts: int, seconds: int) -> None:
+    """The waits are those of Standard Webhooks, without jitter."""
     assert deliveries.next_attempt_at(attempts, now=NOW, jitter=0.5) == NOW + timedelta(seconds=seconds)
 
 
 def test_tenth_failure_is_the_last() -> None:
-    """After ten attempts a delivery is given up."""
+    """A delivery is given up after ten attempts."""
     assert deliveries.next_attempt_at(10, now=NOW, jitter=0.5) is None
 
 
-def test_delivery_wait_has_jitter_and_honours_retry_after() -> None:
-    """Deliveries that failed together do not come back together, and never before the subscriber's Retry-After."""
+def test_wait_has_jitter_and_respects_retry_after() -> None:
+    """Jitter spreads retries, and no retry comes before Retry-After."""
     retry_after = timedelta(minutes=10)
 
     assert deliveries.next_attempt_at(2, now=NOW, jitter=0) == NOW + timedelta(minutes=4)
@@ -41,5 +41,5 @@ def test_delivery_wait_has_jitter_and_honours_retry_after() -> None:
     ],
 )
 def test_breaker_opens_at_seven_failures_in_ten(failed: int, succeeded: int, *, is_broken: bool) -> None:
-    """The share counts, once there are ten attempts."""
+    """The share of failures counts from ten attempts on."""
     assert deliveries.is_broken([True] * failed + [False] * succeeded) is is_broken

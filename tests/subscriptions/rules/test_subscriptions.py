@@ -1,4 +1,4 @@
-"""What a subscription may ask for, and what it gets."""
+"""The types that a subscription may request, and the types it gets."""
 
 import base64
 import dataclasses
@@ -40,7 +40,7 @@ CHECKS = {events.CHECK_CLEARED, events.CHECK_FLAGGED, events.CHECK_NEEDS_REVIEW}
         (["dots.flow.*"], True, FLOW_TYPES),
         (["dots.flow.c*"], False, {events.FLOW_CREATED, events.FLOW_CLAIMED, events.FLOW_COMPLETED}),
         (["dots.flow.completed", "dots.user.id_verified"], False, {events.FLOW_COMPLETED, events.ID_VERIFIED}),
-        # The right alone decides, not the spelling.
+        # Exact names need `with_compliance` as well.
         (
             ["dots.*", "dots.background_check.*", "dots.background_check.flagged"],
             False,
@@ -49,10 +49,8 @@ CHECKS = {events.CHECK_CLEARED, events.CHECK_FLAGGED, events.CHECK_NEEDS_REVIEW}
         (["dots.background_check.*"], True, CHECKS),
     ],
 )
-def test_subscription_gets_what_its_patterns_and_its_right_allow(
-    patterns: list[str], *, with_compliance: bool, wanted: set[str]
-) -> None:
-    """Events of background checks never without the right."""
+def test_patterns_and_compliance_select_types(patterns: list[str], *, with_compliance: bool, wanted: set[str]) -> None:
+    """Events of background checks need `with_compliance`."""
     subscription = dataclasses.replace(SUBSCRIPTION, types=tuple(patterns), with_compliance=with_compliance)
 
     assert subscriptions.wanted_types(subscription) == wanted
@@ -71,7 +69,7 @@ def test_subscription_gets_what_its_patterns_and_its_right_allow(
         (["*"] * 50, False, []),
         (["*"] * 51, False, ["types"]),
         (["nonsense", "*", ""], True, ["types.0", "types.2"]),
-        # Only at its end is a star a pattern: what is stored must mean in SQL what it means here.
+        # A star is a wildcard only at the end, as in the SQL that matches stored patterns.
         (["*.completed"], False, ["types.0"]),
         (["dots.*.completed"], False, ["types.0"]),
         (["dots.flow.**"], False, ["types.0"]),
@@ -79,45 +77,45 @@ def test_subscription_gets_what_its_patterns_and_its_right_allow(
         (["dots.subscription.test"], False, ["types.0"]),
     ],
 )
-def test_patterns_that_stand_for_nothing_are_named(
+def test_patterns_without_a_match_are_problems(
     patterns: list[str], *, with_compliance: bool, fields: list[str]
 ) -> None:
-    """A subscription that waited for a misspelt type would wait for ever."""
+    """A misspelt type would never match an event."""
     problems = subscriptions.check_types(patterns, with_compliance=with_compliance)
 
     assert [problem.field for problem in problems] == fields
 
 
-NOT_KNOWN = (
-    "matches no event type; there are dots.flow.created, dots.flow.claimed, dots.flow.step_completed, "
+UNKNOWN = (
+    "matches no event type; the types are dots.flow.created, dots.flow.claimed, dots.flow.step_completed, "
     "dots.flow.completed, dots.user.id_verified"
 )
-CHECKS_TOO = ", dots.background_check.cleared, dots.background_check.flagged, dots.background_check.needs_review"
+MORE = ", dots.background_check.cleared, dots.background_check.flagged, dots.background_check.needs_review"
 
 
 @pytest.mark.parametrize(
     ("patterns", "with_compliance", "message"),
     [
-        (["nonsense"], False, NOT_KNOWN),
-        (["nonsense"], True, NOT_KNOWN + CHECKS_TOO),
+        (["nonsense"], False, UNKNOWN),
+        (["nonsense"], True, UNKNOWN + MORE),
         (["dots.background_check.*"], False, "needs with_compliance"),
         ([], False, "must be 1 to 50 types or patterns"),
     ],
 )
-def test_complaint_names_what_there_is(patterns: list[str], *, with_compliance: bool, message: str) -> None:
-    """But not what the subscription would not get."""
+def test_problem_lists_possible_types(patterns: list[str], *, with_compliance: bool, message: str) -> None:
+    """The problem lists only types that the subscription may get."""
     (problem,) = subscriptions.check_types(patterns, with_compliance=with_compliance)
 
     assert problem.message == message
 
 
-def test_a_subscription_has_its_own_subject() -> None:
-    """Its secrets are bound to it."""
+def test_subscription_has_its_own_subject() -> None:
+    """Secrets are bound to this subject."""
     assert subscriptions.subject_of(UUID(int=1)) == "subscription/00000000-0000-0000-0000-000000000001"
 
 
-def test_secret_is_written_as_standard_webhooks_want_it() -> None:
-    """`whsec_` and base64 of the 32 bytes."""
+def test_secret_has_the_form_of_standard_webhooks() -> None:
+    """It is `whsec_` and base64 of the 32 bytes."""
     written = subscriptions.write_secret(bytes(range(32)))
 
     assert written.startswith("whsec_")
