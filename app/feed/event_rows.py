@@ -1,4 +1,4 @@
-"""Events: appended in the transaction that made them true, stamped with a place in the feed afterwards."""
+"""Rows of events: appended in the transaction that causes them, and numbered after its commit."""
 
 import json
 from collections.abc import Collection, Iterable, Sequence
@@ -11,19 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.feed.events import Event, EventRecord
 from app.feed.tables import events, feed
 
-# Where the feed ends, of a row of `feed`. It is derived, because a row that every pass updated and every reader read
-# would grow a tail of dead versions behind any transaction that stays open. One statement sees the events and the
-# expired position as they belong together: the purge changes both in one transaction.
+# The last position of the feed, for a row of `feed`. It is not stored, because a row that every pass updates and every
+# reader reads would collect dead versions while any transaction stays open. One statement sees the events and the
+# expired position consistently, because the purge changes both in one transaction.
 LAST_POSITION_SQL = "GREATEST(feed.expired_position, (SELECT max(position) FROM events))"
 
-# Any number will do as long as nothing else in the database uses it; the migrations' lock is another.
-# An advisory lock belongs to the whole database, and another schema of it may hold another gateway.
+# The number only has to differ from other advisory locks, such as that of the migrations. An advisory lock covers the
+# whole database, so the schema is part of it: another schema may hold another gateway.
 SEQUENCER_LOCK = "7300002, hashtext(current_schema()::text)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeedState:
-    """How far the feed reaches: events after `expired_position` up to `last_position` are there."""
+    """The range of the feed: it holds the events after `expired_position` up to `last_position`."""
 
     epoch: UUID
     last_position: int
@@ -32,7 +32,7 @@ class FeedState:
 
 @dataclass(frozen=True, kw_only=True)
 class Stamped:
-    """The positions that one pass gave; how many events it looked at, and the last one's `row_id` (None: of none)."""
+    """The result of one pass: the new positions, the number of events scanned, and the last scanned `row_id`."""
 
     positions: range
     looked_at: int
@@ -45,12 +45,12 @@ _FIELDS = [events.c[name] for name in EventRecord.__dataclass_fields__]
 
 
 async def append(connection: AsyncConnection, fresh: Sequence[Event], *, after_sequence: int) -> None:
-    """Append events of one subject, whose row the transaction has locked, behind its last `after_sequence`."""
+    """Append events of one subject after `after_sequence`. The transaction must hold the lock of the subject."""
     await append_all(connection, [(fresh, after_sequence)])
 
 
 async def append_all(connection: AsyncConnection, groups: Iterable[tuple[Sequence[Event], int]]) -> None:
-    """Do the same for several subjects: the events of each, and its last sequence."""
+    """Append events of several subjects: for each, its events and its last sequence. Its lock must be held."""
     rows = [(event, sequence) for fresh, last in groups for sequence, event in enumerate(fresh, start=last + 1)]
     if not rows:
         return
@@ -69,13 +69,13 @@ async def append_all(connection: AsyncConnection, groups: Iterable[tuple[Sequenc
 
 
 async def stamp(connection: AsyncConnection, *, limit: int, floor: int = 0) -> Stamped | None:
-    """Give the oldest unsequenced events the next positions; None while another process does.
+    """Give the oldest events without positions the next positions. None while another process does.
 
-    Only events above `floor`, a `row_id`, are looked at. An event waits if an earlier one of its subject has no
-    position yet and lies at or below the floor: a pass without a floor stamps both in their order.
+    Only events with a `row_id` above `floor` are scanned. An event waits if an earlier event of its subject has no
+    position and a `row_id` at or below the floor. A pass without a floor numbers both in order.
 
-    The lock is taken in a statement of its own: only the next statement's snapshot is sure to see what the lock's
-    last holder committed.
+    A separate statement takes the lock, because only the next statement's snapshot sees everything that the last
+    holder committed.
     """
     is_ours = await connection.scalar(_TRY_LOCK)
     if not is_ours:
@@ -87,12 +87,12 @@ async def stamp(connection: AsyncConnection, *, limit: int, floor: int = 0) -> S
 
 
 async def hold_off_sequencer(connection: AsyncConnection) -> None:
-    """Let nothing be stamped, and no delivery be made, until the transaction ends."""
+    """Stop the numbering of events and the creation of deliveries until the transaction ends."""
     await connection.execute(_LOCK)
 
 
 async def state(connection: AsyncConnection) -> FeedState:
-    """How far the feed reaches now."""
+    """The current range of the feed."""
     row = (await connection.execute(select(feed.c.epoch, LAST_POSITION, feed.c.expired_position))).one()
     return FeedState(epoch=row.epoch, last_position=row.last_position, expired_position=row.expired_position)
 
@@ -100,7 +100,7 @@ async def state(connection: AsyncConnection) -> FeedState:
 async def between(
     connection: AsyncConnection, *, after: int, up_to: int, types: Collection[str] | None, limit: int
 ) -> list[EventRecord]:
-    """The events at positions after `after` up to `up_to`, of these types (None: of all), in feed order."""
+    """The events after position `after` up to `up_to`, of these types (None: all), in feed order."""
     query = (
         select(*_FIELDS)
         .where(events.c.position > after, events.c.position <= up_to)
@@ -113,13 +113,13 @@ async def between(
 
 
 async def about(connection: AsyncConnection, app: str, subject: str, *, limit: int) -> list[EventRecord]:
-    """The latest events of a subject, in its order."""
+    """The latest events of a subject, oldest first."""
     query = select(*_FIELDS).where(events.c.app == app, events.c.subject == subject)
     latest = query.order_by(events.c.sequence.desc()).limit(limit)
     return [EventRecord(**row._mapping) for row in await connection.execute(latest)][::-1]  # noqa: SLF001  # SQLAlchemy's documented name
 
 
-# In this order, because the order of `row_id` is the order of the feed.
+# Insert in order, because the feed is in order of `row_id`.
 _APPEND = text("""
     INSERT INTO events (id, app, type, subject, sequence, occurred_at, data)
     SELECT id, app, type, subject, sequence, occurred_at, CAST(data AS jsonb)
@@ -133,8 +133,8 @@ _APPEND = text("""
 _TRY_LOCK = text(f"SELECT pg_try_advisory_xact_lock({SEQUENCER_LOCK})")
 _LOCK = text(f"SELECT pg_advisory_xact_lock({SEQUENCER_LOCK})")
 
-# A subject's events are written one after the other, so those in `unsequenced` have no gap between them: the one
-# before the first of them decides for all. It is a look-up for each subject, not for each event.
+# A subject's events are committed in order, so its events in `unsequenced` have no gap. The event before the first of
+# them decides for all, which takes one look-up per subject instead of one per event.
 _STAMP = text(f"""
     WITH unsequenced AS (
         SELECT row_id, app, subject, sequence FROM events

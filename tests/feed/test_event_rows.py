@@ -1,4 +1,4 @@
-"""Events and their places in the feed."""
+"""Rows of events and their positions."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -22,13 +22,13 @@ from tests.storage import stored
 
 WRITERS = 8
 ROUNDS = 6
-PLACES = "SELECT row_id, position FROM events WHERE position IS NOT NULL"
+NUMBERED = "SELECT row_id, position FROM events WHERE position IS NOT NULL"
 
 
 async def between(
     engine: AsyncEngine, after: int, up_to: int, *, types: tuple[str, ...] = events.TYPES, limit: int = 1000
 ) -> list[EventRecord]:
-    """A stretch of the feed."""
+    """The events in a range of positions."""
     async with database.transaction(engine) as connection:
         return await event_rows.between(connection, after=after, up_to=up_to, types=types, limit=limit)
 
@@ -39,13 +39,13 @@ async def about(engine: AsyncEngine, subject: str) -> list[EventRecord]:
         return await event_rows.about(connection, "default", subject, limit=100)
 
 
-async def addresses(engine: AsyncEngine) -> dict[int, int]:
-    """The place of each event that has one."""
-    return {row["row_id"]: row["position"] for row in await stored.rows(engine, PLACES)}
+async def positions_by_row(engine: AsyncEngine) -> dict[int, int]:
+    """The position of each numbered event."""
+    return {row["row_id"]: row["position"] for row in await stored.rows(engine, NUMBERED)}
 
 
-async def test_event_is_read_as_it_was_appended(engine: AsyncEngine) -> None:
-    """Nothing is lost on the way; its place comes later."""
+async def test_event_is_read_as_appended(engine: AsyncEngine) -> None:
+    """Every field is stored. The position is None until the event is numbered."""
     (event,) = feeding.step_events(1, at=NOW + timedelta(microseconds=1))
     await feeding.append(engine, [event], after_sequence=4)
 
@@ -63,15 +63,15 @@ async def test_event_is_read_as_it_was_appended(engine: AsyncEngine) -> None:
     ]
 
 
-async def test_nothing_to_append_is_fine(engine: AsyncEngine) -> None:
-    """A refresh that found nothing new appends nothing."""
+async def test_no_events_append_no_rows(engine: AsyncEngine) -> None:
+    """A refresh without changes appends no events."""
     await feeding.append(engine, [])
 
     assert await stored.count(engine, "events") == 0
 
 
 async def test_same_event_twice_is_refused(engine: AsyncEngine) -> None:
-    """An event's id follows from what it states, and stands for one row for ever."""
+    """An id is unique, so the same fact is stored once."""
     await feeding.append(engine, feeding.step_events(1))
 
     with pytest.raises(IntegrityError, match="events_id_key"):
@@ -81,7 +81,7 @@ async def test_same_event_twice_is_refused(engine: AsyncEngine) -> None:
 
 
 async def test_same_sequence_twice_is_refused(engine: AsyncEngine) -> None:
-    """A writer that had not locked its flow cannot put two events in one place of its order."""
+    """A writer without the lock of its flow cannot repeat a sequence."""
     first, second = feeding.step_events(2)
     await feeding.append(engine, [first])
 
@@ -91,8 +91,8 @@ async def test_same_sequence_twice_is_refused(engine: AsyncEngine) -> None:
     assert await stored.count(engine, "events") == 1
 
 
-async def test_feed_begins_empty(engine: AsyncEngine) -> None:
-    """A new database has a feed with an epoch of its own, and nothing in it."""
+async def test_new_feed_is_empty(engine: AsyncEngine) -> None:
+    """A new database has an empty feed with its own epoch."""
     found = await state(engine)
 
     assert (found.last_position, found.expired_position) == (0, 0)
@@ -101,8 +101,8 @@ async def test_feed_begins_empty(engine: AsyncEngine) -> None:
     assert await state(engine) == found
 
 
-async def test_events_get_dense_places_in_their_order(engine: AsyncEngine) -> None:
-    """Places are 1, 2, 3, … in the order of writing, a bounded number at a time."""
+async def test_events_get_dense_positions_in_order(engine: AsyncEngine) -> None:
+    """Positions are 1, 2, 3, … in insertion order. Each pass numbers a bounded number."""
     await feeding.append(engine, feeding.step_events(3))
     await feeding.append(engine, feeding.step_events(2, flow_id="flow-2"))
 
@@ -119,8 +119,8 @@ async def test_events_get_dense_places_in_their_order(engine: AsyncEngine) -> No
     assert (await state(engine)).last_position == 5
 
 
-async def test_event_committed_late_comes_later(engine: AsyncEngine) -> None:
-    """A transaction that was slow to commit is not skipped, although its rows are older than some with a place."""
+async def test_late_commit_gets_a_later_position(engine: AsyncEngine) -> None:
+    """Events of a slow transaction are numbered although newer rows already have positions."""
     async with engine.connect() as slow:
         await event_rows.append(slow, feeding.step_events(1), after_sequence=0)
         await feeding.feed(engine, feeding.step_events(1, flow_id="flow-2"))
@@ -130,8 +130,8 @@ async def test_event_committed_late_comes_later(engine: AsyncEngine) -> None:
     assert [event.subject for event in await between(engine, 0, 2)] == ["flow/flow-2", "flow/flow-1"]
 
 
-async def test_transaction_rolled_back_leaves_no_gap(engine: AsyncEngine) -> None:
-    """Numbers are given after the commit, so that what was never committed takes none."""
+async def test_rollback_leaves_no_gap(engine: AsyncEngine) -> None:
+    """Positions are given after the commit, so a rollback uses none."""
     async with engine.connect() as doomed:
         await event_rows.append(doomed, feeding.step_events(2), after_sequence=0)
         await doomed.rollback()
@@ -140,24 +140,24 @@ async def test_transaction_rolled_back_leaves_no_gap(engine: AsyncEngine) -> Non
     assert [event.position for event in await between(engine, 0, 9)] == [1, 2]
 
 
-async def test_one_process_sequences_at_a_time(engine: AsyncEngine) -> None:
-    """While one gives places the others go home at once; a sequencer that dies leaves nothing half done."""
+async def test_one_process_numbers_at_a_time(engine: AsyncEngine) -> None:
+    """Other processes return immediately. A sequencer that dies leaves no positions."""
     await feeding.append(engine, feeding.step_events(2))
 
     async with engine.connect() as first:
         during_first = await event_rows.stamp(first, limit=10)
         positions = during_first and during_first.positions
         async with asyncio.timeout(4):
-            beside_it = await stamp(engine)
+            meanwhile = await stamp(engine)
         await first.rollback()
 
-    assert (positions, beside_it) == (range(1, 3), 0)
-    assert await addresses(engine) == {}
+    assert (positions, meanwhile) == (range(1, 3), 0)
+    assert await positions_by_row(engine) == {}
     assert await stamp(engine) == 2
 
 
 async def test_gateway_in_another_schema_does_not_stop_the_sequencer(engine: AsyncEngine) -> None:
-    """Several gateways may share a database, each in its own schema; each has a sequencer of its own."""
+    """Gateways in different schemas of one database have separate sequencer locks."""
     await feeding.append(engine, feeding.step_events(2))
     await stored.execute(engine, "CREATE SCHEMA other")
 
@@ -169,8 +169,8 @@ async def test_gateway_in_another_schema_does_not_stop_the_sequencer(engine: Asy
     assert stamped == 2
 
 
-async def test_sequencer_leaves_the_feed_row_alone(engine: AsyncEngine) -> None:
-    """A row that every pass rewrote would grow a tail of dead versions behind a transaction that stays open."""
+async def test_numbering_does_not_update_the_feed_row(engine: AsyncEngine) -> None:
+    """A row that every pass updates would collect dead versions while a transaction stays open."""
     before = await stored.row(engine, "SELECT ctid::text, xmin::text FROM feed")
     for number in range(3):
         await feeding.feed(engine, feeding.step_events(1, flow_id=f"flow-{number}"))
@@ -179,8 +179,8 @@ async def test_sequencer_leaves_the_feed_row_alone(engine: AsyncEngine) -> None:
     assert (await state(engine)).last_position == 3
 
 
-async def test_feed_holds_under_fire(engine: AsyncEngine) -> None:
-    """Eight writers and three sequencers at once: every event once, dense, in its flow's order, never moved."""
+async def test_concurrent_writers_and_sequencers_keep_the_feed_dense(engine: AsyncEngine) -> None:
+    """With eight writers and three sequencers, positions are dense, in each flow's order, and never change."""
     is_written = asyncio.Event()
 
     async def write(number: int) -> None:
@@ -192,7 +192,7 @@ async def test_feed_holds_under_fire(engine: AsyncEngine) -> None:
         known: dict[int, int] = {}
         while not is_written.is_set():
             await stamp(engine, limit=5)
-            now = await addresses(engine)
+            now = await positions_by_row(engine)
             assert known.items() <= now.items()
             known = now
 
@@ -213,13 +213,13 @@ async def test_feed_holds_under_fire(engine: AsyncEngine) -> None:
         assert own == list(range(1, ROUNDS + 1))
 
 
-async def test_stretch_of_the_feed_is_bounded_on_all_sides(engine: AsyncEngine) -> None:
-    """After one place, up to another, of the wanted types, and not too many."""
+async def test_range_of_the_feed(engine: AsyncEngine) -> None:
+    """Events are selected by positions, types and limit."""
     await feeding.append(engine, feeding.step_events(3))
     await feeding.append(engine, feeding.verdict_events(Verdict.FLAGGED, Verdict.CLEARED))
     await stamp(engine)
 
-    stretches = [
+    ranges = [
         await between(engine, 1, 4),
         await between(engine, 0, 5, limit=2),
         await between(engine, 0, 5, types=(events.CHECK_FLAGGED, events.CHECK_CLEARED)),
@@ -227,19 +227,19 @@ async def test_stretch_of_the_feed_is_bounded_on_all_sides(engine: AsyncEngine) 
         await between(engine, 5, 5),
     ]
 
-    assert [[event.position for event in scan] for scan in stretches] == [[2, 3, 4], [1, 2], [4, 5], [], []]
+    assert [[event.position for event in found] for found in ranges] == [[2, 3, 4], [1, 2], [4, 5], [], []]
 
 
-async def test_events_without_a_place_are_not_in_the_feed(engine: AsyncEngine) -> None:
-    """A reader sees them only once they can never come before what it has read."""
+async def test_events_without_positions_are_not_in_the_feed(engine: AsyncEngine) -> None:
+    """A reader must not see an event that could still get an earlier position."""
     await feeding.append(engine, feeding.step_events(2))
 
     assert await between(engine, 0, 2**63 - 1) == []
     assert [event.sequence for event in await about(engine, "flow/flow-1")] == [1, 2]
 
 
-async def test_subject_has_its_own_events_only(engine: AsyncEngine) -> None:
-    """Those of the same id in another app, or of another kind, are another subject's."""
+async def test_subject_has_only_its_own_events(engine: AsyncEngine) -> None:
+    """The same id in another app or of another kind is another subject."""
     at: datetime = NOW
     elsewhere = FlowFacts(app="eu", flow_id="flow-1", reference=None, user_id=None)
     await feeding.append(engine, feeding.step_events(2))
