@@ -75,14 +75,6 @@ async def test_lost_notification_is_made_up_by_polling(
     assert await watch.wait_beyond(start, at_most_seconds=DEADLINE_SECONDS)
 
 
-async def test_reader_behind_the_end_does_not_wait(inputs: AllInputs, watch: FeedWatch, start: Cursor) -> None:
-    """`wait_beyond` returns immediately if the feed has later events."""
-    await feeding.feed(inputs.engine, step_events(1))
-    await await_query(watch, inputs, start)
-
-    assert await watch.wait_beyond(start, at_most_seconds=0)
-
-
 async def test_readers_take_turns(inputs: AllInputs, start: Cursor, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most READS_AT_ONCE streams hold a connection, so other requests still get one."""
     monkeypatch.setattr(watch_feed, "READS_AT_ONCE", 2)

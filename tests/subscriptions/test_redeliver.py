@@ -186,24 +186,6 @@ async def test_redelivery_respects_the_app(inputs: AllInputs) -> None:
     assert await deliveries(inputs) == []
 
 
-async def test_call_is_bounded_and_returns_a_cursor(inputs: AllInputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All calls together make every event pending once."""
-    monkeypatch.setattr(redeliver, "BATCH", 2)
-    monkeypatch.setattr(redeliver, "CALL_LIMIT", 4)
-    for number in range(5):
-        await feeding.feed(inputs.engine, step_events(2, flow_id=f"flow-{number}"))
-    made = await subscribe(inputs, URL)
-    calls = []
-    after: int | None = 0
-    while after is not None:
-        done = await redeliver.redeliver(inputs, made.subscription.id, wanted_events(after=after), is_dry_run=False)
-        calls.append(counted(done))
-        after = done.next_after
-
-    assert calls == [(0, 4, 2), (0, 4, 2), (0, 2, 1)]
-    assert [row[0] for row in await deliveries(inputs)] == list(range(1, 11))
-
-
 @pytest.mark.parametrize("is_dry_run", [True, False])
 async def test_call_searches_a_bounded_range(
     inputs: AllInputs, monkeypatch: pytest.MonkeyPatch, *, is_dry_run: bool

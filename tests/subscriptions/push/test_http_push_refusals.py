@@ -2,7 +2,6 @@
 
 import itertools
 import socket
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,58 +11,48 @@ from tests.subscriptions.push.never_addresses import NEVER
 from tests.subscriptions.push.recording_network import GOOD, RecordingNetwork, trapped_pusher
 from tests.subscriptions.push.subscribers import (
     HOST,
-    NO_CONTENT,
     Subscriber,
-    leaves,
     message,
     pushing,
     resolves_to,
-    subscriber,
 )
 
 
-@pytest.fixture
-async def recording_network() -> AsyncIterator[Subscriber]:
-    """A listener that the gateway must never connect to."""
-    async with subscriber(leaves(NO_CONTENT)) as seen:
-        yield seen
-
-
-async def test_trap_is_reachable(recording_network: Subscriber) -> None:
+async def test_trap_is_reachable(trap: Subscriber) -> None:
     """Control: an allowed address does lead to the trap, by name and by address."""
-    network = RecordingNetwork(recording_network.port)
+    network = RecordingNetwork(trap.port)
     async with pushing(trapped_pusher(network, resolver=resolves_to(GOOD))) as here:
         answers = [await here.push(url, message()) for url in (f"http://{HOST}/", f"http://{GOOD}/")]
 
     assert [answer.status for answer in answers] == [204, 204]
     assert network.dialled == [GOOD, GOOD]
-    assert recording_network.accepted == 2
+    assert trap.accepted == 2
 
 
 @pytest.mark.parametrize("address", [address for address in NEVER if "%" not in address])
-async def test_address_in_the_url_is_refused(recording_network: Subscriber, address: str) -> None:
+async def test_address_in_the_url_is_refused(trap: Subscriber, address: str) -> None:
     """The setting allows everything, and still no such address is dialled."""
-    network = RecordingNetwork(recording_network.port)
+    network = RecordingNetwork(trap.port)
     url = f"http://[{address}]/" if ":" in address else f"http://{address}/"
     async with pushing(trapped_pusher(network)) as here:
         answer = await here.push(url, message())
 
     assert (answer.status, answer.error) == (None, "refused_destination")
     assert network.dialled == []
-    assert recording_network.accepted == 0
+    assert trap.accepted == 0
 
 
 @pytest.mark.parametrize("address", NEVER)
-async def test_address_behind_a_name_is_refused(recording_network: Subscriber, address: str) -> None:
+async def test_address_behind_a_name_is_refused(trap: Subscriber, address: str) -> None:
     """The host is allowed by name, but one bad address among its addresses refuses it, in any order."""
-    network = RecordingNetwork(recording_network.port)
+    network = RecordingNetwork(trap.port)
     for found in ((address,), (GOOD, address), (address, GOOD), (GOOD, "10.0.0.2", address)):
         async with pushing(trapped_pusher(network, resolver=resolves_to(*found))) as here:
             answer = await here.push(f"http://{HOST}/", message())
 
         assert (answer.status, answer.error) == (None, "refused_destination")
     assert network.dialled == []
-    assert recording_network.accepted == 0
+    assert trap.accepted == 0
 
 
 NOT_LISTED = [
@@ -87,16 +76,16 @@ NOT_LISTED = [
 
 
 @pytest.mark.parametrize("address", NOT_LISTED)
-async def test_address_outside_the_setting_is_refused(recording_network: Subscriber, address: str) -> None:
+async def test_address_outside_the_setting_is_refused(trap: Subscriber, address: str) -> None:
     """With one network allowed, every other address is refused, alone or beside an allowed one."""
-    network = RecordingNetwork(recording_network.port)
+    network = RecordingNetwork(trap.port)
     for found in ((address,), (GOOD, address)):
         async with pushing(trapped_pusher(network, allowed=["10.0.0.0/16:80"], resolver=resolves_to(*found))) as here:
             answer = await here.push(f"http://{HOST}/", message())
 
         assert answer.error in {"refused_destination", "unresolvable"}
     assert network.dialled == []
-    assert recording_network.accepted == 0
+    assert trap.accepted == 0
 
 
 # Some parser reads each of these as 127.0.0.1, where the trap listens.
@@ -167,25 +156,25 @@ SPELLINGS = [
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-async def test_own_listener_is_refused_in_every_spelling(recording_network: Subscriber, spelling: str) -> None:
+async def test_own_listener_is_refused_in_every_spelling(trap: Subscriber, spelling: str) -> None:
     """With the real network and resolver, the trap stands for the gateway's own database on this machine."""
-    own = Endpoint(host="127.0.0.1", port=recording_network.port)
+    own = Endpoint(host="127.0.0.1", port=trap.port)
     async with pushing(trapped_pusher(None, denied=[own], resolver=SystemResolver())) as here:
-        answer = await here.push(spelling.format(port=recording_network.port), message())
+        answer = await here.push(spelling.format(port=trap.port), message())
 
     assert (answer.status, answer.error) == (None, "refused_destination")
-    assert recording_network.accepted == 0
+    assert trap.accepted == 0
 
 
 @pytest.mark.parametrize("host", ["metadata.google.internal", "broker.test"])
-async def test_name_is_refused_with_any_address(recording_network: Subscriber, host: str) -> None:
+async def test_name_is_refused_with_any_address(trap: Subscriber, host: str) -> None:
     """Metadata servers and brokers are refused by name, because they may resolve to different addresses."""
     answers = itertools.count(1)
 
     async def resolve(_host: str) -> tuple[str, ...]:
         return (f"10.0.0.{next(answers)}",)
 
-    network = RecordingNetwork(recording_network.port)
+    network = RecordingNetwork(trap.port)
     async with pushing(
         trapped_pusher(network, denied=[Endpoint(host="broker.test", port=4222)], resolver=resolve)
     ) as here:
@@ -195,9 +184,9 @@ async def test_name_is_refused_with_any_address(recording_network: Subscriber, h
     assert network.dialled == []
 
 
-async def test_address_of_an_own_name_is_refused(recording_network: Subscriber) -> None:
+async def test_address_of_an_own_name_is_refused(trap: Subscriber) -> None:
     """Another name with the broker's address is refused too."""
-    network = RecordingNetwork(recording_network.port)
+    network = RecordingNetwork(trap.port)
     own = Endpoint(host="broker.test", port=4222)
     async with pushing(trapped_pusher(network, denied=[own], resolver=resolves_to(GOOD))) as here:
         errors = [(await here.push(f"http://{host}/", message())).error for host in ("broker.test", "alias.test", GOOD)]
@@ -206,7 +195,7 @@ async def test_address_of_an_own_name_is_refused(recording_network: Subscriber) 
     assert network.dialled == []
 
 
-async def test_address_of_an_own_name_is_remembered(recording_network: Subscriber) -> None:
+async def test_address_of_an_own_name_is_remembered(trap: Subscriber) -> None:
     """The broker's address stays refused while its name cannot be resolved."""
     answers = iter([(GOOD,)])
 
@@ -216,7 +205,7 @@ async def test_address_of_an_own_name_is_remembered(recording_network: Subscribe
         except StopIteration:
             raise OSError from None
 
-    network = RecordingNetwork(recording_network.port)
+    network = RecordingNetwork(trap.port)
     own = Endpoint(host="broker.test", port=4222)
     async with pushing(trapped_pusher(network, denied=[own], resolver=resolve)) as here:
         elsewhere = await here.push("http://10.0.0.3/", message())
@@ -227,17 +216,15 @@ async def test_address_of_an_own_name_is_remembered(recording_network: Subscribe
 
 
 @pytest.mark.parametrize(("errno", "error"), [(socket.EAI_AGAIN, "unresolvable"), (socket.EAI_NONAME, None)])
-async def test_own_name_without_a_known_address(recording_network: Subscriber, errno: int, error: str | None) -> None:
+async def test_own_name_without_a_known_address(trap: Subscriber, errno: int, error: str | None) -> None:
     """Nothing is sent while the address is unknown. If the name does not exist, deliveries continue."""
 
     async def resolve(_host: str) -> tuple[str, ...]:
         raise socket.gaierror(errno, "no address")
 
     own = Endpoint(host="broker.test", port=4222)
-    async with pushing(
-        trapped_pusher(RecordingNetwork(recording_network.port), denied=[own], resolver=resolve)
-    ) as here:
+    async with pushing(trapped_pusher(RecordingNetwork(trap.port), denied=[own], resolver=resolve)) as here:
         answer = await here.push(f"http://{GOOD}/", message())
 
     assert answer.error == error
-    assert recording_network.accepted == (0 if error else 1)
+    assert trap.accepted == (0 if error else 1)
