@@ -12,7 +12,7 @@ NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
     [(1, 5), (2, 300), (3, 1800), (4, 7200), (5, 18000), (6, 36000), (7, 50400), (8, 72000), (9, 86400)],
 )
 def test_waits_follow_the_schedule(attempts: int, seconds: int) -> None:
-    """The waits are those of Standard Webhooks, without jitter."""
+    """The waits are those of Standard Webhooks, at the middle of the jitter."""
     assert deliveries.next_attempt_at(attempts, now=NOW, jitter=0.5) == NOW + timedelta(seconds=seconds)
 
 
