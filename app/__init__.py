@@ -1,1 +1,1 @@
-"""dots-gateway: create Dots flows over plain HTTP, and learn reliably what payees did."""
+"""dots-gateway: creates Dots flows over plain HTTP and reports reliably what payees did."""

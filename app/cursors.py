@@ -26,12 +26,12 @@ class CursorKind(Generic[Value]):
     from_parts: Callable[..., Value]
 
     def write(self, value: Value) -> str:
-        """The cursor for callers. Its characters need no escaping in a URL."""
+        """Return the cursor for callers. Its characters need no escaping in a URL."""
         parts = "\n".join((self.name, *self.to_parts(value)))
         return base64.urlsafe_b64encode(parts.encode()).decode().rstrip("=")
 
     def read(self, text: str) -> Value:
-        """The value that `write` was given. Raises InvalidCursorError for everything that `write` does not write."""
+        """Return the value that `write` was given. Raises InvalidCursorError for any text that `write` cannot make."""
         try:
             padded = text + "=" * (-len(text) % 4)
             name, *parts = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split("\n")

@@ -1,4 +1,4 @@
-"""Cleans the environment before settings are read from it, and reads the files that are mounted instead of values."""
+"""Cleans the environment variables that settings come from, and reads mounted files in place of values."""
 
 import re
 from collections.abc import Mapping
@@ -6,19 +6,19 @@ from pathlib import Path
 
 from app.errors import SettingsError
 
-# What may be mounted as a file, besides everything that begins with DOTS_.
+# These settings, and all that begin with DOTS_, may be mounted as a file.
 _SECRETS = frozenset({"DATABASE_URL", "ENCRYPTION_KEYS", "EVENT_BROKER_URL"})
 _FILE = "_FILE"
 
-# Kubernetes tells every container about every service, by names that begin with the service's own.
+# Kubernetes gives every container variables about every service. Their names begin with the service's name.
 _OF_KUBERNETES = re.compile(r".+_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 
 
 def read(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that are set, by their upper-case names, with each `NAME_FILE` read into `NAME`.
+    """Return the variables by their upper-case names, with each `NAME_FILE` read into `NAME`.
 
-    A variable that is empty once it has been cleaned is not set. Raises SettingsError for a file that cannot be read,
-    and where a value is given both ways: which one counts would be chance.
+    A variable that is empty after cleaning counts as not set. Raises SettingsError for a file that cannot be read, and
+    for a value that is given both ways.
     """
     cleaned = {name.upper(): clean(value) for name, value in environ.items()}
     given = {name: value for name, value in cleaned.items() if value}
@@ -35,7 +35,7 @@ def read(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def clean(text: str) -> str:
-    """The text without white space around it, and without one pair of quotes, as env files and manifests add them."""
+    """Strip white space and one pair of quotes, which env files and manifests add around values."""
     stripped = text.strip()
     quote = stripped[:1]
     if quote in {"'", '"'} and stripped.endswith(quote) and stripped.count(quote) == 2:  # noqa: PLR2004  # a pair
@@ -44,11 +44,11 @@ def clean(text: str) -> str:
 
 
 def is_file_setting(name: str) -> bool:
-    """Whether this upper-case name is one that holds the path of a file with the value."""
+    """Whether the variable of this upper-case name holds the path of a file with the value."""
     return name.endswith(_FILE) and (name.startswith("DOTS_") or name.removesuffix(_FILE) in _SECRETS)
 
 
 def own_names(environ: Mapping[str, str], prefix: str) -> list[str]:
-    """The upper-case names that begin with the prefix, sorted, without what Kubernetes adds."""
+    """Return the upper-case names that begin with the prefix, sorted. Leaves out those that Kubernetes adds."""
     names = {name.upper() for name in environ}
     return sorted(name for name in names if name.startswith(prefix) and not _OF_KUBERNETES.fullmatch(name))

@@ -1,6 +1,6 @@
-"""Every error the service knows, one tree; the docstring of a class is the message people read.
+"""All errors of the service, as one tree. A class's docstring is the message that people read.
 
-HTTP statuses live in `app.web.problems`, not here.
+Their HTTP statuses live in `app.web.problems`.
 """
 
 import re
@@ -14,11 +14,11 @@ class GatewayError(Exception):
     code = "internal"
 
     def __init_subclass__(cls) -> None:
-        """Give each class its code, the stable name callers and operators see: `DotsRefusedError` → `dots_refused`."""
+        """Derive the code, a stable name for callers and operators: `DotsRefusedError` → `dots_refused`."""
         cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__.removesuffix("Error")).lower()
 
     def __init__(self, detail: str | None = None) -> None:
-        """Take `detail` for this one case; without it the docstring speaks."""
+        """Use `detail` as the message, or else the first line of the docstring."""
         self.detail = detail or (type(self).__doc__ or "").partition("\n")[0]
         super().__init__(self.detail)
 
@@ -40,11 +40,11 @@ class SchemaRightsError(GatewayError):
 
 
 class DatabaseUnavailableError(GatewayError):
-    """The database does not serve us now; try again."""
+    """The database is not available now; try again."""
 
 
 class DatabaseReadOnlyError(DatabaseUnavailableError):
-    """The database can only be read now; try again."""
+    """The database is read-only now; try again."""
 
 
 class DatabasePoolerError(DatabaseUnavailableError):
@@ -52,14 +52,14 @@ class DatabasePoolerError(DatabaseUnavailableError):
 
 
 class OverloadedError(GatewayError):
-    """More is waiting than this process will hold; try again in a moment."""
+    """Too many requests are waiting in this process; try again in a moment."""
 
 
-# What callers do wrong
+# Mistakes of callers
 
 
 class CallerError(GatewayError):
-    """The request cannot be served as it is."""
+    """The request is not valid."""
 
 
 class KeyMissingError(CallerError):
@@ -83,13 +83,13 @@ class InvalidFieldsError(CallerError):
     """Some fields of the request are not valid."""
 
     def __init__(self, problems: "list[FieldProblem]") -> None:
-        """Keep the problems, one a field, in the order they were found."""
+        """Keep the problems, one per field, in the order in which they were found."""
         self.problems = problems
         super().__init__()
 
 
 class FieldProblem:
-    """One field that is not valid: where it is (`steps.0.redirect_url`) and what is wrong with it."""
+    """One invalid field: its path, such as `steps.0.redirect_url`, and what is wrong with it."""
 
     def __init__(self, field: str, message: str) -> None:
         """Name the field by its dotted path."""
@@ -126,7 +126,7 @@ class DestinationRefusedError(CallerError):
 
 
 class EncryptionUnavailableError(GatewayError):
-    """Secrets of subscriptions cannot be kept or read; ENCRYPTION_KEYS lacks their key."""
+    """Subscription secrets cannot be encrypted or decrypted; ENCRYPTION_KEYS lacks their key."""
 
 
 class IdempotencyKeyReusedError(CallerError):
@@ -134,11 +134,11 @@ class IdempotencyKeyReusedError(CallerError):
 
 
 class CreationRunningError(CallerError):
-    """A creation with this Idempotency-Key has not ended yet; repeat the same request later."""
+    """A creation with this Idempotency-Key is still running; repeat the same request later."""
 
 
 class CreationOutcomeUnknownError(CallerError):
-    """Dots may or may not have made the flow; repeat the same request with the same Idempotency-Key later."""
+    """Dots may or may not have created the flow; repeat the same request with the same Idempotency-Key later."""
 
 
 class InvalidCursorError(CallerError):
@@ -146,36 +146,36 @@ class InvalidCursorError(CallerError):
 
 
 class CursorOfOtherEpochError(CallerError):
-    """This cursor belongs to another feed, from before a restore; read again from the start."""
+    """This cursor is from before the database was restored; read again from the start."""
 
 
 class CursorExpiredError(CallerError):
-    """Events right after this cursor are no longer kept; read again from the earliest."""
+    """The events right after this cursor are no longer kept; read again from the earliest event."""
 
 
-# What webhooks do wrong
+# Mistakes in webhooks
 
 
 class SignatureRefusedError(CallerError):
-    """The webhook's signature does not verify."""
+    """The webhook's signature is not valid."""
 
 
 class BodyTooLargeError(CallerError):
-    """The body is larger than this route takes."""
+    """The body is larger than this route accepts."""
 
 
 class BodyTooSlowError(CallerError):
     """The body did not arrive in time."""
 
 
-# What Dots does
+# Failures of Dots
 
 
 class DotsError(GatewayError):
-    """Dots did not give what was asked for."""
+    """A request to Dots failed."""
 
     may_have_acted = False
-    """Whether Dots may have carried the request out all the same."""
+    """Whether Dots may have carried the request out."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class DotsError(GatewayError):
         error_code: str | None = None,
         retry_after: timedelta | None = None,
     ) -> None:
-        """Keep what a handler needs; never the body Dots sent."""
+        """Keep what a handler needs, but never Dots' response body."""
         self.status = status
         self.error_code = error_code
         self.retry_after = retry_after
@@ -193,7 +193,7 @@ class DotsError(GatewayError):
 
     @property
     def is_final(self) -> bool:
-        """Whether Dots said that the request itself is wrong, so that the same one can never succeed."""
+        """Whether Dots said that the request itself is wrong, so that repeating it cannot succeed."""
         return False
 
 
@@ -202,33 +202,33 @@ class DotsUnreachableError(DotsError):
 
 
 class DotsUnansweredError(DotsError):
-    """Dots gave no answer to a request that was sent; it may have been carried out."""
+    """Dots did not answer a request that was sent; it may have been carried out."""
 
     may_have_acted = True
 
 
 class DotsFailedError(DotsError):
-    """Dots answered with a server error; the request may have been carried out."""
+    """Dots answered with a server error; it may have carried the request out."""
 
     may_have_acted = True
 
 
 class DotsInvalidResponseError(DotsError):
-    """Dots answered with something that cannot be read."""
+    """Dots' answer is not a valid response."""
 
     may_have_acted = True
 
 
 class DotsMisroutedError(DotsError):
-    """The request was refused, but not by Dots: check the API URL and the proxies in between."""
+    """Something other than Dots refused the request; check the API URL and the proxies in between."""
 
 
 class DotsBusyError(DotsError):
-    """Dots cannot serve the request now; it was not carried out."""
+    """Dots cannot serve the request now; it did not carry the request out."""
 
 
 class DotsThrottledError(DotsError):
-    """Dots asks for fewer requests; the request was not carried out."""
+    """Dots limits the rate of requests; it did not carry the request out."""
 
 
 class DotsCredentialsError(DotsError):
@@ -236,7 +236,7 @@ class DotsCredentialsError(DotsError):
 
 
 class DotsForbiddenError(DotsError):
-    """Dots forbids this to the gateway: the flow or user may belong to another app, or not exist."""
+    """Dots denies the gateway access: the flow or user may belong to another app, or may not exist."""
 
 
 class DotsNotFoundError(DotsError):
@@ -248,16 +248,16 @@ class DotsRefusedError(DotsError):
 
     @property
     def is_final(self) -> bool:
-        """A 400 or 422 with an error code of Dots. Codes for temporary failures raise DotsBusyError instead."""
+        """True for a 400 or 422 with one of Dots' error codes. Codes for temporary failures raise DotsBusyError."""
         return self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY) and self.error_code is not None
 
 
-# What brokers do
+# Failures of brokers
 
 
 class BrokerUnavailableError(GatewayError):
-    """The broker did not take an event; it stays to be published."""
+    """The broker did not accept an event; the gateway publishes it later."""
 
 
 class NoBrokerError(GatewayError):
-    """There is no broker; set EVENT_BROKER_URL."""
+    """No broker is configured; set EVENT_BROKER_URL."""

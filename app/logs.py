@@ -1,4 +1,4 @@
-"""Logs: one line a unit of work, JSON for machines or text for people, on standard error."""
+"""Logs: one line per unit of work on standard error, as JSON for machines or as text for people."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ import structlog
 
 
 def configure(*, log_format: str, log_level: str) -> None:
-    """Set up structlog and route what libraries say through it; what could hold a secret is silenced."""
+    """Set up structlog, route the logs of libraries through it, and silence libraries that could log secrets."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
@@ -45,13 +45,13 @@ def configure(*, log_format: str, log_level: str) -> None:
     # httpx logs whole URLs, and SQLAlchemy may log parameters.
     for name in ("httpx", "httpcore", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # What brokers' clients shout about every failed connection is one line of ours.
+    # We log one line for each failed connection to a broker; the clients log many.
     for name in ("aio_pika", "aiokafka", "aiormq", "nats"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _format_error(exc_info: tuple[type[BaseException], BaseException, TracebackType | None]) -> str:
-    """A traceback without what the errors say: Postgres quotes whole rows in it, and parsers what they could not."""
+    """Format a traceback without the errors' messages: Postgres quotes whole rows in them, and parsers their input."""
     return "".join(_lines(exc_info[1])).rstrip()
 
 

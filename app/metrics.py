@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus. No label ever says who a payee is, nor what a check has found."""
+"""The Prometheus metrics. No label identifies a payee or tells the result of a background check."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -7,11 +7,11 @@ class Telemetry:
     """The counters of one process, in a registry of their own."""
 
     def __init__(self) -> None:
-        """Register every metric at once, so that a scrape shows zeros rather than nothing."""
+        """Register all metrics, so that the first scrape shows those without labels as zero."""
         self.registry = CollectorRegistry()
         self.webhooks = Counter(
             "dots_gateway_webhooks_total",
-            "Webhooks by outcome: stored, foreign_app (stored and left alone), refused, too_large, "
+            "Webhooks by outcome: stored, foreign_app (stored and then ignored), refused, too_large, "
             "too_slow, overloaded, unavailable; and requests with a wrong path or method: not_found, wrong_method.",
             ["app", "outcome"],
             registry=self.registry,
@@ -54,7 +54,7 @@ class Telemetry:
         )
         self.deliveries = Counter(
             "dots_gateway_deliveries_total",
-            "Attempts to deliver by outcome: delivered, failed (to be tried again), dead (given up), fenced.",
+            "Attempts to deliver by outcome: delivered, failed (will be retried), dead (given up), fenced.",
             ["outcome"],
             registry=self.registry,
         )
@@ -69,7 +69,7 @@ class Telemetry:
         )
         self.broker_restarts = Counter(
             "dots_gateway_broker_restarts_total",
-            "Times a broker was published to from the earliest event on, by why: other_epoch, expired.",
+            "Times that publishing started again from the earliest event, by reason: other_epoch, expired.",
             ["reason"],
             registry=self.registry,
         )
@@ -96,14 +96,14 @@ class Telemetry:
         )
         self.due = Gauge("dots_gateway_due", "Flows and users due to be refreshed.", registry=self.registry)
         self.due_age = Gauge(
-            "dots_gateway_oldest_due_seconds", "How long the longest waiting one is due.", registry=self.registry
+            "dots_gateway_oldest_due_seconds", "How long the oldest due refresh has waited.", registry=self.registry
         )
         self.failing = Gauge(
             "dots_gateway_failing", "Flows and users whose last refresh failed.", registry=self.registry
         )
         self.resting = Gauge(
             "dots_gateway_resting",
-            "Flows and users that wait for an app that is not in the settings.",
+            "Flows and users whose app is not in the settings.",
             ["app"],
             registry=self.registry,
         )
@@ -120,7 +120,7 @@ class Telemetry:
         )
         self.checks_to_review = Gauge(
             "dots_gateway_checks_to_review",
-            "Background checks that have ended or halted without a finding.",
+            "Background checks that need a person's review.",
             registry=self.registry,
         )
         self.flows_passed_over = Gauge(
@@ -135,12 +135,12 @@ class Telemetry:
         )
         self.due_deliveries = Gauge(
             "dots_gateway_due_deliveries",
-            "Subjects with a delivery due, to subscriptions that are sent to.",
+            "Delivery queues with a delivery due, of active subscriptions.",
             registry=self.registry,
         )
         self.due_delivery_age = Gauge(
             "dots_gateway_oldest_due_delivery_seconds",
-            "How long the longest waiting one is due.",
+            "How long the oldest due delivery has waited.",
             registry=self.registry,
         )
         self.dead_deliveries = Gauge(
@@ -148,16 +148,17 @@ class Telemetry:
         )
         self.subscriptions = Gauge(
             "dots_gateway_subscriptions",
-            "Subscriptions by state: active, broken (breaker open), or paused by caller, gone (410), failing (days).",
+            "Subscriptions by state: active, broken (its circuit breaker is open), or paused because of: "
+            "caller, gone (it answered 410), failing (it failed for days).",
             ["state"],
             registry=self.registry,
         )
         self.broker_lag = Gauge(
             "dots_gateway_broker_lag",
-            "Events the broker has not confirmed, by its URL without credentials.",
+            "Events that the broker has not confirmed, by its URL without credentials.",
             ["broker"],
             registry=self.registry,
         )
         self.broker_failing = Gauge(
-            "dots_gateway_broker_failing", "1 while the broker takes nothing.", ["broker"], registry=self.registry
+            "dots_gateway_broker_failing", "1 while publishing to the broker fails.", ["broker"], registry=self.registry
         )

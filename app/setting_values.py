@@ -1,4 +1,4 @@
-"""The kinds of values that settings have, and how each is read from text."""
+"""The types of settings, and how each is read from text."""
 
 import re
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ NotEmpty = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)
 
 
 def _listed(value: object) -> object:
-    """The items of a list in text; each may have quotes of its own."""
+    """Split a text into items. Each may have its own quotes."""
     if not isinstance(value, str):
         return value
     return [item for item in map(environment.clean, re.split(r"[\s,]+", value)) if item]
@@ -27,7 +27,7 @@ def _long_name(value: object) -> object:
 
 
 def _check_identifier(name: str) -> str:
-    """Only what means the same with and without quotes in SQL, and is not the server's own."""
+    """Accept names that mean the same with and without quotes in SQL, and that Postgres does not reserve."""
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name) or name.startswith("pg_") or name == "information_schema":
         raise ValueError("must be lower-case letters, digits and underscores, at most 63, and not begin with pg_")
     return name

@@ -1,4 +1,4 @@
-"""Settings, from the environment only; secrets also as `NAME_FILE`, for mounted files."""
+"""Settings, read from environment variables only. A secret may also be a mounted file, named by `NAME_FILE`."""
 
 import difflib
 import re
@@ -20,11 +20,11 @@ from app.errors import SettingsError
 from app.setting_values import Identifier, Level, Listed, Lowered, NotEmpty, Seconds, Secrets
 
 DEFAULT_APP = "default"
-EVERYWHERE = "0.0.0.0"  # noqa: S104  # in a container, whoever asks is on another host
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # the clients of a container are on other hosts
 
 
 class AppSettings(BaseModel):
-    """One Dots app: how it is reached, and how its webhooks are signed."""
+    """One Dots app: its address, its credentials and the secrets of its webhooks."""
 
     api_url: NotEmpty
     client_id: NotEmpty
@@ -35,7 +35,7 @@ class AppSettings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _clean(cls, values: object) -> object:
-        """Clean the values inside `DOTS_APPS`, which may be JSON, like those that have a variable of their own."""
+        """Clean the values inside `DOTS_APPS`, which may be JSON, in the same way as values of single variables."""
         if not isinstance(values, dict):
             return values
         cleaned = {key: environment.clean(value) if isinstance(value, str) else value for key, value in values.items()}
@@ -43,7 +43,7 @@ class AppSettings(BaseModel):
 
 
 class Settings(BaseSettings):
-    """Everything that can be set; durations are whole seconds or days, as their names say."""
+    """All settings. A duration is in the unit that its name ends with."""
 
     model_config = SettingsConfigDict(env_nested_delimiter="__", case_sensitive=False, extra="ignore")
 
@@ -105,7 +105,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read from the environment handed in, and from nothing else."""
+        """Read only from the environment that was passed in."""
         del env_settings, dotenv_settings, file_secret_settings
         environ: Mapping[str, str] = (
             init_settings.init_kwargs.get("environ", {}) if isinstance(init_settings, InitSettingsSource) else {}
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
 
     @property
     def apps(self) -> dict[str, AppSettings]:
-        """Every Dots app by its name. Raises SettingsError naming what the default app lacks."""
+        """All Dots apps by name. Raises SettingsError, which names the settings that the default app lacks."""
         own = {
             "DOTS_API_URL": self.dots_api_url,
             "DOTS_CLIENT_ID": self.dots_client_id,
@@ -145,22 +145,22 @@ class Settings(BaseSettings):
 
     @property
     def required_database_url(self) -> str:
-        """Where Postgres is. Raises SettingsError."""
+        """The value of DATABASE_URL. Raises SettingsError if it is not set."""
         if self.database_url is None:
             raise SettingsError(
                 "DATABASE_URL must be set, for instance to postgresql://user:password@host/name; "
-                "`dots-gateway dev` brings a Postgres of its own."
+                "`dots-gateway dev` starts its own Postgres."
             )
         return self.database_url.get_secret_value()
 
     @property
     def lease(self) -> timedelta:
-        """How long a claimed refresh is its claimer's."""
+        """How long a worker may hold a refresh that it has claimed."""
         return timedelta(seconds=self.lease_seconds)
 
 
 def read(environ: Mapping[str, str]) -> Settings:
-    """The settings in an environment. Raises SettingsError naming each malformed one, never quoting a value."""
+    """Read the settings. Raises SettingsError, which names every malformed setting and quotes no value."""
     try:
         return Settings(environ=environ)
     except ValidationError as error:
@@ -169,7 +169,7 @@ def read(environ: Mapping[str, str]) -> Settings:
             for problem in error.errors(include_input=False)
         ]
         raise SettingsError("; ".join(problems)) from None
-    except ValueError as error:  # What pydantic-settings says when a nested one is not JSON: it names the field.
+    except ValueError as error:  # pydantic-settings raises it, with the field's name, if a nested value is not JSON.
         raise SettingsError(str(error)) from None
 
 
@@ -178,12 +178,12 @@ def _name(location: tuple[int | str, ...]) -> str:
 
 
 def setting_prefix(app: str) -> str:
-    """What the names of an app's settings begin with, to name them in messages."""
+    """Return the prefix of an app's settings, to name them in messages."""
     return "DOTS_" if app == DEFAULT_APP else f"DOTS_APPS__{app.upper()}__"
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
-    """The DOTS_ variables that mean nothing to us, in alphabetical order: most likely misspelt, and worth a warning."""
+    """Return the DOTS_ variables that are no settings, in alphabetical order. Most likely they are misspelt."""
     known = _known_names()
     of_apps = re.compile(rf"DOTS_APPS__[A-Z0-9-]{{1,32}}__({'|'.join(_app_fields())})")
     return [
@@ -194,7 +194,7 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
 
 
 def nearest_name(name: str) -> str | None:
-    """The setting that somebody may have meant by this unknown name; None if there is nothing like it."""
+    """Return the setting whose name is most like this unknown name. None if no name is close."""
     prefix, has_app, field = name.rpartition("__")
     known = _app_fields() if has_app else sorted(_known_names())
     found = difflib.get_close_matches(field if has_app else name, known, n=1, cutoff=0.8)

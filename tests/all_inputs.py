@@ -1,4 +1,4 @@
-"""The inputs of all subjects over a test's own database. The clock is set by hand, and jitter is always the middle."""
+"""The inputs of all subjects for a test's own database. A test sets the clock by hand, and jitter is always 0.5."""
 
 import asyncio
 import base64
@@ -44,7 +44,7 @@ USUAL_BUDGET = Budget(per_second=100, burst=200)
 
 @dataclass(frozen=True, kw_only=True)
 class AllInputs(FlowInputs, SubscriptionInputs, BrokerInputs, FeedInputs, UpkeepInputs):
-    """The inputs of every subject in one, so that a test can call the actions of all."""
+    """The inputs of all subjects in one object, so that a test can call every action with it."""
 
 
 @dataclass(kw_only=True)
@@ -54,21 +54,21 @@ class HandClock:
     now: datetime = NOW
 
     def __call__(self) -> datetime:
-        """The time."""
+        """Return the time."""
         return self.now
 
     def advance(self, by: timedelta) -> None:
-        """Let that much time pass at once."""
+        """Move the time forward."""
         self.now += by
 
 
 def gate_of(app: str, ledger: Ledger, clock: Callable[[], datetime], budget: Budget) -> Gate:
-    """The gate of an app in one process."""
+    """Build the gate of one app in one process."""
     return Gate(app, budget=budget, ledger=ledger, first_pause=timedelta(minutes=1), now=clock)
 
 
 def another_process(inputs: AllInputs, *, budget: Budget = USUAL_BUDGET) -> AllInputs:
-    """The inputs of another process on the same database, which spends the budget from a memory of its own."""
+    """Build the inputs of another process on the same database. It keeps its own count of the budget it has spent."""
     ledger = CallLedger(inputs.engine, budget=budget, now=inputs.clock)
     clients = DotsClients()
     for app, client in inputs.clients.items():
@@ -78,7 +78,7 @@ def another_process(inputs: AllInputs, *, budget: Budget = USUAL_BUDGET) -> AllI
 
 
 def inputs_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, MemoryDots]) -> AllInputs:
-    """Everything an action needs; Dots is the test's own function, subscribers are on loopback."""
+    """Build all inputs. Dots is in memory, and subscribers listen on loopback."""
     ledger = CallLedger(engine, budget=USUAL_BUDGET, now=clock)
     destinations = Destinations(["127.0.0.0/8:1-65535"], denied=[])
     return AllInputs(
@@ -93,7 +93,7 @@ def inputs_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, Memory
         pusher=Pusher(
             destinations,
             timeout=timedelta(seconds=5),
-            # The machine's certificates would take longer to load than most tests last.
+            # Loading the machine's certificates would take longer than most tests.
             ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             now=clock,
         ),
@@ -117,7 +117,7 @@ def inputs_over(engine: AsyncEngine, clock: HandClock, dots: Mapping[str, Memory
 def gateway_over(
     inputs: AllInputs, verifiers: Mapping[str, Verifier], app_ids: Mapping[str, str | None] | None = None
 ) -> Gateway:
-    """What an api process serves with."""
+    """Build what the routes of an api process work with."""
     receiver = WebhookReceiver(inputs.engine, inputs.notifications, inputs.telemetry, AppIds(app_ids or {}))
     return Gateway(
         storage=inputs,
@@ -138,5 +138,5 @@ def gateway_over(
 
 
 def process_over(inputs: AllInputs) -> Inputs:
-    """The inputs of a process."""
+    """Give every subject of a process the same inputs."""
     return Inputs(storage=inputs, feed=inputs, flows=inputs, subscriptions=inputs, brokers=inputs, upkeep=inputs)

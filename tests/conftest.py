@@ -1,4 +1,4 @@
-"""Fixtures for every test. How the databases come about is in `tests.databases`."""
+"""Fixtures for every test. `tests.databases` makes the databases."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ SERVER = pytest.StashKey[Server]()
 
 
 def _server_of(config: pytest.Config) -> Server:
-    """The server of this run, started when first asked for and stopped when pytest ends."""
+    """Return the server of this run. Starts it at the first call, and stops it when pytest ends."""
     if SERVER not in config.stash:
         stack = ExitStack()
         config.add_cleanup(stack.close)
@@ -31,14 +31,14 @@ def _server_of(config: pytest.Config) -> Server:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tells each pytest-xdist worker of the one server, which belongs to the controller."""
+    """Pass the controller's one server to each pytest-xdist worker."""
     server = _server_of(node.config)
     node.workerinput["database_server"] = (server.url, server.run)
 
 
 @pytest.fixture(scope="session")
 def database_server(request: pytest.FixtureRequest) -> Server:
-    """The server that the databases of this run are made on."""
+    """The Postgres server of this run."""
     workerinput: dict[str, Any] | None = getattr(request.config, "workerinput", None)
     if workerinput is None:
         return _server_of(request.config)
@@ -48,26 +48,26 @@ def database_server(request: pytest.FixtureRequest) -> Server:
 
 @pytest.fixture(scope="session")
 def database_server_url(database_server: Server) -> str:
-    """The URL of that server; the database it names must be left as it is."""
+    """The URL of that server. A test must not change the database that it names."""
     return database_server.url
 
 
 @pytest.fixture(scope="session")
 def database_template(database_server: Server) -> str:
-    """The name of the migrated database that clones are made from."""
+    """The name of the migrated database that each test's database is a copy of."""
     return databases.ensure_template(database_server)
 
 
 @pytest.fixture
 def empty_database_url(database_server: Server) -> Iterator[str]:
-    """A brand new database without any table."""
+    """A new database without tables."""
     with databases.database(database_server) as url:
         yield url
 
 
 @pytest.fixture
 def database_url(database_server: Server, database_template: str) -> Iterator[str]:
-    """A migrated database as migrations leave it, for this test alone."""
+    """A new database with the current schema, for this test alone."""
     with databases.database(database_server, template=database_template) as url:
         yield url
 
@@ -82,7 +82,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture(autouse=True)
 def _restored_logging() -> Iterator[None]:
-    """Puts the logging back after a test that ran a command: it logs to a standard error that ends with the test."""
+    """Restore the logging after a test. Commands set it to the standard error of the test, which is closed then."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield

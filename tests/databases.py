@@ -1,8 +1,7 @@
-"""Where the tests' databases come from: a server, one migrated template in it, and clones of the template.
+"""Makes the tests' databases: a server, one migrated template on it, and one clone of the template per test.
 
-A clone a test, made by copying 400 files and dropped afterwards, takes 18 to 25 ms where they are in memory, and 113
-to 340 ms where they are not; emptying the tables takes half of it, and leaves sequences, seeded rows and forgotten
-sessions to think about.
+Postgres copies about 400 files per clone. That takes 18 to 25 ms in memory, and 113 to 340 ms on a disk. Emptying the
+tables would take half as long, but would not restore sequences, seeded rows and open sessions.
 """
 
 import asyncio
@@ -25,26 +24,26 @@ from devstack import embedded_postgres
 
 # The name of a run that several pytest processes share, with its template. The process that set it cleans up.
 RUN_VARIABLE = "TEST_DATABASE_RUN"
-# Linux' directory in memory. In containers it is often too small for all clones and what is logged of them.
-MEMORY, FREE_BYTES = Path("/dev/shm"), 4 * 2**30  # noqa: S108  # what is made in it has a random name of its own
+# Linux' directory in memory. In containers it is often too small for all clones and their write-ahead log.
+MEMORY, FREE_BYTES = Path("/dev/shm"), 4 * 2**30  # noqa: S108  # every directory made in it has a random name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A Postgres server; `url` names a database that stays untouched, `run` is in the name of all we make."""
+    """A Postgres server. Tests do not change the database that `url` names. `run` is part of the names they create."""
 
     url: str
     run: str
 
     @property
     def template(self) -> str:
-        """The name of the migrated database that clones are made from."""
+        """The name of the migrated database that the clones are copies of."""
         return f"test_{self.run}_template"
 
 
 @contextmanager
 def server(url: str | None) -> Iterator[Server]:
-    """The server at `url`, or an embedded one when None; nothing of ours is left on it, or of it, afterwards."""
+    """Yield the server at `url`, or an embedded one if None. Removes all that the tests created on it."""
     run, shared_run = secrets.token_hex(4), os.environ.get(RUN_VARIABLE)
     if url is None:
         with (
@@ -62,17 +61,17 @@ def server(url: str | None) -> Iterator[Server]:
             run_apart(_drop_all(existing))
 
 
-def fast_directory(memory: Path = MEMORY) -> Path | None:
-    """Where files cost least: in memory where there is room for them, else wherever temporary files are (None)."""
-    has_space = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= FREE_BYTES
-    return memory if has_space else None
+def fast_directory() -> Path | None:
+    """Return the directory in memory if it has enough room, else None, for the usual temporary directory."""
+    has_space = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= FREE_BYTES
+    return MEMORY if has_space else None
 
 
 @contextmanager
 def database(server: Server, *, template: str | None = None) -> Iterator[str]:
-    """The URL of a new database, empty or a copy of `template`, dropped at the end whoever is still in it."""
+    """Yield the URL of a new database, empty or a copy of `template`. Drops it at the end, with its open sessions."""
     name = f"test_{server.run}_{secrets.token_hex(4)}"
-    # template1 could hold what somebody put there; template0 never does.
+    # template1 may have been changed; template0 has not.
     run_apart(_execute(server, f"CREATE DATABASE {name} TEMPLATE {template or 'template0'} STRATEGY file_copy"))
     try:
         yield url_of(server, name)
@@ -81,18 +80,18 @@ def database(server: Server, *, template: str | None = None) -> Iterator[str]:
 
 
 def url_of(server: Server, database_name: str) -> str:
-    """The server's URL with another database in it."""
+    """Return the server's URL with another database."""
     return urlsplit(server.url)._replace(path=f"/{database_name}").geturl()
 
 
 def ensure_template(server: Server) -> str:
-    """The name of the migrated template, made by whichever worker asks first."""
+    """Return the name of the migrated template. The first pytest-xdist worker that asks makes it."""
     run_apart(_ensure_template(server))
     return server.template
 
 
 def run_apart(work: Coroutine[None, None, None]) -> None:
-    """Runs `work` in a thread of its own, since a browser test's thread already has a running loop."""
+    """Run `work` in its own thread, because the thread of a browser test already has a running loop."""
     with ThreadPoolExecutor(max_workers=1) as executor:
         executor.submit(asyncio.run, work).result()
 

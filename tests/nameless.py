@@ -1,4 +1,4 @@
-"""Starts a process as containers do: its user id has no name, and its HOME cannot be read."""
+"""Starts a process as containers do: its user id has no name, and it cannot read its HOME."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # As root the process gets a user id without a name. It keeps the right to read any file, because the interpreter may
-# be installed where only root can look; its HOME is therefore one that this right does not open.
+# be in a directory that only root can read. This right does not open the HOME that it gets.
 _SETPRIV = [
     "setpriv",
     "--reuid=54321",
@@ -22,7 +22,7 @@ _HOME_OF_ANOTHER = "/proc/1/root/home"
 
 
 def started(command: list[str], directory: Path, environ: Mapping[str, str]) -> subprocess.Popen[str]:
-    """The command, with this environment and an unreadable HOME, which may be made in `directory`."""
+    """Start the command with this environment and an unreadable HOME, which may be created in `directory`."""
     prefix = _SETPRIV if _can_become_nameless() else []
     home = Path(_HOME_OF_ANOTHER) if prefix else directory / "home"
     if not prefix:

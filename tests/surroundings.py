@@ -1,4 +1,4 @@
-"""Fixtures of every subject: a Dots in memory, a clock set by hand, and the HTTP application in this process."""
+"""Fixtures that all subjects share: Dots in memory, a clock set by hand, and the HTTP application in this process."""
 
 import asyncio
 import secrets
@@ -30,14 +30,14 @@ Logs = list[MutableMapping[str, Any]]
 
 @pytest.fixture
 def logs() -> Iterator[Logs]:
-    """The log lines, as data; none of them reaches the terminal."""
+    """Capture the log lines as data. The terminal shows none of them."""
     with structlog.testing.capture_logs() as logs:
         yield logs
 
 
 @pytest.fixture
 def clock() -> HandClock:
-    """The clock of the service; a test sets it by hand."""
+    """The clock of the service. A test sets it by hand."""
     return HandClock()
 
 
@@ -79,20 +79,20 @@ async def announce(inputs: AllInputs, clock: HandClock) -> AsyncIterator[Announc
 
 @pytest.fixture
 def app_ids() -> dict[str, str | None]:
-    """The ids of both apps at Dots: none are set, unless a test sets them."""
+    """Dots' ids of the apps by name. It is empty; a test may override it."""
     return {}
 
 
 @pytest.fixture
 def gateway(inputs: AllInputs, monkeypatch: pytest.MonkeyPatch, app_ids: dict[str, str | None]) -> Gateway:
-    """What the routes work with. Without a worker to notify it, the feed's watch looks more often."""
+    """What the routes work with. The feed watch polls more often, because no worker notifies it."""
     monkeypatch.setattr(watch_feed, "POLL_SECONDS", 0.05)
     return gateway_over(inputs, {"default": Verifier([KEY]), "eu": Verifier([OTHER_KEY])}, app_ids)
 
 
 @pytest.fixture
 def app(gateway: Gateway) -> FastAPI:
-    """The application; its lifespan is not running."""
+    """The application. Its lifespan is not running."""
     return create_app(gateway)
 
 
@@ -119,6 +119,6 @@ async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def client(stranger: httpx.AsyncClient, key_with: KeyWith) -> httpx.AsyncClient:
-    """The same client with the key of an ordinary caller: everything but compliance."""
+    """The same client, with a key for flows and events."""
     stranger.headers.update(await key_with("flows:read", "flows:write", "events:read"))
     return stranger

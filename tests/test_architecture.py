@@ -1,54 +1,55 @@
-"""What the linters cannot say of the whole tree: sizes, names, and what never stands in a committed file."""
+"""Rules for the whole tree that the linters cannot check."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LINES_LIMIT = 300
-# Names that say nothing about what is in a file, so that anything ends up in it.
+# These names do not say what is in a file.
 EMPTY_NAMES = {"utils", "util", "helpers", "common", "core", "base", "manager", "service", "models", "misc"}
 FOLDERS = ("app", "devstack", "simulator", "migrations", "tests", "bench", "clients/python/src")
 
 
 def sources(*folders: str) -> Iterator[Path]:
-    """Every Python file of these rooms."""
+    """Yield every Python file of these folders."""
     for folder in folders or FOLDERS:
         yield from sorted((ROOT / folder).rglob("*.py"))
 
 
-def place_of(path: Path) -> str:
-    """A path as people write it."""
+def relative(path: Path) -> str:
+    """Return the path from the project's root."""
     return str(path.relative_to(ROOT))
 
 
-def test_no_file_is_longer_than_one_can_read() -> None:
-    """Look hard at 200 lines, split by 300."""
-    lengths = {place_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in sources()}
+def test_no_file_is_too_long() -> None:
+    """A file has at most 300 lines."""
+    lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in sources()}
 
     assert len(lengths) > 100
-    assert {place: length for place, length in lengths.items() if length > LINES_LIMIT} == {}
+    assert {path: length for path, length in lengths.items() if length > LINES_LIMIT} == {}
 
 
 def test_no_file_has_an_empty_name() -> None:
-    """A file is called after what is in it."""
-    named = [place_of(path) for path in sources() if path.stem.removeprefix("test_") in EMPTY_NAMES]
+    """A file's name says what is in it."""
+    named = [relative(path) for path in sources() if path.stem.removeprefix("test_") in EMPTY_NAMES]
 
     assert named == []
 
 
-def test_every_module_of_the_service_says_what_lives_in_it() -> None:
-    """One sentence at the top of each."""
-    silent = [place_of(path) for path in sources("app", "devstack", "simulator") if not ast.get_docstring(_tree(path))]
+def test_every_module_has_a_docstring() -> None:
+    """The docstring says what lives in the module."""
+    silent = [relative(path) for path in sources("app", "devstack", "simulator") if not ast.get_docstring(_tree(path))]
 
     assert silent == []
 
 
-def test_nothing_is_imported_inside_a_function() -> None:
-    """What a module needs stands at its top."""
+def test_functions_import_nothing() -> None:
+    """All imports are at the top of a module."""
     hidden = [
-        f"{place_of(path)}:{inner.lineno}"
+        f"{relative(path)}:{inner.lineno}"
         for path in sources("app", "devstack", "simulator")
         for function in ast.walk(_tree(path))
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -59,13 +60,13 @@ def test_nothing_is_imported_inside_a_function() -> None:
     assert hidden == []
 
 
-def test_rooms_are_handed_clock_chance_and_settings() -> None:
-    """Only the commands and what they are assembled by read them; a client's own clock has a default."""
+def test_subjects_get_clock_randomness_and_settings_as_arguments() -> None:
+    """Only commands and processes read them. The Dots client has a default clock."""
     readings = re.compile(
         r"os\.environ|os\.getenv|datetime\.now\(|datetime\.utcnow|time\.time\(|random\.random|uuid4\("
     )
     found = {
-        place_of(path)
+        relative(path)
         for path in sources("app")
         if path.parts[-2] not in {"processes", "commands"} and readings.search(path.read_text(encoding="utf-8"))
     }
@@ -74,7 +75,7 @@ def test_rooms_are_handed_clock_chance_and_settings() -> None:
 
 
 def test_rules_do_no_input_or_output() -> None:
-    """The rules are plain Python: nothing of the outside is even imported there."""
+    """The rules import only modules that do no I/O."""
     allowed = {"app", "base64", "binascii", "collections", "dataclasses", "datetime", "difflib", "enum", "hashlib"}
     allowed |= {"email", "ipaddress", "json", "re", "struct", "typing", "unicodedata", "urllib", "uuid"}
     rules = sources("app/flows/rules", "app/subscriptions/rules")
@@ -83,8 +84,8 @@ def test_rules_do_no_input_or_output() -> None:
     assert imported - allowed == set()
 
 
-def test_wire_words_of_dots_stay_in_their_room() -> None:
-    """What Dots calls things on the wire is known in one room only, so that a change of theirs is one of few files."""
+def test_only_the_dots_folder_knows_the_wire_format() -> None:
+    """If Dots changes its wire format, one folder changes."""
     words = re.compile(r"Api-App-Id|Dots-User-IP|background_check\.get|svix-id")
     found = {
         path.relative_to(ROOT / "app").parts[0]
@@ -95,6 +96,7 @@ def test_wire_words_of_dots_stay_in_their_room() -> None:
     assert found == {"dots"}
 
 
+@functools.cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 

@@ -10,7 +10,7 @@ ROW = "Failing row contains (https://my-sandbox.dots.dev/flow/1, Ada Lovelace)"
 
 
 def fail() -> None:
-    """Fail as a driver does: an error that quotes, inside another that quotes."""
+    """Fail as a database driver does: one error that quotes a row causes another."""
     try:
         fail_within()
     except ValueError as error:
@@ -18,12 +18,12 @@ def fail() -> None:
 
 
 def fail_within() -> None:
-    """The origin of it."""
+    """Raise the first error."""
     raise ValueError(ROW)
 
 
 def fail_in_a_group() -> None:
-    """Fail as tasks do."""
+    """Fail as a task group does."""
     try:
         fail()
     except RuntimeError as error:
@@ -32,8 +32,8 @@ def fail_in_a_group() -> None:
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
 @pytest.mark.parametrize("logger", ["structlog", "uvicorn.error", "asyncio"])
-def test_traceback_shows_where_and_not_what(capsys: pytest.CaptureFixture[str], log_format: str, logger: str) -> None:
-    """An error's own words may quote a row; its kind and place are enough, whoever logs it."""
+def test_traceback_has_no_messages(capsys: pytest.CaptureFixture[str], log_format: str, logger: str) -> None:
+    """An error's message may quote a row. The log shows only types and places, for our own logger and for others."""
     logs.configure(log_format=log_format, log_level="info")
 
     try:
@@ -52,8 +52,8 @@ def test_traceback_shows_where_and_not_what(capsys: pytest.CaptureFixture[str], 
     assert [word for word in ("Failing row", "dots.dev", "Ada") if word in reported] == []
 
 
-def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Machines read a line at a time; time, level and event are always there."""
+def test_json_is_one_object_per_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line has a time, a level and an event."""
     logs.configure(log_format="json", log_level="info")
 
     structlog.get_logger().info("two\nlines", app="default")
@@ -68,8 +68,8 @@ def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("log_level", "shown"), [("debug", ["debug", "info", "warning"]), ("info", ["info", "warning"]), ("error", [])]
 )
-def test_level_is_heeded(capsys: pytest.CaptureFixture[str], log_level: str, shown: list[str]) -> None:
-    """What is below the level is not written."""
+def test_log_level_is_a_minimum(capsys: pytest.CaptureFixture[str], log_level: str, shown: list[str]) -> None:
+    """Lines below LOG_LEVEL are not written."""
     logs.configure(log_format="json", log_level=log_level)
 
     log = structlog.get_logger()
@@ -80,8 +80,8 @@ def test_level_is_heeded(capsys: pytest.CaptureFixture[str], log_level: str, sho
     assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == shown
 
 
-def test_libraries_that_could_tell_secrets_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of these, httpx logs whole URLs, SQLAlchemy whole statements."""
+def test_libraries_that_could_log_secrets_are_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    """For example, httpx logs whole URLs and SQLAlchemy logs whole statements."""
     logs.configure(log_format="json", log_level="debug")
 
     for name in ("httpx", "httpcore.connection", "sqlalchemy.engine"):

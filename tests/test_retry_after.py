@@ -23,7 +23,7 @@ RETRY_AFTER = [
     ("Mon, 23 Nov 2026 12:00:30 -0000", timedelta(seconds=30)),  # a zone that says "unknown"
     ("Mon, 23 Nov 2026 11:59:00 GMT", timedelta(0)),  # already over
     ("Tue, 24 Nov 2026 12:00:00 GMT", timedelta(hours=1)),
-    ("Fri, 31 Dec 9999 23:59:59 -2359", timedelta(hours=1)),  # after the last moment there is
+    ("Fri, 31 Dec 9999 23:59:59 -2359", timedelta(hours=1)),  # after the year 9999 in UTC
     ("Mon, 23 Nov 2026 12:00:30 +9999", None),
     ("", None),
     ("-5", None),
@@ -36,6 +36,6 @@ RETRY_AFTER = [
 
 
 @pytest.mark.parametrize(("value", "expected"), RETRY_AFTER)
-def test_wait_is_believed_up_to_the_longest(value: str | None, expected: timedelta | None) -> None:
-    """Seconds or a date; what is neither is as if it had not been there."""
+def test_wait_is_read_and_capped(value: str | None, expected: timedelta | None) -> None:
+    """The header holds seconds or a date. An invalid value counts as absent."""
     assert retry_after.read(value, now=NOW, longest=HOUR) == expected

@@ -1,4 +1,4 @@
-"""Settings read from an environment, and what is said about those that cannot be."""
+"""Settings are read from an environment, and errors name the settings that are wrong."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ EU_APP = {
 DATABASE_URL = "postgresql://user:password@host/name"
 OUTGOING = {"ENCRYPTION_KEYS": "2026-11:a2V5, 2026-10:a2V5", "EVENT_BROKER_URL": "nats://user:password@host:4222"}
 
-# A setting, a value it cannot have, and what is said besides the name.
+# A setting, an invalid value, and a part of the error text.
 MALFORMED: list[tuple[str, str, str]] = [
     ("DATABASE_POOL_SIZE", "2", "greater than or equal to 3"),
     ("DATABASE_POOL_SIZE", "201", "less than or equal to 200"),
@@ -58,7 +58,7 @@ MALFORMED: list[tuple[str, str, str]] = [
     ("DATABASE_WAIT_SECONDS", "-1", "greater than or equal to 0"),
 ]
 
-# A part of an app that is told by its nested name, a value it cannot have, what is said.
+# An invalid environment of a further app, and a part of the error text.
 MALFORMED_APPS: list[tuple[dict[str, str], str]] = [
     ({"DOTS_APPS__EU__CLIENT_ID": "pk_unique"}, "DOTS_APPS__EU__API_URL: Field required"),
     (EU_APP | {"DOTS_APPS__EU__WEBHOOK_SECRETS": ""}, "DOTS_APPS__EU__WEBHOOK_SECRETS: Field required"),
@@ -72,23 +72,24 @@ MALFORMED_APPS: list[tuple[dict[str, str], str]] = [
 
 
 def refusal_of(environ: dict[str, str]) -> str:
-    """What is said about settings that cannot be read."""
+    """Return the error text about settings that cannot be read."""
     with pytest.raises(SettingsError) as caught:
         settings.read(environ)
     return caught.value.detail
 
 
-def test_nothing_need_be_set() -> None:
-    """Commands that need neither database nor Dots can read an empty environment."""
+def test_no_setting_is_needed_to_read_the_settings() -> None:
+    """Commands that need neither the database nor Dots run without settings."""
     found = settings.read({})
 
     assert found.database_url is None
     assert (found.log_format, found.log_level, found.metrics_port) == ("json", "info", None)
+    assert (found.database_pooler, found.database_schema, found.database_wait_seconds) == ("none", "public", 60)
     assert found.lease == timedelta(seconds=60)
 
 
-def test_everything_can_be_set() -> None:
-    """Names are read whatever their case, and numbers and lists from text."""
+def test_settings_are_read_from_text() -> None:
+    """The case of names does not matter. Numbers and lists are read from text."""
     found = settings.read(
         {
             "DATABASE_URL": DATABASE_URL,
@@ -107,15 +108,8 @@ def test_everything_can_be_set() -> None:
     assert found.lease == timedelta(seconds=90)
 
 
-def test_empty_counts_as_unset() -> None:
-    """A compose file that passes variables on hands over empty ones for those that are not there."""
-    environ = {"DATABASE_URL": "", "DOTS_APP_ID": "", "METRICS_PORT": "", "LEASE_SECONDS": "", "LOG_LEVEL": ""}
-
-    assert settings.read(environ) == settings.read({})
-
-
-def test_strangers_are_left_alone(tmp_path: Path) -> None:
-    """Other programs' variables are no business of ours, nor a `.env` that lies about."""
+def test_only_the_given_variables_are_read(tmp_path: Path) -> None:
+    """Other programs' variables, the process's own environment and a file `.env` change nothing."""
     (tmp_path / ".env").write_text("LEASE_SECONDS=90\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
@@ -126,28 +120,28 @@ def test_strangers_are_left_alone(tmp_path: Path) -> None:
     assert found == settings.read({})
 
 
-@pytest.mark.parametrize(("name", "value", "said"), MALFORMED)
-def test_malformed_setting_is_named(name: str, value: str, said: str) -> None:
-    """With what would be right, and never with the value: it may be a secret in the wrong place."""
+@pytest.mark.parametrize(("name", "value", "message"), MALFORMED)
+def test_malformed_setting_is_named(name: str, value: str, message: str) -> None:
+    """The error says what is allowed. It does not quote the value, which may be a misplaced secret."""
     refusal = refusal_of({name: value})
 
     assert name in refusal
-    assert said in refusal
+    assert message in refusal
     assert len(value.strip()) < 3 or value not in refusal
 
 
-@pytest.mark.parametrize(("environ", "said"), MALFORMED_APPS, ids=range(len(MALFORMED_APPS)))
-def test_malformed_app_is_named(environ: dict[str, str], said: str) -> None:
-    """By the name one would set it with."""
+@pytest.mark.parametrize(("environ", "message"), MALFORMED_APPS, ids=range(len(MALFORMED_APPS)))
+def test_malformed_app_is_named(environ: dict[str, str], message: str) -> None:
+    """The error has the name of the variable."""
     refusal = refusal_of(environ)
 
-    assert said in refusal
+    assert message in refusal
     assert [value for value in environ.values() if value and value in refusal] == []
     assert "unique" not in refusal
 
 
-def test_everything_wrong_is_said_at_once() -> None:
-    """An operator starts a container once more, not once more a mistake."""
+def test_one_error_names_all_malformed_settings() -> None:
+    """An operator can correct all mistakes before the next start."""
     refusal = refusal_of({"DATABASE_POOL_SIZE": "x", "EVENT_DAYS": "y", "LOG_LEVEL": "z"})
 
     assert [name for name in ("DATABASE_POOL_SIZE", "EVENT_DAYS", "LOG_LEVEL") if name not in refusal] == []
@@ -155,7 +149,7 @@ def test_everything_wrong_is_said_at_once() -> None:
 
 @pytest.mark.parametrize(("lease", "is_fine"), [("10", False), ("9", False), ("11", True)])
 def test_lease_outlasts_a_request(lease: str, *, is_fine: bool) -> None:
-    """Otherwise a refresh would be somebody else's before Dots has answered."""
+    """Otherwise another worker could claim a refresh before Dots has answered."""
     environ = {"DOTS_TIMEOUT_SECONDS": "10", "LEASE_SECONDS": lease}
 
     if is_fine:
@@ -165,7 +159,7 @@ def test_lease_outlasts_a_request(lease: str, *, is_fine: bool) -> None:
 
 
 def test_missing_database_url_is_named() -> None:
-    """Only whoever needs it asks for it."""
+    """The error appears only when the database is needed."""
     found = settings.read({})
 
     with pytest.raises(SettingsError, match="DATABASE_URL must be set"):
@@ -173,7 +167,7 @@ def test_missing_database_url_is_named() -> None:
 
 
 def test_default_app_is_read() -> None:
-    """What one app needs, its secrets in the order they were set."""
+    """The webhook secrets keep their order."""
     ((name, app),) = settings.read(DEFAULT_APP | {"DOTS_APP_ID": "app-1"}).apps.items()
 
     assert (name, app.api_url, app.client_id, app.app_id) == (
@@ -187,8 +181,8 @@ def test_default_app_is_read() -> None:
 
 
 @pytest.mark.parametrize("left_out", DEFAULT_APP)
-def test_what_the_default_app_lacks_is_named(left_out: str) -> None:
-    """And nothing that it has."""
+def test_missing_setting_of_the_default_app_is_named(left_out: str) -> None:
+    """The error names only the missing setting."""
     found = settings.read(DEFAULT_APP | EU_APP | {left_out: ""})
 
     with pytest.raises(SettingsError) as caught:
@@ -197,8 +191,8 @@ def test_what_the_default_app_lacks_is_named(left_out: str) -> None:
     assert caught.value.detail == f"{left_out} must be set."
 
 
-def test_no_app_at_all_is_told_what_one_needs() -> None:
-    """All four of them, in the order they are documented."""
+def test_without_an_app_the_error_names_all_required_settings() -> None:
+    """There are four, in the order of the documentation."""
     with pytest.raises(SettingsError) as caught:
         _ = settings.read({}).apps
 
@@ -206,7 +200,7 @@ def test_no_app_at_all_is_told_what_one_needs() -> None:
 
 
 def test_several_apps_are_read() -> None:
-    """Beside the default one, or without it."""
+    """Further apps work with and without the default app."""
     both = settings.read(DEFAULT_APP | EU_APP).apps
     alone = settings.read(EU_APP).apps
 
@@ -217,7 +211,7 @@ def test_several_apps_are_read() -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    """Whoever prints settings prints no secret."""
+    """Printed settings contain no secret."""
     found = settings.read(DEFAULT_APP | EU_APP | {"DATABASE_URL": DATABASE_URL} | OUTGOING)
 
     shown = f"{found!r} {found.apps!r} {found.model_dump_json()}"
@@ -225,8 +219,8 @@ def test_secrets_do_not_show() -> None:
     assert [word for word in ("sk_dev", "whsec", "password", "a2V5") if word in shown] == []
 
 
-def test_every_setting_of_ours_can_be_a_file(tmp_path: Path) -> None:
-    """A mounted secret is read without the newline that editors leave."""
+def test_app_settings_and_secrets_can_be_files(tmp_path: Path) -> None:
+    """The newline at the end of a file is not part of the value."""
     given = DEFAULT_APP | EU_APP | {"DATABASE_URL": DATABASE_URL} | OUTGOING
     environ = {}
     for name, value in given.items():
@@ -238,7 +232,7 @@ def test_every_setting_of_ours_can_be_a_file(tmp_path: Path) -> None:
 
 
 def test_file_and_value_at_once_are_refused(tmp_path: Path) -> None:
-    """Which one counts would be chance."""
+    """The gateway does not guess which of them is meant."""
     path = tmp_path / "key"
     path.write_text("sk_dev_file", encoding="utf-8")
 
@@ -249,7 +243,7 @@ def test_file_and_value_at_once_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "not text", "no path"])
 def test_unreadable_file_is_named(tmp_path: Path, kind: str) -> None:
-    """By its setting; neither its path nor what is in it is told."""
+    """The error names the setting, and quotes neither the path nor the content."""
     path = tmp_path / "secret"
     if kind == "directory":
         path.mkdir()

@@ -23,7 +23,7 @@ SURVIVING = [case for case in HOSTILE if case.survives_http]
 FORBIDDEN = [case for case in HOSTILE if not case.survives_http]
 REFUSAL = (
     b'{"type":"urn:dots-gateway:problem:signature_refused","title":"Signature refused","status":401,'
-    b'"code":"signature_refused","detail":"The webhook\'s signature does not verify."}'
+    b'"code":"signature_refused","detail":"The webhook\'s signature is not valid."}'
 )
 
 
