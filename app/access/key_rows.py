@@ -1,4 +1,4 @@
-"""API keys, of which only hashes are kept, and the trail of who has read what about background checks."""
+"""The rows of API keys, which hold only hashes, and the audit of reads about background checks."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from app.access.tables import api_keys, compliance_reads
 
 @dataclass(frozen=True, kw_only=True)
 class KeyRecord:
-    """An API key; `name` is the caller it stands for, and several keys may stand for one."""
+    """An API key. `name` is its caller; one caller may have several keys."""
 
     id: str
     name: str
@@ -22,7 +22,7 @@ class KeyRecord:
 
 
 async def add(connection: AsyncConnection, key: KeyRecord) -> None:
-    """Keep a new key."""
+    """Insert a new key."""
     await connection.execute(
         insert(api_keys).values(
             id=key.id,
@@ -36,18 +36,18 @@ async def add(connection: AsyncConnection, key: KeyRecord) -> None:
 
 
 async def find(connection: AsyncConnection, key_id: str) -> KeyRecord | None:
-    """The key with this id, revoked or not; None when unknown."""
+    """Return the key with this id, revoked or not. None if it is unknown."""
     row = (await connection.execute(select(api_keys).where(api_keys.c.id == key_id))).one_or_none()
     return None if row is None else _record(row)
 
 
 async def every(connection: AsyncConnection) -> list[KeyRecord]:
-    """All keys, oldest first."""
+    """Return all keys, oldest first."""
     return [_record(row) for row in await connection.execute(select(api_keys).order_by(api_keys.c.created_at))]
 
 
 async def revoke(connection: AsyncConnection, key_id: str, *, now: datetime) -> bool:
-    """Refuse this key from now on; False when it is unknown or already revoked."""
+    """Revoke this key. Returns False if it is unknown or already revoked."""
     is_live = (api_keys.c.id == key_id) & api_keys.c.revoked_at.is_(None)
     return (await connection.execute(update(api_keys).where(is_live).values(revoked_at=now))).rowcount == 1
 
@@ -55,7 +55,7 @@ async def revoke(connection: AsyncConnection, key_id: str, *, now: datetime) -> 
 async def add_compliance_read(
     connection: AsyncConnection, *, key_id: str, caller: str, what: str, now: datetime
 ) -> None:
-    """Leave a trail: this key was shown something about a background check."""
+    """Record that this key read something about a background check."""
     await connection.execute(insert(compliance_reads).values(read_at=now, key_id=key_id, caller=caller, what=what))
 
 

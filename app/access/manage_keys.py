@@ -1,4 +1,4 @@
-"""Make, check and revoke API keys; a key is shown once and kept as a hash."""
+"""Creates, checks and revokes API keys. A key is shown once; the database has only its hash."""
 
 import hashlib
 import hmac
@@ -30,7 +30,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}")
 
 @dataclass(frozen=True, kw_only=True)
 class NewKey:
-    """A key just made; the only place where it is readable."""
+    """A new key, readable only here."""
 
     id: str
     key: str
@@ -39,7 +39,10 @@ class NewKey:
 async def create_key(
     engine: AsyncEngine, *, name: str, scopes: Collection[str], now: datetime, random_bytes: Callable[[int], bytes]
 ) -> NewKey:
-    """Make a key for the caller `name`; keys of one name share their Idempotency-Keys. Raises InvalidFieldsError."""
+    """Create a key for the caller `name`. Raises InvalidFieldsError.
+
+    Keys of the same name act for the same caller: they share its Idempotency-Keys, for example.
+    """
     problems = [] if _NAME.fullmatch(name) else [FieldProblem("name", "1 to 63 letters, digits, spaces or . _ -")]
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
@@ -61,7 +64,7 @@ async def create_key(
 
 
 async def check_key(engine: AsyncEngine, key: str) -> KeyRecord:
-    """Whose key this is. Raises KeyRefusedError for one that is malformed, unknown or revoked, all alike."""
+    """Return the record of this key. Raises the same KeyRefusedError if it is malformed, unknown or revoked."""
     parts = _KEY.fullmatch(key)
     if parts is None:
         raise KeyRefusedError
@@ -74,7 +77,7 @@ async def check_key(engine: AsyncEngine, key: str) -> KeyRecord:
 
 
 async def require_live(engine: AsyncEngine, key_id: str) -> None:
-    """Check that a key, which was good before, has not been revoked since. Raises KeyRefusedError."""
+    """Check that a key, which was valid before, has not been revoked. Raises KeyRefusedError."""
     async with database.transaction(engine) as connection:
         record = await key_rows.find(connection, key_id)
     if record is None or record.revoked_at:
@@ -82,17 +85,17 @@ async def require_live(engine: AsyncEngine, key_id: str) -> None:
 
 
 async def list_keys(engine: AsyncEngine) -> list[KeyRecord]:
-    """All keys, oldest first."""
+    """Return all keys, oldest first."""
     async with database.transaction(engine) as connection:
         return await key_rows.every(connection)
 
 
 async def revoke_key(engine: AsyncEngine, key_id: str, *, now: datetime) -> bool:
-    """Refuse a key from now on; False when there is no such live key."""
+    """Revoke a key. Returns False if it is unknown or already revoked."""
     async with database.transaction(engine) as connection:
         return await key_rows.revoke(connection, key_id, now=now)
 
 
 def _hash(secret: str) -> bytes:
-    # The secret is 32 random bytes: there is nothing to guess, so nothing a slow hash would slow down.
+    # A slow hash would not add security, because nobody can guess 32 random bytes.
     return hashlib.sha256(secret.encode()).digest()

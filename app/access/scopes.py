@@ -1,4 +1,4 @@
-"""Who may call what: API keys, scopes, and the check that no route has forgotten to say."""
+"""Checks the API key and scope of each request, and at the start that every route declares its scope."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -18,17 +18,17 @@ from app.web import given
 COMPLIANCE = "compliance:read"
 SUBSCRIPTIONS_ADMIN = "subscriptions:admin"
 
-_bearer = HTTPBearer(auto_error=False, description="An API key, made with `dots-gateway keys create`.")
+_bearer = HTTPBearer(auto_error=False, description="An API key. `dots-gateway keys create` creates one.")
 
 
 class UndeclaredScopeError(RuntimeError):
-    """A route declares no scope; the service does not start with one."""
+    """A route declares no scope. The service does not start with such a route."""
 
 
 async def caller(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> KeyRecord:
-    """The key a request was made with. Raises KeyMissingError, KeyRefusedError."""
+    """Return the key of a request. Raises KeyMissingError, KeyRefusedError."""
     if credentials is None:
         raise KeyMissingError
     return await manage_keys.check_key(given.of(request, StorageInputs).engine, credentials.credentials)
@@ -38,28 +38,28 @@ Caller = Annotated[KeyRecord, Depends(caller)]
 
 
 class RequiredScope:
-    """A dependency that lets only keys with one scope through; declare it on every route."""
+    """A dependency that refuses keys without this scope. Declare it or Open on every route."""
 
     def __init__(self, scope: str) -> None:
-        """Name the scope."""
+        """Require `scope`."""
         self.scope = scope
 
     async def __call__(self, key: Caller) -> KeyRecord:
-        """Return the key. Raises ScopeMissingError."""
+        """Return the key. Raises ScopeMissingError if it lacks the scope."""
         if self.scope not in key.scopes:
             raise ScopeMissingError(self.scope)
         return key
 
 
 class Open:
-    """A dependency that says: this route needs no key, on purpose."""
+    """A dependency that declares that a route needs no key."""
 
     def __call__(self) -> None:
-        """Let everybody through."""
+        """Accept every request."""
 
 
 def check(routers: Iterable[APIRouter]) -> None:
-    """Raise UndeclaredScopeError for a route that says neither which scope it needs nor that it is open."""
+    """Raise UndeclaredScopeError if a route declares neither RequiredScope nor Open."""
     for router in routers:
         for route in router.routes:
             if not _is_declared(route):

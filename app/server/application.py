@@ -1,4 +1,4 @@
-"""The HTTP application: routes, errors, access, and the tasks that live as long as it does."""
+"""Builds the HTTP application from all routes, and runs its background tasks."""
 
 import asyncio
 import contextlib
@@ -37,27 +37,27 @@ _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fa
 
 
 class Api(FastAPI):
-    """FastAPI, with Dots' webhooks going past it."""
+    """FastAPI, except that Dots' webhooks bypass it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve webhooks by their own door, and everything else as FastAPI does."""
+        """Pass webhooks to their own endpoint, and all other requests to FastAPI."""
         if scope["type"] == "http" and scope["path"].startswith(endpoint.PREFIX):
             await self.state.webhook_endpoint(scope, receive, send)
         elif scope["type"] == "http" and _announced_bytes(scope) > BODY_LIMIT_BYTES:
-            # FastAPI refuses it too, but as plain text that no exception handler gets to see.
+            # FastAPI would refuse it with plain text, which no exception handler can change.
             await problems.respond(BodyTooLargeError())(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
 
 def _announced_bytes(scope: Scope) -> int:
-    """The length of the body as its header has it; 0 when it is not announced, or not in digits."""
+    """Return the Content-Length, or 0 if it is absent or not a number."""
     text = dict(scope["headers"]).get(b"content-length", b"")
     return int(text[:20]) if text.isdigit() else 0
 
 
 def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
-    """The application over a gateway; its lifespan runs the receiver's writer, the hints and the feed's watch."""
+    """Build the application. Its lifespan runs the webhook receiver, the notifications and the feed watch."""
     routers = [
         flow_routes.router,
         event_routes.router,
@@ -108,7 +108,7 @@ def create_app(gateway: Gateway, *, with_metrics: bool = True) -> FastAPI:
 
 
 def create_metrics_app(upkeep: UpkeepInputs) -> FastAPI:
-    """A small application for a port of its own: /metrics and /livez, for a worker or behind a firewall."""
+    """Build a small application with /metrics and /livez only, for METRICS_PORT."""
     routers = [health_routes.metrics_router, health_routes.live_router]
     rules = Middleware(RequestRules, routers=routers)
     app = FastAPI(openapi_url=None, telemetry=_NO_TELEMETRY, middleware=[rules])

@@ -1,4 +1,4 @@
-"""How a process ends: what has begun may finish for a while, then it is cancelled, and the process ends in any case."""
+"""Stops a process: waits for running work, then cancels it, and ends the process within a fixed time."""
 
 import asyncio
 import os
@@ -12,8 +12,8 @@ import structlog
 
 log = structlog.get_logger()
 
-# Together these stay below the 20 s that the documentation promises: for what has begun, for what is cancelled, and
-# for connections that are closed and threads that end, which nothing else bounds.
+# Their sum is below the 20 s that the documentation promises: time for running work to end, for cancelled work to end,
+# and for connections and threads to close.
 DRAIN_SECONDS = 16.0
 CANCEL_SECONDS = 2.0
 CLOSE_SECONDS = 1.5
@@ -21,7 +21,7 @@ CLOSE_SECONDS = 1.5
 
 @dataclass(frozen=True)
 class Stop:
-    """`asked` is set by the first SIGTERM or SIGINT, `insisted` by the second: then nothing is waited for."""
+    """The first SIGTERM or SIGINT sets `asked`. The second sets `insisted`: the process then waits for nothing."""
 
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     insisted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -30,8 +30,8 @@ class Stop:
 def listen(*, drain_seconds: float) -> Stop:
     """Handle this process's signals from now on.
 
-    The process ends with status 1 when it has not ended by itself some seconds after the drain, whatever hangs: a
-    thread that resolves a name, for instance, cannot be cancelled.
+    The process ends with status 1 if it is still running some seconds after the drain. For example, a thread that
+    resolves a name cannot be cancelled.
     """
     stop = Stop()
 
@@ -51,7 +51,7 @@ def listen(*, drain_seconds: float) -> Stop:
 
 
 async def before_stop(work: Awaitable[None], stop: Stop) -> bool:
-    """Do what comes before a process serves, unless it is asked to end meanwhile: then it is cancelled, and False."""
+    """Do this work before the process serves. If a signal arrives meanwhile, cancel the work and return False."""
     working = asyncio.ensure_future(work)
     asking = asyncio.ensure_future(stop.asked.wait())
     await asyncio.wait([working, asking], return_when=asyncio.FIRST_COMPLETED)
@@ -65,9 +65,9 @@ async def before_stop(work: Awaitable[None], stop: Stop) -> bool:
 
 
 async def drain(tasks: Sequence[asyncio.Task[None]], stop: Stop, *, seconds: float) -> bool:
-    """Wait until the tasks have ended, for `seconds` at most and until a second signal, then cancel them.
+    """Wait until the tasks have ended, a second signal arrives or `seconds` have passed. Then cancel the rest.
 
-    True if all have ended by themselves. Raises what a task has raised.
+    Returns True if all tasks ended by themselves. Raises what a task raised.
     """
     ending = asyncio.ensure_future(asyncio.wait(tasks))
     insisting = asyncio.ensure_future(stop.insisted.wait())
@@ -83,7 +83,7 @@ async def drain(tasks: Sequence[asyncio.Task[None]], stop: Stop, *, seconds: flo
 
 
 async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel the tasks and wait a moment for them; one that does not end is left behind."""
+    """Cancel the tasks and wait for them, at most CANCEL_SECONDS."""
     for task in tasks:
         task.cancel()
     if tasks:

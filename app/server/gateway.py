@@ -1,4 +1,4 @@
-"""What one api process serves requests with."""
+"""The inputs of one api process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.webhooks.endpoint import WebhookInputs
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway:
-    """The inputs of every subject that has routes, and the feed's watch, which lives as long as the process."""
+    """The inputs of every subject that has routes, and the process's feed watch."""
 
     storage: StorageInputs
     flows: FlowInputs
@@ -26,7 +26,7 @@ class Gateway:
     watch: FeedWatch
 
     def by_type(self) -> Mapping[type[Any], object]:
-        """For `app.web.given`: a route asks for its inputs by their type."""
+        """Return the inputs by type, as `app.web.given` looks them up."""
         return {
             StorageInputs: self.storage,
             FlowInputs: self.flows,

@@ -51,7 +51,7 @@ async def live() -> Health:
 async def ready(request: Request) -> Response:
     """Answers 200 unless the process is stopping or cannot reach the database. It does not depend on Dots."""
     if given.of(request, FeedWatch).is_closing:
-        return problems.problem(503, "draining", "This process is about to end.")
+        return problems.problem(503, "draining", "This process is stopping.")
     try:
         await check_health.check_readiness(given.of(request, StorageInputs))
     except GatewayError as error:

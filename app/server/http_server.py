@@ -1,4 +1,4 @@
-"""uvicorn as both processes use it: no access log of its own, no signal handlers; logs where it listens."""
+"""Runs uvicorn for the api and the metrics port. It has no access log and leaves signals to the process."""
 
 import contextlib
 import socket
@@ -15,32 +15,32 @@ from app.settings import Settings
 
 log = structlog.get_logger()
 
-# Longer than balancers (60 s is usual) and clients keep an idle connection: closed by us at the moment they use it
-# again, a request would be lost on the way, and nobody could say whether it had arrived.
+# Longer than load balancers (usually 60 s) and clients keep an idle connection. If we closed it first, a request could
+# be lost on the way, and the client could not tell whether it arrived.
 KEEP_ALIVE_SECONDS = 75
 
 
 class Server(uvicorn.Server):
-    """A server that leaves signals to its process, which has more to stop than this."""
+    """A server that leaves signals to its process, which has to stop other tasks too."""
 
     def __init__(self, config: uvicorn.Config, listen_address: ListenAddress) -> None:
-        """Take the address at once. Raises SettingsError, naming it, when that is not possible."""
+        """Bind the address. Raises SettingsError, which names the address, if that fails."""
         super().__init__(config)
         self._place = listen_address
         self._listeners = listening.bind(listen_address)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve on the address taken, until `should_exit` is set. Raises SettingsError."""
+        """Serve on the bound address until `should_exit` is set. Raises SettingsError."""
         del sockets
         try:
             for listener in self._listeners:
                 listener.listen(self.config.backlog)
-        except OSError as error:  # Another process has bound it as well, and begun to listen first.
+        except OSError as error:  # Another process has bound the same address and listened first.
             raise self._place.refused(error) from None
         await super().serve(self._listeners)
 
     def close(self) -> None:
-        """Give the address back without having served."""
+        """Release the address of a server that has not served."""
         listening.close(self._listeners)
 
     @contextlib.contextmanager
@@ -49,7 +49,7 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and log the address, which with port 0 only the system knows."""
+        """Start, and log the address. With port 0 the system has chosen the port."""
         await super().startup(sockets)
         for server in self.servers:
             for listener in server.sockets:
@@ -58,10 +58,7 @@ class Server(uvicorn.Server):
 
 
 def build(app: ASGIApp, listen_address: ListenAddress, *, drain_seconds: float = DRAIN_SECONDS) -> Server:
-    """A server for the application; `serve()` runs it until `should_exit` is set, then drains it.
-
-    Its address is taken from now on. Raises SettingsError.
-    """
+    """Build a server and bind its address. `serve()` runs it until `should_exit` is set. Raises SettingsError."""
     return Server(
         uvicorn.Config(
             app,
@@ -71,7 +68,7 @@ def build(app: ASGIApp, listen_address: ListenAddress, *, drain_seconds: float =
             access_log=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            # A little sooner than the process, so that requests are cancelled before the tasks that serve them.
+            # Shorter than the process's drain, so that requests are cancelled before the tasks that serve them.
             timeout_graceful_shutdown=max(1, int(drain_seconds) - 1),
         ),
         listen_address,
@@ -79,7 +76,7 @@ def build(app: ASGIApp, listen_address: ListenAddress, *, drain_seconds: float =
 
 
 def build_metrics(app: ASGIApp, settings: Settings, *, drain_seconds: float = DRAIN_SECONDS) -> Server:
-    """The same for metrics, at METRICS_HOST and METRICS_PORT. Raises SettingsError."""
+    """Build the server at METRICS_HOST and METRICS_PORT. Raises SettingsError."""
     listen_address = ListenAddress(
         host=settings.metrics_host,
         port=settings.metrics_port or 0,

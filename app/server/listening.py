@@ -1,4 +1,4 @@
-"""Takes the addresses that HTTP is served on, before anything else starts, so that a taken one is one clear line."""
+"""Binds the addresses of the HTTP servers at the start, so that an address in use gives one clear error."""
 
 import errno
 import socket
@@ -7,7 +7,7 @@ from typing import Any
 
 from app.errors import SettingsError
 
-# What the system calls an address: a host and a port, with IPv6 also flow and scope.
+# The system's form of an address: host and port, and for IPv6 also flow and scope.
 Address = tuple[Any, ...]
 
 _REASONS = {
@@ -21,7 +21,7 @@ _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 @dataclass(frozen=True, kw_only=True)
 class ListenAddress:
-    """Where to listen, and what an operator calls it: `--host` and `--port`, METRICS_HOST and METRICS_PORT."""
+    """Where to listen, and the settings that say so: `--host` and `--port`, or METRICS_HOST and METRICS_PORT."""
 
     host: str
     port: int
@@ -29,16 +29,16 @@ class ListenAddress:
     port_setting: str = "--port"
 
     def refused(self, error: OSError) -> SettingsError:
-        """Why nothing can be bound here, in one line that names setting, host and port."""
+        """Return the error for a failed bind. It is one line with setting, host, port and reason."""
         reason = _REASONS.get(error.errno or 0, error.strerror or type(error).__name__)
         setting = self.host_setting if error.errno in _ABSENT else self.port_setting
         return SettingsError(f"{setting}: cannot listen on {self.host}:{self.port}: {reason}.")
 
 
 def bind(listen_address: ListenAddress) -> list[socket.socket]:
-    """A bound socket for each address of the host; nothing is accepted yet. Raises SettingsError.
+    """Bind a socket for each address of the host, without listening yet. Raises SettingsError.
 
-    With port 0 the system chooses one, the same for all addresses.
+    With port 0 the system chooses a port, the same one for all addresses.
     """
     bound: list[socket.socket] = []
     absent: OSError | None = None
@@ -75,15 +75,15 @@ def _addresses(listen_address: ListenAddress) -> list[tuple[socket.AddressFamily
             type=socket.SOCK_STREAM,
             flags=socket.AI_PASSIVE,
         )
-    except (OSError, UnicodeError):  # UnicodeError: what cannot be written as a domain name.
+    except (OSError, UnicodeError):  # UnicodeError: not a valid domain name.
         raise SettingsError(f"{listen_address.host_setting}: the host {listen_address.host} is unknown.") from None
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
 def _bind(listener: socket.socket, address: Address, port: int) -> None:
-    # A server that has just ended leaves connections behind, which would keep the port for a minute.
+    # Without this, closed connections of a server that has just ended would block the port for a minute.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if listener.family == socket.AF_INET6:
-        # `::` is IPv6 alone, so that it does not depend on the system whether 0.0.0.0 is free beside it.
+        # Let `::` mean IPv6 only. Otherwise the system decides whether 0.0.0.0 is still free.
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     listener.bind((address[0], port, *address[2:]))

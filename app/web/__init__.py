@@ -1,1 +1,1 @@
-"""HTTP in and out: routes, access, error responses."""
+"""Shared by all routes: problem documents, request rules, request log, examples."""

@@ -1,4 +1,4 @@
-"""Log lines about callers whom nobody knows: so many a minute of each kind, however many requests they send."""
+"""Limits the log lines per minute about requests of unknown callers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ class _Window:
 
 
 class BoundedLog:
-    """Writes the first LINES of each minute; the first line after a flood has how many were `left_out`."""
+    """Writes the first LINES of each kind per minute. The next line has the number of those that were `left_out`."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        """Take the clock that minutes go by."""
+        """Measure minutes with `clock`."""
         self._clock = clock
         self._windows: dict[str, _Window] = {}
 
     def warning(self, event: str, *, kind: str, **fields: object) -> None:
-        """Log a warning, unless there were too many of this kind; kinds are few, and never the caller's words."""
+        """Log a warning unless there were too many of this kind. There are few kinds, and no caller can add one."""
         now = self._clock()
         window = self._windows.get(kind)
         if window is None or not window.since <= now < window.since + MINUTE:
@@ -41,5 +41,5 @@ class BoundedLog:
 
 
 def escaped(text: str, *, limit: int) -> str:
-    """The beginning of a caller's own words, in printable ASCII of at most `limit` characters."""
+    """Return the beginning of a caller's text as printable ASCII of at most `limit` characters."""
     return text[:limit].encode("unicode_escape").decode("ascii")[:limit]

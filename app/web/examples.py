@@ -1,4 +1,4 @@
-"""The examples in the published documents: the same payee and the same ids everywhere."""
+"""The examples in the published documents. They all show the same payee and the same ids."""
 
 from pydantic import ConfigDict
 from pydantic.config import JsonDict
@@ -187,15 +187,15 @@ FAILURE: JsonDict = {"code": "dots_refused", "dots_status": 400}
 
 
 def entry(kind: str) -> JsonDict:
-    """The entry of this kind in the example of a timeline."""
+    """Return the entry of this kind from the example of a timeline."""
     return next(each for each in _ENTRIES if each["kind"] == kind)
 
 
 def shown(*found: JsonDict) -> ConfigDict:
-    """The configuration of a schema with these examples. The text below a field is its description."""
+    """Return the configuration of a schema with these examples. The docstring of a field is its description."""
     return ConfigDict(json_schema_extra={"examples": list(found)}, use_attribute_docstrings=True)
 
 
 def strict(*found: JsonDict) -> ConfigDict:
-    """The same for a schema that allows no other fields."""
+    """Return the same for a schema that allows no other fields."""
     return ConfigDict(**shown(*found), extra="forbid")

@@ -1,4 +1,4 @@
-"""What routes work with: the inputs of their subject, which the application was built with."""
+"""Gives routes the inputs of their subject, with which the application was built."""
 
 from typing import TypeVar
 
@@ -8,6 +8,6 @@ Inputs = TypeVar("Inputs")
 
 
 def of(connection: HTTPConnection, kind: type[Inputs]) -> Inputs:
-    """The inputs of this kind."""
+    """Return the application's inputs of this type."""
     inputs: Inputs = connection.app.state.given[kind]
     return inputs

@@ -1,4 +1,4 @@
-"""Times in requests."""
+"""Reads times in requests."""
 
 import re
 from datetime import UTC, datetime
@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
-# RFC 3339 §5.6. Pydantic would take a number for seconds or milliseconds, depending on its size.
+# RFC 3339 §5.6. Pydantic would also accept a number, as seconds or milliseconds depending on its size.
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """The moment in UTC. Raises ValueError if its zone puts it outside the calendar."""
+    """Convert the time to UTC. Raises ValueError if the result is outside the years 1 to 9999."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Errors as callers see them: RFC 9457 problem details, each with a stable code; one table of statuses.
+"""Turns errors into RFC 9457 problem details with a stable code. The table of their HTTP statuses lives here.
 
 Source: https://www.rfc-editor.org/rfc/rfc9457 (read 2026-11-23).
 """
@@ -45,7 +45,7 @@ STATUSES: Mapping[type[GatewayError], int] = {
     errors.DatabasePoolerError: 503,
     errors.OverloadedError: 503,
     errors.EncryptionUnavailableError: 503,
-    # Dots' own failures are the gateway's to report as a gateway does: the caller did nothing wrong …
+    # The caller is not responsible for these failures of Dots.
     errors.DotsUnreachableError: 503,
     errors.DotsThrottledError: 503,
     errors.DotsBusyError: 503,
@@ -54,13 +54,13 @@ STATUSES: Mapping[type[GatewayError], int] = {
     errors.DotsInvalidResponseError: 502,
     errors.DotsMisroutedError: 502,
     errors.DotsCredentialsError: 502,
-    # … except where Dots says that the caller did.
+    # Here Dots says that the request is wrong.
     errors.DotsRefusedError: 422,
     errors.DotsForbiddenError: 422,
     errors.DotsNotFoundError: 404,
 }
 
-# How long to wait before asking again, where the error does not know better.
+# Retry-After, unless the error has its own.
 _RETRY_AFTER: Mapping[type[GatewayError], timedelta] = {
     errors.CreationRunningError: timedelta(seconds=2),
     errors.CreationOutcomeUnknownError: timedelta(seconds=30),
@@ -73,7 +73,7 @@ _RETRY_AFTER: Mapping[type[GatewayError], timedelta] = {
     errors.DotsBusyError: timedelta(seconds=5),
 }
 
-# What FastAPI and Starlette say themselves, in codes of the same kind.
+# Codes for the errors that FastAPI and Starlette raise, by status.
 _CODES = {404: "not_found", 405: "method_not_allowed", 408: "body_too_slow", 413: "body_too_large"}
 
 
@@ -86,7 +86,7 @@ def problem(
     problems: list[FieldProblem] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
-    """A problem document; `problems` become its `errors`, one a field."""
+    """Build a problem document. `problems` become its `errors`, one per field."""
     content: dict[str, Any] = {
         "type": f"urn:dots-gateway:problem:{code}",
         "title": code.replace("_", " ").capitalize(),
@@ -101,13 +101,13 @@ def problem(
 
 
 def respond(error: GatewayError) -> JSONResponse:
-    """The answer to a request that failed with one of our errors; never quotes what Dots or the caller sent."""
+    """Build the answer for one of our errors. It never quotes what Dots or the caller sent."""
     headers: dict[str, str] = {}
     wait = error.retry_after if isinstance(error, DotsError) else None
     if wait := wait or _RETRY_AFTER.get(type(error)):
         headers["Retry-After"] = str(max(1, math.ceil(wait.total_seconds())))
     status = STATUSES.get(type(error), 500)
-    if status == 401:  # noqa: PLR2004  # the status that RFC 9110 §11.6.1 wants this header with
+    if status == 401:  # noqa: PLR2004  # RFC 9110 §11.6.1 requires this header with it
         headers["WWW-Authenticate"] = "Bearer"
     return problem(
         status,
@@ -120,7 +120,7 @@ def respond(error: GatewayError) -> JSONResponse:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the application a problem document."""
+    """Answer every error of the application with a problem document."""
 
     @app.exception_handler(GatewayError)
     async def _ours(_request: Request, error: GatewayError) -> JSONResponse:
@@ -138,12 +138,12 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _bug(request: Request, error: Exception) -> JSONResponse:
         log.error("request failed", method=request.method, error=type(error).__name__)
-        return problem(500, "internal", "Something broke here; it was noted, and nothing you sent was at fault.")
+        return problem(500, "internal", "The gateway failed and has logged the error.")
 
 
 def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
-    """One of FastAPI's complaints without the input it quotes; its place begins with `body`, `query` or `header`."""
-    place = [str(part) for part in error["loc"]]
+    """Convert one of FastAPI's errors. Drop the input and the first part of the path: `body`, `query` or `header`."""
+    path = [str(part) for part in error["loc"]]
     if error["type"] == "json_invalid":
         return FieldProblem("body", "must be JSON")
-    return FieldProblem(".".join(place[1:]) or place[0], str(error["msg"]))
+    return FieldProblem(".".join(path[1:]) or path[0], str(error["msg"]))

@@ -1,4 +1,4 @@
-"""One line and one measurement a request of the API; webhooks are counted at their own door."""
+"""Logs and measures each request of the API. The webhook endpoint counts webhooks itself."""
 
 import time
 from typing import Any
@@ -15,7 +15,7 @@ _QUIET = ("/livez", "/readyz", "/metrics")
 
 
 class RequestLog:
-    """Wraps the application; sees the route's template, never the path or query, which may say who a payee is."""
+    """Wraps the application. It records the route's template only, because path and query may identify a payee."""
 
     def __init__(self, app: ASGIApp, *, telemetry: Telemetry) -> None:
         """Wrap `app`."""
@@ -23,7 +23,7 @@ class RequestLog:
         self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, then note how it went."""
+        """Pass the request on, then record its status and duration."""
         if scope["type"] != "http" or scope["path"].startswith(_QUIET):
             await self._app(scope, receive, send)
             return
@@ -52,11 +52,11 @@ class RequestLog:
 
 
 def _template(scope: dict[str, Any] | Scope) -> str:
-    """The route as written (`/v1/flows/{flow_id}`), or `other` for paths that are none of ours."""
+    """Return the route's template, such as `/v1/flows/{flow_id}`, or `other` for an unknown path."""
     template = getattr(scope.get("route"), "path", None)
     return template if isinstance(template, str) else "other"
 
 
 def _known(method: str) -> str:
-    """The method, or `other`: anybody may send one of their own, and each would be a time series for ever."""
+    """Return the method, or `other` for an unknown one: each label is a time series that never ends."""
     return method if method in _METHODS else "other"

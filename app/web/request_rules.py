@@ -1,4 +1,4 @@
-"""What holds for every request of a route: its methods, the names in its query, and the type of its body."""
+"""Checks each request's method, query parameters and content type before its route runs."""
 
 import difflib
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ NAME_LIMIT_CHARACTERS = 40
 
 
 class RequestRules:
-    """Wraps the application. A parameter with an empty value counts as absent, as many clients mean it."""
+    """Wraps the application. A query parameter with an empty value counts as absent: many clients send those."""
 
     def __init__(self, app: ASGIApp, *, routers: Iterable[APIRouter]) -> None:
         """Take the routers that the application includes."""
@@ -28,7 +28,7 @@ class RequestRules:
         self._routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or say which rule it breaks."""
+        """Pass the request on, or answer which rule it breaks."""
         if scope["type"] == "http" and (routes := self._routes_of(scope["path"])):
             route = next((route for route in routes if scope["method"] in (route.methods or ())), None)
             if route is None:

@@ -1,9 +1,7 @@
-"""API keys as stored, and the trail of who has read verdicts."""
+"""The rows of API keys, and the audit of reads about background checks."""
 
 import dataclasses
 
-import pytest
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.access import key_rows
@@ -23,74 +21,24 @@ KEY = KeyRecord(
 )
 
 
-async def add(engine: AsyncEngine, *keys: KeyRecord) -> None:
-    """Keep the keys."""
-    async with database.transaction(engine) as connection:
-        for key in keys:
-            await key_rows.add(connection, key)
-
-
-async def find(engine: AsyncEngine, key_id: str) -> KeyRecord | None:
-    """The key."""
-    async with database.transaction(engine) as connection:
-        return await key_rows.find(connection, key_id)
-
-
-async def revoke(engine: AsyncEngine, key_id: str, *, minutes: int) -> bool:
-    """Revoke the key so many minutes after the beginning."""
-    async with database.transaction(engine) as connection:
-        return await key_rows.revoke(connection, key_id, now=later(minutes))
-
-
-async def test_key_is_read_as_it_was_kept(engine: AsyncEngine) -> None:
-    """By its id and no other."""
-    await add(engine, KEY)
-
-    assert await find(engine, KEY.id) == KEY
-    assert await find(engine, "0123456789AB") is None
-
-
-async def test_key_id_is_used_once(engine: AsyncEngine) -> None:
-    """A second key of the same id does not take the first one's place."""
-    await add(engine, KEY)
-
-    with pytest.raises(IntegrityError, match="api_keys_pkey"):
-        await add(engine, dataclasses.replace(KEY, secret_hash=b"x" * 32))
-
-    assert await find(engine, KEY.id) == KEY
-
-
 async def test_keys_are_listed_oldest_first(engine: AsyncEngine) -> None:
-    """Revoked ones too, and several of one caller."""
+    """The list has revoked keys and several keys of one caller, each as it was inserted."""
     keys = [
         dataclasses.replace(KEY, id="c", created_at=later(1)),
         dataclasses.replace(KEY, id="a", created_at=later(2), revoked_at=later(3)),
         dataclasses.replace(KEY, id="b", created_at=later(3), scopes=frozenset()),
     ]
-    await add(engine, keys[2], keys[0], keys[1])
 
     async with database.transaction(engine) as connection:
+        for key in (keys[2], keys[0], keys[1]):
+            await key_rows.add(connection, key)
         assert await key_rows.every(connection) == keys
+        assert await key_rows.find(connection, "b") == keys[2]
+        assert await key_rows.find(connection, "B") is None
 
 
-async def test_key_is_revoked_once(engine: AsyncEngine) -> None:
-    """The first time is what stays; a key that is not there cannot be revoked, and no other one is."""
-    other = dataclasses.replace(KEY, id="other")
-    await add(engine, KEY, other)
-
-    answers = [
-        await revoke(engine, KEY.id, minutes=1),
-        await revoke(engine, KEY.id, minutes=2),
-        await revoke(engine, "unknown", minutes=3),
-    ]
-
-    assert answers == [True, False, False]
-    assert await find(engine, KEY.id) == dataclasses.replace(KEY, revoked_at=later(1))
-    assert await find(engine, "other") == other
-
-
-async def test_every_read_of_a_verdict_leaves_a_line(engine: AsyncEngine) -> None:
-    """Who, with which key, when, and what; the same read twice is two reads."""
+async def test_each_read_of_a_verdict_is_recorded(engine: AsyncEngine) -> None:
+    """The record says who read what and when, with which key. Repeated reads are separate records."""
     async with database.transaction(engine) as connection:
         for _ in range(2):
             await key_rows.add_compliance_read(connection, key_id=KEY.id, caller="shop", what="user/user-1", now=NOW)

@@ -14,14 +14,14 @@ ZEROS = "dgw_" + "00" * 6 + "_" + "00" * 32
 
 
 async def create(inputs: AllInputs, name: str = "shop", *scopes: str) -> manage_keys.NewKey:
-    """A new key."""
+    """Create a key."""
     return await manage_keys.create_key(
         inputs.engine, name=name, scopes=scopes or ("flows:read",), now=NOW, random_bytes=secrets.token_bytes
     )
 
 
-async def test_key_opens_what_it_was_made_for(inputs: AllInputs) -> None:
-    """The key is checked against its hash, and says whose it is."""
+async def test_checked_key_has_its_caller_and_scopes(inputs: AllInputs) -> None:
+    """The record of a valid key is as it was created."""
     made = await create(inputs, "shop", "flows:read", "events:read")
 
     record = await manage_keys.check_key(inputs.engine, made.key)
@@ -30,8 +30,8 @@ async def test_key_opens_what_it_was_made_for(inputs: AllInputs) -> None:
     assert record.created_at == NOW
 
 
-async def test_key_is_nowhere_in_the_database(inputs: AllInputs) -> None:
-    """Who reads the database can open nothing with it."""
+async def test_database_does_not_have_the_key(inputs: AllInputs) -> None:
+    """A reader of the database cannot use a key."""
     made = await create(inputs)
 
     kept = await stored.row(inputs.engine, "SELECT * FROM api_keys")
@@ -42,16 +42,16 @@ async def test_key_is_nowhere_in_the_database(inputs: AllInputs) -> None:
     assert len(kept["secret_hash"]) == 32
 
 
-async def test_randomness_makes_the_key(inputs: AllInputs) -> None:
-    """The same randomness makes the same key; every byte of it counts."""
+async def test_key_consists_of_random_bytes(inputs: AllInputs) -> None:
+    """The id and the secret contain all random bytes."""
     made = await manage_keys.create_key(inputs.engine, name="a", scopes=["flows:read"], now=NOW, random_bytes=bytes)
 
     assert made.key == ZEROS
 
 
-async def test_revoked_key_is_refused_for_ever(inputs: AllInputs) -> None:
-    """Revoking is done once, and only to a key that is there."""
-    made = await create(inputs)
+async def test_revoked_key_is_refused(inputs: AllInputs) -> None:
+    """Only the first revocation counts. Unknown keys cannot be revoked, and other keys stay valid."""
+    made, other = await create(inputs), await create(inputs)
     answers = [
         await manage_keys.revoke_key(inputs.engine, key_id, now=NOW + timedelta(days=day))
         for day, key_id in enumerate((made.id, made.id, "unknown"))
@@ -61,7 +61,10 @@ async def test_revoked_key_is_refused_for_ever(inputs: AllInputs) -> None:
         await manage_keys.check_key(inputs.engine, made.key)
 
     assert answers == [True, False, False]
-    assert [key.revoked_at for key in await manage_keys.list_keys(inputs.engine)] == [NOW]
+    assert {key.id: key.revoked_at for key in await manage_keys.list_keys(inputs.engine)} == {
+        made.id: NOW,
+        other.id: None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -79,8 +82,8 @@ async def test_revoked_key_is_refused_for_ever(inputs: AllInputs) -> None:
         lambda _key: "\x00",
     ],
 )
-async def test_anything_else_is_refused(inputs: AllInputs, change: Callable[[str], str]) -> None:
-    """Malformed, unknown or off by one character: all refused alike."""
+async def test_changed_key_is_refused(inputs: AllInputs, change: Callable[[str], str]) -> None:
+    """Malformed keys, unknown keys and keys with one wrong character get the same error."""
     made = await create(inputs)
 
     with pytest.raises(KeyRefusedError):
@@ -101,8 +104,10 @@ async def test_anything_else_is_refused(inputs: AllInputs, change: Callable[[str
         ("", [], ["name", "scopes"]),
     ],
 )
-async def test_wrong_use_is_named(inputs: AllInputs, name: str, scopes: list[str], fields: list[str]) -> None:
-    """A name that could not be typed again, or a scope that does not exist, makes no key."""
+async def test_invalid_name_or_scope_is_named(
+    inputs: AllInputs, name: str, scopes: list[str], fields: list[str]
+) -> None:
+    """No key is created with them."""
     with pytest.raises(InvalidFieldsError) as caught:
         await manage_keys.create_key(inputs.engine, name=name, scopes=scopes, now=NOW, random_bytes=bytes)
 

@@ -1,4 +1,4 @@
-"""The application served from a thread of its own, for tests whose tools know nothing of asyncio."""
+"""Serves the application from its own thread, for test tools without asyncio."""
 
 import asyncio
 import secrets
@@ -21,7 +21,7 @@ START_SECONDS = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """Where a running service is, and the header with a key that may do everything there."""
+    """The URL of a running service, and the header with a key that has every scope."""
 
     url: str
     headers: dict[str, str]
@@ -29,7 +29,7 @@ class Service:
 
 @contextmanager
 def service(database_url: str) -> Iterator[Service]:
-    """A service over this database, with a Dots in memory, until the end of the block."""
+    """Run a service on this database, with Dots in memory, until the end of the block."""
     found: Future[Service] = Future()
     loop = asyncio.new_event_loop()
     stopping = asyncio.Event()

@@ -1,4 +1,4 @@
-"""A process that is asked to end while it still waits for its database ends at once."""
+"""A process that gets a signal while it waits for its database ends immediately."""
 
 import asyncio
 
@@ -9,8 +9,8 @@ from app.server import draining
 from app.server.draining import Stop
 
 
-async def test_waiting_ends_when_the_process_is_asked_to_end() -> None:
-    """The wait is cancelled, and the process knows that it must not serve."""
+async def test_a_signal_cancels_the_wait() -> None:
+    """False tells the process not to serve."""
     stop, was_cancelled = Stop(), asyncio.Event()
 
     async def wait() -> None:
@@ -27,13 +27,13 @@ async def test_waiting_ends_when_the_process_is_asked_to_end() -> None:
     assert was_cancelled.is_set()
 
 
-async def test_work_that_is_done_in_time_lets_the_process_serve() -> None:
-    """Nobody has asked it to end."""
+async def test_after_the_work_the_process_serves() -> None:
+    """No signal has arrived."""
     assert await draining.before_stop(asyncio.sleep(0), Stop()) is True
 
 
-async def test_work_that_fails_says_why() -> None:
-    """The process ends with that error's line."""
+async def test_an_error_of_the_work_is_raised() -> None:
+    """The process ends with the text of that error."""
 
     async def fail() -> None:
         raise DatabaseUnavailableError

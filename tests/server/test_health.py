@@ -9,7 +9,7 @@ from tests.webhooks.sending import PATH, signed
 
 
 async def test_ready_with_a_migrated_database(stranger: httpx.AsyncClient) -> None:
-    """Requests can be served."""
+    """The process can serve requests."""
     answer = await stranger.get("/readyz")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
@@ -25,7 +25,7 @@ async def test_not_ready_on_another_schema(stranger: httpx.AsyncClient, engine: 
 
 
 async def test_readiness_does_not_depend_on_dots(stranger: httpx.AsyncClient, dots: MemoryDots) -> None:
-    """When Dots is down, webhooks and readers are served as ever."""
+    """While Dots is down, the gateway still accepts webhooks and serves readers."""
     dots.fault = refusal(503, "service-unavailable")
 
     answer = await stranger.get("/readyz")
@@ -35,7 +35,7 @@ async def test_readiness_does_not_depend_on_dots(stranger: httpx.AsyncClient, do
 
 
 async def test_metrics_count_webhooks_by_outcome(stranger: httpx.AsyncClient) -> None:
-    """Stored and refused webhooks can be told apart, and nothing else is."""
+    """Stored and refused webhooks have separate counts."""
     await stranger.post(PATH, headers=signed("msg_1", b"{}"), content=b"{}")
     await stranger.post(PATH, content=b"{}")
 
@@ -48,7 +48,7 @@ async def test_metrics_count_webhooks_by_outcome(stranger: httpx.AsyncClient) ->
 
 
 async def test_labels_are_bounded(stranger: httpx.AsyncClient) -> None:
-    """Nobody can make time series by asking for odd paths, methods or apps."""
+    """Unknown paths, methods and apps do not create time series."""
     for number in range(3):
         await stranger.get(f"/odd/{number}")
         await stranger.request(f"ODD{number}", "/v1/flows")
@@ -59,8 +59,8 @@ async def test_labels_are_bounded(stranger: httpx.AsyncClient) -> None:
     assert "odd" not in metrics.lower()
 
 
-async def test_worker_serves_metrics_and_life_alone(inputs: AllInputs) -> None:
-    """The small application of a worker has no other routes."""
+async def test_metrics_port_serves_only_metrics_and_liveness(inputs: AllInputs) -> None:
+    """The small application of METRICS_PORT has no other routes."""
     transport = httpx.ASGITransport(create_metrics_app(inputs))
     async with httpx.AsyncClient(transport=transport, base_url="http://worker") as client:
         answers = {path: (await client.get(path)).status_code for path in ("/metrics", "/livez", "/v1/flows", "/docs")}
@@ -68,8 +68,8 @@ async def test_worker_serves_metrics_and_life_alone(inputs: AllInputs) -> None:
     assert answers == {"/metrics": 200, "/livez": 200, "/v1/flows": 404, "/docs": 404}
 
 
-async def test_life_does_not_depend_on_the_database(stranger: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """Restarting a process does not bring the database back."""
+async def test_liveness_does_not_depend_on_the_database(stranger: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """Restarting the process would not repair the database."""
     await stored.execute(engine, "DROP TABLE dots_gateway_version", "DROP TABLE feed")
 
     answer = await stranger.get("/livez")

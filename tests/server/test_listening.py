@@ -1,4 +1,4 @@
-"""Addresses to listen on: what cannot be taken is said in one line that names setting, host and port."""
+"""If an address cannot be used, the error is one line with the setting, the host and the port."""
 
 import asyncio
 import errno
@@ -17,7 +17,7 @@ METRICS = {"host_setting": "METRICS_HOST", "port_setting": "METRICS_PORT"}
 
 @pytest.fixture
 def busy_port() -> Iterator[int]:
-    """A port on which another program listens."""
+    """A port that another program listens on."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -25,49 +25,49 @@ def busy_port() -> Iterator[int]:
 
 
 def refusal_of(listen_address: ListenAddress) -> str:
-    """Why the place cannot be taken."""
+    """Return the error text for this address."""
     with pytest.raises(SettingsError) as caught:
         listening.close(listening.bind(listen_address))
     return caught.value.detail
 
 
 def test_busy_port_is_named(busy_port: int) -> None:
-    """By what the operator has set: an option or a setting."""
-    said = f"cannot listen on 127.0.0.1:{busy_port}: another program listens there."
+    """The error names the option or setting that the operator has used."""
+    message = f"cannot listen on 127.0.0.1:{busy_port}: another program listens there."
 
-    assert refusal_of(ListenAddress(host="127.0.0.1", port=busy_port)) == f"--port: {said}"
-    assert refusal_of(ListenAddress(host="127.0.0.1", port=busy_port, **METRICS)) == f"METRICS_PORT: {said}"
+    assert refusal_of(ListenAddress(host="127.0.0.1", port=busy_port)) == f"--port: {message}"
+    assert refusal_of(ListenAddress(host="127.0.0.1", port=busy_port, **METRICS)) == f"METRICS_PORT: {message}"
 
 
 @pytest.mark.parametrize("host", ["gateway.invalid", "not a host", "x" * 300, "a..b", "1.2.3.4.5"])
 def test_unknown_host_is_named(host: str) -> None:
-    """Whatever the resolver makes of it."""
+    """The resolver fails in several ways. The error is always the same."""
     assert refusal_of(ListenAddress(host=host, port=0)) == f"--host: the host {host} is unknown."
 
 
 def test_address_of_another_machine_is_named() -> None:
-    """The address is a documentation's, which no machine has."""
+    """The address is reserved for documentation, so that no machine has it."""
     assert refusal_of(ListenAddress(host="192.0.2.1", port=8000, **METRICS)) == (
         "METRICS_HOST: cannot listen on 192.0.2.1:8000: this machine has no such address."
     )
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "message"),
     [
         (errno.EACCES, "--port: cannot listen on db:80: this process may not; ports from 1024 need no privilege."),
         (errno.ENOBUFS, "--port: cannot listen on db:80: No buffer space available."),
     ],
 )
-def test_other_refusals_of_the_system_are_explained(number: int, said: str) -> None:
-    """A privileged port cannot be had without root, and tests may run as root."""
+def test_other_refusals_of_the_system_are_explained(number: int, message: str) -> None:
+    """The error is made by hand, because root may bind any port and tests may run as root."""
     error = OSError(number, "No buffer space available")
 
-    assert ListenAddress(host="db", port=80).refused(error).detail == said
+    assert ListenAddress(host="db", port=80).refused(error).detail == message
 
 
 def test_every_address_of_a_name_gets_the_same_port() -> None:
-    """The name localhost may stand for IPv4 and IPv6; what the machine does not have is left out."""
+    """`localhost` may have an IPv4 and an IPv6 address."""
     listeners = listening.bind(ListenAddress(host="localhost", port=0))
     ports = {listener.getsockname()[1] for listener in listeners}
     listening.close(listeners)
@@ -76,8 +76,8 @@ def test_every_address_of_a_name_gets_the_same_port() -> None:
     assert ports != {0}
 
 
-def test_brackets_around_an_address_are_taken_off() -> None:
-    """As in URLs."""
+def test_host_may_have_brackets() -> None:
+    """URLs write IPv6 addresses in brackets."""
     (listener,) = listening.bind(ListenAddress(host="[127.0.0.1]", port=0))
     host = listener.getsockname()[0]
     listener.close()
@@ -85,8 +85,8 @@ def test_brackets_around_an_address_are_taken_off() -> None:
     assert host == "127.0.0.1"
 
 
-def test_nothing_is_accepted_before_serving() -> None:
-    """A balancer gets a refused connection, not one that hangs while the process waits for its database."""
+def test_connections_are_refused_before_serving() -> None:
+    """While the process waits for its database, a connection is refused. It does not hang."""
     server = http_server.build(FastAPI(), ListenAddress(host="127.0.0.1", port=0))
     (listener,) = listening.bind(ListenAddress(host="127.0.0.1", port=0))
     port = listener.getsockname()[1]
@@ -97,7 +97,7 @@ def test_nothing_is_accepted_before_serving() -> None:
     server.close()
 
 
-async def test_port_that_another_takes_before_serving_is_named() -> None:
+async def test_port_on_which_another_process_listens_first_is_named() -> None:
     """Two processes may bind a port, but only one can listen on it."""
     (other,) = listening.bind(ListenAddress(host="127.0.0.1", port=0))
     port = other.getsockname()[1]

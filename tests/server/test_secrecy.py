@@ -15,14 +15,14 @@ PERSONAL = ("Ada", "Lovelace", "ada@example.com", "4155550123")
 SECRET = ("sk_dev", "pk_dev", "my-sandbox.dots.dev", "v1,")
 
 
-async def test_an_ordinary_day_leaves_nothing_secret_in_the_logs(
+async def test_logs_have_no_secrets_and_no_personal_data(
     client: httpx.AsyncClient,
     dots: MemoryDots,
     inputs: AllInputs,
     logs: Logs,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Creations, webhooks, refreshes, verdicts, refusals and failures: who, what and why, and nothing more."""
+    """The logs of creations, webhooks, refreshes, verdicts and failures contain neither."""
     body = {"steps": ["background-check"], "user_id": USER, "metadata": {"of": "Ada Lovelace"}}
     created = await client.post("/v1/flows", json=body, headers={"Idempotency-Key": "Ada-Lovelace"})
     flow_id = created.json()["id"]
@@ -41,19 +41,19 @@ async def test_an_ordinary_day_leaves_nothing_secret_in_the_logs(
     await client.get("/v1/flows", params={"reference": "Ada Lovelace"})
     await client.get("/v1/flows/Ada%20Lovelace")
 
-    reported = str(logs) + caplog.text
+    logged = str(logs) + caplog.text
     assert len(logs) > 10
     key = client.headers["Authorization"].rpartition("_")[2]
-    assert [word for word in (*PERSONAL, *SECRET, key) if word in reported] == []
+    assert [word for word in (*PERSONAL, *SECRET, key) if word in logged] == []
 
 
 @pytest.mark.parametrize(
     ("verdict", "check_status"), [("flagged", "pass"), ("cleared", "pass"), ("needs_review", "consider")]
 )
-async def test_logs_do_not_say_how_a_check_ended(
+async def test_logs_and_metrics_do_not_have_verdicts(
     client: httpx.AsyncClient, dots: MemoryDots, inputs: AllInputs, logs: Logs, *, verdict: str, check_status: str
 ) -> None:
-    """The very name of a verdict is sensitive, beside the id of a user all the more."""
+    """A verdict is sensitive, most of all beside a user's id."""
     dots.add_user(has_criminal_activity=verdict == "flagged", background_check={"status": check_status})
     webhook = b'{"event":"user.updated","user_id":"%s"}' % USER.encode()
     await client.post(PATH, headers=signed("msg_1", webhook), content=webhook)
@@ -68,7 +68,7 @@ async def test_logs_do_not_say_how_a_check_ended(
 
 
 async def test_webhook_bodies_are_not_logged(stranger: httpx.AsyncClient, logs: Logs) -> None:
-    """A body that is refused may hold anything."""
+    """A refused body may contain anything."""
     await stranger.post(PATH, content=b'{"ssn":"123-45-6789"}')
 
     assert len(logs) == 1

@@ -12,7 +12,7 @@ from app.errors import GatewayError, ScopeMissingError
 from app.web import problems
 from tests.surroundings import Logs
 
-# What callers may build on: the code and status of every error. Changing a line here breaks somebody.
+# Callers rely on the code and status of every error. Changing a line here breaks a caller.
 CONTRACT = {
     "key_missing": 401,
     "key_refused": 401,
@@ -51,8 +51,8 @@ CONTRACT = {
     "dots_refused": 422,
     "dots_not_found": 404,
 }
-# Stop a process or a command; while one serves they come up in /readyz alone, which writes its own 503. No request
-# waits for a broker.
+# These stop a process or a command. While a process serves, only /readyz meets them, and it answers its own 503.
+# No request waits for a broker.
 NEVER_IN_HTTP = {
     errors.SettingsError,
     errors.SchemaVersionError,
@@ -75,7 +75,7 @@ RETRIED = {
 
 
 def concrete(kind: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
-    """The errors of the tree that have none below them, as far as `app.errors` defines them."""
+    """Yield the errors of `app.errors` that have no subclass there."""
     below = [each for each in kind.__subclasses__() if each.__module__ == "app.errors"]
     if not below:
         yield kind
@@ -83,15 +83,15 @@ def concrete(kind: type[GatewayError] = GatewayError) -> Iterator[type[GatewayEr
         yield from concrete(each)
 
 
-def test_every_error_has_its_status() -> None:
-    """An error without a line in the table would be a 500."""
+def test_every_error_has_a_status() -> None:
+    """An error that is missing from the table would be a 500."""
     missing = set(concrete()) - set(problems.STATUSES) - NEVER_IN_HTTP
 
     assert missing == set()
 
 
 def test_codes_and_statuses_are_a_contract() -> None:
-    """Codes and statuses are what callers' programs read."""
+    """Callers' programs read codes and statuses."""
     found = {kind.code: status for kind, status in problems.STATUSES.items()}
 
     assert found == CONTRACT
@@ -99,7 +99,7 @@ def test_codes_and_statuses_are_a_contract() -> None:
 
 @pytest.mark.parametrize("kind", problems.STATUSES, ids=lambda kind: kind.code)
 def test_error_becomes_a_problem_document(kind: type[GatewayError]) -> None:
-    """RFC 9457: type, title, status, detail, and our code; Retry-After where a repeat helps."""
+    """It has the members of RFC 9457 and our code. It has Retry-After if a retry may help."""
     error = ScopeMissingError("flows:read") if kind is ScopeMissingError else _make(kind)
 
     response = problems.respond(error)
@@ -118,14 +118,14 @@ def _make(kind: type[GatewayError]) -> GatewayError:
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "reported"),
+    ("retry_after", "header"),
     [(timedelta(seconds=0.2), "1"), (timedelta(seconds=90.5), "91"), (timedelta(0), "5")],
 )
-def test_dots_own_retry_after_is_passed_on(retry_after: timedelta, reported: str) -> None:
-    """Whole seconds, rounded up, never none."""
+def test_dots_own_retry_after_is_passed_on(retry_after: timedelta, header: str) -> None:
+    """The header has whole seconds, rounded up, and at least one."""
     response = problems.respond(errors.DotsThrottledError(retry_after=retry_after))
 
-    assert response.headers["retry-after"] == reported
+    assert response.headers["retry-after"] == header
 
 
 FRAMEWORK_ERRORS = [
@@ -139,7 +139,7 @@ FRAMEWORK_ERRORS = [
     ("GET", "/v1/events?wait=nan", 422, "invalid_fields"),
     ("GET", "/v1/flows?status=lost", 422, "invalid_fields"),
     ("GET", "/v1/flows?created_from=yesterday", 422, "invalid_fields"),
-    # A time without a zone is nobody's.
+    # A time without a zone is ambiguous.
     ("GET", "/v1/flows?created_from=2026-11-23T12:00:00", 422, "invalid_fields"),
     ("GET", "/v1/flows?reference=%00", 422, "invalid_fields"),
     ("GET", "/v1/flows/%00", 404, "flow_not_found"),
@@ -148,7 +148,7 @@ FRAMEWORK_ERRORS = [
 
 
 async def test_framework_errors_are_problem_documents_too(client: httpx.AsyncClient) -> None:
-    """There is no other shape of error, whoever found it."""
+    """All errors have the same format, also those that FastAPI and Starlette raise."""
     answers = [(case, await client.request(*case[:2])) for case in FRAMEWORK_ERRORS]
 
     assert {answer.headers["content-type"] for _, answer in answers} == {"application/problem+json"}
@@ -156,8 +156,8 @@ async def test_framework_errors_are_problem_documents_too(client: httpx.AsyncCli
     assert [answer.json()["status"] for _, answer in answers] == [answer.status_code for _, answer in answers]
 
 
-async def test_far_off_times_are_no_server_error(client: httpx.AsyncClient) -> None:
-    """A time at the end of the calendar, in a zone that puts it beyond, is answered like any other."""
+async def test_times_at_the_ends_of_the_calendar_are_no_server_error(client: httpx.AsyncClient) -> None:
+    """A time whose zone puts it outside the years 1 to 9999 is refused."""
     moments = (
         "0001-01-01T00:00:00+14:00",
         "9999-12-31T23:59:59-14:00",
@@ -170,8 +170,8 @@ async def test_far_off_times_are_no_server_error(client: httpx.AsyncClient) -> N
     assert [answer.status_code for answer in answers] == [422, 422, 200, 422] * 2
 
 
-async def test_body_that_is_no_object_is_refused_without_echo(client: httpx.AsyncClient) -> None:
-    """A body that cannot be read is the caller's fault, and is not quoted."""
+async def test_invalid_body_is_refused(client: httpx.AsyncClient) -> None:
+    """A body that is not a JSON object is a caller's error."""
     contents = (b"", b"{", b"[]", b'"steps"', b"\xff\xfe", b"[" * 50_000, b'{"steps":' + b"9" * 5_000 + b"}")
     headers = {"content-type": "application/json"}
     answers = [await client.post("/v1/flows", content=content, headers=headers) for content in contents]
@@ -182,7 +182,7 @@ async def test_body_that_is_no_object_is_refused_without_echo(client: httpx.Asyn
 
 
 async def test_bug_is_a_problem_document_and_one_log_line(app: FastAPI, client: httpx.AsyncClient, logs: Logs) -> None:
-    """A bug says nothing of itself to the caller; the log names the kind of error, not what it quotes."""
+    """The caller gets a fixed text. The log has the type of the error without its message."""
 
     @app.get("/bug", dependencies=[Depends(Open())])
     async def bug() -> None:
@@ -198,7 +198,7 @@ async def test_bug_is_a_problem_document_and_one_log_line(app: FastAPI, client: 
 
 
 async def test_problem_does_not_quote_input(client: httpx.AsyncClient) -> None:
-    """A body full of somebody's data does not come back in the complaint about it."""
+    """An error about personal data does not repeat the data."""
     secret = "123-45-6789"
 
     answers = [

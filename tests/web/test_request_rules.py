@@ -29,7 +29,7 @@ LISTS = {
 
 @pytest.mark.parametrize("path", LISTS)
 async def test_empty_value_counts_as_absent(operator: httpx.AsyncClient, path: str) -> None:
-    """Many clients send what they do not mean as an empty text."""
+    """Many clients send unused parameters as empty ones."""
     names = LISTS[path].split()
 
     answers = [await operator.get(path, params={name: ""}) for name in names]
@@ -39,7 +39,7 @@ async def test_empty_value_counts_as_absent(operator: httpx.AsyncClient, path: s
 
 
 async def test_empty_cursor_in_a_body_counts_as_absent(operator: httpx.AsyncClient) -> None:
-    """A redelivery begins at the beginning; that the subscription is unknown is found later."""
+    """The request passes validation, and then fails because the subscription is unknown."""
     body = {"since": "2026-11-23T06:00:00Z", "after": ""}
     answer = await operator.post(f"/v1/subscriptions/{ID}/redeliver", json=body)
 
@@ -62,7 +62,7 @@ UNKNOWN = [
 async def test_unknown_query_parameter_is_refused_with_the_nearest(
     operator: httpx.AsyncClient, method: str, path: str, field: str, message: str
 ) -> None:
-    """A filter that is misspelt would otherwise find everything."""
+    """Otherwise a misspelt filter would find everything."""
     answer = await operator.request(method, path)
 
     assert answer.status_code == 422
@@ -71,8 +71,8 @@ async def test_unknown_query_parameter_is_refused_with_the_nearest(
 
 @pytest.mark.parametrize("value", [0, 1, "false", "yes", None], ids=repr)
 @pytest.mark.parametrize("path", ["/v1/webhooks/replay", f"/v1/subscriptions/{ID}/redeliver"])
-async def test_dry_run_is_true_or_false_and_nothing_else(operator: httpx.AsyncClient, path: str, value: Any) -> None:
-    """Whoever sends 0 must not replay by accident."""
+async def test_dry_run_must_be_a_boolean(operator: httpx.AsyncClient, path: str, value: Any) -> None:
+    """A caller that sends 0 must not replay by accident."""
     body = {"dry_run": value} | ({"since": "2026-11-23T06:00:00Z"} if "redeliver" in path else {})
     answer = await operator.post(path, json=body)
 
@@ -82,8 +82,8 @@ async def test_dry_run_is_true_or_false_and_nothing_else(operator: httpx.AsyncCl
 @pytest.mark.parametrize(
     "value", [1764000000, "1764000000", "2026-11-23", "2026-11-23T12:00:00", "2026-11-23 12:00:00Z", True], ids=repr
 )
-async def test_time_is_written_in_full(operator: httpx.AsyncClient, value: Any) -> None:
-    """A number would be seconds or milliseconds, and a time without a zone anything."""
+async def test_time_needs_date_and_zone(operator: httpx.AsyncClient, value: Any) -> None:
+    """A number could be seconds or milliseconds, and a time without a zone is ambiguous."""
     in_query = await operator.get("/v1/flows", params={"created_from": value})
     in_body = await operator.post("/v1/webhooks/replay", json={"received_from": value})
 
@@ -94,12 +94,12 @@ async def test_time_is_written_in_full(operator: httpx.AsyncClient, value: Any) 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
 async def test_probes_answer_head(stranger: httpx.AsyncClient, path: str) -> None:
-    """Balancers probe with HEAD; the server leaves the body out."""
+    """Load balancers probe with HEAD."""
     assert (await stranger.head(path)).status_code == 200
 
 
 async def test_metrics_port_answers_head_too(inputs: AllInputs) -> None:
-    """The worker's port has the same rules."""
+    """The same rules apply to METRICS_PORT."""
     transport = httpx.ASGITransport(create_metrics_app(inputs))
     async with httpx.AsyncClient(transport=transport, base_url="http://gw") as asking:
         answers = [await asking.head(path) for path in ("/livez", "/metrics")]
@@ -109,8 +109,8 @@ async def test_metrics_port_answers_head_too(inputs: AllInputs) -> None:
     assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
 
 
-async def test_json_without_a_content_type_is_taken(operator: httpx.AsyncClient) -> None:
-    """What begins like JSON is JSON; a type that says otherwise is refused by name."""
+async def test_json_without_a_content_type_is_accepted(operator: httpx.AsyncClient) -> None:
+    """A JSON content type or none is accepted. Another one is an error of the field `Content-Type`."""
     body = b'{"steps": ["compliance"]}'
     without = await operator.post("/v1/flows", content=body)
     vendor = await operator.post("/v1/flows", content=body, headers={"Content-Type": "application/x.shop+json"})
@@ -123,7 +123,7 @@ async def test_json_without_a_content_type_is_taken(operator: httpx.AsyncClient)
 
 
 async def test_allow_names_every_method_of_the_path(operator: httpx.AsyncClient, app: FastAPI) -> None:
-    """Routes of one path stand apart in the code, and together in the header."""
+    """The header lists all routes of the path."""
     documented = {
         path: {method.upper() for method in operations}
         for path, operations in app.openapi()["paths"].items()
