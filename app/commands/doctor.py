@@ -1,4 +1,4 @@
-"""`dots-gateway doctor`: looks at everything a running gateway needs, and says what to do about what is missing."""
+"""`dots-gateway doctor`: checks all that a running gateway needs, and says how to repair what is wrong."""
 
 import asyncio
 import functools
@@ -33,12 +33,12 @@ from app.webhooks import webhook_search
 
 LATE_SECONDS = 120
 ANSWER_SECONDS = 15
-NAMED = 5
+DEAD_LETTERS_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one check came to; `detail` says what was seen, or what to do."""
+    """The result of one check. `detail` says what it found, or what to do."""
 
     check: str
     is_well: bool
@@ -46,7 +46,7 @@ class Finding:
 
 
 async def examine(environ: Mapping[str, str], *, url: str) -> list[Finding]:
-    """Run every check; `url` is where a running api listens. Without settings there is nothing else to check."""
+    """Run every check against the running api at `url`. With malformed settings, report only those."""
     try:
         found = settings.read(environ)
         async with wiring.open_inputs(found) as inputs:
@@ -57,18 +57,18 @@ async def examine(environ: Mapping[str, str], *, url: str) -> list[Finding]:
 
 
 def _unknown_settings(environ: Mapping[str, str]) -> list[Finding]:
-    """They change nothing, so they are no failure; most likely they are misspelt."""
+    """Report misspelt variables. They are no failure, because they change nothing."""
     findings = []
     for name in settings.unknown_names(environ):
         nearest = settings.nearest_name(name)
-        hint = f"; did you mean {nearest}?" if nearest else "."
-        detail = f"{name} is not a setting of dots-gateway, and is ignored{hint}"
+        question = f" Did you mean {nearest}?" if nearest else ""
+        detail = f"{name} is not a setting of dots-gateway and is ignored.{question}"
         findings.append(Finding(check="settings", is_well=True, detail=detail))
     return findings
 
 
 def _checks(inputs: Inputs, found: Settings, url: str) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
-    # Read once for two checks. If that fails, both of them say so.
+    # Two checks share one query. If it fails, both checks fail.
     stats = functools.cache(lambda: asyncio.ensure_future(_health_stats(inputs)))
     checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
         ("settings", partial(_settings, found)),
@@ -100,29 +100,31 @@ async def _settings(found: Settings) -> str:
     return f"{len(found.apps)} app(s): {', '.join(found.apps)}; {secrets} webhook secret(s)."
 
 
-async def _worker(inputs: Inputs, look: Awaitable[HealthStats]) -> str:
-    stats = await asyncio.shield(look)
+async def _worker(inputs: Inputs, counting: Awaitable[HealthStats]) -> str:
+    stats = await asyncio.shield(counting)
     if stats.oldest_due_seconds > LATE_SECONDS:
         late = f"{stats.due} due, the oldest for {stats.oldest_due_seconds:.0f} s"
-        raise FindingError(f"{late}: is a worker running, and is Dots well?")
+        raise FindingError(f"{late}: is a worker running, and does Dots answer?")
     if stats.overdue_verdicts:
-        raise FindingError(f"{stats.overdue_verdicts} background check(s) are pending for too long; ask Dots.")
+        raise FindingError(f"{stats.overdue_verdicts} background check(s) have been pending for too long; ask Dots.")
     if stats.dead:
         async with database.transaction(inputs.storage.engine) as connection:
-            named = ", ".join(await health_stats.given_up(connection, apps=inputs.upkeep.clients, limit=NAMED))
+            named = ", ".join(
+                await health_stats.given_up(connection, apps=inputs.upkeep.clients, limit=DEAD_LETTERS_NAMED)
+            )
         raise FindingError(f"{stats.dead} given up: {named}; `webhooks replay --state dead`, `flows refresh --dead`.")
     return f"{stats.due} due, {stats.failing} failing, {stats.unsequenced} unsequenced, feed at {stats.feed_position}."
 
 
-async def _payees(found: Settings, look: Awaitable[HealthStats]) -> str:
-    """Report what waits for a person's decision. The service itself is healthy."""
-    stats = await asyncio.shield(look)
+async def _payees(found: Settings, counting: Awaitable[HealthStats]) -> str:
+    """Report what waits for a person's decision. It is never a failure."""
+    stats = await asyncio.shield(counting)
     reviews = f"{stats.checks_to_review} background check(s) need review"
     waiting = f"{stats.flows_passed_over} flow(s) wait only for steps that were passed over"
     if not stats.flows_passed_over:
         return f"{reviews}; {waiting}."
     if found.dots_complete_passed_over:
-        return f"{reviews}; {waiting}, and are completed at the next look: `flows refresh --status open --yes`."
+        return f"{reviews}; {waiting}. The next refresh completes them: `flows refresh --status open --yes`."
     return f"{reviews}; {waiting}: DOTS_COMPLETE_PASSED_OVER=true lets such flows complete."
 
 
@@ -137,14 +139,14 @@ async def _deliveries(inputs: Inputs) -> str:
     async with database.transaction(inputs.storage.engine) as connection:
         stats = await delivery_stats.take(connection, now=inputs.storage.clock())
     counts = stats.subscriptions
-    if still := counts["gone"] + counts["failing"]:
-        raise FindingError(f"{still} subscription(s) are paused because they failed; see `subscriptions list`.")
+    if paused := counts["gone"] + counts["failing"]:
+        raise FindingError(f"{paused} subscription(s) are paused because they failed; see `subscriptions list`.")
     if stats.oldest_due_seconds > LATE_SECONDS:
-        raise FindingError(f"A delivery is due for {stats.oldest_due_seconds:.0f} s: is a worker running?")
+        raise FindingError(f"A delivery has been due for {stats.oldest_due_seconds:.0f} s: is a worker running?")
     if stats.dead:
         raise FindingError(f"{stats.dead} given up; see `subscriptions deliveries --state dead`, then redeliver.")
     if sum(counts.values()) and inputs.subscriptions.secret_cipher is None:
-        raise FindingError("There are subscriptions, and ENCRYPTION_KEYS is not set: nothing can be signed.")
+        raise FindingError("There are subscriptions, but ENCRYPTION_KEYS is not set: nothing can be signed.")
     return f"{sum(counts.values())} subscription(s), {counts['broken']} with an open breaker; {stats.due} due."
 
 
@@ -155,11 +157,11 @@ async def _broker(inputs: Inputs, found: Settings) -> str:
         try:
             await broker.open()
         except BrokerUnavailableError as error:
-            raise FindingError(f"{error.detail} Is {broker.name} right, and does it let us in?") from error
+            raise FindingError(f"{error.detail} Are {broker.name} and its credentials right?") from error
         async with database.transaction(inputs.storage.engine) as connection:
             broker_states = await offset_rows.broker_states(connection)
         lag = next((broker_state.lag for broker_state in broker_states if broker_state.broker == broker.name), 0)
-        return f"{broker.name} takes events; {lag} to be published."
+        return f"{broker.name} accepts connections; {lag} event(s) to publish."
 
 
 async def _dots(inputs: Inputs, app: str) -> str:
@@ -175,7 +177,7 @@ async def _dots(inputs: Inputs, app: str) -> str:
 
 
 async def _webhook(inputs: Inputs, found: Settings, app: str, url: str) -> str:
-    """Send the api a webhook signed with each secret, as Dots would, and see it stored."""
+    """Send the api a webhook signed with each secret, as Dots would, and check that it is stored."""
     path = "/webhooks/dots" if app == DEFAULT_APP else f"/webhooks/dots/{app}"
     for key in dots_wiring.secret_keys(found.apps[app]):
         message_id = f"msg_doctor_{uuid4().hex}"
@@ -183,8 +185,8 @@ async def _webhook(inputs: Inputs, found: Settings, app: str, url: str) -> str:
         async with database.transaction(inputs.storage.engine) as connection:
             stored = await webhook_search.find(connection, app, message_id)
         if stored is None:
-            raise FindingError("The api took the test webhook, but stored it elsewhere: it uses another database.")
-    return f"A signed test webhook to {path} was taken and stored."
+            raise FindingError("The api accepted the test webhook, but it uses another database.")
+    return f"The api accepted and stored a signed test webhook to {path}."
 
 
 async def _send(url: str, key: bytes, message_id: str, now: datetime) -> None:
@@ -195,6 +197,6 @@ async def _send(url: str, key: bytes, message_id: str, now: datetime) -> None:
         async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_SECONDS) as client:
             response = await client.post(url, content=body, headers=headers)
     except httpx.HTTPError as error:
-        raise FindingError(f"No api answers at {url}; give its address with --url.") from error
+        raise FindingError(f"No api answers at {url}; set its address with --url.") from error
     if response.status_code != httpx.codes.NO_CONTENT:
-        raise FindingError(f"The api answered {response.status_code}: does it run with the same webhook secrets?")
+        raise FindingError(f"The api answered {response.status_code}: does it have the same webhook secrets?")

@@ -1,4 +1,4 @@
-"""`dots-gateway events`: the feed, for operators at a terminal, and publishing it again."""
+"""`dots-gateway events`: lists the feed's events, and publishes them again."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from app.feed.read_feed import FeedPage
 from app.processes import wiring
 from app.processes.wiring import Inputs
 
-events = typer.Typer(help="What the gateway has told: list, publish again.", no_args_is_help=True)
+events = typer.Typer(help="Events: list, publish again.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -27,12 +27,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @events.command("list")
 def list_events(
     *,
-    after: Annotated[str | None, typer.Option(help="Behind this cursor; without, from the earliest kept.")] = None,
-    types: Annotated[str, typer.Option(help="By commas; `dots.flow.*` is understood.")] = "*",
+    after: Annotated[str | None, typer.Option(help="Start after this cursor. Default: at the earliest event.")] = None,
+    types: Annotated[str, typer.Option(help="Types and patterns such as `dots.flow.*`, separated by commas.")] = "*",
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List events in the order of the feed; what background checks have found is shown to API keys only, on record."""
+    """List events in feed order, without verdicts of background checks: only the API shows those, and audits it."""
     begin, wanted = _cursor(after), _types(types)
     page = wiring.run_with_inputs(lambda inputs: _list(inputs, begin, wanted, limit))
     if as_json:
@@ -44,18 +44,18 @@ def list_events(
         occurred = event.occurred_at.isoformat(timespec="seconds")
         table.add_row(occurred, event.type, event.subject, str(event.sequence), str(event.id))
     Console().print(table)
-    typer.echo(f"{'More' if page.has_more else 'Later ones'} with --after {page.cursor}")
+    typer.echo(f"{'More' if page.has_more else 'Later'} events: --after {page.cursor}")
 
 
 @events.command("replay")
 def replay(
     *,
-    to: Annotated[Literal["broker"], typer.Option(help="Where to: the broker at EVENT_BROKER_URL.")],
-    start: Annotated[str, typer.Option("--from", help="A cursor, or a time (UTC unless it says otherwise).")],
+    to: Annotated[Literal["broker"], typer.Option(help="The target: `broker` is the one at EVENT_BROKER_URL.")],
+    start: Annotated[str, typer.Option("--from", help="A cursor, or a time (UTC if it has no zone).")],
     as_json: AsJson = False,
 ) -> None:
-    """Publish events again, with the same ids, up to the feed's end; where publishing goes on is left as it is."""
-    del to  # There is one place; the option says so in the command that somebody reads in a history.
+    """Publish events again, with the same ids, up to the feed's end. The worker's own publishing is not affected."""
+    del to  # There is one target. The option makes the command clear in a shell's history.
     begin = _start(start)
     count = wiring.run_with_inputs(lambda inputs: _replay(inputs, begin))
     typer.echo(json.dumps({"published": count}) if as_json else f"{count} event(s) published.")

@@ -1,4 +1,4 @@
-"""The command `dots-gateway`. Exit status: 0 done, 1 failed with one line on what to do, 2 wrong use."""
+"""The command `dots-gateway`. Its exit status is 0 for success, 1 for failure (one line says why), 2 for wrong use."""
 
 import asyncio
 import importlib
@@ -18,13 +18,7 @@ from rich.table import Table
 from app import logs
 from app.access import manage_keys
 from app.access.key_rows import KeyRecord
-from app.commands import (
-    doctor,
-    events,
-    flows,
-    subscriptions,
-    webhooks,
-)
+from app.commands import doctor, events, flows, subscriptions, webhooks
 from app.errors import GatewayError, InvalidFieldsError
 from app.processes import api, wiring, worker
 from app.settings import Settings
@@ -33,7 +27,7 @@ from app.storage import migrations
 cli = typer.Typer(
     help="Create Dots flows over plain HTTP, and learn reliably what your payees did.",
     no_args_is_help=True,
-    pretty_exceptions_enable=False,  # They would print local variables, and secrets among them.
+    pretty_exceptions_enable=False,  # They would print local variables, which may be secrets.
 )
 keys = typer.Typer(help="API keys: create, list, revoke.", no_args_is_help=True)
 cli.add_typer(keys, name="keys")
@@ -41,7 +35,7 @@ cli.add_typer(flows.flows, name="flows")
 cli.add_typer(webhooks.webhooks, name="webhooks")
 cli.add_typer(events.events, name="events")
 cli.add_typer(subscriptions.subscriptions, name="subscriptions")
-# `dev` and `demo`, in a checkout only: the wheel and the image do not contain `devstack`.
+# Only a checkout has `dev` and `demo`: the wheel and the image do not contain `devstack`.
 if importlib.util.find_spec("devstack") is not None:
     importlib.import_module("devstack.commands").add_to(cli)
 
@@ -50,7 +44,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
-    """Run a command; an error of ours is one line on standard error."""
+    """Run a command. Print our own errors as one line on standard error."""
     try:
         cli()
     except InvalidFieldsError as error:
@@ -60,35 +54,35 @@ def main() -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        # A file or directory of this machine, such as the `.dev` that `dev` keeps its data in.
+        # For example, the directory `.dev`, where `dev` keeps its data.
         _fail(f"{error.filename} cannot be used: {error.strerror}.")
 
 
 def _fail(line: str) -> None:
-    print(f"dots-gateway: {line}", file=sys.stderr)  # noqa: T201  # this is a command's last word
+    print(f"dots-gateway: {line}", file=sys.stderr)  # noqa: T201  # the output of a command
     sys.exit(1)
 
 
 @cli.command("api")
 def run_api(
     host: Annotated[str, typer.Option(help="Name or address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=HIGHEST_PORT, help="0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=HIGHEST_PORT, help="0 chooses a free port.")] = 8000,
     *,
-    with_worker: Annotated[bool, typer.Option(help="Run the worker's loops in this process too.")] = False,
+    with_worker: Annotated[bool, typer.Option(help="Also run a worker in this process.")] = False,
 ) -> None:
-    """Serve HTTP: flows, webhooks from Dots, events."""
+    """Run an api process. It serves flows, webhooks from Dots and events over HTTP."""
     uvloop.run(api.serve(wiring.read_settings(os.environ), host=host, port=port, with_worker=with_worker))
 
 
 @cli.command("worker")
 def run_worker() -> None:
-    """Ask Dots about what is due, and number the events."""
+    """Run a worker process. It refreshes flows and users, and numbers, delivers and publishes events."""
     uvloop.run(worker.work(wiring.read_settings(os.environ)))
 
 
 @cli.command()
 def migrate() -> None:
-    """Bring the database to this version's schema."""
+    """Upgrade the database to the schema of this version."""
     asyncio.run(_migrate(wiring.read_settings(os.environ)))
     typer.echo(f"The database is at schema {migrations.head()}.")
 
@@ -102,12 +96,12 @@ async def _migrate(found: Settings) -> None:
 
 @cli.command("doctor")
 def run_doctor(
-    url: Annotated[str, typer.Option(help="Where the api listens.")] = "http://127.0.0.1:8000",
+    url: Annotated[str, typer.Option(help="The address of the api.")] = "http://127.0.0.1:8000",
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Check settings, database, schema, worker, Dots' credentials and a signed webhook."""
-    logs.configure(log_format="text", log_level="error")  # What is wrong is said by the findings.
+    """Check the settings, the database, the schema, the worker, Dots' credentials and a signed webhook."""
+    logs.configure(log_format="text", log_level="error")  # The findings say what is wrong.
     findings = asyncio.run(doctor.examine(os.environ, url=url.rstrip("/")))
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings]))
@@ -120,12 +114,12 @@ def run_doctor(
 
 @keys.command("create")
 def create_key(
-    name: Annotated[str, typer.Option(help="Who will call with it.")],
-    scopes: Annotated[str, typer.Option(help=f"By commas: {', '.join(manage_keys.SCOPES)}.")],
+    name: Annotated[str, typer.Option(help="The caller that will use the key.")],
+    scopes: Annotated[str, typer.Option(help=f"Scopes, separated by commas: {', '.join(manage_keys.SCOPES)}.")],
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Create an API key and print it, this once."""
+    """Create an API key and print it. It is shown only this once."""
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
     key = wiring.run_with_engine(
         lambda engine: manage_keys.create_key(
@@ -133,13 +127,13 @@ def create_key(
         )
     )
     typer.echo(
-        json.dumps({"id": key.id, "key": key.key}) if as_json else f"{key.key}\n\nKept as a hash only: note it now."
+        json.dumps({"id": key.id, "key": key.key}) if as_json else f"{key.key}\n\nStore it now: it is not shown again."
     )
 
 
 @keys.command("list")
 def list_keys(*, as_json: AsJson = False) -> None:
-    """List API keys, without what makes them keys."""
+    """List API keys, without their secrets."""
     found = wiring.run_with_engine(manage_keys.list_keys)
     if as_json:
         typer.echo(json.dumps([_describe(key) for key in found]))
@@ -152,7 +146,7 @@ def list_keys(*, as_json: AsJson = False) -> None:
 
 @keys.command("revoke")
 def revoke_key(key_id: str) -> None:
-    """Refuse a key from now on."""
+    """Revoke an API key."""
     if not wiring.run_with_engine(lambda engine: manage_keys.revoke_key(engine, key_id, now=wiring.utc_now())):
         _fail(f"There is no live key {key_id}; see `dots-gateway keys list`.")
     typer.echo(f"Key {key_id} is revoked.")

@@ -1,4 +1,4 @@
-"""`dots-gateway subscriptions`: who is sent which events, for operators at a terminal."""
+"""`dots-gateway subscriptions`: manages subscriptions and their deliveries."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -14,36 +14,30 @@ from app.errors import InvalidFieldsError
 from app.feed import events
 from app.processes import wiring
 from app.processes.wiring import Inputs
-from app.subscriptions import (
-    manage_secrets,
-    manage_subscriptions,
-    read_deliveries,
-    redeliver,
-    send_test_event,
-)
+from app.subscriptions import manage_secrets, manage_subscriptions, read_deliveries, redeliver, send_test_event
 from app.subscriptions.delivery_search import DeliveryFilter, DeliverySummary
 from app.subscriptions.redeliver import RedeliveryRequest
 from app.subscriptions.rules import subscriptions as rules
 from app.subscriptions.rules.subscriptions import DeliveryState, Subscription, SubscriptionRequest
 
 subscriptions = typer.Typer(
-    help="Who is sent which events: create, list, show, pause, resume, rotate-secret, test, deliveries, redeliver.",
+    help="Subscriptions: create, list, show, pause, resume, rotate-secret, test, deliveries, redeliver, delete.",
     no_args_is_help=True,
 )
 
 CALLER = "operator"
 UUID_CHARACTERS = 36
-_ONCE = "It is shown this once: note it now."
+_ONCE = "Store it now: it is not shown again."
 
-Id = Annotated[UUID, typer.Argument(metavar="SUBSCRIPTION", help="Its id.")]
+Id = Annotated[UUID, typer.Argument(metavar="SUBSCRIPTION", help="The id of the subscription.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000)]
-Types = Annotated[list[str] | None, typer.Option("--type", help="A type or pattern; may be repeated. Absent: all.")]
+Types = Annotated[list[str] | None, typer.Option("--type", help="A type or pattern. Repeat it for more. Default: all.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """What a redelivery is about to do, or has done, in as many calls as it took."""
+    """The number of events of a whole redelivery: delivered before (`again`), and never delivered (`fresh`)."""
 
     again: int
     fresh: int
@@ -52,15 +46,15 @@ class Totals:
 
 @subscriptions.command("create")
 def create(
-    url: Annotated[str, typer.Argument(help="Where to POST events; SUBSCRIBERS_ALLOWED must list it.")],
+    url: Annotated[str, typer.Argument(help="The URL to send events to. SUBSCRIBERS_ALLOWED must allow it.")],
     *,
     types: Types = None,
     app: Annotated[str | None, typer.Option(help="Only events of this Dots app.")] = None,
-    description: Annotated[str | None, typer.Option(help="For people.")] = None,
-    with_compliance: Annotated[bool, typer.Option(help="With events of background checks.")] = False,
+    description: Annotated[str | None, typer.Option(help="A text for people.")] = None,
+    with_compliance: Annotated[bool, typer.Option(help="Include events of background checks.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send events to a URL from now on, and print the secret to verify them with."""
+    """Create a subscription, and print the secret that verifies its signatures."""
     request = SubscriptionRequest(
         url=url, types=types or ["*"], app=app, description=description, with_compliance=with_compliance
     )
@@ -91,7 +85,7 @@ def list_all(*, limit: Limit = 50, as_json: AsJson = False) -> None:
 
 @subscriptions.command("show")
 def show(subscription_id: Id, *, as_json: AsJson = False) -> None:
-    """Show one subscription as it is now."""
+    """Show a subscription."""
     _show(
         wiring.run_with_inputs(
             lambda inputs: manage_subscriptions.read_subscription(inputs.storage.engine, subscription_id)
@@ -102,7 +96,7 @@ def show(subscription_id: Id, *, as_json: AsJson = False) -> None:
 
 @subscriptions.command("pause")
 def pause(subscription_id: Id, *, as_json: AsJson = False) -> None:
-    """Send nothing until it is resumed; deliveries are made, and wait."""
+    """Pause a subscription. Its deliveries wait until it is resumed."""
     _show(
         wiring.run_with_inputs(
             lambda inputs: manage_subscriptions.pause_subscription(inputs.subscriptions, subscription_id)
@@ -113,7 +107,7 @@ def pause(subscription_id: Id, *, as_json: AsJson = False) -> None:
 
 @subscriptions.command("resume")
 def resume(subscription_id: Id, *, as_json: AsJson = False) -> None:
-    """Send what has waited, now and in order, and forget earlier failures."""
+    """Resume a subscription. Its deliveries are due now, and its earlier failures no longer count."""
     _show(
         wiring.run_with_inputs(
             lambda inputs: manage_subscriptions.resume_subscription(inputs.subscriptions, subscription_id)
@@ -124,18 +118,18 @@ def resume(subscription_id: Id, *, as_json: AsJson = False) -> None:
 
 @subscriptions.command("rotate-secret")
 def rotate_secret(subscription_id: Id, *, as_json: AsJson = False) -> None:
-    """Sign with a new secret, and print it; for 24 hours the one before signs too."""
+    """Replace the secret of a subscription, and print the new one. The old one also signs for 24 hours."""
     rotated = wiring.run_with_inputs(lambda inputs: manage_secrets.rotate_secret(inputs.subscriptions, subscription_id))
     if as_json:
         typer.echo(json.dumps(asdict(rotated), default=str))
     else:
         until = rotated.previous_until.isoformat(timespec="seconds")
-        typer.echo(f"{rotated.secret}\n\n{_ONCE} The one before signs too until {until}.")
+        typer.echo(f"{rotated.secret}\n\n{_ONCE} The old secret also signs until {until}.")
 
 
 @subscriptions.command("test")
 def send_test(subscription_id: Id, *, as_json: AsJson = False) -> None:
-    """Send an event of the type `dots.subscription.test` now; exit status 1 when it was not taken."""
+    """Send an event of the type `dots.subscription.test` now. Exit status 1: it was not delivered."""
     answer = wiring.run_with_inputs(
         lambda inputs: send_test_event.send_test_event(inputs.subscriptions, subscription_id)
     )
@@ -152,12 +146,12 @@ def send_test(subscription_id: Id, *, as_json: AsJson = False) -> None:
 def deliveries(
     subscription_id: Id,
     *,
-    state: Annotated[str | None, typer.Option(help="pending, delivered or dead.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only pending, delivered or dead deliveries.")] = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List deliveries, of the latest events first; those of background checks are shown by the API alone."""
-    # A reader of those leaves a trail with its key, and a terminal has none.
+    """List deliveries, latest events first, without verdicts of background checks: only the API shows those."""
+    # The audit of such reads names an API key, and a terminal has none.
     types = rules.allowed_types(with_compliance=False)
     wanted = DeliveryFilter(subscription_id=subscription_id, types=types, state=_state(state))
     found = wiring.run_with_inputs(lambda inputs: _latest(inputs, wanted, limit))
@@ -175,15 +169,15 @@ def deliveries(
 @subscriptions.command("redeliver")
 def redeliver_events(
     subscription_id: Id,
-    event_id: Annotated[UUID | None, typer.Argument(metavar="[EVENT]", help="Only this one, at once.")] = None,
+    event_id: Annotated[UUID | None, typer.Argument(metavar="[EVENT]", help="Only the event with this id.")] = None,
     *,
-    since: Annotated[datetime | None, typer.Option(help="All that occurred at this time (UTC) or later.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="And before this time (UTC).")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Events that occurred at this time (UTC) or later.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Events that occurred before this time (UTC).")] = None,
     types: Types = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, all since a time are only counted.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Redeliver. Without it, --since only counts the events.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send one event once more, or all since a time, those from before the subscription was made too."""
+    """Send one event again, or all events since a time. They may be older than the subscription."""
     if (event_id is None) == (since is None):
         raise typer.BadParameter("give either the id of one event, or --since", param_hint="EVENT")
     if event_id is not None:
@@ -203,7 +197,7 @@ def redeliver_events(
 
 @subscriptions.command("delete")
 def delete(subscription_id: Id) -> None:
-    """Send nothing more, and forget the subscription, its secrets and its deliveries."""
+    """Delete a subscription with its secrets and its deliveries."""
     wiring.run_with_inputs(
         lambda inputs: manage_subscriptions.delete_subscription(inputs.subscriptions, subscription_id)
     )
@@ -224,7 +218,7 @@ async def _redeliver(
 
 
 async def _latest(inputs: Inputs, wanted: DeliveryFilter, limit: int) -> list[DeliverySummary]:
-    """The latest deliveries that match, in as many pages as it takes."""
+    """Read pages of matching deliveries, latest first, until there are `limit`."""
     found: list[DeliverySummary] = []
     before: int | None = None
     while True:
@@ -256,7 +250,7 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _table(of_ids: str, *names: str) -> Table:
-    """A table whose ids can be copied whole from any terminal; the rest makes room for them."""
+    """Make a table whose ids are never cut. The other columns wrap instead."""
     return Table(Column(of_ids, min_width=UUID_CHARACTERS), *(Column(name, overflow="fold") for name in names))
 
 

@@ -1,4 +1,4 @@
-"""`dots-gateway webhooks`: what Dots sent, for operators at a terminal."""
+"""`dots-gateway webhooks`: lists and replays webhooks from Dots."""
 
 import json
 from dataclasses import asdict
@@ -16,13 +16,13 @@ from app.webhooks import replay_webhooks
 from app.webhooks.replay_webhooks import Replay
 from app.webhooks.webhook_search import WebhookFilter, WebhookState, WebhookSummary
 
-webhooks = typer.Typer(help="What Dots sent: list, replay.", no_args_is_help=True)
+webhooks = typer.Typer(help="Webhooks from Dots: list, replay.", no_args_is_help=True)
 
-App = Annotated[str | None, typer.Option(help="Of this Dots app.")]
-Event = Annotated[str | None, typer.Option(help="With this event name of Dots.")]
-Subject = Annotated[str | None, typer.Option(help="About the flow or user with this id.")]
-State = Annotated[str | None, typer.Option(help="handled, pending, failing or dead.")]
-Since = Annotated[datetime | None, typer.Option(help="Received at this time (UTC) or later.")]
+App = Annotated[str | None, typer.Option(help="Only webhooks of this Dots app.")]
+Event = Annotated[str | None, typer.Option(help="Only webhooks with this event name of Dots.")]
+Subject = Annotated[str | None, typer.Option(help="Only webhooks about the flow or user with this id.")]
+State = Annotated[str | None, typer.Option(help="Only handled, pending, failing or dead webhooks.")]
+Since = Annotated[datetime | None, typer.Option(help="Only webhooks that arrived at this time (UTC) or later.")]
 
 
 @webhooks.command("list")
@@ -53,17 +53,17 @@ def list_webhooks(
 
 @webhooks.command("replay")
 def replay(
-    message_id: Annotated[str | None, typer.Argument(help="Only this one.")] = None,
+    message_id: Annotated[str | None, typer.Argument(help="Only the webhook with this id.")] = None,
     *,
     app: App = None,
     event: Event = None,
     subject: Subject = None,
     state: State = None,
     since: Since = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, all that match are only counted.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Replay. Without it, only count the webhooks that match.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Ask Dots again about what one webhook, or every one that matches, is about."""
+    """Make the flows and users of one webhook, or of all that match, due for a refresh by a worker."""
     wanted = _wanted(app, event, subject, state, since)
     done = wiring.run_with_inputs(
         lambda inputs: _replay(inputs, message_id, app or DEFAULT_APP, wanted, is_dry_run=not yes)

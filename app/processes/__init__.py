@@ -1,1 +1,1 @@
-"""The api and the worker, and the wiring that builds what they need from settings."""
+"""The api process, the worker process, and the wiring that builds their inputs from settings."""

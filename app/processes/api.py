@@ -1,4 +1,4 @@
-"""The api process: HTTP in and out. Any number may run."""
+"""The api process. It serves HTTP. Any number may run."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 async def serve(
     settings: Settings, *, host: str, port: int, with_worker: bool, drain_seconds: float = draining.DRAIN_SECONDS
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then answer what has come in, for `drain_seconds` at most, and end.
+    """Serve until SIGTERM or SIGINT, then finish running requests for at most `drain_seconds`.
 
     A second signal ends the process without waiting.
 
@@ -42,7 +42,7 @@ async def serve(
         if with_worker:
             running.append(asyncio.create_task(worker.run_loops(inputs, settings, stop.asked)))
         asked = asyncio.create_task(stop.asked.wait())
-        # Whatever ends first ends the process: a server that could not start must not leave half a process.
+        # The first task that ends stops the process. Otherwise it would go on without a server that failed to start.
         await asyncio.wait([*running, asked], return_when=asyncio.FIRST_COMPLETED)
         gateway.watch.close()
         stop.asked.set()
@@ -54,7 +54,7 @@ async def serve(
 
 
 def build_gateway(inputs: Inputs, settings: Settings) -> Gateway:
-    """What the routes work with. Raises SettingsError."""
+    """Build what the routes work with. Raises SettingsError."""
     storage, telemetry = inputs.storage, inputs.upkeep.telemetry
     return Gateway(
         storage=storage,

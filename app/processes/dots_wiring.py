@@ -1,4 +1,4 @@
-"""Builds what talks with Dots from the settings: clients, verifiers of webhooks, and the apps' ids."""
+"""Builds from settings what communicates with Dots: clients, verifiers of webhooks, and the table of app ids."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from app.settings import AppSettings, Settings, setting_prefix
 
 
 def clients(settings: Settings, engine: AsyncEngine, *, now: Callable[[], datetime]) -> DotsClients:
-    """A client for each app, over one network. Raises SettingsError."""
+    """Build a client for each app. They share one network. Raises SettingsError."""
     way = _network(settings)
     budget = Budget(per_second=settings.dots_calls_per_second, burst=settings.dots_calls_burst)
     ledger = CallLedger(engine, budget=budget, now=now)
@@ -31,17 +31,17 @@ def clients(settings: Settings, engine: AsyncEngine, *, now: Callable[[], dateti
 
 
 def verifiers(settings: Settings) -> Mapping[str, Verifier]:
-    """The verifier of webhooks for each app. Raises SettingsError."""
+    """Build the verifier of webhook signatures for each app. Raises SettingsError."""
     return {name: _verifier(name, app) for name, app in settings.apps.items()}
 
 
 def app_ids(settings: Settings) -> AppIds:
-    """The apps' ids at Dots, which tell the app of an organization's webhook. Raises SettingsError."""
+    """Build the table of Dots' app ids, which finds the app of an organization's webhook. Raises SettingsError."""
     return AppIds({name: app.app_id for name, app in settings.apps.items()})
 
 
 def secret_keys(app: AppSettings) -> list[bytes]:
-    """The keys inside an app's webhook secrets, newest first as they are set. Raises SettingsError."""
+    """Decode an app's webhook secrets, in the order of the setting. Raises SettingsError."""
     return [signature.decode_secret(secret.get_secret_value()) for secret in app.webhook_secrets]
 
 

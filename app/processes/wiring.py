@@ -1,4 +1,4 @@
-"""Builds what the processes work with from their settings; nothing is built anywhere else."""
+"""Builds the inputs of the processes and commands from settings."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ log = structlog.get_logger()
 Opened = TypeVar("Opened")
 Result = TypeVar("Result")
 
-# A delivery is somebody else's to send when it has taken so many times as long as it may.
+# A delivery's lease lasts this many times DELIVERY_TIMEOUT_SECONDS.
 DELIVERY_LEASES = 3
 
 
@@ -55,18 +55,18 @@ class _Storage(TypedDict):
     clock: Callable[[], datetime]
 
 
-# What other subjects add to a flow's timeline.
+# Webhooks and deliveries for a flow's timeline, which the flows folder may not import.
 TIMELINE_NEIGHBOURS = Neighbours(webhooks_about=webhook_rows.about, deliveries_about=delivery_search.about)
 
 
 def utc_now() -> datetime:
-    """The machine's clock, aware."""
+    """Return the machine's time."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The inputs of every subject, over one engine and one set of clients."""
+    """The inputs of every subject. They share one engine and one set of clients."""
 
     storage: StorageInputs
     feed: FeedInputs
@@ -78,7 +78,7 @@ class Inputs:
 
 @contextlib.asynccontextmanager
 async def open_inputs(settings: Settings) -> AsyncIterator[Inputs]:
-    """Build the inputs of every subject, and close what they hold at the end. Raises SettingsError."""
+    """Build the inputs of every subject, and close their connections at the end. Raises SettingsError."""
     async with contextlib.AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(settings, pool_size=settings.database_pool_size))
         clients = dots_wiring.clients(settings, engine, now=utc_now)
@@ -136,10 +136,10 @@ async def open_inputs(settings: Settings) -> AsyncIterator[Inputs]:
 
 
 def freeze_objects() -> None:
-    """Exempt everything that exists now from garbage collection. Call it once, before the process begins its work.
+    """Exempt all existing objects from garbage collection. Call this once, before the process starts its work.
 
-    About 150,000 objects are made at the start, such as modules, routes and schemas, and live as long as the process.
-    Without this, each full collection goes through all of them, which stops the event loop for about 80 ms.
+    A process creates about 150,000 objects at the start, such as modules, routes and schemas, and keeps them. Without
+    this, each full collection would visit all of them, which stops the event loop for about 80 ms.
     """
     gc.collect()
     gc.freeze()
@@ -147,7 +147,7 @@ def freeze_objects() -> None:
 
 @contextlib.asynccontextmanager
 async def open_engine(settings: Settings, *, pool_size: int = 1) -> AsyncIterator[AsyncEngine]:
-    """Open an engine for the database of the settings, which connects when first used. Raises SettingsError."""
+    """Open an engine for DATABASE_URL. It connects at the first use. Raises SettingsError."""
     engine = database.create_engine(
         settings.required_database_url,
         pool_size=pool_size,
@@ -161,12 +161,12 @@ async def open_engine(settings: Settings, *, pool_size: int = 1) -> AsyncIterato
 
 
 def has_transaction_pooler(settings: Settings) -> bool:
-    """Whether a session's state is lost between two transactions. Raises SettingsError."""
+    """Whether a pooler may give each transaction another session. Raises SettingsError."""
     return settings.database_pooler == "transaction" or database_url.parse(settings.required_database_url).is_pooled
 
 
 async def wait_for_database(engine: AsyncEngine, settings: Settings, *, needs_schema: bool = True) -> None:
-    """Return once the database can be used, as a process that is started beside it needs.
+    """Wait until the database can be used, because it may start at the same time as this process.
 
     Raises DatabaseUnavailableError after DATABASE_WAIT_SECONDS, SchemaVersionError, SchemaTakenError.
     """
@@ -212,14 +212,14 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def secret_cipher(settings: Settings) -> SecretCipher | None:
-    """Where subscriptions' secrets are sealed; None where ENCRYPTION_KEYS is not set. Raises SettingsError."""
+    """Build the cipher of subscription secrets. None if ENCRYPTION_KEYS is not set. Raises SettingsError."""
     if settings.encryption_keys is None:
         return None
     return SecretCipher([key.get_secret_value() for key in settings.encryption_keys], random_bytes=secrets.token_bytes)
 
 
 def own_endpoints(settings: Settings) -> list[Endpoint]:
-    """Where the database and the broker listen, which no subscription may reach. Raises SettingsError."""
+    """Return the endpoints of the database and the broker. No subscription may use them. Raises SettingsError."""
     address = database_url.parse(settings.required_database_url)
     own = [Endpoint(host=host, port=port) for host, port in address.endpoints]
     if settings.event_broker_url is not None:
@@ -230,7 +230,7 @@ def own_endpoints(settings: Settings) -> list[Endpoint]:
 
 @contextlib.asynccontextmanager
 async def open_broker(settings: Settings) -> AsyncIterator[Broker | None]:
-    """The broker at EVENT_BROKER_URL, connected when first needed; None without. Raises SettingsError."""
+    """Yield the broker at EVENT_BROKER_URL, or None. It connects at the first use. Raises SettingsError."""
     if settings.event_broker_url is None:
         yield None
         return

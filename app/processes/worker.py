@@ -1,4 +1,4 @@
-"""The worker process: loops that repeat passes until told to stop. Any number of workers may run."""
+"""The worker process. Its loops repeat passes until it stops. Any number of workers may run."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -31,13 +31,13 @@ DISCOVER_POLL_SECONDS = 5.0
 PURGE_SECONDS = 3600.0
 SEQUENCE_BATCH = 1000
 PUBLISH_BATCH = 500
-# After a pass that failed. It spares a database that is failing.
+# The waits after failed passes. They spare a database that is failing.
 _RETRIES = BackoffSchedule(waits=tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 15)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """A pass and when to repeat it: at once while it finds work, else at a hint or after a while."""
+    """A pass. It repeats immediately while it finds work, else at a notification on `channel` or after a while."""
 
     name: str
     run_pass: Callable[[], Awaitable[int]]
@@ -48,7 +48,7 @@ class Loop:
 def loops(
     inputs: Inputs, settings: Settings, tasks: asyncio.TaskGroup, refresher: Refresher, broker: Broker | None
 ) -> list[Loop]:
-    """Everything a worker does. What outlasts a pass becomes one of `tasks`."""
+    """Build all loops of a worker. Work that outlasts a pass becomes one of `tasks`."""
     sequencing_floor = ScanFloor()
 
     async def refresh() -> int:
@@ -90,7 +90,7 @@ def _publishers(inputs: Inputs, broker: Broker | None) -> list[Loop]:
 
 
 async def run_loops(inputs: Inputs, settings: Settings, stopping: asyncio.Event) -> None:
-    """Run every loop until `stopping` is set, and let passes that have begun end."""
+    """Run every loop until `stopping` is set, and finish running passes."""
     refresher = Refresher(
         inputs.flows, in_flight=settings.refreshes_in_flight, gather_seconds=refresh_due.GATHER_SECONDS
     )
@@ -113,7 +113,7 @@ async def repeat(inputs: Inputs, loop: Loop, stopping: asyncio.Event) -> None:
         notification = asyncio.Event() if loop.channel is None else inputs.storage.notifications.next(loop.channel)
         try:
             did = await loop.run_pass()
-        except Exception as error:  # noqa: BLE001  # A pass may break in any way; the loop may not.
+        except Exception as error:  # noqa: BLE001  # No error of a pass may end its loop.
             inputs.upkeep.telemetry.failed_passes.labels(loop.name).inc()
             failures += 1
             seconds = _RETRIES.wait(failures, jitter=inputs.flows.jitter()).total_seconds()
@@ -135,7 +135,7 @@ async def _either(first: asyncio.Event, second: asyncio.Event, *, at_most_second
 
 
 async def work(settings: Settings, *, drain_seconds: float = draining.DRAIN_SECONDS) -> None:
-    """Be a worker until SIGTERM or SIGINT, and let what has begun end, for `drain_seconds` at most.
+    """Run the loops until SIGTERM or SIGINT, then finish running work for at most `drain_seconds`.
 
     A second signal ends the process without waiting.
 

@@ -28,7 +28,7 @@ ENVIRONMENT = {
 
 @pytest.fixture
 def database_url_with_events(database_url: str) -> str:
-    """A database with three steps of a flow, and a background check that found something."""
+    """A database with three completed steps of a flow and a flagged background check."""
     run_apart(_feed(database_url))
     return database_url
 
@@ -43,12 +43,12 @@ async def _feed(database_url: str) -> None:
 
 
 def run(database_url: str, *arguments: str, **settings: str) -> Result:
-    """The command, as typed."""
+    """Run the command."""
     return CliRunner().invoke(events, arguments, env={**ENVIRONMENT, "DATABASE_URL": database_url, **settings})
 
 
 def test_events_are_listed_page_by_page(database_url_with_events: str) -> None:
-    """Each page leads to the next; what a background check found is not among them."""
+    """Each page leads to the next. No page has a verdict of a background check."""
     first = json.loads(run(database_url_with_events, "list", "--json", "--limit", "2").output)
     second = json.loads(run(database_url_with_events, "list", "--json", "--after", first["next_cursor"]).output)
     table = run(database_url_with_events, "list")
@@ -61,15 +61,15 @@ def test_events_are_listed_page_by_page(database_url_with_events: str) -> None:
     assert "background" not in table.output
 
 
-def test_compliance_events_are_not_for_terminals(database_url_with_events: str) -> None:
-    """Reading them is on record for API keys, which a terminal has not."""
+def test_terminal_does_not_show_compliance_events(database_url_with_events: str) -> None:
+    """The audit of such reads needs an API key, and a terminal has none."""
     result = run(database_url_with_events, "list", "--types", "dots.background_check.flagged")
 
     assert result.exit_code == 2
 
 
 def test_a_replay_reaches_the_broker(database_url_with_events: str, tmp_path: Path) -> None:
-    """Every event kept goes out again, from a time on."""
+    """It publishes all events since a time again."""
     with closing(servers.kafka(tmp_path)) as server:
         server.start()
         site = RealKafka(server=server)
@@ -85,15 +85,15 @@ def test_a_replay_reaches_the_broker(database_url_with_events: str, tmp_path: Pa
 
 
 def test_a_replay_needs_a_broker(database_url_with_events: str) -> None:
-    """Without the setting the command says which one is missing."""
+    """The error names the missing setting."""
     result = run(database_url_with_events, "replay", "--to", "broker", "--from", "2020-01-01")
 
     assert result.exit_code == 1
     assert "EVENT_BROKER_URL" in str(result.exception)
 
 
-def test_a_replay_to_a_broker_that_is_away_fails(database_url_with_events: str) -> None:
-    """One line that says where to go on; it holds no password."""
+def test_a_replay_to_an_unreachable_broker_fails(database_url_with_events: str) -> None:
+    """The error says where to continue, and has no password."""
     url = f"redis://:s3cret@127.0.0.1:{free_port()}"
     result = run(database_url_with_events, "replay", "--to", "broker", "--from", "2020-01-01", EVENT_BROKER_URL=url)
 
@@ -103,8 +103,8 @@ def test_a_replay_to_a_broker_that_is_away_fails(database_url_with_events: str) 
 
 
 @pytest.mark.parametrize("wrong", [("list", "--after", "x"), ("list", "--types", "x"), ("replay", "--from", "x")])
-def test_wrong_use_is_told_apart(wrong: tuple[str, ...], database_url: str) -> None:
-    """Exit status 2 for what cannot be understood."""
+def test_invalid_options_are_wrong_use(wrong: tuple[str, ...], database_url: str) -> None:
+    """The exit status is 2."""
     arguments = (*wrong, "--to", "broker") if wrong[0] == "replay" else wrong
 
     assert run(database_url, *arguments).exit_code == 2

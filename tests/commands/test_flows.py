@@ -18,7 +18,7 @@ from tests.flows.intents import answer, begin
 
 @pytest.fixture
 def database_url_with_steps(database_url: str) -> str:
-    """A database with a completed flow that ends with a redirect, and one that waits for a step passed over."""
+    """A database with a completed flow that ends with a redirect, and a flow with a step that was passed over."""
     run_apart(_fill_steps(database_url))
     return database_url
 
@@ -36,7 +36,7 @@ async def _fill_steps(database_url: str) -> None:
 
 @pytest.fixture
 def database_url_with_two(database_url: str) -> str:
-    """A database with two flows: one whose user was flagged, and one that is given up."""
+    """A database with two flows: the user of one is flagged, and the other is a dead letter."""
     run_apart(_fill(database_url))
     return database_url
 
@@ -58,13 +58,13 @@ async def _fill(database_url: str) -> None:
 
 
 def run(database_url: str, *arguments: str) -> Result:
-    """The command, as typed, in a wide terminal."""
+    """Run the command in a wide terminal."""
     environment = {**ENVIRONMENT, "DATABASE_URL": database_url, "COLUMNS": "200"}
     return CliRunner().invoke(cli, ["flows", *arguments], env=environment)
 
 
 def test_flows_are_listed_for_people_and_programs(database_url_with_two: str) -> None:
-    """A table that says before which step a payee is stuck, or JSON as over HTTP; the link, a secret, in neither."""
+    """The list is a table with each flow's next step, or JSON. Neither has the link, which is a secret."""
     table = run(database_url_with_two, "list").output
     listed = json.loads(run(database_url_with_two, "list", "--json").output)
 
@@ -74,8 +74,8 @@ def test_flows_are_listed_for_people_and_programs(database_url_with_two: str) ->
     assert "my-sandbox" not in table
 
 
-def test_steps_that_are_not_awaited_are_not_counted(database_url_with_steps: str) -> None:
-    """A completed flow counts "2 of 2", whether Dots reports its redirect or not; a step passed over is named."""
+def test_redirects_do_not_count_as_steps(database_url_with_steps: str) -> None:
+    """A completed flow with a redirect has "2 of 2" steps. A step that was passed over is marked."""
     table = run(database_url_with_steps, "list").output
 
     rows = [[cell.strip() for cell in line.split("│")[3:-1]] for line in table.splitlines() if "payee-" in line]
@@ -96,19 +96,19 @@ def test_steps_that_are_not_awaited_are_not_counted(database_url_with_steps: str
         (["--limit", "1"], ["flow-2"]),
     ],
 )
-def test_options_narrow(database_url_with_two: str, options: list[str], found: list[str]) -> None:
-    """Each by itself."""
+def test_each_option_filters_the_list(database_url_with_two: str, options: list[str], found: list[str]) -> None:
+    """The list has only the flows that match."""
     listed = json.loads(run(database_url_with_two, "list", "--json", *options).output)
 
     assert [flow["id"] for flow in listed] == found
 
 
-def test_a_flow_is_told_without_what_its_background_check_found(database_url_with_two: str) -> None:
-    """The same timeline as over HTTP for a key without compliance:read: reading more has to be on record."""
-    reported = json.loads(run(database_url_with_two, "show", "flow-1", "--json").output)
+def test_timeline_does_not_show_verdicts(database_url_with_two: str) -> None:
+    """It is the timeline that the API shows to a key without compliance:read."""
+    timeline = json.loads(run(database_url_with_two, "show", "flow-1", "--json").output)
     table = run(database_url_with_two, "show", "flow-1").output
 
-    assert [(entry["kind"], entry.get("step") or entry.get("type")) for entry in reported["entries"]] == [
+    assert [(entry["kind"], entry.get("step") or entry.get("type")) for entry in timeline["entries"]] == [
         ("step", "compliance"),
         ("event", "dots.flow.step_completed"),
     ]
@@ -116,8 +116,8 @@ def test_a_flow_is_told_without_what_its_background_check_found(database_url_wit
     assert "flagged" not in table
 
 
-def test_an_unknown_flow_is_said_to_be_unknown(database_url_with_two: str) -> None:
-    """With an error of ours, which is one line on standard error and exit status 1."""
+def test_an_unknown_flow_is_a_failure(database_url_with_two: str) -> None:
+    """The entry point prints this error as one line, with exit status 1."""
     result = run(database_url_with_two, "show", "flow-9")
 
     assert result.exit_code == 1
@@ -125,7 +125,7 @@ def test_an_unknown_flow_is_said_to_be_unknown(database_url_with_two: str) -> No
 
 
 def test_a_refresh_only_counts_until_it_is_confirmed(database_url_with_two: str) -> None:
-    """Without --yes nothing changes; with it what matches is due, given up or not, and nothing else."""
+    """Without --yes nothing changes. With it only what matches is due, including dead letters."""
     counted = run(database_url_with_two, "refresh", "--dead")
     before = sync_rows(database_url_with_two)
     done = json.loads(run(database_url_with_two, "refresh", "--dead", "--yes", "--json").output)
@@ -141,7 +141,7 @@ def test_a_refresh_only_counts_until_it_is_confirmed(database_url_with_two: str)
 
 
 def test_an_unknown_status_is_wrong_use(database_url_with_two: str) -> None:
-    """A status that does not exist ends with 2 and the ones that do."""
+    """The exit status is 2, and the message has the valid statuses."""
     result = run(database_url_with_two, "list", "--status", "lost")
 
     assert result.exit_code == 2

@@ -29,15 +29,16 @@ ENVIRONMENT = {
     "SUBSCRIBERS_ALLOWED": "127.0.0.0/8:1-65535",
 }
 URL = "http://127.0.0.1:9/events"
-NOBODY = "00000000-0000-4000-8000-000000000001"
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000001"
 SINCE = ("--since", "2026-11-23T00:00:00")
 
 Run = Callable[..., Result]
+Apart = Callable[[Callable[[AsyncEngine], Awaitable[Any]]], Any]
 
 
 @pytest.fixture
 def run(database_url: str) -> Run:
-    """The command, as typed."""
+    """Runs the command."""
 
     def run(*arguments: str, **more: str) -> Result:
         environment = {**ENVIRONMENT, "DATABASE_URL": database_url, **more}
@@ -47,8 +48,8 @@ def run(database_url: str) -> Run:
 
 
 @pytest.fixture
-def apart(database_url: str) -> Callable[[Callable[[AsyncEngine], Awaitable[Any]]], Any]:
-    """Does something with the database, between commands."""
+def apart(database_url: str) -> Apart:
+    """Runs a function on the database, between commands."""
 
     async def do(work: Callable[[AsyncEngine], Awaitable[Any]]) -> Any:
         engine = database.create_engine(database_url)
@@ -61,31 +62,31 @@ def apart(database_url: str) -> Callable[[Callable[[AsyncEngine], Awaitable[Any]
 
 
 async def two_steps_and_a_verdict(engine: AsyncEngine) -> None:
-    """Three events, with their deliveries."""
+    """Append three events, and create their deliveries."""
     await feeding.append(engine, step_events(2))
     await feeding.append(engine, verdict_events(Verdict.FLAGGED))
     await stamp(engine)
 
 
 async def deliver(engine: AsyncEngine) -> None:
-    """As if everything had been delivered."""
+    """Mark all deliveries as delivered."""
     await stored.execute(engine, "UPDATE deliveries SET state = 'delivered', settled_at = now()")
 
 
 async def states(engine: AsyncEngine) -> list[str]:
-    """The states of all deliveries, in feed order."""
+    """Return the states of all deliveries, in feed order."""
     return [row["state"] for row in await stored.rows(engine, "SELECT state FROM deliveries ORDER BY position")]
 
 
 def make(run: Run, *arguments: str, url: str = URL) -> dict[str, Any]:
-    """A new subscription."""
+    """Create a subscription."""
     result = run("create", url, "--json", *arguments)
     assert result.exit_code == 0, result.output
     return dict(json.loads(result.output))
 
 
-def test_subscription_is_made_and_shown_for_people_and_programs(run: Run) -> None:
-    """Its secret is printed this once; then it is listed and shown without."""
+def test_subscription_is_created_and_shown_for_people_and_programs(run: Run) -> None:
+    """`create` prints the secret. `list` and `show` do not."""
     printed = run("create", URL, "--description", "Orders")
     made = make(run, "--type", "dots.flow.*", "--type", "dots.user.*", "--app", "default")
     secret = made.pop("secret")
@@ -102,7 +103,7 @@ def test_subscription_is_made_and_shown_for_people_and_programs(run: Run) -> Non
 
 
 def test_subscription_is_paused_resumed_and_deleted(run: Run) -> None:
-    """Each command says what is so now."""
+    """Each command prints the new state."""
     made = make(run)
 
     paused = json.loads(run("pause", made["id"], "--json").output)
@@ -114,7 +115,7 @@ def test_subscription_is_paused_resumed_and_deleted(run: Run) -> None:
 
 
 def test_rotated_secret_is_printed_once(run: Run) -> None:
-    """With the time until which the one before signs too."""
+    """The output has the time until which the old secret also signs."""
     made = make(run)
 
     rotated = json.loads(run("rotate-secret", made["id"], "--json").output)
@@ -127,8 +128,8 @@ def test_rotated_secret_is_printed_once(run: Run) -> None:
     assert rotated["secret"] not in printed
 
 
-async def test_test_event_ends_with_the_status_of_what_became_of_it(run: Run) -> None:
-    """0 when it was taken, 1 when it was not."""
+async def test_exit_status_says_whether_a_test_event_was_delivered(run: Run) -> None:
+    """It is 0 if the subscriber accepted the event, else 1."""
     async with subscriber.listening() as shop:
         made = await asyncio.to_thread(make, run, url=shop.url)
         good = await asyncio.to_thread(run, "test", made["id"])
@@ -139,10 +140,8 @@ async def test_test_event_ends_with_the_status_of_what_became_of_it(run: Run) ->
     assert (bad.exit_code, json.loads(bad.output)["error"]) == (1, "unreachable")
 
 
-def test_deliveries_are_listed_without_those_of_verdicts(
-    run: Run, apart: Callable[[Callable[[AsyncEngine], Awaitable[Any]]], Any]
-) -> None:
-    """A terminal has no key to leave a trail with."""
+def test_deliveries_of_verdicts_are_not_listed(run: Run, apart: Apart) -> None:
+    """The audit of such reads needs an API key, and a terminal has none."""
     made = make(run, "--with-compliance")
     apart(two_steps_and_a_verdict)
 
@@ -155,12 +154,8 @@ def test_deliveries_are_listed_without_those_of_verdicts(
     assert json.loads(run("deliveries", made["id"], "--json", "--state", "dead").output) == []
 
 
-def test_redelivery_only_counts_until_it_is_confirmed(
-    run: Run,
-    apart: Callable[[Callable[[AsyncEngine], Awaitable[Any]]], Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Without --yes nothing changes; with it everything that matches is due, in as many calls as it takes."""
+def test_redelivery_only_counts_until_it_is_confirmed(run: Run, apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --yes nothing changes. With it all that matches is due, here in several calls."""
     monkeypatch.setattr("app.subscriptions.redeliver.BATCH", 1)
     monkeypatch.setattr("app.subscriptions.redeliver.CALL_LIMIT", 1)
     made = make(run, "--with-compliance")
@@ -177,10 +172,8 @@ def test_redelivery_only_counts_until_it_is_confirmed(
     assert apart(states) == ["pending", "pending", "delivered"]
 
 
-def test_one_event_is_redelivered_by_its_id(
-    run: Run, apart: Callable[[Callable[[AsyncEngine], Awaitable[Any]]], Any]
-) -> None:
-    """At once, for naming it is confirmation enough."""
+def test_one_event_is_redelivered_by_its_id(run: Run, apart: Apart) -> None:
+    """It is due immediately, without --yes."""
     made = make(run)
     apart(two_steps_and_a_verdict)
     apart(deliver)
@@ -194,14 +187,14 @@ def test_one_event_is_redelivered_by_its_id(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("deliveries", NOBODY, "--state", "lost"), "must be pending, delivered or dead"),
-        (("redeliver", NOBODY), "give either"),
-        (("redeliver", NOBODY, NOBODY, *SINCE), "give either"),
+        (("deliveries", UNKNOWN_ID, "--state", "lost"), "must be pending, delivered or dead"),
+        (("redeliver", UNKNOWN_ID), "give either"),
+        (("redeliver", UNKNOWN_ID, UNKNOWN_ID, *SINCE), "give either"),
         (("show", "orders"), "UUID"),
     ],
 )
 def test_wrong_use_ends_with_2(run: Run, arguments: tuple[str, ...], expected: str) -> None:
-    """And says what would be right."""
+    """The message says what is right."""
     result = run(*arguments)
 
     assert result.exit_code == 2
@@ -211,26 +204,26 @@ def test_wrong_use_ends_with_2(run: Run, arguments: tuple[str, ...], expected: s
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (("show", NOBODY), "subscription_not_found"),
-        (("delete", NOBODY), "subscription_not_found"),
-        (("redeliver", NOBODY, NOBODY), "subscription_not_found"),
-        (("redeliver", NOBODY, *SINCE), "subscription_not_found"),
-        (("redeliver", NOBODY, *SINCE, "--type", "nonsense"), "invalid_fields"),
+        (("show", UNKNOWN_ID), "subscription_not_found"),
+        (("delete", UNKNOWN_ID), "subscription_not_found"),
+        (("redeliver", UNKNOWN_ID, UNKNOWN_ID), "subscription_not_found"),
+        (("redeliver", UNKNOWN_ID, *SINCE), "subscription_not_found"),
+        (("redeliver", UNKNOWN_ID, *SINCE, "--type", "nonsense"), "invalid_fields"),
         (("create", "http://192.0.2.1/"), "destination_refused"),
         (("create", URL, "--type", "nonsense"), "invalid_fields"),
         (("create", URL, "--app", "nowhere"), "unknown_app"),
     ],
 )
-def test_what_cannot_be_is_one_of_our_errors(run: Run, arguments: tuple[str, ...], code: str) -> None:
-    """Which the command's entry prints as one line, with status 1."""
+def test_failures_are_our_own_errors(run: Run, arguments: tuple[str, ...], code: str) -> None:
+    """The entry point prints such an error as one line, with exit status 1."""
     error = run(*arguments).exception
 
     assert isinstance(error, GatewayError)
     assert error.code == code
 
 
-def test_without_encryption_keys_the_setting_is_named(run: Run) -> None:
-    """What to set is in the message."""
+def test_missing_encryption_keys_are_named(run: Run) -> None:
+    """The message names the setting."""
     error = run("create", URL, ENCRYPTION_KEYS="").exception
 
     assert isinstance(error, GatewayError)

@@ -48,12 +48,12 @@ def _webhook(message_id: str, flow_id: str) -> Webhook:
 
 
 def run(database_url: str, *arguments: str) -> Result:
-    """The command, as typed."""
+    """Run the command."""
     return CliRunner().invoke(cli, ["webhooks", *arguments], env={**ENVIRONMENT, "DATABASE_URL": database_url})
 
 
 def sync_rows(database_url: str) -> list[tuple[str, str, int]]:
-    """What is due, by whom, and how often it was asked for."""
+    """Return the id of each due flow or user, the reason, and the number of requests."""
 
     async def read() -> list[tuple[str, str, int]]:
         engine = database.create_engine(database_url)
@@ -66,7 +66,7 @@ def sync_rows(database_url: str) -> list[tuple[str, str, int]]:
 
 
 def test_webhooks_are_listed_for_people_and_programs(database_url_with_two: str) -> None:
-    """A table, or JSON with the same webhooks, latest first."""
+    """The list is a table or JSON, latest first."""
     table = run(database_url_with_two, "list")
     listed = json.loads(run(database_url_with_two, "list", "--json", "--state", "pending").output)
 
@@ -76,7 +76,7 @@ def test_webhooks_are_listed_for_people_and_programs(database_url_with_two: str)
 
 
 def test_a_replay_only_counts_until_it_is_confirmed(database_url_with_two: str) -> None:
-    """Without --yes nothing changes; with it what matches is due once more, and nothing else."""
+    """Without --yes nothing changes. With it only what matches is due again."""
     counted = run(database_url_with_two, "replay", "--subject", "flow-1")
     before = sync_rows(database_url_with_two)
     done = json.loads(run(database_url_with_two, "replay", "--subject", "flow-1", "--yes", "--json").output)
@@ -88,7 +88,7 @@ def test_a_replay_only_counts_until_it_is_confirmed(database_url_with_two: str) 
 
 
 def test_one_webhook_is_replayed_by_its_id(database_url_with_two: str) -> None:
-    """The id alone names what to look at again."""
+    """Only the flow of that webhook is due again."""
     done = run(database_url_with_two, "replay", "msg_2", "--yes")
 
     assert done.exit_code == 0
@@ -96,7 +96,7 @@ def test_one_webhook_is_replayed_by_its_id(database_url_with_two: str) -> None:
 
 
 def test_an_unknown_state_is_wrong_use(database_url_with_two: str) -> None:
-    """A state that does not exist ends with 2 and the states that do."""
+    """The exit status is 2, and the message has the valid states."""
     result = run(database_url_with_two, "list", "--state", "lost")
 
     assert result.exit_code == 2

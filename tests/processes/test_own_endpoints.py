@@ -1,4 +1,4 @@
-"""Where no subscription may send events: the database and the broker, however their URLs name them."""
+"""No subscription may send events to the database or the broker."""
 
 import pytest
 
@@ -22,7 +22,7 @@ URLS = [
 
 @pytest.mark.parametrize(("url", "endpoints"), URLS)
 def test_every_host_of_the_database_is_guarded(url: str, endpoints: list[tuple[str, int]]) -> None:
-    """The guard reads what is really dialled, not only what stands before the question mark."""
+    """The guard knows all hosts that the driver connects to, including those in the URL's query."""
     found = own_endpoints(settings.read({"DATABASE_URL": url, "EVENT_BROKER_URL": "nats://broker"}))
 
     assert found == [*(Endpoint(host=host, port=port) for host, port in endpoints), Endpoint(host="broker", port=4222)]
@@ -30,7 +30,7 @@ def test_every_host_of_the_database_is_guarded(url: str, endpoints: list[tuple[s
 
 @pytest.mark.parametrize("host", ["10.0.0.7", "10.0.0.8"])
 def test_subscription_to_a_host_in_the_query_is_refused(host: str) -> None:
-    """Even though SUBSCRIBERS_ALLOWED would allow the address."""
+    """SUBSCRIBERS_ALLOWED contains the address, and it is refused nevertheless."""
     environ = {"DATABASE_URL": "postgresql://shop@/payouts?host=10.0.0.7,10.0.0.8"}
     destinations = Destinations(["10.0.0.0/8:443"], denied=own_endpoints(settings.read(environ)))
 

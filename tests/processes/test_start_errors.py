@@ -1,4 +1,4 @@
-"""Starting with a setting that cannot be used: one line that names it, and never a traceback."""
+"""A start with an unusable setting ends with one line that names the setting, without a traceback."""
 
 import re
 import socket
@@ -15,7 +15,7 @@ SECRET = "whsec_c2ltdWxhdG9yLW9ubHktbm90LWEtc2VjcmV0ISE="
 GOOD = DEFAULT_APP | {"DATABASE_URL": "postgresql://shop@127.0.0.1:1/payouts", "DOTS_WEBHOOK_SECRETS": SECRET}
 EU = {name: SECRET if name.endswith("SECRETS") else value for name, value in EU_APP.items()}
 
-# What is set besides the good settings, and the setting that must be named.
+# Settings added to the good ones, and the setting that the error must name.
 BROKEN = [
     (
         {"DATABASE_URL": "postgresql://shop:hunter2@db/payouts?sslmode=verify-ca&sslrootcert=/missing.pem"},
@@ -40,8 +40,8 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("environ", "named"), BROKEN)
-async def test_setting_that_cannot_be_used_is_named(environ: dict[str, str], named: str) -> None:
-    """Before anything is connected to, in one line, and without its value."""
+async def test_unusable_setting_is_named(environ: dict[str, str], named: str) -> None:
+    """The error appears before the first connection. It is one line, without the value."""
     with pytest.raises(SettingsError) as caught:
         await build_everything(settings.read(GOOD | environ))
 
@@ -50,22 +50,20 @@ async def test_setting_that_cannot_be_used_is_named(environ: dict[str, str], nam
     assert "hunter" not in caught.value.detail
 
 
-async def test_good_settings_are_not_refused() -> None:
-    """The table above breaks them one by one."""
+async def test_good_settings_are_accepted() -> None:
+    """The table above changes these settings one by one."""
     await build_everything(settings.read(GOOD | EU))
 
 
 async def build_everything(found: settings.Settings) -> None:
-    """What a worker and an api build before they connect."""
+    """Build what a worker and an api build before they connect."""
     async with wiring.open_inputs(found), wiring.open_broker(found):
         dots_wiring.verifiers(found)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "busy"), [(["api"], "--port"), (["api", "--port", "0"], "METRICS_PORT"), (["worker"], "METRICS_PORT")]
-)
+@pytest.mark.parametrize(("arguments", "busy"), [(["api"], "--port"), (["worker"], "METRICS_PORT")])
 def test_busy_port_ends_the_start_with_one_line(database_url: str, arguments: list[str], busy: str) -> None:
-    """Status 1, and which setting, host and port."""
+    """The exit status is 1, and the line names the setting, the host and the port."""
     environ = GOOD | {"DATABASE_URL": database_url, "METRICS_HOST": "127.0.0.1"}
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -76,6 +74,6 @@ def test_busy_port_ends_the_start_with_one_line(database_url: str, arguments: li
         else:
             ended = run_apart(*arguments, busy, port, **environ)
 
-    reported = [line for line in ended.stderr.splitlines() if not line.startswith("{")]  # Without what is logged.
+    lines = [line for line in ended.stderr.splitlines() if not line.startswith("{")]  # Skips the log, which is JSON.
     assert (ended.status, ended.stdout) == (1, "")
-    assert reported == [f"dots-gateway: {busy}: cannot listen on 127.0.0.1:{port}: another program listens there."]
+    assert lines == [f"dots-gateway: {busy}: cannot listen on 127.0.0.1:{port}: another program listens there."]
