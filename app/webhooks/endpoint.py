@@ -1,7 +1,7 @@
-"""Where Dots' webhooks come in: bytes in, one check, one await.
+"""The endpoint for Dots' webhooks: reads the body, verifies the signature and awaits the commit.
 
-A bare ASGI application beside FastAPI, because what FastAPI and its middleware do for callers of the API is more
-than half of what a webhook costs.
+It is a plain ASGI application beside FastAPI, because FastAPI and its middleware would more than double the cost of a
+webhook.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ from app.webhooks.receive_webhook import Receipt, WebhookReceiver
 
 log = structlog.get_logger()
 
-# Whatever begins like this was meant to be a webhook, and is counted here if it is not.
+# This endpoint answers and counts all requests whose path begins like this.
 PREFIX = "/webhooks"
 PATH = "/webhooks/dots"
 BODY_LIMIT_BYTES = 1024 * 1024
-# Dots (Svix) waits 15 s; an answer that comes later counts as none. The body may take this long, and so may all.
+# Dots (Svix) waits 15 s for an answer. This is the limit for reading the body and storing the webhook together.
 ANSWER_SECONDS = 12.0
 _PATH_LIMIT = 100
 
@@ -48,8 +48,8 @@ _OUTCOMES: dict[type[GatewayError], str] = {
     OverloadedError: "overloaded",
     DatabaseUnavailableError: "unavailable",
 }
-# These say something of a sender whom nobody knows yet, who may send any number.
-_OF_STRANGERS = (SignatureRefusedError, BodyTooLargeError, BodyTooSlowError)
+# The errors that an unauthenticated sender can cause any number of times.
+_UNAUTHENTICATED = (SignatureRefusedError, BodyTooLargeError, BodyTooSlowError)
 _BODY: JsonDict = {
     "description": "Any JSON that Dots signed.",
     "examples": [{"event": "flow.updated", "flow_id": examples.FLOW_ID}],
@@ -58,7 +58,7 @@ _BODY: JsonDict = {
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookInputs(StorageInputs):
-    """What the endpoint needs: a verifier for each Dots app, and the receiver that stores."""
+    """The inputs of the endpoint: a verifier for each Dots app, and the receiver that stores webhooks."""
 
     verifiers: Mapping[str, Verifier]
     receiver: WebhookReceiver
@@ -66,7 +66,7 @@ class WebhookInputs(StorageInputs):
 
 
 class _ReadyAnswer:
-    """An answer without a body, whose ASGI messages are made once."""
+    """An answer without a body. Its ASGI messages are built once."""
 
     def __init__(self, status: int) -> None:
         self._start = {"type": "http.response.start", "status": status, "headers": []}
@@ -82,14 +82,14 @@ _SENDER_IS_GONE = _ReadyAnswer(400)
 
 
 class SenderGoneError(Exception):
-    """The sender has hung up before its body was complete."""
+    """The sender closed the connection before the body was complete."""
 
 
 class WebhookEndpoint:
-    """Answers 204 once a webhook is stored, and a problem otherwise; never anything else."""
+    """Answers 204 after a webhook is stored, and a problem document otherwise."""
 
     def __init__(self, inputs: WebhookInputs, *, answer_seconds: float = ANSWER_SECONDS) -> None:
-        """Take what it needs."""
+        """Answer each request within `answer_seconds`."""
         self._inputs = inputs
         self._answer_seconds = answer_seconds
         self._log = BoundedLog(inputs.clock)
@@ -112,11 +112,11 @@ class WebhookEndpoint:
             receipt = await self._take(app, verifier, scope, receive)
         except SenderGoneError:
             return _SENDER_IS_GONE
-        except _OF_STRANGERS as error:
+        except _UNAUTHENTICATED as error:
             outcome = _OUTCOMES[type(error)]
             self._count(app, outcome)
             self._log.warning("webhook not taken", kind=outcome, app=app, error=error.code, reason=error.detail)
-            # Why a signature was refused is for our log; the sender is told the same whatever it was.
+            # Only the log has the reason. Every sender with a bad signature gets the same answer.
             is_refused = isinstance(error, SignatureRefusedError)
             return problems.respond(SignatureRefusedError() if is_refused else error)
         except GatewayError as error:
@@ -127,7 +127,7 @@ class WebhookEndpoint:
         return _STORED
 
     async def _take(self, app: str, verifier: Verifier, scope: Scope, receive: Receive) -> Receipt:
-        """Read, verify and store. Raises GatewayError or SenderGoneError when that could not be done in time."""
+        """Read, verify and store a webhook. Raises GatewayError or SenderGoneError."""
         body = None
         try:
             async with asyncio.timeout(self._answer_seconds):
@@ -139,7 +139,7 @@ class WebhookEndpoint:
             raise (BodyTooSlowError if body is None else DatabaseUnavailableError) from error
 
     def _refuse_path(self, path: str, *, names_app: bool) -> ASGIApp:
-        """No app has its webhooks sent there: most likely the endpoint in Dots' dashboard is wrong."""
+        """Answer 404. Most likely the endpoint's URL in Dots' dashboard is wrong."""
         self._count("", "not_found")
         shown = bounded_log.escaped(path, limit=_PATH_LIMIT)
         self._log.warning("webhook not taken", kind="not_found", error="not_found", path=shown)
@@ -160,7 +160,7 @@ class WebhookEndpoint:
 
 
 def _app_in(path: str) -> str | None:
-    """The app whose webhooks come to this path, with or without a slash at its end; None when none do."""
+    """Return the app in this path, which may end with a slash. None if the path has no app."""
     path = path.removesuffix("/")
     if path == PATH:
         return DEFAULT_APP
@@ -169,7 +169,7 @@ def _app_in(path: str) -> str | None:
 
 
 async def _read_body(receive: Receive) -> bytes:
-    """The whole body. Raises BodyTooLargeError, SenderGoneError."""
+    """Read the whole body. Raises BodyTooLargeError, SenderGoneError."""
     body = b""
     has_more = True
     while has_more:
@@ -184,7 +184,7 @@ async def _read_body(receive: Receive) -> bytes:
 
 
 def describe(schema: dict[str, Any]) -> None:
-    """Write the two paths into the OpenAPI document, by hand: FastAPI does not know them."""
+    """Add the two paths to the OpenAPI document, because FastAPI does not know them."""
     problem = {"$ref": "#/components/responses/Problem"}
     operation: dict[str, Any] = {
         "tags": ["webhooks"],

@@ -1,4 +1,4 @@
-"""Store verified webhooks before they are acknowledged; those in flight at one moment share one commit."""
+"""Stores verified webhooks before they are acknowledged. Webhooks that arrive together share one commit."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ WAITING_LIMIT = 2000
 WAITING_LIMIT_BYTES = 64 * 1024 * 1024
 BATCH_LIMIT = 256
 BATCH_LIMIT_BYTES = 16 * 1024 * 1024
-# Each unknown app is logged once, up to this many apps.
+# The log names each unknown app once, up to this many apps.
 FOREIGN_APPS_LOGGED = 100
 
 
@@ -43,7 +43,7 @@ class WebhookReceiver:
     def __init__(
         self, engine: AsyncEngine, notifications_: Notifications, telemetry: Telemetry, app_ids: AppIds
     ) -> None:
-        """Take what is needed; nothing is written before `run`."""
+        """Prepare to store webhooks. Nothing is written before `run`."""
         sessions = database.sessions_of(engine)
         self._session = None if sessions.has_transaction_pooler else DedicatedSession(sessions)
         self._engine = database.separate_engine(engine)
@@ -62,9 +62,9 @@ class WebhookReceiver:
         )
 
     async def receive(self, app: str, attestation: Attestation, body: bytes, *, received_at: datetime) -> Receipt:
-        """Return once a webhook that came to the endpoint of `app` is stored for good; the caller may give up waiting.
+        """Store a webhook that came to the endpoint of `app`. Returns after the commit. May be cancelled.
 
-        Raises OverloadedError (nothing was stored) or DatabaseUnavailableError (it may have been; a repeat does
+        Raises OverloadedError (the webhook is not stored) or DatabaseUnavailableError (it may be stored; a repeat does
         no harm).
         """
         meaning = webhook_meaning.read(body)
@@ -74,7 +74,7 @@ class WebhookReceiver:
         return receipt
 
     async def run(self) -> NoReturn:
-        """Write one batch after another until cancelled."""
+        """Write batches until cancelled."""
         try:
             await self._group.run()
         finally:
@@ -105,7 +105,7 @@ class WebhookReceiver:
 def _describe(
     receipt: Receipt, meaning: WebhookMeaning, attestation: Attestation, body: bytes, received_at: datetime
 ) -> Webhook:
-    """The webhook to store. A foreign one has no subject."""
+    """Build the webhook to store. A foreign one has no subject."""
     subject = None
     if meaning.kind and meaning.subject_id and not receipt.is_foreign:
         subject = Subject(app=receipt.app, kind=meaning.kind, id=meaning.subject_id)

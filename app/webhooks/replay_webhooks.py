@@ -1,4 +1,4 @@
-"""Look again at what stored webhooks announced: one, or all that match, counted first."""
+"""Lists stored webhooks, and makes the flows and users that they are about due for a refresh."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from app.storage.subjects import Subject
 from app.webhooks import webhook_search
 from app.webhooks.webhook_search import WebhookFilter, WebhookKey, WebhookSummary
 
-# A page looks through so many stretches of webhooks at most, and may then be short although there are more.
+# The most scans for one page. After them a page may be short although older webhooks match.
 SCANS_PER_PAGE = 5
-# So many webhooks are found, and so many flows and users made due, in one transaction.
+# The most webhooks that one transaction finds, and the most flows and users that one makes due.
 BATCH = 1000
-# A dry run counts no further than this, and looks through no more than so many stretches.
+# The bounds of a dry run: webhooks that it counts, and scans that find less than a batch.
 COUNT_LIMIT = 10_000
 SCANS_PER_COUNT = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookPage:
-    """Webhooks, latest first; the next page begins `before` this key, None when this is the last."""
+    """Webhooks, latest first. The next page begins `before` this key. None: this is the last page."""
 
     webhooks: list[WebhookSummary]
     before: WebhookKey | None
@@ -32,9 +32,9 @@ class WebhookPage:
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """What a replay is about to do, or has done: so many webhooks, about so many flows and users.
+    """The numbers of webhooks that match, and of the flows and users that they are about.
 
-    `is_at_least`: it was dry, and stopped counting before it had seen all webhooks.
+    `is_at_least`: a dry run stopped before it had counted all webhooks.
     """
 
     webhooks: int
@@ -46,14 +46,14 @@ class Replay:
 async def list_webhooks(
     engine: AsyncEngine, wanted: WebhookFilter, *, before: WebhookKey | None, limit: int
 ) -> WebhookPage:
-    """The latest webhooks that match, older than the one `before`; at most `limit`."""
+    """Return the latest webhooks that match and are older than `before`, at most `limit`."""
     found: list[WebhookSummary] = []
     for _ in range(SCANS_PER_PAGE):
         async with database.transaction(engine) as connection:
-            # One more than is wanted tells whether there is another page.
-            looked = await webhook_search.scan(connection, wanted, before=before, limit=limit + 1 - len(found))
-        found += looked.webhooks
-        before = looked.before
+            # One more than the limit shows whether there is another page.
+            scanned = await webhook_search.scan(connection, wanted, before=before, limit=limit + 1 - len(found))
+        found += scanned.webhooks
+        before = scanned.before
         if len(found) > limit:
             last = found[limit - 1]
             key = WebhookKey(last.received_at, last.app, last.message_id)
@@ -64,8 +64,8 @@ async def list_webhooks(
 
 
 async def read_webhook(engine: AsyncEngine, app: str, message_id: str) -> tuple[WebhookSummary, bytes | None]:
-    """One webhook and its body as it came, None once emptied. Raises WebhookNotFoundError."""
-    if not message_id.isprintable():  # Postgres has no text for some of what a path may hold.
+    """Return one webhook and its body, which is None after it has expired. Raises WebhookNotFoundError."""
+    if not message_id.isprintable():  # Postgres' text cannot hold a NUL, which a path may contain.
         raise WebhookNotFoundError
     async with database.transaction(engine) as connection:
         found = await webhook_search.find(connection, app, message_id)
@@ -75,7 +75,7 @@ async def read_webhook(engine: AsyncEngine, app: str, message_id: str) -> tuple[
 
 
 async def replay_one(inputs: StorageInputs, app: str, message_id: str) -> Replay:
-    """Make due what one webhook is about. Raises WebhookNotFoundError."""
+    """Make the flow or user of one webhook due. Raises WebhookNotFoundError."""
     summary, _body = await read_webhook(inputs.engine, app, message_id)
     subjects = webhook_search.subjects([summary])
     await _make_due(inputs, subjects)
@@ -83,8 +83,8 @@ async def replay_one(inputs: StorageInputs, app: str, message_id: str) -> Replay
 
 
 async def replay(inputs: StorageInputs, wanted: WebhookFilter, *, is_dry_run: bool) -> Replay:
-    """Make due what all matching webhooks are about, dead or alive, a batch at a time; a dry run only counts."""
-    # Nothing is made due before all are found: a webhook that was dead would not be found as a dead one any more.
+    """Make the flows and users of all matching webhooks due, dead letters included. A dry run only counts."""
+    # Find all webhooks first: once its flow is due, a dead webhook no longer matches the state `dead`.
     found = await _find_subjects(inputs.engine, wanted, is_bounded=is_dry_run)
     if not is_dry_run:
         await _make_due(inputs, found.subjects)
@@ -98,7 +98,7 @@ async def replay(inputs: StorageInputs, wanted: WebhookFilter, *, is_dry_run: bo
 
 @dataclass(frozen=True, kw_only=True)
 class _Found:
-    """How many webhooks match, and what they are about; `has_more` when it stopped at a bound."""
+    """The number of webhooks that match, and their flows and users. `has_more`: the search stopped at a bound."""
 
     webhooks: int
     subjects: frozenset[Subject]
@@ -106,18 +106,18 @@ class _Found:
 
 
 async def _find_subjects(engine: AsyncEngine, wanted: WebhookFilter, *, is_bounded: bool) -> _Found:
-    count = short = 0
+    count = short_scans = 0
     subjects: set[Subject] = set()
     before: WebhookKey | None = None
     while True:
         async with database.transaction(engine) as connection:
-            looked = await webhook_search.scan(connection, wanted, before=before, limit=BATCH)
-        count += len(looked.webhooks)
-        short += len(looked.webhooks) < BATCH
-        subjects |= webhook_search.subjects(looked.webhooks)
-        before = looked.before
-        is_enough = is_bounded and (count >= COUNT_LIMIT or short >= SCANS_PER_COUNT)
-        if before is None or is_enough:
+            scanned = await webhook_search.scan(connection, wanted, before=before, limit=BATCH)
+        count += len(scanned.webhooks)
+        short_scans += len(scanned.webhooks) < BATCH
+        subjects |= webhook_search.subjects(scanned.webhooks)
+        before = scanned.before
+        has_reached_bound = is_bounded and (count >= COUNT_LIMIT or short_scans >= SCANS_PER_COUNT)
+        if before is None or has_reached_bound:
             return _Found(webhooks=count, subjects=frozenset(subjects), has_more=before is not None)
 
 

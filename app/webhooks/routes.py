@@ -71,7 +71,7 @@ class WebhookResponse(BaseModel):
 
     @classmethod
     def of(cls, webhook: WebhookSummary) -> Self:
-        """The shape of a stored webhook."""
+        """Build the response for a stored webhook."""
         return cls.model_validate(asdict(webhook))
 
 
@@ -134,7 +134,7 @@ class ReplayResponse(BaseModel):
 
     @classmethod
     def of(cls, done: Replay) -> Self:
-        """The shape of a replay."""
+        """Build the response for a replay."""
         return cls(webhooks=done.webhooks, subjects=done.subjects, dry_run=done.is_dry_run, at_least=done.is_at_least)
 
 

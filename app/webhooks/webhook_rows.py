@@ -1,4 +1,4 @@
-"""The webhooks Dots sent, each stored once whatever number of times it came."""
+"""The rows of Dots' webhooks. A webhook that arrives several times is one row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ from app.storage.subjects import Subject
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook:
-    """A verified webhook as it came; `subject` is None when it is about neither a flow nor a user.
+    """A verified webhook. `subject` is None if it is about neither a flow nor a user.
 
-    `merged_user_id` is the user that it says was merged into its subject.
+    `merged_user_id` is the user that was merged into the subject, according to the webhook.
     """
 
     app: str
@@ -45,10 +45,10 @@ class Webhook:
 
 
 async def store(connection: AsyncConnection, webhooks: Sequence[Webhook]) -> None:
-    """Store a batch in one statement, and make due what it is about; merges are recorded before, if there are any.
+    """Store a batch in one statement, and make its flows and users due. Merges are recorded first.
 
-    Rows are written in key order, sync rows first, so that two batches cannot deadlock. A repeat is counted and
-    makes its subject due again; updating it, unlike skipping it, waits for whoever is writing the same id.
+    Rows are written in key order, sync rows first, so that two batches cannot deadlock. A repeat is counted and makes
+    its subject due again. It updates the row, because an update waits for a transaction that is writing the same id.
     """
     batch = _Batch(webhooks)
     if announces_merge(webhooks):
@@ -57,7 +57,7 @@ async def store(connection: AsyncConnection, webhooks: Sequence[Webhook]) -> Non
 
 
 async def store_and_commit(session: DedicatedSession, webhooks: Sequence[Webhook]) -> None:
-    """Store a batch that announces no merge like `store`, in a transaction of its own. Raises like `execute`."""
+    """Store a batch without merges in its own transaction. Raises like `DedicatedSession.execute`."""
     await session.execute(_STORE, *_Batch(webhooks).arguments())
 
 
@@ -67,7 +67,7 @@ def announces_merge(webhooks: Sequence[Webhook]) -> bool:
 
 
 async def about(connection: AsyncConnection, subject: Subject, limit: int) -> list[WebhookSeen]:
-    """The latest webhooks about a subject, oldest of them first."""
+    """Return the latest webhooks about a subject, at most `limit`, in the order of arrival."""
     rows = await connection.execute(
         _ABOUT, {"app": subject.app, "kind": subject.kind, "subject_id": subject.id, "limit": limit}
     )
@@ -76,7 +76,7 @@ async def about(connection: AsyncConnection, subject: Subject, limit: int) -> li
 
 
 class _Batch:
-    """The rows of a batch in key order, and how many times it holds each of them."""
+    """The rows of a batch in key order, and how many times the batch has each of them."""
 
     def __init__(self, webhooks: Sequence[Webhook]) -> None:
         first: dict[tuple[str, str], Webhook] = {}
@@ -118,7 +118,7 @@ async def _note_merges(connection: AsyncConnection, webhooks: Sequence[Webhook])
     ]
 
 
-# In the driver's own form, because a dedicated session does not know SQLAlchemy.
+# Parameters are in the driver's form, because a dedicated session does not use SQLAlchemy.
 _STORE = """
     WITH incoming AS (
         SELECT *
@@ -150,7 +150,7 @@ _STORE = """
         last_received_at = GREATEST(w.last_received_at, excluded.last_received_at)
 """
 
-# In the very order of the index: with the id behind the time, Postgres may sort all webhooks of the subject.
+# The order is exactly that of the index. If it also had the id, Postgres might sort all webhooks of the subject.
 _ABOUT = text("""
     SELECT w.message_id, w.event, w.received_at, w.last_received_at, w.received_count,
         COALESCE(

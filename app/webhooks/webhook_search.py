@@ -1,6 +1,6 @@
-"""Finding stored webhooks for operators: by what they are, and by what became of them.
+"""Finds stored webhooks by their properties and their state.
 
-No statement here looks at more than a fixed number of rows, however many webhooks there are and however few match.
+Each statement reads a bounded number of rows, however many webhooks there are and however few match.
 """
 
 from dataclasses import dataclass
@@ -16,19 +16,20 @@ from app.storage import planning
 from app.storage.subjects import Subject
 from app.webhooks.tables import webhooks
 
-# handled: a refresh has seen what it announced, or it announced nothing we act on; dead: given up.
+# handled: a refresh that began after its arrival has succeeded, or it is about nothing that is followed.
+# dead: its refresh was given up.
 WebhookState = Literal["handled", "pending", "failing", "dead"]
 
-# One step through the webhooks looks at so many of them.
+# The most webhooks that one scan reads.
 SCAN_LIMIT = 10_000
-# Webhooks that wait are found by way of what they are about, unless so many flows and users wait that the latest
-# webhooks are mostly about one of them.
+# Up to this many waiting flows and users, a search for their webhooks starts from them. With more of them, it scans
+# the webhooks, most of which are then about one of them.
 WAITING_LIMIT = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookFilter:
-    """What to look for; every field that is not None narrows."""
+    """The conditions of a search. None means any value."""
 
     app: str | None = None
     event: str | None = None
@@ -39,7 +40,7 @@ class WebhookFilter:
 
 
 class WebhookKey(NamedTuple):
-    """The place of a webhook in every list of them, which are latest first."""
+    """The key that orders webhooks in lists, latest first."""
 
     received_at: datetime
     app: str
@@ -48,7 +49,7 @@ class WebhookKey(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookSummary:
-    """A stored webhook without its body; its subject is None when it is about nothing that is followed."""
+    """A stored webhook without its body. Its subject is None if it is about nothing that is followed."""
 
     app: str
     message_id: str
@@ -64,7 +65,7 @@ class WebhookSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookScan:
-    """The webhooks a step has found, latest first. The next step begins `before` this key; None: all were seen."""
+    """The webhooks that a scan found, latest first. The next scan begins `before` this key. None: this was the last."""
 
     webhooks: list[WebhookSummary]
     before: WebhookKey | None
@@ -76,22 +77,22 @@ _ORDER = (webhooks.c.received_at, webhooks.c.app, webhooks.c.message_id)
 async def scan(
     connection: AsyncConnection, wanted: WebhookFilter, *, before: WebhookKey | None, limit: int
 ) -> WebhookScan:
-    """The latest webhooks that match, older than the one `before`: at most `limit`, of the next SCAN_LIMIT at most.
+    """Find the latest webhooks that match and are older than `before`, at most `limit`. Reads at most SCAN_LIMIT.
 
-    It may find fewer, or none, and still not be the last.
+    A scan may find none although older webhooks match.
     """
     await planning.plan_for_values(connection)
     if wanted.state in ("dead", "pending", "failing") and await _are_few(connection, wanted):
         found = await _waiting(connection, wanted, before, limit)
         return WebhookScan(webhooks=found, before=_key(found[-1]) if len(found) == limit else None)
-    looked_at = _next(wanted, before).limit(SCAN_LIMIT).subquery("looked_at")
-    sync = _sync_row_of(looked_at.c)
-    query = _described(looked_at.c, sync.c).select_from(looked_at.outerjoin(sync, true()))
+    scanned = _next(wanted, before).limit(SCAN_LIMIT).subquery("scanned")
+    sync = _sync_row_of(scanned.c)
+    query = _described(scanned.c, sync.c).select_from(scanned.outerjoin(sync, true()))
     if wanted.app is not None:
-        query = query.where(looked_at.c.app == wanted.app)
+        query = query.where(scanned.c.app == wanted.app)
     if wanted.state is not None:
-        query = query.where(_state(looked_at.c, sync.c) == wanted.state)
-    order = (looked_at.c.received_at.desc(), looked_at.c.app.desc(), looked_at.c.message_id.desc())
+        query = query.where(_state(scanned.c, sync.c) == wanted.state)
+    order = (scanned.c.received_at.desc(), scanned.c.app.desc(), scanned.c.message_id.desc())
     found = [_summary(row) for row in await connection.execute(query.order_by(*order).limit(limit))]
     if len(found) == limit:
         return WebhookScan(webhooks=found, before=_key(found[-1]))
@@ -101,7 +102,7 @@ async def scan(
 
 
 async def find(connection: AsyncConnection, app: str, message_id: str) -> tuple[WebhookSummary, bytes | None] | None:
-    """One webhook and its body (None once emptied); None when unknown."""
+    """Return one webhook and its body, which is None after it has expired. None if the webhook is unknown."""
     sync = _sync_row_of(webhooks.c)
     query = _described(webhooks.c, sync.c).add_columns(webhooks.c.body).select_from(webhooks.outerjoin(sync, true()))
     query = query.where(webhooks.c.app == app, webhooks.c.message_id == message_id)
@@ -110,7 +111,7 @@ async def find(connection: AsyncConnection, app: str, message_id: str) -> tuple[
 
 
 def subjects(found: list[WebhookSummary]) -> frozenset[Subject]:
-    """What the webhooks are about."""
+    """Return the flows and users that the webhooks are about."""
     return frozenset(
         Subject(app=each.app, kind="flow" if each.subject_kind == "flow" else "user", id=each.subject_id)
         for each in found
@@ -127,9 +128,9 @@ async def _are_few(connection: AsyncConnection, wanted: WebhookFilter) -> bool:
 async def _waiting(
     connection: AsyncConnection, wanted: WebhookFilter, before: WebhookKey | None, limit: int
 ) -> list[WebhookSummary]:
-    """The latest webhooks of each flow and user that waits, and of these the latest."""
-    # BETWEEN and the first column of the order leave Postgres only the index by subject. Given an equality alone it
-    # may walk all webhooks by time instead, for each flow that waits.
+    """Find the latest webhooks of all waiting flows and users."""
+    # BETWEEN and the first column of the order make Postgres use the index by subject. With an equality alone it may
+    # read all webhooks by time instead, for each waiting flow.
     by_subject = webhooks.c.subject_id.desc(), *(column.desc() for column in _ORDER)
     about_one = _next(wanted, before).order_by(None).order_by(*by_subject)
     about_one = about_one.where(
@@ -145,8 +146,8 @@ async def _waiting(
 
 
 def _is_waiting(wanted: WebhookFilter) -> ColumnElement[bool]:
-    """Whether a sync row is that of a flow or user whose webhooks may be in the state; each state has an index."""
-    # As in the conditions of the two indexes. A sweep that is due has no webhook behind it.
+    """Whether a sync row's webhooks may be in the wanted state. Each state has an index."""
+    # These are the conditions of the two indexes. No webhook causes a sweep.
     is_requested = and_(sync_rows.c.due_at.is_not(None), sync_rows.c.due_by != literal_column("'sweep'"))
     is_waiting: ColumnElement[bool] = and_(is_requested, sync_rows.c.clean_gen < sync_rows.c.dirty_gen)
     if wanted.state == "dead":
@@ -155,7 +156,7 @@ def _is_waiting(wanted: WebhookFilter) -> ColumnElement[bool]:
 
 
 def _next(wanted: WebhookFilter, before: WebhookKey | None) -> Select[Any]:
-    """The webhooks after the key, latest first, narrowed by what has an index."""
+    """Select the webhooks older than the key, latest first, with the conditions that have an index."""
     query = select(webhooks).order_by(*(column.desc() for column in _ORDER))
     if wanted.subject_id is not None:
         query = query.where(webhooks.c.subject_id == wanted.subject_id)
@@ -173,7 +174,7 @@ def _is_about(webhook: Any, sync: Any) -> ColumnElement[bool]:
 
 
 def _sync_row_of(webhook: Any) -> LateralFromClause:
-    """The sync row of what a webhook is about. The limit has Postgres look it up, instead of reading all of them."""
+    """Select the sync row of a webhook's subject. The limit makes Postgres look it up instead of reading all rows."""
     return select(sync_rows).where(_is_about(webhook, sync_rows.c)).limit(1).lateral("sync")
 
 

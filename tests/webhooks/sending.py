@@ -1,4 +1,4 @@
-"""Webhooks as Dots sends them, and requests written byte by byte to a real socket."""
+"""Sends webhooks as Dots does, and raw requests to a real socket."""
 
 import asyncio
 import contextlib
@@ -21,13 +21,13 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 def signed(message_id: str, body: bytes = BODY, *, key: bytes = KEY) -> list[tuple[bytes, bytes]]:
-    """The headers of a webhook that must be taken."""
+    """Return the headers of a valid webhook."""
     return list(signed_headers(key, NOW, message_id=message_id.encode(), body=body))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawAnswer:
-    """An answer off the wire."""
+    """An HTTP answer as read from the socket."""
 
     status: int
     headers: dict[str, str]
@@ -36,7 +36,7 @@ class RawAnswer:
 
 @contextlib.asynccontextmanager
 async def serving(app: FastAPI) -> AsyncIterator[int]:
-    """The port on which the application is served, by the server both processes use, until the end of the block."""
+    """Serve the application with the api's server until the end of the block. Yields the port."""
     server = http_server.build(app, ListenAddress(host="127.0.0.1", port=0))
     running = asyncio.create_task(server.serve())
     try:
@@ -50,25 +50,25 @@ async def serving(app: FastAPI) -> AsyncIterator[int]:
 
 
 async def post(port: int, headers: Headers, body: bytes, *, path: str = PATH) -> RawAnswer:
-    """POST exactly these bytes on a connection of their own."""
+    """POST exactly these bytes on a new connection."""
     framed = [*headers, (b"content-length", b"%d" % len(body))]
     return await exchange(port, _head(path, framed) + body)
 
 
 async def post_chunked(port: int, headers: Headers, chunks: Iterable[bytes], *, path: str = PATH) -> RawAnswer:
-    """POST a body of unannounced length."""
+    """POST a body in chunks, without its length."""
     framed = [*headers, (b"transfer-encoding", b"chunked")]
     body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
     return await exchange(port, _head(path, framed) + body + b"0\r\n\r\n")
 
 
 async def exchange(port: int, request: bytes) -> RawAnswer:
-    """Send these bytes, and read what comes until the server closes."""
+    """Send these bytes, and read the answer."""
     async with asyncio.timeout(DEADLINE_SECONDS):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             writer.write(request)
-            # A server that refuses early may close before it has read everything.
+            # A server that refuses a request may close the connection before it has read all of it.
             with contextlib.suppress(ConnectionError):
                 await writer.drain()
             return await _read(reader)

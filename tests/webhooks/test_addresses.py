@@ -1,4 +1,4 @@
-"""Where webhooks may be sent, and what is said and noted of those that are sent elsewhere."""
+"""Webhooks sent to a wrong path or with a wrong method are refused, counted and logged."""
 
 import httpx
 import pytest
@@ -9,12 +9,7 @@ from tests.all_inputs import AllInputs, HandClock
 from tests.dots.signed_webhooks import BODY
 from tests.storage import stored
 from tests.surroundings import Logs
-from tests.webhooks.sending import (
-    KEY,
-    OTHER_KEY,
-    PATH,
-    signed,
-)
+from tests.webhooks.sending import KEY, OTHER_KEY, PATH, signed
 
 WRONG_PATHS = [
     "/webhooks",
@@ -22,8 +17,9 @@ WRONG_PATHS = [
     "/webhooks/dots//",
     "/webhooks//dots",
     "/webhooks/dot",
-    "/webhooks/dots/nobody",
-    "/webhooks/dots/nobody/",
+    "/webhooks/dots/unknown",
+    "/webhooks/dots/unknown/",
+    "/webhooks/dots/DEFAULT",
     "/webhooks/dots/eu/more",
     "/webhooks/svix",
     "/webhooksdots",
@@ -31,45 +27,46 @@ WRONG_PATHS = [
 
 
 def counted(inputs: AllInputs, app: str, outcome: str) -> float:
-    """How often that has become of a webhook."""
+    """Return the number of webhooks with this outcome."""
     labels = {"app": app, "outcome": outcome}
     return inputs.telemetry.registry.get_sample_value("dots_gateway_webhooks_total", labels) or 0
 
 
 def lines_of(logs: Logs) -> list[dict[str, object]]:
-    """What was logged of webhooks that were not taken."""
+    """Return the log lines about refused webhooks."""
     return [dict(line) for line in logs if line["event"] == "webhook not taken"]
 
 
 @pytest.mark.parametrize(("path", "key", "expected"), [(f"{PATH}/", KEY, "default"), (f"{PATH}/eu/", OTHER_KEY, "eu")])
-async def test_slash_at_the_end_is_no_other_address(
+async def test_path_may_end_with_a_slash(
     stranger: httpx.AsyncClient, engine: AsyncEngine, path: str, key: bytes, expected: str
 ) -> None:
-    """People type it, and a redirect would count as a failure at Dots."""
+    """People type it, and Dots would count a redirect as a failure."""
     answer = await stranger.post(path, headers=signed("msg_1", key=key), content=BODY)
 
     assert answer.status_code == 204
     assert await stored.rows(engine, "SELECT app FROM webhooks") == [{"app": expected}]
 
 
-@pytest.mark.parametrize("path", WRONG_PATHS)
 @pytest.mark.parametrize("method", ["POST", "GET"])
-async def test_wrong_address_is_404_and_is_noted(
-    stranger: httpx.AsyncClient, inputs: AllInputs, logs: Logs, path: str, method: str
+async def test_wrong_path_is_404_and_logged(
+    stranger: httpx.AsyncClient, inputs: AllInputs, logs: Logs, method: str
 ) -> None:
-    """Dots tells only itself of an endpoint that fails; here it is counted and in the log."""
-    answer = await stranger.request(method, path, headers=signed("msg_1"), content=BODY)
+    """A valid webhook to a wrong path or an unknown app is refused. Otherwise nobody would notice the wrong path."""
+    answers = [await stranger.request(method, path, headers=signed("msg_1"), content=BODY) for path in WRONG_PATHS]
 
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert counted(inputs, "", "not_found") == 1
+    assert {answer.status_code for answer in answers} == {404}
+    assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
+    assert counted(inputs, "", "not_found") == len(WRONG_PATHS)
     assert lines_of(logs) == [
         {"event": "webhook not taken", "log_level": "warning", "error": "not_found", "path": path}
+        for path in WRONG_PATHS
     ]
+    assert await stored.count(inputs.engine, "webhooks") == 0
 
 
 async def test_path_in_the_log_is_short_and_printable(stranger: httpx.AsyncClient, logs: Logs) -> None:
-    """Anybody may send anything: no line breaks, no terminal codes, no letters that turn the text around."""
+    """The log has no line breaks, no terminal codes and no characters that change the direction of the text."""
     await stranger.post("/webhooks/%0A%1B%5B31m%E2%80%AE%C3%A9\x5c" + "x" * 5_000)
 
     (line,) = lines_of(logs)
@@ -81,24 +78,28 @@ async def test_path_in_the_log_is_short_and_printable(stranger: httpx.AsyncClien
 
 
 async def test_query_is_not_logged(stranger: httpx.AsyncClient, logs: Logs) -> None:
-    """It may hold somebody's token."""
+    """A query may contain a token."""
     await stranger.post("/webhooks/dot?token=secret")
 
     assert "secret" not in str(lines_of(logs))
 
 
-@pytest.mark.parametrize("path", [PATH, f"{PATH}/", f"{PATH}/eu"])
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS"])
+@pytest.mark.parametrize(
+    ("path", "expected"), [(PATH, "default"), (f"{PATH}/", "default"), (f"{PATH}/eu", "eu")], ids=str
+)
 async def test_other_method_is_405_with_the_right_one(
-    stranger: httpx.AsyncClient, inputs: AllInputs, logs: Logs, path: str, method: str
+    stranger: httpx.AsyncClient, inputs: AllInputs, logs: Logs, path: str, expected: str
 ) -> None:
-    """Only where POST would be taken: elsewhere there is nothing to allow."""
-    answer = await stranger.request(method, path)
+    """The answer is a problem document that allows POST."""
+    methods = ("GET", "PUT", "DELETE", "PATCH", "OPTIONS")
+    answers = [await stranger.request(method, path) for method in methods]
+    head = await stranger.head(path)
 
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == "POST"
-    assert counted(inputs, "eu" if path.endswith("eu") else "default", "wrong_method") == 1
-    assert [line["error"] for line in lines_of(logs)] == ["method_not_allowed"]
+    assert {answer.status_code for answer in (*answers, head)} == {405}
+    assert {answer.headers["allow"] for answer in (*answers, head)} == {"POST"}
+    assert {answer.json()["code"] for answer in answers} == {"method_not_allowed"}
+    assert counted(inputs, expected, "wrong_method") == 6
+    assert [line["error"] for line in lines_of(logs)] == ["method_not_allowed"] * 6
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ async def test_other_method_is_405_with_the_right_one(
 async def test_flood_is_counted_but_not_logged_line_by_line(
     stranger: httpx.AsyncClient, inputs: AllInputs, logs: Logs, clock: HandClock, *, path: str, label: str, outcome: str
 ) -> None:
-    """Whoever has no secret cannot fill the disk; the next minute tells how many lines were left out."""
+    """Senders without a secret cannot fill the disk. The next minute's line has the number of omitted lines."""
     for _ in range(bounded_log.LINES + 7):
         await stranger.post(path, content=b"{}")
     in_flood = len(lines_of(logs))
@@ -121,7 +122,7 @@ async def test_flood_is_counted_but_not_logged_line_by_line(
 
 
 async def test_flood_of_one_kind_does_not_hide_another(stranger: httpx.AsyncClient, logs: Logs) -> None:
-    """A wrong secret is still seen while somebody guesses addresses."""
+    """The log shows a wrong secret even while another sender tries many paths."""
     for _ in range(bounded_log.LINES + 1):
         await stranger.post("/webhooks/dot", content=b"{}")
 

@@ -20,7 +20,7 @@ MIB = 1024 * 1024
 async def test_body_of_one_mebibyte_is_the_largest(
     app: FastAPI, engine: AsyncEngine, size: int, status: int, *, is_chunked: bool
 ) -> None:
-    """Svix sends up to 1 MiB; one byte more is refused, whether its length was announced or not."""
+    """Svix sends up to 1 MiB. One byte more is refused, with and without a Content-Length."""
     body = b"x" * size
 
     async with sending.serving(app) as port:
@@ -38,7 +38,7 @@ async def test_body_of_one_mebibyte_is_the_largest(
 
 
 async def test_endless_body_is_cut_off(app: FastAPI, engine: AsyncEngine) -> None:
-    """An unsigned chunked body that never ends is refused at the limit, not read for ever."""
+    """An unsigned chunked body without an end is refused at the limit."""
     chunk = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
     head = b"POST /webhooks/dots HTTP/1.1\r\nhost: gateway\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -50,7 +50,7 @@ async def test_endless_body_is_cut_off(app: FastAPI, engine: AsyncEngine) -> Non
 
 
 async def test_slow_body_is_408(app: FastAPI, gateway: Gateway, engine: AsyncEngine) -> None:
-    """Who does not send the rest is not waited for; uvicorn itself would wait for ever."""
+    """The gateway stops waiting for the rest of a body. uvicorn alone would wait forever."""
     app.state.webhook_endpoint = WebhookEndpoint(gateway.webhooks, answer_seconds=0.05)
     head = b"POST /webhooks/dots HTTP/1.1\r\nhost: gateway\r\ncontent-length: 100\r\n\r\nhalf of"
 
@@ -62,8 +62,8 @@ async def test_slow_body_is_408(app: FastAPI, gateway: Gateway, engine: AsyncEng
     assert await stored.count(engine, "webhooks") == 0
 
 
-async def test_sender_that_hangs_up_leaves_nothing(app: FastAPI, engine: AsyncEngine) -> None:
-    """Half a body and a closed connection: nothing is stored, and the next webhook is taken."""
+async def test_incomplete_body_is_not_stored(app: FastAPI, engine: AsyncEngine) -> None:
+    """After a sender has closed the connection, the next webhook is accepted."""
     head = b"POST /webhooks/dots HTTP/1.1\r\nhost: gateway\r\ncontent-length: 100\r\n\r\nhalf of"
 
     async with sending.serving(app) as port:
@@ -80,7 +80,7 @@ async def test_sender_that_hangs_up_leaves_nothing(app: FastAPI, engine: AsyncEn
 
 
 async def test_body_limit_holds_for_callers_too(client: httpx.AsyncClient) -> None:
-    """No route reads more than 1 MiB; the answer is a problem document."""
+    """No route reads more than 1 MiB. The answer is a problem document."""
     answer = await client.post("/v1/flows", content=b'{"steps":["' + b"x" * MIB + b'"]}')
 
     assert answer.status_code == 413
@@ -88,8 +88,8 @@ async def test_body_limit_holds_for_callers_too(client: httpx.AsyncClient) -> No
     assert answer.json()["code"] == "body_too_large"
 
 
-async def test_compressed_body_is_taken_as_it_is_signed(stranger: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """Nothing is unpacked: what was signed are the bytes on the wire."""
+async def test_compressed_body_is_stored_compressed(stranger: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """The signature covers the bytes on the wire."""
     headers = [*signed("msg_1", b"\x1f\x8bnot really"), (b"content-encoding", b"gzip")]
 
     answer = await stranger.post(PATH, headers=headers, content=b"\x1f\x8bnot really")

@@ -10,16 +10,11 @@ from tests.dots.fake_dots import NOW
 from tests.dots.hostile_webhooks import odd_but_signed_bodies
 from tests.storage import stored
 from tests.webhooks import sending
-from tests.webhooks.sending import (
-    KEY,
-    PATH,
-    RawAnswer,
-    signed,
-)
+from tests.webhooks.sending import KEY, PATH, RawAnswer, signed
 
 HOSTILE = hostile_webhooks.cases(KEY, NOW)
 SURVIVING = [case for case in HOSTILE if case.survives_http]
-# What HTTP itself forbids in a header never gets as far as us.
+# uvicorn may refuse these, because HTTP forbids such headers.
 FORBIDDEN = [case for case in HOSTILE if not case.survives_http]
 REFUSAL = (
     b'{"type":"urn:dots-gateway:problem:signature_refused","title":"Signature refused","status":401,'
@@ -27,16 +22,12 @@ REFUSAL = (
 )
 
 
-def test_table_is_no_short_one() -> None:
-    """A hundred hostile webhooks at least reach the receiver."""
-    assert len(SURVIVING) >= 100
-
-
-async def test_hostile_webhooks_all_get_one_and_the_same_answer(app: FastAPI, engine: AsyncEngine) -> None:
-    """Whatever is wrong: 401 with the same bytes, never a 5xx, and nothing is stored."""
+async def test_hostile_webhooks_all_get_the_same_answer(app: FastAPI, engine: AsyncEngine) -> None:
+    """The answer is always 401 with the same body, and nothing is stored."""
     async with sending.serving(app) as port:
         answers = {case.name: await sending.post(port, case.headers, case.body) for case in SURVIVING}
 
+    assert len(SURVIVING) >= 100
     assert {name: answer.status for name, answer in answers.items() if answer.status != 401} == {}
     assert {answer.body for answer in answers.values()} == {REFUSAL}
     assert {answer.headers["content-type"] for answer in answers.values()} == {"application/problem+json"}
@@ -44,8 +35,8 @@ async def test_hostile_webhooks_all_get_one_and_the_same_answer(app: FastAPI, en
     assert await stored.count(engine, "sync_rows") == 0
 
 
-async def test_what_http_forbids_is_refused(app: FastAPI, engine: AsyncEngine) -> None:
-    """Controls and white space in headers end in 400 or 401, and nothing is stored."""
+async def test_forbidden_headers_are_refused(app: FastAPI, engine: AsyncEngine) -> None:
+    """Control characters and white space in headers lead to 400 or 401, and nothing is stored."""
     async with sending.serving(app) as port:
         answers = {case.name: await _post_or_cut(port, case) for case in FORBIDDEN}
 
@@ -54,15 +45,15 @@ async def test_what_http_forbids_is_refused(app: FastAPI, engine: AsyncEngine) -
 
 
 async def _post_or_cut(port: int, case: hostile_webhooks.HostileWebhook) -> RawAnswer | None:
-    """The answer, or None when the server cut the connection without one."""
+    """Return the answer, or None if the server closed the connection without one."""
     try:
         return await sending.post(port, case.headers, case.body)
     except asyncio.IncompleteReadError:
         return None
 
 
-async def test_refusals_say_why_in_the_log_only(app: FastAPI, logs: list[dict[str, object]]) -> None:
-    """The log has the reason that the sender is not told."""
+async def test_only_the_log_has_the_reason_of_a_refusal(app: FastAPI, logs: list[dict[str, object]]) -> None:
+    """The sender does not get the reason."""
     case = next(case for case in SURVIVING if case.name == "signed, a day old")
 
     async with sending.serving(app) as port:
@@ -73,7 +64,7 @@ async def test_refusals_say_why_in_the_log_only(app: FastAPI, logs: list[dict[st
 
 
 async def test_odd_bodies_are_stored_byte_for_byte(app: FastAPI, engine: AsyncEngine) -> None:
-    """A right signature is enough: 204, and the body is kept exactly as signed, once."""
+    """A valid signature is enough for a 204. The body is stored once, exactly as signed."""
     bodies = {f"msg_{index}": body for index, body in enumerate(odd_but_signed_bodies().values())}
 
     async with sending.serving(app) as port:
@@ -88,8 +79,10 @@ async def test_odd_bodies_are_stored_byte_for_byte(app: FastAPI, engine: AsyncEn
 
 
 @pytest.mark.parametrize("family", [b"svix", b"webhook"])
-async def test_both_header_families_are_taken(stranger: httpx.AsyncClient, engine: AsyncEngine, family: bytes) -> None:
-    """White-labelled senders use other names for the same headers."""
+async def test_both_header_families_are_accepted(
+    stranger: httpx.AsyncClient, engine: AsyncEngine, family: bytes
+) -> None:
+    """White-label senders use other names for the same headers."""
     headers = [(name.replace(b"svix", family), value) for name, value in signed("msg_1", b"{}")]
 
     answer = await stranger.post(PATH, headers=headers, content=b"{}")
@@ -99,8 +92,8 @@ async def test_both_header_families_are_taken(stranger: httpx.AsyncClient, engin
     assert await stored.count(engine, "webhooks") == 1
 
 
-async def test_webhook_of_another_app_is_kept_apart(stranger: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """Each app has its own path and secret; the same message id in two apps is two webhooks."""
+async def test_each_app_has_its_own_webhooks(stranger: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """Each app has its own path and secret. The same message id in two apps is two webhooks."""
     own = await stranger.post(PATH, headers=signed("msg_1", b"{}"), content=b"{}")
     other = await stranger.post(f"{PATH}/eu", headers=signed("msg_1", b"{}", key=sending.OTHER_KEY), content=b"{}")
     crossed = await stranger.post(f"{PATH}/eu", headers=signed("msg_1", b"{}"), content=b"{}")
@@ -108,23 +101,3 @@ async def test_webhook_of_another_app_is_kept_apart(stranger: httpx.AsyncClient,
     assert [own.status_code, other.status_code, crossed.status_code] == [204, 204, 401]
     kept = await stored.rows(engine, "SELECT app, message_id, received_count FROM webhooks ORDER BY app")
     assert [tuple(row.values()) for row in kept] == [("default", "msg_1", 1), ("eu", "msg_1", 1)]
-
-
-@pytest.mark.parametrize("name", ["nobody", "DEFAULT", "%00", "../v1", "a/b", "eu%20"])
-async def test_unknown_app_is_404(stranger: httpx.AsyncClient, engine: AsyncEngine, name: str) -> None:
-    """A webhook for an app that is not set up is not taken, whoever signed it."""
-    answer = await stranger.post(f"{PATH}/{name}", headers=signed("msg_1", b"{}"), content=b"{}")
-
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert await stored.count(engine, "webhooks") == 0
-
-
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
-async def test_only_post_is_a_webhook(stranger: httpx.AsyncClient, method: str) -> None:
-    """Another method is 405 as a problem document, with the one that is allowed."""
-    answer = await stranger.request(method, PATH)
-
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == "POST"
-    assert answer.json()["code"] == "method_not_allowed"

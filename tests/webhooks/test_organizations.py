@@ -1,23 +1,18 @@
-"""An organization's endpoint gets the webhooks of several apps; `api_app_id` says whose each one is."""
+"""An organization's endpoint gets the webhooks of several apps. `api_app_id` says which app each one belongs to."""
 
 import json
 from typing import Any
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.all_inputs import AllInputs
 from tests.dots.fake_dots import FLOW, USER
 from tests.storage import stored
 from tests.surroundings import Logs
-from tests.webhooks.sending import (
-    KEY,
-    OTHER_KEY,
-    PATH,
-    signed,
-)
+from tests.webhooks.sending import KEY, OTHER_KEY, PATH, signed
+from tests.webhooks.test_addresses import counted
 
 OWN = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -29,7 +24,7 @@ LINE = "webhooks of an app that is not in the settings"
 
 @pytest.fixture
 def app_ids() -> dict[str, str | None]:
-    """Both apps are known by their ids."""
+    """The settings have the ids of both apps."""
     return {"default": OWN, "eu": OTHER}
 
 
@@ -39,11 +34,6 @@ async def send(
     """Send a webhook to the endpoint of an app, signed with that endpoint's secret."""
     content = json.dumps(body).encode()
     return await client.post(path, headers=signed(message_id, content, key=key), content=content)
-
-
-def counted(registry: CollectorRegistry, app: str, outcome: str) -> float:
-    """How often that has become of a webhook."""
-    return registry.get_sample_value("dots_gateway_webhooks_total", {"app": app, "outcome": outcome}) or 0
 
 
 @pytest.mark.parametrize(
@@ -68,7 +58,7 @@ async def test_webhook_is_stored_under_its_app(
     api_app_id: str | None,
     expected: str,
 ) -> None:
-    """Whichever endpoint it came to, and its subject is looked up with that app's credentials."""
+    """The app's id counts, and not the endpoint. The refresh then uses that app's credentials."""
     body = {"event": "flow.updated", "flow_id": FLOW, "api_app_id": api_app_id}
 
     answer = await send(stranger, body, path=path, key=key)
@@ -76,11 +66,11 @@ async def test_webhook_is_stored_under_its_app(
     assert answer.status_code == 204
     assert await stored.rows(engine, SUBJECTS) == [{"app": expected, "kind": "flow", "subject_id": FLOW}]
     assert (await stored.row(engine, WEBHOOKS))["app"] == expected
-    assert counted(inputs.telemetry.registry, expected, "stored") == 1
+    assert counted(inputs, expected, "stored") == 1
 
 
 async def test_endpoint_still_needs_its_own_secret(stranger: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """`api_app_id` chooses no secret: it is read only from what has verified."""
+    """`api_app_id` does not choose the secret. It is read after the signature is verified."""
     answer = await send(stranger, {"flow_id": FLOW, "api_app_id": OTHER}, key=OTHER_KEY)
 
     assert answer.status_code == 401
@@ -95,10 +85,10 @@ async def test_endpoint_still_needs_its_own_secret(stranger: httpx.AsyncClient, 
         {"old_user_id": USER, "new_user_id": "user-2", "api_app_id": FOREIGN},
     ],
 )
-async def test_webhook_of_an_app_we_do_not_have_is_stored_and_left_alone(
+async def test_webhook_of_an_unknown_app_is_stored_and_ignored(
     stranger: httpx.AsyncClient, engine: AsyncEngine, inputs: AllInputs, body: dict[str, Any]
 ) -> None:
-    """Acknowledged and counted; nothing of it is asked for with another app's credentials."""
+    """It is acknowledged and counted, but nothing is refreshed with another app's credentials."""
     answer = await send(stranger, body)
 
     assert answer.status_code == 204
@@ -107,12 +97,12 @@ async def test_webhook_of_an_app_we_do_not_have_is_stored_and_left_alone(
     ]
     assert await stored.count(engine, "sync_rows") == 0
     assert await stored.count(engine, "user_merges") == 0
-    assert counted(inputs.telemetry.registry, "default", "foreign_app") == 1
-    assert counted(inputs.telemetry.registry, "default", "stored") == 0
+    assert counted(inputs, "default", "foreign_app") == 1
+    assert counted(inputs, "default", "stored") == 0
 
 
-async def test_foreign_app_is_named_in_the_log_once(stranger: httpx.AsyncClient, logs: Logs) -> None:
-    """An operator sees which id is missing in the settings, and not once for every webhook."""
+async def test_unknown_app_is_logged_once(stranger: httpx.AsyncClient, logs: Logs) -> None:
+    """An operator sees the id that is missing in the settings, without a line for every webhook."""
     for number in range(3):
         await send(stranger, {"user_id": USER, "api_app_id": FOREIGN}, message_id=f"msg_{number}")
 
@@ -122,10 +112,10 @@ async def test_foreign_app_is_named_in_the_log_once(stranger: httpx.AsyncClient,
 
 @pytest.mark.parametrize("app_ids", [{"default": "default", "eu": None}])
 @pytest.mark.parametrize("api_app_id", [OWN, "default", "", 7, None])
-async def test_api_app_id_says_nothing_where_no_ids_are_set(
+async def test_api_app_id_is_ignored_without_ids_in_the_settings(
     stranger: httpx.AsyncClient, engine: AsyncEngine, api_app_id: object, app_ids: dict[str, str | None]
 ) -> None:
-    """As most installations have it: the webhook is the endpoint's."""
+    """Most installations set no ids. A webhook then belongs to the app of its endpoint."""
     assert OWN not in app_ids.values()
     await send(stranger, {"flow_id": FLOW, "api_app_id": api_app_id})
 

@@ -12,17 +12,17 @@ from tests.dots.fake_dots import NOW
 from tests.storage import stored
 
 DEADLINE_SECONDS = 10
-# Rows are locked one by one, slowly enough for another statement to come in between.
+# Rows are locked slowly, so that another statement can lock rows in between.
 SLOW_ROWS = (
-    "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END $$",
-    "CREATE TRIGGER dawdle BEFORE INSERT ON webhooks FOR EACH ROW EXECUTE FUNCTION dawdle()",
-    "CREATE TRIGGER dawdle BEFORE INSERT ON sync_rows FOR EACH ROW EXECUTE FUNCTION dawdle()",
+    "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END $$",
+    "CREATE TRIGGER slow BEFORE INSERT ON webhooks FOR EACH ROW EXECUTE FUNCTION slow()",
+    "CREATE TRIGGER slow BEFORE INSERT ON sync_rows FOR EACH ROW EXECUTE FUNCTION slow()",
 )
 
 
 @pytest.mark.parametrize("subjects", [0, 7])
 async def test_two_processes_store_the_same_webhooks(database_url: str, inputs: AllInputs, subjects: int) -> None:
-    """Two receivers with pools of their own get the same ids in opposite order: no deadlock, none lost or doubled."""
+    """Two receivers with separate pools get the same ids in opposite order. They do not deadlock, and count all."""
     await stored.execute(inputs.engine, *SLOW_ROWS)
     engines = [database.create_engine(database_url) for _ in range(2)]
     receivers = [WebhookReceiver(engine, Notifications(engine), inputs.telemetry, AppIds({})) for engine in engines]

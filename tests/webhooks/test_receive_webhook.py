@@ -1,4 +1,4 @@
-"""The receiver's own connections: what a busy pool and a transaction pooler change for it."""
+"""The receiver's own connections work with a busy pool and with a transaction pooler."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ DEADLINE_SECONDS = 10
 
 @contextlib.asynccontextmanager
 async def receiving(engine: AsyncEngine, inputs: AllInputs) -> AsyncIterator[WebhookReceiver]:
-    """A receiver over this engine, with its writer running."""
+    """Run a receiver on this engine."""
     receiver = WebhookReceiver(engine, inputs.notifications, inputs.telemetry, AppIds({}))
     writer = asyncio.create_task(receiver.run())
     try:
@@ -42,8 +42,8 @@ async def receive(receiver: WebhookReceiver, message_id: str, **body: str) -> No
     await receiver.receive("default", attestation, json.dumps(body).encode(), received_at=NOW)
 
 
-async def test_a_busy_pool_delays_no_webhook(inputs: AllInputs, database_url: str) -> None:
-    """Requests hold every connection of the pool, and webhooks are stored all the same, merges too."""
+async def test_a_busy_pool_does_not_delay_webhooks(inputs: AllInputs, database_url: str) -> None:
+    """While requests hold every connection of the pool, webhooks and merges are stored."""
     busy = database.create_engine(database_url, pool_size=1)
     async with busy.connect(), receiving(busy, inputs) as receiver:
         await receive(receiver, "msg_1", flow_id="flow-1")
@@ -55,8 +55,8 @@ async def test_a_busy_pool_delays_no_webhook(inputs: AllInputs, database_url: st
 
 
 @pytest.mark.parametrize("pooler", ["none", "transaction"])
-async def test_nothing_is_left_open_when_the_writer_ends(inputs: AllInputs, database_url: str, pooler: Pooler) -> None:
-    """Webhooks and merges are stored with and without a transaction pooler, and the connections are closed."""
+async def test_receiver_closes_its_connections(inputs: AllInputs, database_url: str, pooler: Pooler) -> None:
+    """It stores webhooks and merges with and without a transaction pooler, and then closes its connections."""
     engine = database.create_engine(f"{database_url}?application_name=receiver", pooler=pooler)
     async with receiving(engine, inputs) as receiver:
         await receive(receiver, "msg_1", flow_id="flow-1")
@@ -70,7 +70,7 @@ async def test_nothing_is_left_open_when_the_writer_ends(inputs: AllInputs, data
 
 
 async def test_a_merge_is_not_recorded_without_its_webhook(inputs: AllInputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They share one transaction: if the webhook cannot be stored, the merge is not recorded either."""
+    """They share one transaction. If the webhook cannot be stored, the merge is not recorded either."""
     monkeypatch.setattr(webhook_rows, "_STORE", f"{webhook_rows._STORE} RETURNING 1 / 0")
     async with receiving(inputs.engine, inputs) as receiver:
         with pytest.raises(DatabaseUnavailableError):

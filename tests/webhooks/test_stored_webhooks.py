@@ -1,4 +1,4 @@
-"""What Dots sent, as operators see and replay it over HTTP."""
+"""Listing, showing and replaying stored webhooks over HTTP."""
 
 import base64
 from datetime import timedelta
@@ -22,7 +22,7 @@ async def operator(stranger: httpx.AsyncClient, key_with: KeyWith) -> httpx.Asyn
 
 
 async def send(client: httpx.AsyncClient, message_id: str, number: int) -> bytes:
-    """Dots tells of a flow; the body."""
+    """Send a webhook about a flow. Returns its body."""
     body = b'{"event":"flow.updated","flow_id":"%s"}' % flow_id_of(number).encode()
     answer = await client.post(PATH, headers=signed(message_id, body), content=body)
     assert answer.status_code == 204
@@ -30,16 +30,16 @@ async def send(client: httpx.AsyncClient, message_id: str, number: int) -> bytes
 
 
 async def listed(client: httpx.AsyncClient, **query: str | int) -> list[tuple[str, str]]:
-    """The ids and states of the webhooks found."""
+    """Return the ids and states of the webhooks found."""
     answer = await client.get("/v1/webhooks", params=query)
     assert answer.status_code == 200, answer.text
     return [(webhook["message_id"], webhook["state"]) for webhook in answer.json()["webhooks"]]
 
 
-async def test_webhooks_are_listed_by_what_became_of_them(
+async def test_webhooks_are_found_by_their_state(
     operator: httpx.AsyncClient, dots: MemoryDots, inputs: AllInputs
 ) -> None:
-    """One handled, one whose flow Dots does not know, one nobody has looked at: each is found by its state."""
+    """One is handled, one is about a flow that Dots does not know, and one is not refreshed yet."""
     dots.add_flow(1)
     await send(operator, "msg_1", 1)
     await send(operator, "msg_2", 2)
@@ -56,8 +56,8 @@ async def test_webhooks_are_listed_by_what_became_of_them(
     }
 
 
-async def test_pages_of_webhooks_put_together_are_all(operator: httpx.AsyncClient) -> None:
-    """Pages of two, followed by their cursors: every webhook once, latest first."""
+async def test_pages_together_have_every_webhook(operator: httpx.AsyncClient) -> None:
+    """The cursors lead through pages of two, latest first."""
     for number in range(5):
         await send(operator, f"msg_{number}", number)
     pages = []
@@ -74,7 +74,7 @@ async def test_pages_of_webhooks_put_together_are_all(operator: httpx.AsyncClien
 
 
 async def test_one_webhook_is_shown_with_its_body(operator: httpx.AsyncClient) -> None:
-    """The body is what came, byte for byte."""
+    """The body is shown byte for byte."""
     body = await send(operator, "msg_1", 1)
 
     answer = (await operator.get("/v1/webhooks/msg_1")).json()
@@ -84,10 +84,10 @@ async def test_one_webhook_is_shown_with_its_body(operator: httpx.AsyncClient) -
     assert (answer["webhook"]["subject_kind"], answer["webhook"]["subject_id"]) == ("flow", flow_id_of(1))
 
 
-async def test_a_dry_run_is_what_a_replay_does_unless_told_otherwise(
+async def test_a_replay_is_a_dry_run_by_default(
     operator: httpx.AsyncClient, dots: MemoryDots, inputs: AllInputs, clock: HandClock
 ) -> None:
-    """Counted first; then replayed, which asks Dots once more."""
+    """A dry run only counts. A replay asks Dots again."""
     dots.add_flow(1)
     await send(operator, "msg_1", 1)
     await send(operator, "msg_2", 1)
@@ -97,7 +97,7 @@ async def test_a_dry_run_is_what_a_replay_does_unless_told_otherwise(
 
     dry = (await operator.post("/v1/webhooks/replay", json={"event": "flow.updated"})).json()
     await refresh_due(inputs, limit=10)
-    asked_by_dry_run = len(dots.requests)
+    dry_run_requests = len(dots.requests)
     wet = (await operator.post("/v1/webhooks/replay", json={"event": "flow.updated", "dry_run": False})).json()
     await refresh_due(inputs, limit=10)
     one = (await operator.post("/v1/webhooks/msg_2/replay")).json()
@@ -106,7 +106,7 @@ async def test_a_dry_run_is_what_a_replay_does_unless_told_otherwise(
     assert dry == {"webhooks": 2, "subjects": 1, "dry_run": True, "at_least": False}
     assert wet == {"webhooks": 2, "subjects": 1, "dry_run": False, "at_least": False}
     assert one == {"webhooks": 1, "subjects": 1, "dry_run": False, "at_least": False}
-    assert (asked_by_dry_run, len(dots.requests)) == (0, 2)
+    assert (dry_run_requests, len(dots.requests)) == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -123,10 +123,10 @@ async def test_a_dry_run_is_what_a_replay_does_unless_told_otherwise(
         ("POST", "/v1/webhooks/replay", {"evnt": "flow.updated", "dry_run": False}, 422, "invalid_fields"),
     ],
 )
-async def test_a_wrong_question_gets_a_clear_answer(
+async def test_wrong_requests_are_refused(
     operator: httpx.AsyncClient, *, method: str, path: str, body: dict[str, object] | None, status: int, code: str
 ) -> None:
-    """Problem documents, as everywhere."""
+    """The answer is a problem document."""
     answer = await operator.request(method, path, json=body)
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)

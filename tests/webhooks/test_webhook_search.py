@@ -1,4 +1,4 @@
-"""Lists of stored webhooks that are long, and of which few match."""
+"""Finding stored webhooks in long lists of which few match."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from tests.flows.syncing import subject
 
 
 async def receive(engine: AsyncEngine, number: int, *, app: str = "default", about: int = 1) -> None:
-    """The webhook of this number, each a second after the one before."""
+    """Store the webhook of this number. Each arrives a second after the one before."""
     webhook = Webhook(
         app=app,
         message_id=f"msg_{number}",
@@ -28,28 +28,28 @@ async def receive(engine: AsyncEngine, number: int, *, app: str = "default", abo
         await webhook_rows.store(connection, [webhook])
 
 
-async def stretches(engine: AsyncEngine, wanted: WebhookFilter, *, limit: int = 10) -> list[list[str]]:
-    """The ids that each step finds, to the end."""
+async def scans(engine: AsyncEngine, wanted: WebhookFilter, *, limit: int = 10) -> list[list[str]]:
+    """Return the ids that each scan finds, up to the last scan."""
     found = []
     before: WebhookKey | None = None
     while True:
         async with database.transaction(engine) as connection:
-            step = await webhook_search.scan(connection, wanted, before=before, limit=limit)
-        found.append([webhook.message_id for webhook in step.webhooks])
-        if step.before is None:
+            scan = await webhook_search.scan(connection, wanted, before=before, limit=limit)
+        found.append([webhook.message_id for webhook in scan.webhooks])
+        if scan.before is None:
             return found
-        before = step.before
+        before = scan.before
 
 
-async def test_a_step_looks_at_a_stretch_of_webhooks(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may find none and not be the last; all steps together find every webhook once."""
+async def test_a_scan_reads_a_bounded_number_of_webhooks(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan may find none without being the last. All scans together find every webhook once."""
     monkeypatch.setattr(webhook_search, "SCAN_LIMIT", 2)
     await receive(engine, 0, app="eu")
     for number in range(1, 6):
         await receive(engine, number)
 
-    assert await stretches(engine, WebhookFilter(app="eu")) == [[], [], ["msg_0"], []]
-    assert await stretches(engine, WebhookFilter(app="default")) == [
+    assert await scans(engine, WebhookFilter(app="eu")) == [[], [], ["msg_0"], []]
+    assert await scans(engine, WebhookFilter(app="default")) == [
         ["msg_5", "msg_4"],
         ["msg_3", "msg_2"],
         ["msg_1"],
@@ -61,7 +61,7 @@ async def test_a_step_looks_at_a_stretch_of_webhooks(engine: AsyncEngine, monkey
 async def test_states_are_found_whether_few_or_many_wait(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, waiting_limit: int
 ) -> None:
-    """By way of the flows that wait when they are few, else by looking through the webhooks: the same are found."""
+    """If few flows wait, the search starts from them, else it scans the webhooks. Both find the same."""
     monkeypatch.setattr(webhook_search, "WAITING_LIMIT", waiting_limit)
     for number in range(4):
         await receive(engine, number, about=number)
@@ -73,7 +73,7 @@ async def test_states_are_found_whether_few_or_many_wait(
     await receive(engine, 5, about=3)
 
     found = {
-        state: [each for step in await stretches(engine, WebhookFilter(state=state), limit=2) for each in step]
+        state: [each for scan in await scans(engine, WebhookFilter(state=state), limit=2) for each in scan]
         for state in ("dead", "failing", "pending", "handled")
     }
 
@@ -85,11 +85,11 @@ async def test_states_are_found_whether_few_or_many_wait(
     }
 
 
-async def test_listing_leaves_what_a_webhook_asked_for_among_the_asked_for(engine: AsyncEngine) -> None:
-    """A page of Dots' list that names the flow too does not make its webhook wait as long as a sweep."""
+async def test_a_sweep_does_not_delay_a_webhook(engine: AsyncEngine) -> None:
+    """If a flow is due by a webhook and Dots' list names it too, it stays due by the webhook."""
     await receive(engine, 1)
     await syncing.mark_due(engine, subject(), by="sweep")
-    waiting = await stretches(engine, WebhookFilter(state="pending"))
+    waiting = await scans(engine, WebhookFilter(state="pending"))
     (claim,) = await syncing.claim_due(engine, now=NOW + timedelta(minutes=1))
     await syncing.settle(engine, claim)
     await syncing.mark_due(engine, subject(), by="sweep")
@@ -99,10 +99,10 @@ async def test_listing_leaves_what_a_webhook_asked_for_among_the_asked_for(engin
     assert await syncing.row_of(engine, subject(), "due_by") == {"due_by": "sweep"}
 
 
-async def test_page_goes_on_through_stretches_without_a_match(
+async def test_a_page_without_a_match_may_have_a_next_page(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page looks through some stretches; when it ends without enough, it still says where the next one begins."""
+    """A page ends after some scans, and says where the next page begins."""
     monkeypatch.setattr(webhook_search, "SCAN_LIMIT", 1)
     monkeypatch.setattr(replay_webhooks, "SCANS_PER_PAGE", 3)
     await receive(engine, 0, app="eu")
