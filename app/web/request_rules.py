@@ -76,8 +76,8 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
 
 def _unknown(name: str, known: set[str]) -> FieldProblem:
     close = difflib.get_close_matches(name.lower(), sorted(known), n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return FieldProblem(name[:NAME_LIMIT_CHARACTERS], f"is not a query parameter here{hint}")
+    suggestion = f"; did you mean {close[0]}?" if close else ""
+    return FieldProblem(name[:NAME_LIMIT_CHARACTERS], f"is not a query parameter here{suggestion}")
 
 
 def _is_json(content_type: str) -> bool:

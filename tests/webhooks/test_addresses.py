@@ -52,7 +52,7 @@ async def test_path_may_end_with_a_slash(
 async def test_wrong_path_is_404_and_logged(
     stranger: httpx.AsyncClient, inputs: AllInputs, logs: Logs, method: str
 ) -> None:
-    """A valid webhook to a wrong path or an unknown app is refused. Otherwise nobody would notice the wrong path."""
+    """A valid webhook to a wrong path or an unknown app is refused. Otherwise an operator might not notice it."""
     answers = [await stranger.request(method, path, headers=signed("msg_1"), content=BODY) for path in WRONG_PATHS]
 
     assert {answer.status_code for answer in answers} == {404}
