@@ -1,1 +1,1 @@
-"""Everything Dots-shaped: signatures, the wire format, the HTTP client; Dots' words inside, ours outside."""
+"""Everything specific to Dots: signatures, the wire format, the HTTP client, the budget of calls."""

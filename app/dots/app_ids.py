@@ -9,7 +9,7 @@ _NO_ID = "default"
 
 
 class AppIds:
-    """Dots' ids of the apps in the settings, where they are set."""
+    """The apps in the settings by Dots' ids, as far as the ids are set."""
 
     def __init__(self, configured: Mapping[str, str | None]) -> None:
         """Take each app's `APP_ID`, by the app's name."""
@@ -20,10 +20,10 @@ class AppIds:
             self._apps.setdefault(app_id, app)
 
     def app_of(self, endpoint_app: str, api_app_id: str | None) -> str | None:
-        """The app of a webhook that came to the endpoint of `endpoint_app`; None: an app that is not in the settings.
+        """Return the app of a webhook that the endpoint of `endpoint_app` received; None if the settings lack it.
 
-        If the endpoint's own app has no id to compare with, an unknown `api_app_id` is ignored. `api_app_id` is spelt
-        as `fields.read_id` spells it.
+        Ignores an unknown `api_app_id` if the endpoint's own app has no id to compare it with. `api_app_id` comes from
+        `fields.read_id`.
         """
         own = self._ids.get(endpoint_app)
         if api_app_id is None or api_app_id == own:

@@ -1,4 +1,4 @@
-"""Which Dots apps may not be called now: Dots refuses their credentials, or has asked for a pause."""
+"""The pauses of Dots apps: Dots refuses an app's credentials, or has asked for a pause."""
 
 from datetime import datetime
 
@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 async def pause(connection: AsyncConnection, app: str, *, until: datetime, earlier: int = 0) -> None:
-    """Stop asking Dots for this app until then; every process heeds it.
+    """Pause the app in all processes, because Dots refuses its credentials.
 
-    `earlier` is how many pauses came before this one: of a whole batch that is refused, each says the same.
+    `earlier` counts the pauses in a row before this one. Calls that are refused together give the same number.
     """
     await connection.execute(
         text("""
@@ -23,7 +23,7 @@ async def pause(connection: AsyncConnection, app: str, *, until: datetime, earli
 
 
 async def hold_off(connection: AsyncConnection, app: str, *, until: datetime) -> None:
-    """Ask Dots nothing for this app until then, because Dots asked for it; nothing is wrong."""
+    """Pause the app in all processes, because Dots asked for it. The credentials are fine."""
     await connection.execute(
         text("""
             INSERT INTO apps AS a (app, paused_until) VALUES (:app, :until)
@@ -34,12 +34,12 @@ async def hold_off(connection: AsyncConnection, app: str, *, until: datetime) ->
 
 
 async def resume(connection: AsyncConnection, app: str) -> None:
-    """Dots accepts the credentials again."""
+    """End the pause: Dots accepts the credentials again."""
     await connection.execute(text("UPDATE apps SET paused_until = NULL, pauses = 0 WHERE app = :app"), {"app": app})
 
 
 async def paused(connection: AsyncConnection, now: datetime) -> frozenset[str]:
-    """The apps whose credentials Dots refused when last asked."""
+    """Return the apps that are paused because Dots refuses their credentials."""
     query = text("SELECT app FROM apps WHERE paused_until > :now AND pauses > 0")
     rows = await connection.scalars(query, {"now": now})
     return frozenset(rows)

@@ -1,6 +1,6 @@
-"""How many calls we may make to Dots, and which calls go first when few are left.
+"""The budget of calls to Dots, and the part of it that is reserved for urgent calls.
 
-Dots documents no limit, so the figures are settings. Creations and webhooks come before sweeps.
+Dots documents no limit, so the figures are settings. Creations come first, then requested refreshes, then sweeps.
 """
 
 from dataclasses import dataclass
@@ -13,36 +13,36 @@ _LONGEST_WAIT_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """A bucket of tokens, one a call: filled by `per_second`, never beyond `burst`."""
+    """A token bucket. A call costs a token. `per_second` tokens flow in, up to `burst`."""
 
     per_second: float
     burst: float
 
     @property
     def reserve_of_refreshes(self) -> float:
-        """What refreshes leave to creations, for which a caller is waiting: a tenth."""
+        """The tokens that refreshes leave to creations, because a caller waits for those: a tenth."""
         return self.burst * 0.1
 
     @property
     def reserve_of_sweeps(self) -> float:
-        """What sweeps and listings leave to everything else: half."""
+        """The tokens that sweeps and listings leave to other calls: half."""
         return self.burst * 0.5
 
     def chunk(self, wanted: int) -> int:
-        """How many tokens to take at once when `wanted` are needed now."""
+        """Return how many tokens to take at once if `wanted` are needed now."""
         return max(wanted, int(self.per_second * _CHUNK_SECONDS))
 
     @property
     def wait(self) -> timedelta:
-        """How long to leave an empty bucket alone: until a chunk or at least a token is back, a second at most."""
+        """How long to leave an empty bucket alone: until it may have a chunk and at least one token. At most 1 s."""
         return timedelta(seconds=min(max(_CHUNK_SECONDS, 1 / self.per_second), _LONGEST_WAIT_SECONDS))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """What a bucket gives: `calls` tokens, none before `paused_until`.
+    """The answer of a bucket: `calls` tokens, and the end of the app's last pause.
 
-    `refusals` counts the pauses in a row that were because Dots refused the app's credentials.
+    `refusals` counts the pauses in a row because Dots refused the app's credentials.
     """
 
     calls: int

@@ -1,4 +1,4 @@
-"""The bucket of tokens of each Dots app, one for every process; it gives nothing during a pause."""
+"""The token bucket of each Dots app, shared by all processes. It grants no tokens during a pause."""
 
 from datetime import datetime
 
@@ -19,9 +19,9 @@ async def take(
     returned: int = 0,
     is_trial: bool = False,
 ) -> Grant:
-    """Take up to `wanted` tokens, leaving `reserve`; none during a pause. `returned` ones go back first.
+    """Put `returned` tokens back, then take up to `wanted`, leaving `reserve`. Takes none during a pause.
 
-    A trial of the credentials is not held up by their refusal. Keeps the app's row locked until the transaction ends.
+    A trial of the credentials ignores a pause for refused credentials. Locks the app's row until the transaction ends.
     """
     values = {
         "app": app,

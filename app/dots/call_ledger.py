@@ -1,6 +1,6 @@
-"""The ledger of calls to Dots, kept in the database for all processes.
+"""The ledger of calls to Dots in the database, shared by all processes.
 
-Each step is a transaction of its own, because an app's row is locked last.
+Each method has its own transaction, because an app's row is locked last.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from app.storage import database
 
 
 class CallLedger:
-    """Implements `app.dots.gate.Ledger`; see there."""
+    """Implements `app.dots.gate.Ledger`."""
 
     def __init__(self, engine: AsyncEngine, *, budget: Budget, now: Callable[[], datetime]) -> None:
-        """Every bucket has the same budget."""
+        """Use the same budget for the bucket of each app."""
         self._engine = engine
         self._budget = budget
         self._now = now

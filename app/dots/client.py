@@ -1,4 +1,4 @@
-"""Dots' API as four questions, asked with the credentials of one Dots app; hands out snapshots.
+"""The client of Dots' API for one Dots app: creates and reads flows, reads users, returns snapshots.
 
 Source: https://docs.dots.dev/api-reference, as gathered in the project's notes, read 2026-11-23.
 """
@@ -32,7 +32,7 @@ from app.errors import (
 
 _DEFAULT_NETWORK = Network()
 _TEN_SECONDS = timedelta(seconds=10)
-# After a trial in which Dots accepted the credentials, there is no other one for this long.
+# After Dots has accepted the credentials in a trial, there is no other trial for this long.
 _BELIEVE_TRIAL = timedelta(seconds=10)
 _FLOWS_PATH = "/v2/flows"
 _USERS_PATH = "/v2/users"
@@ -41,9 +41,9 @@ _HEADER_VALUE = re.compile(r"[!-~]{1,255}")
 
 @dataclass(frozen=True, kw_only=True)
 class DotsAccess:
-    """How to reach one Dots app; `app_id` is for the keys of an organization.
+    """How to reach one Dots app. An organization's keys need `app_id`.
 
-    `base_url` ends in `/api` or `/api/v2`; `setting_prefix` begins the names of the settings this comes from.
+    `base_url` ends in `/api` or `/api/v2`. `setting_prefix` is the beginning of the names of these settings.
     """
 
     app: str
@@ -55,17 +55,18 @@ class DotsAccess:
 
 
 def utc_now() -> datetime:
-    """The machine's clock, aware."""
+    """The machine's clock."""
     return datetime.now(UTC)
 
 
 class DotsClient:
-    """Dots for one app; each call makes one request, ends within `timeout`, and fails only as DotsError.
+    """Calls Dots for one app. A call sends one request, ends within `timeout`, and raises only DotsErrors.
 
-    Every call needs a permit of the client's `gate`. Beside the errors of what it asks for, it raises
+    Each call needs a permit of the client's `gate`. After a 401 or 403 it also tries the credentials.
+    Beside the errors that its docstring names, a call raises
     DotsUnreachableError, DotsMisroutedError, DotsBusyError, DotsThrottledError or DotsForbiddenError (not carried out),
     DotsUnansweredError, DotsFailedError or DotsInvalidResponseError (perhaps carried out), or DotsCredentialsError (not
-    carried out, and the gate is paused). Asking again is harmless for all but `create_flow`.
+    carried out, and the gate is paused). All calls but `create_flow` can be repeated safely.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class DotsClient:
         transport: httpx.AsyncBaseTransport | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Connect to nothing yet; raises SettingsError when `access` cannot be put into a request."""
+        """Open no connection yet. Raises SettingsError if a request cannot be built from `access`."""
         self.gate = gate
         self._now = now
         self._trial = asyncio.Lock()
@@ -109,32 +110,32 @@ class DotsClient:
         await self._connection.aclose()
 
     async def create_flow(self, permit: Permit, body: dict[str, Any], *, user_ip: str | None = None) -> FlowSnapshot:
-        """Create a flow from the body of `wire.write_flow`; Dots makes another one when this is repeated.
+        """Create a flow from the body of `wire.write_flow`. A repeat creates a second flow.
 
-        Raises DotsRefusedError or DotsNotFoundError when Dots will not have it.
+        Raises DotsRefusedError or DotsNotFoundError if Dots refuses the request.
         """
         headers = {} if user_ip is None else {"Dots-User-IP": user_ip}
         return wire.read_flow(await self._ask(permit, "POST", _FLOWS_PATH, body=body, headers=headers))
 
     async def get_flow(self, permit: Permit, flow_id: str) -> FlowSnapshot:
-        """The flow as it is now; raises DotsNotFoundError."""
+        """Return the flow as it is now. Raises DotsNotFoundError."""
         return wire.read_flow(await self._ask(permit, "GET", _path_of(_FLOWS_PATH, flow_id)))
 
     async def list_flows(self, permit: Permit, *, limit: int = 100, starting_after: str | None = None) -> FlowPage:
-        """One page of the app's flows, from after the flow `starting_after`; `limit` is 1 to 100."""
+        """Return a page of the app's flows that follow `starting_after` in Dots' order. `limit` is 1 to 100."""
         query = {"limit": str(limit)}
         if starting_after is not None:
             query["starting_after"] = starting_after
         return wire.read_flow_page(await self._ask(permit, "GET", _FLOWS_PATH, query=query))
 
     async def get_user(self, permit: Permit, user_id: str) -> UserSnapshot:
-        """The user as they are now; raises DotsNotFoundError."""
+        """Return the user as they are now. Raises DotsNotFoundError."""
         return wire.read_user(await self._ask(permit, "GET", _path_of(_USERS_PATH, user_id)))
 
     async def try_credentials(self) -> None:
-        """Check the credentials with a call that depends on no flow or user. If Dots accepts them, the pause ends.
+        """Check the credentials with a call that needs no flow or user. Ends the pause if Dots accepts them.
 
-        A refusal begins no pause: the caller may have other credentials than the processes that are at work.
+        A refusal begins no pause: this process may have other credentials than the running ones.
         Raises DotsCredentialsError if Dots refuses them, another DotsError if it is unclear, DatabaseUnavailableError.
         """
         permit = await self.gate.take_one(is_trial=True)
@@ -154,7 +155,7 @@ class DotsClient:
         body: dict[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> object:
-        """The JSON of Dots' answer. After a 401 or 403 it checks whether the credentials are refused as a whole."""
+        """Return the JSON of Dots' answer. After a 401 or 403 it checks whether Dots refuses the credentials."""
         try:
             return await self._ask_once(permit, method, path, query=query, body=body, headers=headers)
         except DotsForbiddenError as error:
@@ -174,11 +175,11 @@ class DotsClient:
         return content
 
     async def _are_credentials_refused(self) -> bool:
-        """Check the credentials unless Dots accepted them a moment ago, and pause if it refuses them.
+        """Check the credentials unless Dots accepted them moments ago. Pauses the app if Dots refuses them.
 
-        Returns False if it stays unclear.
+        Returns False if the check fails for another reason.
         """
-        async with self._trial:  # Calls that are refused at the same time share one trial.
+        async with self._trial:  # Calls that Dots refuses at the same time share one trial.
             if self.gate.is_paused() and not self.gate.is_paused(is_trial=True):
                 return True
             if self._accepted_at is not None and self._now() - self._accepted_at < _BELIEVE_TRIAL:
@@ -203,7 +204,7 @@ def _standing_headers(access: DotsAccess) -> dict[str, str]:
 
 
 def _path_of(collection: str, subject_id: str) -> str:
-    """The path of one object; an id that a URL would take for its own syntax cannot be one of Dots'."""
+    """Return the path of one object. Raises DotsNotFoundError for an id that has a meaning of its own in URLs."""
     if subject_id in {"", ".", ".."}:
         raise DotsNotFoundError
     try:
@@ -216,7 +217,7 @@ class DotsClients(dict[str, DotsClient]):
     """The client of each Dots app in the settings, by the app's name."""
 
     def of(self, app: str) -> DotsClient:
-        """The client of one app. Raises UnknownAppError."""
+        """Return the client of one app. Raises UnknownAppError."""
         if app not in self:
             raise UnknownAppError
         return self[app]

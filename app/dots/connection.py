@@ -1,7 +1,7 @@
-"""One HTTP exchange with Dots, bounded in time and size; what the answer means is in `answers`.
+"""One HTTP exchange with Dots, bounded in time and size. `answers` reads the answer.
 
-What decides every mapping here is one question: may Dots have carried the request out? Only a failure
-from before the first byte was sent (DotsUnreachableError) says no; in doubt it is DotsUnansweredError.
+A failure before the first byte was sent becomes DotsUnreachableError: Dots did not carry the request out. Any other
+failure becomes DotsUnansweredError: Dots may have carried it out.
 
 Source: https://www.python-httpx.org/exceptions/, read 2026-11-23.
 """
@@ -21,22 +21,21 @@ from app.dots.network import Network
 from app.errors import DotsError, DotsUnansweredError, DotsUnreachableError
 
 ANSWER_LIMIT_BYTES = 2 * 1024 * 1024
-"""The most that is read of one answer: a page of 100 flows is about a tenth of it."""
+"""A longer answer is not read to its end. A page of 100 flows is about a tenth of this."""
 
 _HEADER_VALUE = re.compile(r"[!-~]{1,255}")
 
-# Whatever may be open may stay open. Where fewer may stay, httpcore 1.0.9 counts busy connections too, and closes every
-# idle one while there are more: each call has one of its own then, and one may be closed that a call was just given
-# (encode/httpcore#1110). They stay for less than the five seconds after which common servers close an idle connection:
-# a creation that crossed such a closing would have an unknown outcome.
+# Both limits are equal. With a lower limit on idle connections, httpcore 1.0.9 counts busy ones too and closes all idle
+# ones above it, perhaps one that a call has just been given (encode/httpcore#1110). Common servers close an idle
+# connection after five seconds. We close it earlier: a creation sent during such a close would have an unknown outcome.
 _LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=3)
 
-# Waiting for a free connection, connecting and greeting (TLS) take a quarter of the deadline each at most, so
-# that a Dots that cannot be reached shows as that, and not as a deadline of which nothing certain can be said.
+# Waiting for a free connection, connecting, and the TLS handshake may each take a quarter of the deadline. A Dots that
+# cannot be reached is then reported as unreachable, and not as an unknown outcome at the deadline.
 _CONNECT_SHARE = 0.25
 
 _NOT_FORMED = (httpx.InvalidURL, ValueError, TypeError, RecursionError)
-# A ProxyError is a proxy's refusal to connect us: the request itself would have been sent through it afterwards.
+# A ProxyError means that the proxy refused to connect. The request would have been sent afterwards.
 _NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -44,12 +43,12 @@ _NOT_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-# The broad ones are for what slips through httpx: an error for certain, and nobody knows how late.
+# The broad classes cover errors that httpx does not wrap. They may occur at any time during the call.
 _PERHAPS_SENT = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError)
 
 
 class Connection:
-    """The way to one Dots app: its URL, credentials, deadline and pool of sockets."""
+    """The URL, credentials, deadline and connection pool of one Dots app."""
 
     def __init__(
         self,
@@ -61,14 +60,14 @@ class Connection:
         network: Network,
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
-        """Connect to nothing yet; raises ValueError for a base URL that is none, and quotes nothing of it."""
+        """Open no connection yet. Raises ValueError for an unusable base URL, and does not quote it."""
         self._base_url = _read_base_url(base_url)
         self._timeout_seconds = timeout.total_seconds()
         early = self._timeout_seconds * _CONNECT_SHARE
         self._http = httpx.AsyncClient(
             auth=httpx.BasicAuth(*credentials),
             headers={**headers, "Accept": "application/json", "Accept-Encoding": "identity"},
-            # Cookies are refused: Dots needs none, and a balancer's would bind us to one of their machines.
+            # Refuse cookies: Dots needs none, and a load balancer's would bind us to one of its machines.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=httpx.Timeout(self._timeout_seconds, connect=early, pool=early),
             limits=_LIMITS,
@@ -80,7 +79,7 @@ class Connection:
         )
 
     async def aclose(self) -> None:
-        """Close every socket."""
+        """Close all connections."""
         await self._http.aclose()
 
     async def exchange(
@@ -92,10 +91,10 @@ class Connection:
         body: dict[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Ask once, and return whatever was answered.
+        """Send one request and return the answer.
 
-        Raises DotsUnreachableError or DotsUnansweredError. The deadline always gives the latter, even when
-        it fell while connecting: afterwards that cannot be told.
+        Raises DotsUnreachableError or DotsUnansweredError. The deadline always raises the latter, because the phase in
+        which it passed is not known.
         """
         request = self._form_request(method, path, query, body, headers)
         try:
@@ -140,7 +139,7 @@ class Connection:
 
 
 async def _read_body(response: httpx.Response) -> bytes | None:
-    """The body, or None when it is compressed (a small answer can unfold into gigabytes) or too large."""
+    """Return the body, or None if it is too large or compressed: a small answer can unpack into gigabytes."""
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         return None
     body = bytearray()
@@ -152,7 +151,7 @@ async def _read_body(response: httpx.Response) -> bytes | None:
 
 
 def _read_base_url(base_url: str) -> str:
-    """The base URL up to where our paths begin: without `/v2` and without slashes at its end."""
+    """Return the base URL without `/v2` and slashes at its end."""
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL:
@@ -166,11 +165,11 @@ def _read_base_url(base_url: str) -> str:
 
 
 def _check_header_values(headers: Mapping[str, str]) -> None:
-    """Raise ValueError for what httpx would only find out while sending, when it is too late to be sure."""
+    """Raise ValueError for a header that httpx would refuse only while sending, when the outcome is uncertain."""
     if not all(_HEADER_VALUE.fullmatch(value) for value in headers.values()):
         raise ValueError
 
 
 def _without_content(kind: type[DotsError], error: Exception) -> DotsError:
-    """Our error, with only the name of theirs: its text may quote a URL, a header or what Dots sent."""
+    """Return our error with only the class name of httpx's: its text may quote a URL, a header or Dots' answer."""
     return kind(f"{kind.__doc__} ({type(error).__name__})")

@@ -1,4 +1,4 @@
-"""Single values out of Dots' JSON, each checked: ids, short texts, times, flags; no whole objects here."""
+"""Checks single values from Dots' JSON: ids, short texts, times, flags. Does not read whole objects."""
 
 import re
 from datetime import UTC, datetime
@@ -10,10 +10,10 @@ _OTHER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def read_id(value: object) -> str | None:
-    """An id in the one spelling we keep: a UUID in lower case with hyphens, or `[A-Za-z0-9_-]{1,64}` as is."""
+    """Return an id in its canonical spelling: a UUID in lower case with hyphens, or `[A-Za-z0-9_-]{1,64}` unchanged."""
     if not isinstance(value, str):
         return None
-    if _CANONICAL_UUID.fullmatch(value):  # Nearly every id is one, and parsing it would only give it back.
+    if _CANONICAL_UUID.fullmatch(value):  # Nearly all ids are canonical, so this saves parsing them.
         return value
     if _UUID.fullmatch(value):
         return str(UUID(value))
@@ -26,23 +26,23 @@ def is_uuid(value: str | None) -> bool:
 
 
 def read_text(value: object, *, limit: int) -> str | None:
-    """A text of 1 to `limit` printable characters: nothing that Postgres or a log line would choke on."""
+    """Return a text of 1 to `limit` printable characters, which Postgres and log lines can hold. Else None."""
     if isinstance(value, str) and 0 < len(value) <= limit and value.isprintable():
         return value
     return None
 
 
 def read_time(value: object) -> datetime | None:
-    """An ISO 8601 time as aware UTC; Dots leaves the zone out and means UTC."""
+    """Return an ISO 8601 time as aware UTC. Dots leaves the zone out and means UTC."""
     if not isinstance(value, str):
         return None
     try:
         time = datetime.fromisoformat(value)
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):  # the latter from an offset that leaves the years 1 to 9999
+    except (ValueError, OverflowError):  # OverflowError: the offset moves the time out of the years 1 to 9999.
         return None
 
 
 def read_flag(value: object) -> bool | None:
-    """A real boolean; anything else, `0`, `"false"` and null too, means that Dots did not say."""
+    """Return a boolean. Any other value, including `0`, `"false"` and null, counts as not given: None."""
     return value if isinstance(value, bool) else None

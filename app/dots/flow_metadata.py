@@ -1,10 +1,10 @@
-"""How our reference rides in the `metadata` of a flow at Dots, and how the caller gets theirs back unchanged."""
+"""Adds our reference to the `metadata` of a flow at Dots, and gives the caller's metadata back unchanged."""
 
 import json
 from typing import Any
 
 CLIENT_REF_KEY = "dots_gateway_ref"
-"""The key of our reference in a flow's metadata; by it a creation without an answer is found again."""
+"""The key of our reference in a flow's metadata. It identifies the flow of a creation that got no answer."""
 
 _TEXT_KEY = "dots_gateway_text"
 _JSON_KEY = "dots_gateway_json"
@@ -12,10 +12,10 @@ _OUR_KEYS = frozenset({CLIENT_REF_KEY, _TEXT_KEY, _JSON_KEY})
 
 
 def wrap(metadata: dict[str, Any] | str | None, client_ref: str) -> dict[str, Any]:
-    """The object to send: the caller's own keys with ours beside them.
+    """Return the object to send: the caller's keys and ours.
 
-    What could not be told apart afterwards goes under a key of ours: a text, and, as JSON text, an object
-    that is empty (it would come back as none at all) or that uses one of our keys itself.
+    Some metadata would not come back unchanged, so it goes under a key of ours: a text as it is; as JSON text an
+    object that is empty or that uses one of our keys itself.
     """
     if metadata is None:
         return {CLIENT_REF_KEY: client_ref}
@@ -27,7 +27,7 @@ def wrap(metadata: dict[str, Any] | str | None, client_ref: str) -> dict[str, An
 
 
 def unwrap(metadata: object) -> tuple[dict[str, Any] | str | None, str | None]:
-    """The caller's metadata and our reference; of flows that we never made, theirs untouched and None."""
+    """Return the caller's metadata and our reference. For a flow created elsewhere: its metadata, and None."""
     if isinstance(metadata, str):
         return metadata, None
     if not isinstance(metadata, dict):
@@ -40,7 +40,7 @@ def unwrap(metadata: object) -> tuple[dict[str, Any] | str | None, str | None]:
 
 
 def _unpack(rest: dict[str, Any]) -> dict[str, Any] | str | None:
-    """What stood beside our reference, taken out of the key of ours it may be under."""
+    """Return the caller's metadata from the keys beside our reference."""
     if not rest:
         return None
     if rest.keys() == {_TEXT_KEY} and isinstance(rest[_TEXT_KEY], str):
@@ -54,6 +54,6 @@ def _unpack(rest: dict[str, Any]) -> dict[str, Any] | str | None:
 def _parse_object(text: str) -> dict[str, Any] | None:
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError):  # not our writing after all: whoever made it gets it as it is
+    except (ValueError, RecursionError):  # Not written by `wrap`, so it stays as it is.
         return None
     return value if isinstance(value, dict) else None

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 # Other callers may spend a chunk first. After this many chunks the caller gets nothing.
 _MOST_CHUNKS = 5
-# A pause can end early. The gate trusts what it knows for this long, then asks the database again.
+# A pause can end early. The gate trusts its memory for this long, then asks the database again.
 _BELIEVE_PAUSE = timedelta(seconds=5)
 _THROTTLED_PAUSE = timedelta(seconds=5)
 _SAME_PAUSE = timedelta(seconds=1)
@@ -74,7 +74,7 @@ class Gate:
     def __init__(
         self, app: str, *, budget: Budget, ledger: Ledger, first_pause: timedelta, now: Callable[[], datetime]
     ) -> None:
-        """Asks nothing of the ledger yet."""
+        """Begin with no tokens and no pause. Does not ask the ledger yet."""
         self.app = app
         self.budget = budget
         self._ledger = ledger

@@ -1,4 +1,4 @@
-"""How calls to Dots leave this machine: the certificates that are trusted, and a proxy."""
+"""The trusted certificates and the proxy for calls to Dots."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -11,20 +11,20 @@ from app.errors import SettingsError
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """What the calls of every Dots app share; by default httpx's certificates and no proxy."""
+    """Network settings shared by all Dots apps. The defaults are httpx's certificates and no proxy."""
 
     trusted: ssl.SSLContext | None = None
     proxy: httpx.Proxy | None = field(default=None, repr=False)
 
 
 def build(*, cert_file: str | None, cert_dir: str | None, proxy_url: str | None) -> Network:
-    """The network as SSL_CERT_FILE, SSL_CERT_DIR and DOTS_PROXY_URL say. Raises SettingsError naming one of them."""
+    """Build it from SSL_CERT_FILE, SSL_CERT_DIR and DOTS_PROXY_URL. Raises SettingsError that names the wrong one."""
     trusted = _trusting(cert_file, cert_dir) if cert_file or cert_dir else None
     return Network(trusted=trusted, proxy=None if proxy_url is None else _proxy(proxy_url, trusted))
 
 
 def _trusting(cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
-    """Only these certificates, as in other programs: an operator who sets them wants no other to be trusted."""
+    """Trust only these certificates, as other programs do."""
     if cert_file is not None:
         _check_file(cert_file)
     for directory in cert_dir.split(":") if cert_dir else ():
@@ -49,7 +49,7 @@ def _is_directory(path: str) -> bool:
 
 
 def _proxy(proxy_url: str, trusted: ssl.SSLContext | None) -> httpx.Proxy:
-    """The proxy; nothing of a wrong URL is quoted, it may hold a password."""
+    """Read the proxy's URL. Errors do not quote it, because it may hold a password."""
     try:
         url = httpx.URL(proxy_url)
     except httpx.InvalidURL:

@@ -1,4 +1,4 @@
-"""Where a payee may be sent at the end of a flow: what Dots would take, less what is read as another host.
+"""Checks redirect URLs: Dots would accept them, and browsers and people read the same host in them.
 
 Source: the pattern in the schema of docs.dots.dev (read July 2026); https://url.spec.whatwg.org/#host-parsing for how
 browsers read a host (read November 2026).
@@ -15,22 +15,22 @@ _ONLY_SIMULATED = "must not be on localhost, unless DOTS_API_URL is too (a simul
 
 _PUBLISHED = re.compile(r"https?://[-a-zA-Z0-9@:%._+~#=]{1,256}\.[a-zA-Z0-9]{1,6}\b", re.ASCII)
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):(?P<slashes>/*)(?P<authority>[^/?#]*)", re.ASCII | re.IGNORECASE)
-_PLACE = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>.*))?", re.DOTALL)
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>.*))?", re.DOTALL)
 _ASCII_HOST = re.compile(r"[-a-z0-9._+~=]+", re.ASCII | re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+", re.ASCII)
 _BIDIRECTIONAL = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
-_MARKS_OF_DIRECTION = frozenset("\u061c\u200e\u200f")
-# Letters and marks that leave no trace on the screen; the rest of the invisible has a category of its own (Cf).
+_DIRECTION_MARKS = frozenset("\u061c\u200e\u200f")
+# Invisible letters and marks. All other invisible characters are in category Cf.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 
 class _RefusedError(Exception):
-    """The URL is refused; the text says why."""
+    """The URL is refused. The text gives the reason."""
 
 
 def check(url: object, *, allows_localhost: bool) -> str | None:
-    """Why the URL is refused, or None. `allows_localhost`: Dots is a simulator on this machine."""
+    """Return why the URL is refused, or None. `allows_localhost`: Dots is a simulator on this machine."""
     try:
         if not isinstance(url, str) or not 0 < len(url) <= URL_LIMIT_CHARACTERS:
             return f"must be a URL of at most {URL_LIMIT_CHARACTERS} characters"
@@ -45,7 +45,7 @@ def check(url: object, *, allows_localhost: bool) -> str | None:
 
 
 def warning(url: str, *, allows_localhost: bool) -> str | None:
-    """What may go wrong with a URL that `check` takes, or None."""
+    """Return a warning about a URL that `check` accepts, or None."""
     host = _host_of(url)
     if allows_localhost and is_local(host):
         return None
@@ -67,14 +67,14 @@ def _require_plain(url: str) -> None:
             raise _RefusedError("must not have control characters")
         if category.startswith("Z"):
             raise _RefusedError("must not have white space")
-        if unicodedata.bidirectional(character) in _BIDIRECTIONAL or character in _MARKS_OF_DIRECTION:
-            raise _RefusedError("must not have characters that turn the direction of the text")
+        if unicodedata.bidirectional(character) in _BIDIRECTIONAL or character in _DIRECTION_MARKS:
+            raise _RefusedError("must not have characters that change the direction of the text")
         if category == "Cf" or character in _BLANK or "VARIATION SELECTOR" in unicodedata.name(character, ""):
             raise _RefusedError("must not have invisible characters")
 
 
 def _require_no_line_break(url: str) -> None:
-    """Look through every layer of percent-encoding; each is shorter than the one around it."""
+    """Check every layer of percent-encoding. The loop ends, because each layer is shorter than the last."""
     layer = url
     while (inner := unquote(layer)) != layer:
         if "\r" in inner or "\n" in inner:
@@ -83,16 +83,16 @@ def _require_no_line_break(url: str) -> None:
 
 
 def _require_host(url: str) -> str:
-    """The host as written, which is where a browser goes and where a person would think it goes."""
+    """Return the host as written. Refuses URLs in which browsers or people would read another one."""
     found = _URL.match(url)
     if found is None or found["scheme"].lower() not in ("http", "https"):
         raise _RefusedError("must begin with http:// or https://")
     authority = found["authority"]
     if "@" in authority:
         raise _RefusedError("must not have a user name before the host: people read it as the host")
-    place = _PLACE.fullmatch(authority)
+    place = _HOST_AND_PORT.fullmatch(authority)
     if len(found["slashes"]) != len("//") or place is None or not place["host"]:
-        raise _RefusedError("must have a host, right behind two slashes")
+        raise _RefusedError("must have a host right after two slashes")
     port = place["port"] or "0"
     if not (port.isascii() and port.isdigit() and int(port) <= _LAST_PORT):
         raise _RefusedError(f"must have a port of at most {_LAST_PORT}, or none")
@@ -128,7 +128,7 @@ def _require_ipv6(host: str) -> None:
 
 
 def _require_international(host: str) -> None:
-    """Browsers map full-width letters, ligatures and other dots to plain ones before they look a host up."""
+    """Refuse characters that browsers replace before they look up a host: full-width letters, ligatures, other dots."""
     plain = unicodedata.normalize("NFKC", host).replace("\u3002", ".")
     if plain.lower() != host.lower():
         raise _RefusedError("must have its host in plain letters and dots: browsers read another host")
@@ -137,7 +137,7 @@ def _require_international(host: str) -> None:
 
 
 def _in_ascii(host: str) -> str:
-    """The host as it is looked up (`xn--…`); empty when there is no such."""
+    """Return the host as browsers look it up (`xn--…`); empty if it cannot be encoded."""
     try:
         return host.encode("idna").decode("ascii").lower()
     except ValueError:
@@ -145,7 +145,7 @@ def _in_ascii(host: str) -> str:
 
 
 def _address_of(host: str) -> str | None:
-    """The IPv4 address that browsers make of one to four numbers (`0x7f.1`), each decimal, octal or hexadecimal."""
+    """Return the IPv4 address that browsers read in one to four decimal, octal or hexadecimal numbers (`0x7f.1`)."""
     parts = host.removesuffix(".").split(".")
     if not all(_NUMBER.fullmatch(part) for part in parts):
         return None
@@ -165,12 +165,12 @@ def _number(text: str) -> int:
 
 def _host_of(url: str) -> str:
     found = _URL.match(url)
-    place = _PLACE.fullmatch(found["authority"]) if found else None
+    place = _HOST_AND_PORT.fullmatch(found["authority"]) if found else None
     return place["host"].lower() if place else ""
 
 
 def is_local(host: str) -> bool:
-    """Whether a host, with or without brackets, is the machine that looks it up."""
+    """Whether a host, with or without brackets, is the browser's own machine."""
     name = host.lower().removesuffix(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True

@@ -1,4 +1,4 @@
-"""The signatures on Dots' webhooks (Svix, Standard Webhooks): secrets, verifying, signing; bytes, no JSON.
+"""Signatures of webhooks (Svix, Standard Webhooks): decode secrets, verify, sign. Works on bytes, not JSON.
 
 Sources: https://docs.svix.com/receiving/verifying-payloads/how-manual and the Standard Webhooks
 specification 1.0.0, as gathered in the project's notes on Dots, read 2026-11-23.
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from app.errors import SettingsError, SignatureRefusedError
 
 SIGNATURE_LIMIT = 16
-"""How many signatures one webhook may carry. Svix signs with the newest secret and up to ten older ones."""
+"""The most signatures in one webhook. Svix signs with the newest secret and up to ten older ones."""
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix of every secret, not one of them
 _SECRET_EXAMPLE = re.compile(r"[A-Za-z0-9+/]+={0,2}")
@@ -27,13 +27,13 @@ _SECRET_LENGTHS = range(16, 65)
 _MESSAGE_ID = re.compile(rb"[!-+/-~-]{1,255}")
 _TIMESTAMP = re.compile(rb"[0-9]{1,12}")
 _VERSION = b"v1,"
-_WHITE_SPACE = b" \t"  # RFC 9110 §5.5: around a value it is no part of it; not every proxy takes it away
+_WHITE_SPACE = b" \t"  # RFC 9110 §5.5: white space around a value is not part of it. Some proxies leave it there.
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Refusal(StrEnum):
-    """Why a webhook was refused: for logs and metrics, never for the sender."""
+    """Why a webhook was refused, for logs and metrics. The sender is not told."""
 
     HEADERS_MISSING = "headers missing"
     FAMILIES_MIXED = "families mixed"
@@ -48,35 +48,35 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Attestation:
-    """What a good signature vouches for beside the body: which message this is, and when it was sent."""
+    """What a valid signature proves beside the body: the message's id and when it was sent."""
 
     message_id: str
     attempted_at: datetime
 
 
 def decode_secret(secret: str) -> bytes:
-    """The key inside `whsec_…`: standard base64 of 16 to 64 bytes, whose padding may be missing.
+    """Return the key in `whsec_…`: standard base64 of 16 to 64 bytes, with or without padding.
 
-    Raises SettingsError, whose text never holds any of the secret.
+    Raises SettingsError, which does not quote the secret.
     """
     encoded = secret.removeprefix(_SECRET_PREFIX)
     if encoded == secret:
-        raise SettingsError("A webhook secret starts with `whsec_`; this one does not.")
+        raise SettingsError("A webhook secret must begin with `whsec_`.")
     key = _decode_base64(encoded)
     if key is None:
-        raise SettingsError("A webhook secret is `whsec_` and then base64; this one is not.")
+        raise SettingsError("A webhook secret must be `whsec_` and base64.")
     if len(key) not in _SECRET_LENGTHS:
-        raise SettingsError("A webhook secret holds 16 to 64 bytes; this one does not.")
+        raise SettingsError("A webhook secret must hold 16 to 64 bytes.")
     return key
 
 
 def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
-    """The signature Svix would send: `v1,` and base64; `timestamp` in whole seconds since 1970."""
+    """Return the signature that Svix would send: `v1,` and base64. `timestamp` is in whole seconds since 1970."""
     return _expected_signature(key, b"%s.%d.%s" % (message_id.encode(), timestamp, body)).decode()
 
 
 def signed_headers(key: bytes, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers of a webhook that Svix would send; `timestamp` in whole seconds since 1970."""
+    """Return the headers that Svix would send. `timestamp` is in whole seconds since 1970."""
     return {
         "svix-id": message_id,
         "svix-timestamp": str(timestamp),
@@ -85,18 +85,18 @@ def signed_headers(key: bytes, message_id: str, timestamp: int, body: bytes) -> 
 
 
 class Verifier:
-    """Tells webhooks of one Dots app from forgeries; with several keys (rotation) any one will do."""
+    """Verifies the webhooks of one Dots app. Any of its keys will do, so that secrets can be rotated."""
 
-    _tolerance_seconds = 300  # Svix' own verifiers tolerate as much.
+    _tolerance_seconds = 300  # As in Svix' own verifiers.
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        """Take decoded keys; without any, everything is refused."""
+        """Take decoded keys. Without keys, every webhook is refused."""
         self._keys = tuple(keys)
 
     def verify(self, headers: Iterable[tuple[bytes, bytes]], body: bytes, *, now: datetime) -> Attestation:
-        """Check one webhook; `headers` as ASGI gives them, names in lower case.
+        """Check one webhook. `headers` are those of ASGI, with names in lower case.
 
-        Raises SignatureRefusedError with one of `Refusal` as its detail, and nothing else.
+        Raises only SignatureRefusedError, with a `Refusal` as its detail.
         """
         claim = _read_claim(headers)
         if not _MESSAGE_ID.fullmatch(claim.message_id):
@@ -108,7 +108,7 @@ class Verifier:
         return Attestation(message_id=claim.message_id.decode("ascii"), attempted_at=attempted_at)
 
     def _read_timestamp(self, timestamp: bytes, now: datetime) -> datetime:
-        """The moment of the attempt; exactly as far off as tolerated is still good."""
+        """Return the time of the attempt. Accepts a difference of exactly the tolerance."""
         if not _TIMESTAMP.fullmatch(timestamp):
             raise SignatureRefusedError(Refusal.TIMESTAMP_MALFORMED)
         seconds = int(timestamp)
@@ -120,9 +120,9 @@ class Verifier:
         return _EPOCH + timedelta(seconds=seconds)
 
     def _has_match(self, signatures: bytes, content: bytes) -> bool:
-        """Whether a `v1` signature belongs to one of the keys.
+        """Whether a `v1` signature was made with one of the keys.
 
-        Text is compared with text: what is not exactly our base64 is no match, and nothing is decoded.
+        Compares the base64 texts, without decoding: another spelling of the same bytes does not match.
         """
         entries = [entry for entry in signatures.split(b" ") if entry]
         if len(entries) > SIGNATURE_LIMIT:
@@ -132,13 +132,13 @@ class Verifier:
         for key in self._keys:
             expected = _expected_signature(key, content)
             for candidate in candidates:
-                # Every pair is compared, so that the time taken does not tell which key was right.
+                # Compares every pair, so that the time taken does not show which key matched.
                 is_match |= hmac.compare_digest(expected, candidate)
         return is_match
 
 
 class _Claim(NamedTuple):
-    """The three headers of one family, unchecked; a tuple because one is made for every webhook."""
+    """The three headers of one family, unchecked. A tuple, because it is fast to build for every webhook."""
 
     message_id: bytes
     timestamp: bytes
@@ -153,7 +153,7 @@ _HEADER_NAMES = frozenset(name for family in _FAMILIES for name in family)
 
 
 def _read_claim(headers: Iterable[tuple[bytes, bytes]]) -> _Claim:
-    """The one complete family; any header of the other family beside it is refused as mixed."""
+    """Return the one complete family. Refuses headers of both families as mixed."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in _HEADER_NAMES:
@@ -173,7 +173,7 @@ def _expected_signature(key: bytes, content: bytes) -> bytes:
 
 
 def _decode_base64(encoded: str) -> bytes | None:
-    """The bytes, or None unless `encoded` is how exactly they are written, with or without padding."""
+    """Return the bytes, or None if `encoded` is not their canonical base64, with or without padding."""
     if not _SECRET_EXAMPLE.fullmatch(encoded):
         return None
     unpadded = encoded.rstrip("=")

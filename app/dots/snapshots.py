@@ -1,4 +1,4 @@
-"""What Dots said about a flow or a user at one moment, in our words; read by the merge rules only."""
+"""Snapshots: what Dots answered about a flow or a user at one time, in our terms."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class FlowSnapshot:
-    """A flow as Dots described it; `metadata` is the caller's own, `client_ref` what we had put beside it."""
+    """A flow as Dots described it. `metadata` is the caller's; `client_ref` is the reference that we added to it."""
 
     id: str
     steps: tuple[str, ...]
@@ -22,7 +22,7 @@ class FlowSnapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class UserSnapshot:
-    """The six things kept of a user; None means Dots did not say, which is not false."""
+    """The six fields that we keep of a user. None means that Dots did not give the field. It does not mean false."""
 
     id: str
     status: str | None
@@ -34,7 +34,7 @@ class UserSnapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class ListedFlow:
-    """What a list of flows is read for; `id` is None where it is unreadable."""
+    """The fields that we read of a flow in a list. `id` is None if it is unreadable."""
 
     id: str | None
     client_ref: str | None

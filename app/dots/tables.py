@@ -1,4 +1,4 @@
-"""The table of Dots apps: their budget of calls and their pauses."""
+"""The table of Dots apps: their budget of calls, their pauses and their listings."""
 
 from sqlalchemy import Column, Double, Integer, Table, Text, text
 

@@ -1,4 +1,4 @@
-"""Tokens that a process has taken out of an app's bucket and not spent yet: plain arithmetic in memory."""
+"""The tokens that a process has taken from an app's bucket and not spent yet, kept in memory."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,7 +31,7 @@ class TokenCache:
         self._empty_since: dict[float, datetime] = {}
 
     def spend(self, wanted: int, *, reserve: float, now: datetime) -> int:
-        """Take out up to `wanted` fresh tokens; returns how many."""
+        """Take out up to `wanted` fresh tokens. Returns how many."""
         spent = 0
         for kept_back in sorted(self._pockets):
             pocket = self._pockets[kept_back]
@@ -42,7 +42,7 @@ class TokenCache:
         return spent
 
     def put(self, tokens: int, *, reserve: float, now: datetime) -> None:
-        """Put tokens in. They are as old as those that are there already, so that none is kept twice as long."""
+        """Put tokens in. They count as old as those that are there, so that none is kept twice as long."""
         if not tokens:
             return
         pocket = self._pockets.get(reserve)
@@ -52,12 +52,12 @@ class TokenCache:
             pocket.tokens += tokens
 
     def take_stale(self, now: datetime) -> int:
-        """Empty the pockets that are too old to spend from; returns how many tokens belong back in the bucket."""
+        """Remove the tokens that are too old to spend. Returns how many go back into the bucket."""
         stale = [kept_back for kept_back, pocket in self._pockets.items() if not pocket.is_fresh(now)]
         return sum(self._pockets.pop(kept_back).tokens for kept_back in stale)
 
     def note_empty_bucket(self, *, reserve: float, now: datetime) -> None:
-        """The bucket has granted less than it was asked for under this reserve."""
+        """Note that the bucket has granted less than was wanted under this reserve."""
         self._empty_since[reserve] = now
 
     def is_worth_asking(self, *, reserve: float, now: datetime) -> bool:
@@ -66,7 +66,7 @@ class TokenCache:
         return since is None or not since <= now < since + self._budget.wait
 
     def is_spent(self, *, reserve: float, now: datetime) -> bool:
-        """Whether there is nothing to spend now, neither here nor in the bucket."""
+        """Whether no token can be had now, neither here nor from the bucket."""
         has_tokens = any(
             kept_back >= reserve and pocket.tokens and pocket.is_fresh(now)
             for kept_back, pocket in self._pockets.items()

@@ -1,30 +1,30 @@
-"""What a webhook of Dots means: which flow or user to look at, which users were merged, which app it is of.
+"""Reads a webhook of Dots: which flow or user to refresh, which users were merged, which app it belongs to.
 
-Bodies are flat. `event` is missing in many of the published samples, so the top-level keys say what a webhook is about,
-and `event` decides only between a flow and a user that are both named.
+Bodies are flat. Many published samples lack `event`, so the top-level keys decide. `event` decides only if a webhook
+names both a flow and a user.
 
 Published (docs.dots.dev at 31a5720 and two earlier states, read 2026-11-27; `simulator/published_webhooks.json`):
 
-| event | keys that we read | looked at |
+| event | keys that we read | we refresh |
 |---|---|---|
 | `flow.updated`, `flow.transaction_updated` | `flow_id`, maybe `api_app_id` | the flow |
 | `user.updated` and `user.updated.*` | `user_id` | the user |
-| `user.updated.user_merged` | `old_user_id`, `new_user_id`, maybe `user_id` | the new user, whom the old one is now |
+| `user.updated.user_merged` | `old_user_id`, `new_user_id`, maybe `user_id` | the new user |
 | `payout_link.*` | maybe `flow_id`; never `payee`, `claimed_user_id` | the flow |
 | `transfer.*`, `payout_request.updated`, `payment_intent.updated`, `refund.updated`, `app.updated` … | none | nothing |
 
-Published nowhere, and read like this:
+Not published. We read them like this:
 
 | body | read as |
 |---|---|
 | `flow_id` and `user_id` | the user if `event` begins with `user.`, else the flow |
-| `user.*` with `flow_id` alone | the flow: better to look there than nowhere |
+| `user.*` with `flow_id` alone | the flow |
 | `old_user_id` and `new_user_id` with an event other than `user.*` | no merge; `flow_id` or `user_id` if given |
-| `old_user_id` and `new_user_id` beside `flow_id`, without `event` | the merge: the pair says more than the flow |
+| `old_user_id` and `new_user_id` beside `flow_id`, without `event` | the merge |
 | `old_user_id` equal to `new_user_id` | no merge; the user |
-| `new_user_id` alone | the user; nothing is known to have been merged |
-| `old_user_id` alone | nothing: it is not known who the user is now |
-| ids inside other objects or arrays, ids that are no short plain text | nothing |
+| `new_user_id` alone | no merge; the user |
+| `old_user_id` alone | nothing: the new user is unknown |
+| ids inside other objects or arrays, ids that are not short plain texts | nothing |
 """
 
 import json
@@ -39,10 +39,10 @@ _EVENT_LIMIT = 100
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookMeaning:
-    """Where to look again; `kind` and `subject_id` are both given or both None.
+    """The subject to refresh. `kind` and `subject_id` are both given or both None.
 
-    `event` is Dots' name as sent, typing errors and all. `merged_user_id` is the user that was merged into the
-    subject, which is then a user. `api_app_id` is the app at Dots that the webhook is of, if it says so.
+    `event` is Dots' name, unchanged. `merged_user_id` is the user that was merged into the subject, which is then a
+    user. `api_app_id` is Dots' id of the app, if the webhook names it.
     """
 
     event: str | None = None
@@ -53,7 +53,7 @@ class WebhookMeaning:
 
 
 def read(body: bytes) -> WebhookMeaning:
-    """The meaning of a webhook's body; total: any bytes have one, if only an empty one."""
+    """Return the meaning of a webhook's body. Accepts any bytes, and finds no subject in unreadable ones."""
     content = _parse_object(body)
     event = fields.read_text(content.get("event"), limit=_EVENT_LIMIT)
     api_app_id = fields.read_id(content.get("api_app_id"))
@@ -76,13 +76,13 @@ def read(body: bytes) -> WebhookMeaning:
 
 
 def _parse_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body` without its numbers, or an empty one.
+    """Return the JSON object in `body` without its numbers, or an empty one.
 
-    No number is read here, and one of 5,000 digits, which Python refuses, must not hide a flow's id.
+    We need no numbers, and Python refuses one of 5,000 digits, which must not hide a flow's id.
     """
     try:
         content = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))  # as json.loads does
-    except (ValueError, RecursionError):  # not UTF-8, not JSON, or too deep
+    except (ValueError, RecursionError):  # Not UTF-8, not JSON, or nested too deeply.
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -91,5 +91,5 @@ def _drop(_number: str) -> None:
     return None
 
 
-# json.loads would make a decoder for each body.
+# One for all bodies: json.loads would build a decoder for each.
 _DECODER = json.JSONDecoder(parse_int=_drop, parse_float=_drop)

@@ -1,6 +1,6 @@
-"""Dots' flows and users and our words, both ways, without input or output; nothing personal passes through.
+"""Translates between Dots' JSON and our snapshots, without I/O. Drops all personal data.
 
-The shapes: https://docs.dots.dev/api-reference, as gathered in the project's notes, read 2026-11-23.
+Source: https://docs.dots.dev/api-reference, as gathered in the project's notes, read 2026-11-23.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ CLIENT_REF_KEY = flow_metadata.CLIENT_REF_KEY
 
 _NAME_LIMIT = 100
 _LINK_LIMIT = 4096
-# What users from before 2026 may still carry beside their check, which it was a part of; other words say neither.
+# Users from before 2026 may still have this second part of their check. Other words mean neither.
 _OLDER_CHECK: Mapping[str | None, bool] = {"failed": True, "passed": False}
 
 
 def read_flow(payload: object) -> FlowSnapshot:
-    """A flow as Dots returns it; raises DotsInvalidResponseError without an id or a readable list of steps."""
+    """Read a flow. Raises DotsInvalidResponseError if it has no id or no readable list of steps."""
     flow = _require_object(payload, "flow")
     completed = flow.get("completed_steps")
     own_metadata, client_ref = flow_metadata.unwrap(flow.get("metadata"))
@@ -42,15 +42,15 @@ def read_flow(payload: object) -> FlowSnapshot:
 
 
 def read_flow_page(payload: object) -> FlowPage:
-    """A page of flows; raises DotsInvalidResponseError when it is none.
+    """Read a page of flows. Raises DotsInvalidResponseError if it is not one.
 
-    Reads only what discovery needs of each flow, so that one malformed flow does not hide the others.
+    Reads only the fields that discovery needs, so that one malformed flow does not hide the others.
     """
     page = _require_object(payload, "page of flows")
     flows = page.get("data")
     has_more = fields.read_flag(page.get("has_more"))
     if not isinstance(flows, list) or has_more is None:
-        raise DotsInvalidResponseError("Dots gave a page of flows without `data` or `has_more`.")
+        raise DotsInvalidResponseError("Dots returned a page of flows without `data` or `has_more`.")
     return FlowPage(flows=tuple(_read_listed(_object_or_empty(flow)) for flow in flows), has_more=has_more)
 
 
@@ -62,12 +62,12 @@ def _read_listed(flow: dict[str, Any]) -> ListedFlow:
 
 
 def read_user(payload: object) -> UserSnapshot:
-    """The six things we keep of a user; raises DotsInvalidResponseError without an id."""
+    """Read the six fields that we keep of a user. Raises DotsInvalidResponseError if there is no id."""
     user = _require_object(payload, "user")
     compliance = _object_or_empty(user.get("compliance"))
     background_check = _object_or_empty(compliance.get("background_check"))
     has_criminal_activity = fields.read_flag(compliance.get("has_criminal_activity"))
-    if has_criminal_activity is None:  # older accounts have it at the top
+    if has_criminal_activity is None:  # Older accounts have it at the top level.
         has_criminal_activity = fields.read_flag(user.get("has_criminal_activity"))
     return UserSnapshot(
         id=_require_id(user, "user"),
@@ -88,7 +88,7 @@ def write_flow(
     metadata: dict[str, Any] | str | None,
     client_ref: str,
 ) -> dict[str, Any]:
-    """The body that creates a flow; what is at Dots' default is left out."""
+    """Return the body that creates a flow, without the fields that have Dots' default."""
     body: dict[str, Any] = {"steps": list(steps), "metadata": flow_metadata.wrap(metadata, client_ref)}
     if user_id is not None:
         body["user_id"] = user_id
@@ -105,21 +105,21 @@ def _object_or_empty(value: object) -> dict[str, Any]:
 
 def _require_object(payload: object, what: str) -> dict[str, Any]:
     if not isinstance(payload, dict):
-        raise DotsInvalidResponseError(f"Dots gave something that is not a {what}.")
+        raise DotsInvalidResponseError(f"Dots returned something that is not a {what}.")
     return payload
 
 
 def _require_id(content: dict[str, Any], what: str) -> str:
     found = fields.read_id(content.get("id"))
     if found is None:
-        raise DotsInvalidResponseError(f"Dots gave a {what} without a readable `id`.")
+        raise DotsInvalidResponseError(f"Dots returned a {what} without a readable `id`.")
     return found
 
 
 def _read_step_names(entries: object, field: str) -> tuple[str, ...]:
-    """The names in a list of steps, known or not; an unreadable one is no detail: it decides completeness."""
+    """Read the names in a list of steps, known or not. An unreadable one raises: it may decide completeness."""
     if not isinstance(entries, list):
-        raise DotsInvalidResponseError(f"Dots gave a flow whose `{field}` is not a list.")
+        raise DotsInvalidResponseError(f"Dots returned a flow whose `{field}` is not a list.")
     return tuple(_read_step_name(entry, field) for entry in entries)
 
 
@@ -127,5 +127,5 @@ def _read_step_name(entry: object, field: str) -> str:
     name = entry.get("name") if isinstance(entry, dict) else entry
     text = fields.read_text(name, limit=_NAME_LIMIT)
     if text is None:
-        raise DotsInvalidResponseError(f"Dots gave a flow with an unreadable step in `{field}`.")
+        raise DotsInvalidResponseError(f"Dots returned a flow with an unreadable step in `{field}`.")
     return text

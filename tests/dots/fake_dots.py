@@ -1,4 +1,4 @@
-"""A Dots of one answer behind a fake transport, and the access to it."""
+"""A fake Dots that always gives the same answer, and its client."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ def access(*, base_url: str = "https://dots.example/api", app_id: str | None = N
 
 
 class Recorder:
-    """A transport's handler that answers always the same and keeps what it was asked."""
+    """A transport's handler that always gives the same answer and records the requests."""
 
     def __init__(self, payload: object, *, status: int = 200, headers: dict[str, str] | None = None) -> None:
         """Answer with this payload."""
@@ -41,10 +41,10 @@ class Recorder:
 
 
 def client(handler: Callable[[httpx.Request], httpx.Response], dots_access: DotsAccess | None = None) -> DotsClient:
-    """A client whose Dots is this function."""
+    """A client whose requests this function answers."""
     return DotsClient(dots_access or access(), gate=open_gate(now), transport=httpx.MockTransport(handler), now=now)
 
 
 def now() -> datetime:
-    """The time, which stands still."""
+    """Return the same time always."""
     return NOW

@@ -1,4 +1,4 @@
-"""Gates that let every call through, for tests that are not about the budget."""
+"""Gates without limits, for tests that are not about the budget."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -11,10 +11,10 @@ AMPLE = Budget(per_second=10_000, burst=100_000)
 
 
 class OpenLedger:
-    """A ledger that grants whatever is asked for, and forgets what it is told."""
+    """A ledger that grants every call and records nothing."""
 
     async def take(self, app: str, wanted: int, *, reserve: float, returned: int, is_trial: bool) -> Grant:
-        """Everything."""
+        """Grant all."""
         del app, reserve, returned, is_trial
         return Grant(calls=wanted, paused_until=None, refusals=0)
 
@@ -29,10 +29,10 @@ class OpenLedger:
 
 
 def open_gate(now: Callable[[], datetime], app: str = "default") -> Gate:
-    """A gate without a budget to speak of."""
+    """A gate with a budget that no test can spend."""
     return Gate(app, budget=AMPLE, ledger=OpenLedger(), first_pause=timedelta(minutes=1), now=now)
 
 
 def permit(client: DotsClient) -> Permit:
-    """The right to one call of this client."""
+    """A permit for one call of this client."""
     return Permit(client.gate, reserve=0)

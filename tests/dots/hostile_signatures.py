@@ -1,4 +1,4 @@
-"""Values of the signature header that match nothing, for a body whose right signature is known."""
+"""Wrong values of the signature header, for a body whose right signature is known."""
 
 import base64
 import hashlib

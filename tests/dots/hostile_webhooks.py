@@ -1,4 +1,4 @@
-"""Webhooks that must be refused, and odd ones that must not: one table for the verifier and for the HTTP tests."""
+"""Tables for the tests of the verifier and of HTTP: webhooks to refuse, and odd bodies to accept."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class HostileWebhook:
 
     @property
     def survives_http(self) -> bool:
-        """Whether a server gets to see exactly these headers: HTTP forbids controls and trims white space."""
+        """Whether these headers reach a server unchanged: HTTP forbids controls and trims white space."""
         return all(
             value == value.strip(b" \t") and not any(byte < 0x20 or byte == 0x7F for byte in value)
             for _, value in self.headers
@@ -38,7 +38,7 @@ class HostileWebhook:
 
 
 def cases(key: bytes, now: datetime) -> list[HostileWebhook]:
-    """Every webhook to refuse, made for a receiver that has this key and this clock."""
+    """Return every webhook to refuse, for a receiver with this key at this time."""
     return [
         *_with_headers_missing(key, now),
         *_with_families_mixed(key, now),
@@ -77,7 +77,7 @@ def _with_families_mixed(key: bytes, now: datetime) -> Iterator[HostileWebhook]:
     svix = signed_headers(key, now)[1:]
     webhook = signed_headers(key, now, family=b"webhook")[1:]
     yield _case("both families whole", Refusal.FAMILIES_MIXED, svix + webhook)
-    for choice in range(1, 7):  # the bits say which of the three headers comes from the other family
+    for choice in range(1, 7):  # Each set bit takes one of the three headers from the other family.
         mixed = tuple(webhook[i] if choice >> i & 1 else svix[i] for i in range(3))
         names = " ".join(name.decode() for name, _ in mixed)
         yield _case(f"mixed: {names}", Refusal.FAMILIES_MIXED, mixed)
@@ -155,7 +155,7 @@ def _with_timestamps_far_off(key: bytes, now: datetime) -> Iterator[HostileWebho
     for name, old in too_old.items():
         headers = signed_headers(key, now, timestamp=b"%d" % old)
         yield _case(f"signed, {name} old", Refusal.TIMESTAMP_TOO_OLD, headers)
-    # One second more than 300, for a clock that is between two seconds.
+    # 302 and not 301, because the clock may be between two seconds.
     too_new = {"302 seconds": seconds + 302, "a year": seconds + 31_536_000, "31,688 years": 999_999_999_999}
     for name, new in too_new.items():
         headers = signed_headers(key, now, timestamp=b"%d" % new)
@@ -185,7 +185,7 @@ def _with_wrong_signatures(key: bytes, now: datetime) -> Iterator[HostileWebhook
 
 
 def _with_white_space_signed(key: bytes, now: datetime) -> Iterator[HostileWebhook]:
-    """White space around a value is no part of it, so what was signed together with it was something else."""
+    """White space around a value is not part of it, so a signature over both does not match."""
     seconds = seconds_of(now)
     for space in (b" ", b"\t"):
         for message_id in (space + MESSAGE_ID, MESSAGE_ID + space):
@@ -198,7 +198,7 @@ def _with_white_space_signed(key: bytes, now: datetime) -> Iterator[HostileWebho
 
 
 def odd_but_signed_bodies() -> dict[str, bytes]:
-    """Bodies that nobody can use but that must be stored and acknowledged when their signature is right."""
+    """Return unusable bodies. With a valid signature they must be stored and acknowledged."""
     flow_id = b"00000000-0000-4000-8000-000000000000"
     return {
         "empty": b"",

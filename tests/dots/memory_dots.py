@@ -1,4 +1,4 @@
-"""A Dots of a few lines that lives in the test: what it knows, what it was asked, and how it is told to fail."""
+"""A small fake Dots in the test's own process, with its data, recorded requests and planned failures."""
 
 import asyncio
 import json
@@ -19,9 +19,9 @@ Fault = httpx.Response | Exception
 
 @dataclass(kw_only=True)
 class MemoryDots:
-    """A transport's handler. `faults` answer the next requests, `fault` all of them; `gate` holds answers back.
+    """A transport's handler. `faults` answer the next requests, `fault` answers all; a closed `gate` delays answers.
 
-    `on_request` is what happens elsewhere while Dots thinks.
+    `on_request` runs before each answer.
     """
 
     flows: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -58,11 +58,11 @@ class MemoryDots:
 
     @property
     def posts(self) -> list[dict[str, Any]]:
-        """The bodies of the creations asked for, in order."""
+        """The bodies of the requested creations, in order."""
         return [json.loads(request.content) for request in self.requests if request.method == "POST"]
 
     def add_flow(self, number: int = 1, **fields: Any) -> dict[str, Any]:
-        """A flow, which the test may change later; its id follows from the number."""
+        """Add a flow, which the test may change later. Its id follows from the number."""
         flow_id = flow_id_of(number)
         link = f"https://my-sandbox.dots.dev/flow/{flow_id}"
         flow = {
@@ -79,7 +79,7 @@ class MemoryDots:
         return flow
 
     def add_user(self, user_id: str = fake_dots.USER, **compliance: Any) -> dict[str, Any]:
-        """A user with all that is personal about them, and these fields of `compliance`."""
+        """Add a user with personal data and these fields of `compliance`."""
         user = {
             "id": user_id,
             "first_name": "Ada",
@@ -107,7 +107,7 @@ class MemoryDots:
         return httpx.Response(200, json=known[subject_id])
 
     def _page(self, after: str | None, limit: int) -> httpx.Response:
-        """A page of the list, newest first unless told otherwise."""
+        """Return a page of the list, newest first unless the test sets another order."""
         newest = sorted(self.flows.values(), key=lambda flow: flow["created"], reverse=self.is_newest_first)
         begin = next((place + 1 for place, flow in enumerate(newest) if flow["id"] == after), 0)
         end = begin + min(limit, self.page_size)
@@ -115,11 +115,11 @@ class MemoryDots:
 
 
 def flow_id_of(number: int) -> str:
-    """The id of the flow of this number."""
+    """Return the id of the flow with this number."""
     return str(UUID(int=number, version=4))
 
 
 def refusal(status: int, error_code: str, *, headers: dict[str, str] | None = None) -> httpx.Response:
-    """Dots' answer when it will not; its message quotes what must never come out of the gateway."""
+    """Return an error of Dots. Its message quotes personal data that must not leave the gateway."""
     body = {"success": False, "message": "Ada Lovelace ada@example.com is not welcome", "error_code": error_code}
     return httpx.Response(status, json=body, headers=headers)

@@ -1,4 +1,4 @@
-"""Signed webhooks for tests: well made by default, malformed where a test says so, rightly signed either way."""
+"""Signed webhooks for tests: well-formed by default, malformed on request, with a valid signature in both cases."""
 
 import base64
 import hashlib
@@ -14,12 +14,12 @@ TYPE_OF_BODY = (b"content-type", b"application/json")
 
 
 def seconds_of(now: datetime) -> bytes:
-    """The moment as a webhook writes it."""
+    """Return the time as a webhook states it."""
     return b"%d" % int(now.timestamp())
 
 
 def signature_of(key: bytes, message_id: bytes, timestamp: bytes, body: bytes) -> bytes:
-    """What Svix would sign with, written down here a second time on purpose: also for malformed parts."""
+    """Return Svix' signature. This second implementation also signs malformed parts."""
     digest = hmac.new(key, message_id + b"." + timestamp + b"." + body, hashlib.sha256).digest()
     return b"v1," + base64.b64encode(digest)
 
@@ -27,7 +27,7 @@ def signature_of(key: bytes, message_id: bytes, timestamp: bytes, body: bytes) -
 def headers_of(
     message_id: bytes, timestamp: bytes, signatures: bytes, *, family: bytes = b"svix"
 ) -> tuple[tuple[bytes, bytes], ...]:
-    """The headers of one webhook, in lower case, as ASGI gives them."""
+    """Return the headers of one webhook, with names in lower case as in ASGI."""
     values = (message_id, timestamp, signatures)
     return (
         TYPE_OF_BODY,
@@ -44,6 +44,6 @@ def signed_headers(
     body: bytes = BODY,
     family: bytes = b"svix",
 ) -> tuple[tuple[bytes, bytes], ...]:
-    """Headers with the right signature over whatever is given."""
+    """Return headers with a valid signature over the given parts."""
     timestamp = seconds_of(now) if timestamp is None else timestamp
     return headers_of(message_id, timestamp, signature_of(key, message_id, timestamp, body), family=family)

@@ -21,83 +21,64 @@ NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
 
 def answer(status: int, body: bytes | None = b"{}", *, retry_after: str | None = None) -> Answer:
-    """An answer in one short line."""
+    """Build an answer."""
     return Answer(status=status, retry_after=retry_after, body=body)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 299])
 def test_any_2xx_is_success(status: int) -> None:
-    """Dots uses 200 and 201 for the same thing."""
+    """Dots uses 200 and 201 for the same purpose."""
     assert read_answer(answer(status, b'{"id": "x"}'), now=NOW) == {"id": "x"}
 
 
-DOTS_KIND = [
+DOTS_ERRORS = [
     b'{"success": false, "message": "No", "error_code": "invalid-input"}',
     b'{"error_code": "invalid-input"}',
     b'{"success": false}',
     b'{"message": "No"}',
 ]
-OTHER_KIND = [b"<html>nginx</html>", b"", b"{}", b"[]", b'"no"', b'{"success": true}', b'{"error": "no"}', None]
-PASSING = [b'{"error_code": "service-unavailable"}', b'{"success": false, "error_code": "resource-busy"}']
+OTHER_BODIES = [b"<html>nginx</html>", b"", b"{}", b"[]", b'"no"', b'{"success": true}', b'{"error": "no"}', None]
+TEMPORARY = [b'{"error_code": "service-unavailable"}', b'{"success": false, "error_code": "resource-busy"}']
 EVERY_STATUS = [101, *range(300, 600), 600, 999]
 
 
 def expected_error(status: int, body: bytes | None) -> type[DotsError]:
-    """What a status stands for, apart from the code: by the definition of each status in RFC 9110 and its kin."""
-    whatever: dict[int, type[DotsError]] = {
+    """Return the error for a status and body, from the definitions of statuses in RFC 9110 and related RFCs."""
+    by_status: dict[int, type[DotsError]] = {
         401: DotsForbiddenError,
         403: DotsForbiddenError,
         407: DotsUnreachableError,
         408: DotsUnansweredError,
         429: DotsThrottledError,
     }
-    if status in whatever:
-        return whatever[status]
+    if status in by_status:
+        return by_status[status]
     if 500 <= status < 600:
         return DotsFailedError
     if status not in {*range(400, 419), *range(421, 427), 428, 431, 451}:
         return DotsInvalidResponseError
-    if body in PASSING:
+    if body in TEMPORARY:
         return DotsBusyError
-    if body in OTHER_KIND:
+    if body in OTHER_BODIES:
         return DotsMisroutedError
     return DotsNotFoundError if status == 404 else DotsRefusedError
 
 
-@pytest.mark.parametrize("body", [*DOTS_KIND, *OTHER_KIND, *PASSING])
+@pytest.mark.parametrize("body", [*DOTS_ERRORS, *OTHER_BODIES, *TEMPORARY])
 def test_every_status_has_a_meaning(body: bytes | None) -> None:
-    """Every status from 300 to 599, with a body of Dots' kind and without."""
+    """Each status gives its error. Only a 400 or 422 with a code is final; only a 4xx proves that Dots did not act."""
+    final, not_carried_out = set(), set()
     for status in EVERY_STATUS:
         with pytest.raises(DotsError) as raised:
             read_answer(answer(status, body), now=NOW)
-
         assert (type(raised.value), raised.value.status) == (expected_error(status, body), status)
-
-
-@pytest.mark.parametrize("body", [*DOTS_KIND, *OTHER_KIND, *PASSING])
-def test_only_a_refusal_with_a_code_is_final(body: bytes | None) -> None:
-    """Final is only what says that the request is wrong, in Dots' own words."""
-    final = set()
-    for status in EVERY_STATUS:
-        with pytest.raises(DotsError) as raised:
-            read_answer(answer(status, body), now=NOW)
         if raised.value.is_final:
             final.add(status)
-
-    assert final == ({400, 422} if body in DOTS_KIND[:2] else set())
-
-
-@pytest.mark.parametrize("body", [*DOTS_KIND, *OTHER_KIND, *PASSING])
-def test_only_what_denies_it_was_not_carried_out(body: bytes | None) -> None:
-    """A redirect, a server error and a proxy that gave up waiting leave open whether Dots has acted."""
-    certain = set()
-    for status in EVERY_STATUS:
-        with pytest.raises(DotsError) as raised:
-            read_answer(answer(status, body), now=NOW)
         if not raised.value.may_have_acted:
-            certain.add(status)
+            not_carried_out.add(status)
 
-    assert certain == {*range(400, 419), *range(421, 427), 428, 429, 431, 451} - {408}
+    assert final == ({400, 422} if body in DOTS_ERRORS[:2] else set())
+    assert not_carried_out == {*range(400, 419), *range(421, 427), 428, 429, 431, 451} - {408}
 
 
 UNREADABLE = [
@@ -113,7 +94,7 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("body", UNREADABLE)
 def test_unreadable_success_is_invalid(body: bytes | None) -> None:
-    """Success without a word we understand; nothing of it is quoted or kept as the cause."""
+    """A success that we cannot read raises an error that does not hold the body, not even as its cause."""
     with pytest.raises(DotsInvalidResponseError) as raised:
         read_answer(answer(200, body), now=NOW)
 
@@ -142,7 +123,7 @@ ERROR_CODES: list[tuple[bytes | None, str | None]] = [
 
 @pytest.mark.parametrize(("body", "expected"), ERROR_CODES)
 def test_only_a_plain_error_code_is_kept(body: bytes | None, expected: str | None) -> None:
-    """Of a refusal one short code is kept, if it looks like Dots' codes."""
+    """A refusal's code is kept if it looks like one of Dots' codes."""
     with pytest.raises(DotsError) as raised:
         read_answer(answer(400, body), now=NOW)
 
@@ -150,7 +131,7 @@ def test_only_a_plain_error_code_is_kept(body: bytes | None, expected: str | Non
 
 
 def test_message_of_dots_is_never_repeated() -> None:
-    """Dots' prose may name people; it ends here."""
+    """Dots' message may name people, so the error does not hold it."""
     with pytest.raises(DotsRefusedError) as raised:
         read_answer(answer(400, b'{"message": "Ada is under 18", "error_code": "invalid-input"}'), now=NOW)
 
@@ -158,8 +139,8 @@ def test_message_of_dots_is_never_repeated() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_rides_on_the_error(status: int) -> None:
-    """Whoever waits finds it on the error."""
+def test_error_carries_retry_after(status: int) -> None:
+    """The error tells the caller how long to wait."""
     with pytest.raises(DotsError) as raised:
         read_answer(answer(status, retry_after="17"), now=NOW)
 

@@ -8,35 +8,35 @@ FOREIGN = "33333333-3333-4333-8333-333333333333"
 
 BOTH: dict[str, str | None] = {"default": OWN, "eu": OTHER}
 CASES: list[tuple[dict[str, str | None], str, str | None, str | None]] = [
-    # Each webhook is its app's, whichever of our endpoints it came to.
+    # The id decides, whichever of our endpoints the webhook came to.
     (BOTH, "default", OWN, "default"),
     (BOTH, "default", OTHER, "eu"),
     (BOTH, "eu", OWN, "default"),
-    # Without an id it is the endpoint's.
+    # Without an id the endpoint decides.
     (BOTH, "default", None, "default"),
     (BOTH, "eu", None, "eu"),
-    # An app that we do not have.
+    # An app that is not in the settings.
     (BOTH, "default", FOREIGN, None),
     (BOTH, "eu", FOREIGN, None),
     ({"default": OWN}, "default", FOREIGN, None),
-    # That cannot be told where the endpoint's own app has no id, or none that is one.
+    # If the endpoint's own app has no usable id, an unknown id is ignored.
     ({}, "default", FOREIGN, "default"),
     ({"default": None, "eu": OTHER}, "default", FOREIGN, "default"),
     ({"default": "default", "eu": OTHER}, "default", FOREIGN, "default"),
     ({"default": "my-app", "eu": OTHER}, "default", FOREIGN, "default"),
     ({"default": "not an id", "eu": OTHER}, "default", FOREIGN, "default"),
-    # But whose id it is can be told.
+    # A known id still decides.
     ({"default": None, "eu": OTHER}, "default", OTHER, "eu"),
     ({"default": "default", "eu": OTHER}, "default", OTHER, "eu"),
     ({"default": None, "eu": "my-app"}, "default", "my-app", "eu"),
-    # `default` is no id: it means another app in each organization.
+    # `default` is not an id: it means another app in each organization.
     ({"default": OWN, "eu": "default"}, "default", "default", "default"),
     ({"default": None, "eu": "default"}, "default", "default", "default"),
     ({"default": OWN}, "default", "my-app", "default"),
-    # Settings may spell ids as they like.
+    # Settings may use any spelling of an id.
     ({"default": OWN.upper(), "eu": OTHER.replace("-", "")}, "default", OTHER, "eu"),
     ({"default": OWN.upper(), "eu": OTHER.replace("-", "")}, "eu", OWN, "default"),
-    # Two names for one app: the endpoint's own name first.
+    # If an app has two names, the endpoint's own name comes first.
     ({"default": OWN, "eu": OWN}, "eu", OWN, "eu"),
     ({"default": None, "us": OWN, "eu": OWN}, "default", OWN, "us"),
 ]
@@ -46,5 +46,5 @@ CASES: list[tuple[dict[str, str | None], str, str | None, str | None]] = [
 def test_api_app_id_decides_the_app(
     configured: dict[str, str | None], endpoint_app: str, api_app_id: str | None, expected: str | None
 ) -> None:
-    """An organization's endpoint gets the webhooks of several apps; only their ids tell them apart."""
+    """An organization's endpoint receives webhooks of several apps. Only the id tells which app it is."""
     assert AppIds(configured).app_of(endpoint_app, api_app_id) == expected

@@ -29,7 +29,7 @@ FAILURES: list[tuple[Exception, type[DotsError]]] = [
     (httpx.ConnectTimeout("sk_dev_very_secret"), DotsUnreachableError),
     (httpx.PoolTimeout("sk_dev_very_secret"), DotsUnreachableError),
     (httpx.UnsupportedProtocol("sk_dev_very_secret"), DotsUnreachableError),
-    # Perhaps after.
+    # Perhaps afterwards.
     (httpx.WriteError("sk_dev_very_secret"), DotsUnansweredError),
     (httpx.WriteTimeout("sk_dev_very_secret"), DotsUnansweredError),
     (httpx.ReadError("sk_dev_very_secret"), DotsUnansweredError),
@@ -40,7 +40,7 @@ FAILURES: list[tuple[Exception, type[DotsError]]] = [
     (httpx.ProxyError("sk_dev_very_secret"), DotsUnreachableError),
     (httpx.DecodingError("sk_dev_very_secret"), DotsUnansweredError),
     (httpx.InvalidURL("sk_dev_very_secret"), DotsUnansweredError),
-    # What has no business coming through httpx.
+    # Errors that httpx should wrap.
     (OSError("sk_dev_very_secret"), DotsUnansweredError),
     (TimeoutError("sk_dev_very_secret"), DotsUnansweredError),
     (ValueError("sk_dev_very_secret"), DotsUnansweredError),
@@ -49,10 +49,10 @@ FAILURES: list[tuple[Exception, type[DotsError]]] = [
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize(("failure", "expected"), FAILURES, ids=lambda it: getattr(it, "__name__", repr(it)))
-async def test_failure_becomes_ours_without_its_text(
+async def test_httpx_error_becomes_ours_without_its_text(
     *, call: Callable[[DotsClient], Awaitable[object]], failure: Exception, expected: type[DotsError]
 ) -> None:
-    """Every failure is sorted by whether Dots may have had the request, and its text stays out of logs."""
+    """Our error says whether Dots may have received the request, and does not quote httpx's text."""
 
     def fail(_request: httpx.Request) -> httpx.Response:
         raise failure
@@ -67,8 +67,8 @@ async def test_failure_becomes_ours_without_its_text(
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_call_throttled_says_how_long(call: Callable[[DotsClient], Awaitable[object]]) -> None:
-    """`Retry-After` as a date is read with the client's own clock."""
+async def test_throttled_call_says_how_long_to_wait(call: Callable[[DotsClient], Awaitable[object]]) -> None:
+    """The client's clock is used to read a `Retry-After` that is a date."""
     dots = Recorder({}, status=429, headers={"Retry-After": "Mon, 23 Nov 2026 12:00:30 GMT"})
 
     async with client(dots) as asking:
@@ -80,7 +80,7 @@ async def test_call_throttled_says_how_long(call: Callable[[DotsClient], Awaitab
 
 @pytest.mark.parametrize("location", ["https://evil.example/", "/v2/flows", "", "http://[", "://"])
 async def test_redirect_is_not_followed(location: str) -> None:
-    """Whatever a redirect points to, nothing is sent there, and what became of the request is open."""
+    """No request goes to the redirect's target, and the outcome is unknown."""
     dots = Recorder(FLOW_JSON, status=307, headers={"Location": location})
 
     async with client(dots) as asking:
@@ -105,8 +105,8 @@ UNSENDABLE: list[tuple[dict[str, object], str | None]] = [
 
 
 @pytest.mark.parametrize(("body", "user_ip"), UNSENDABLE)
-async def test_what_cannot_be_sent_is_not_sent(body: dict[str, object], user_ip: str | None) -> None:
-    """A request that cannot even be formed has certainly not been carried out."""
+async def test_unsendable_request_was_not_carried_out(body: dict[str, object], user_ip: str | None) -> None:
+    """A request that cannot be built is not sent."""
     dots = Recorder(FLOW_JSON)
 
     async with client(dots) as asking:

@@ -19,7 +19,7 @@ SENT_METADATA = [
 
 @pytest.mark.parametrize(("metadata", "sent"), SENT_METADATA)
 def test_metadata_as_sent(metadata: dict[str, Any] | str | None, sent: dict[str, Any]) -> None:
-    """The form of each kind of metadata at Dots: flows that exist there are read by it for years."""
+    """Each kind of metadata has a fixed form at Dots, because flows stay there for years."""
     assert flow_metadata.wrap(metadata, "r") == sent
 
 
@@ -31,13 +31,13 @@ json_values = st.recursive(
 keys = st.text(max_size=10) | st.sampled_from(["dots_gateway_ref", "dots_gateway_text", "dots_gateway_json"])
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None, max_examples=40)  # A busy machine must not fail the test.
 @given(
     metadata=st.none() | st.text() | st.dictionaries(keys, json_values, max_size=4),
     client_ref=st.text(max_size=40),
 )
 def test_metadata_comes_back_as_it_was(metadata: dict[str, Any] | str | None, client_ref: str) -> None:
-    """Whatever the caller attached, and our reference, survive the way to Dots and back."""
+    """The caller's metadata and our reference come back from Dots unchanged."""
     sent_and_echoed = json.loads(json.dumps(flow_metadata.wrap(metadata, client_ref)))
 
     assert flow_metadata.unwrap(sent_and_echoed) == (metadata, client_ref)
@@ -48,10 +48,10 @@ FOREIGN_METADATA: list[tuple[object, object]] = [
     ("a text", "a text"),
     ({}, {}),
     ({"team": "eu"}, {"team": "eu"}),
-    # Our keys without our reference are not our writing.
+    # Without our reference, we did not write the other keys either.
     ({"dots_gateway_text": "x"}, {"dots_gateway_text": "x"}),
     ({"dots_gateway_ref": 17}, {"dots_gateway_ref": 17}),
-    # What Dots does not document is none.
+    # Types that Dots does not document count as no metadata.
     (["a"], None),
     (17, None),
 ]
@@ -59,7 +59,7 @@ FOREIGN_METADATA: list[tuple[object, object]] = [
 
 @pytest.mark.parametrize(("metadata", "expected"), FOREIGN_METADATA)
 def test_foreign_metadata_is_untouched(metadata: object, expected: object) -> None:
-    """Flows that others made keep their metadata, and have no reference of ours."""
+    """A flow created elsewhere keeps its metadata and has no reference of ours."""
     assert flow_metadata.unwrap(metadata) == (expected, None)
 
 
@@ -74,12 +74,12 @@ CHANGED_METADATA: list[tuple[dict[str, object], object]] = [
 
 @pytest.mark.parametrize(("rest", "expected"), CHANGED_METADATA)
 def test_metadata_changed_by_others_is_kept(rest: dict[str, object], expected: object) -> None:
-    """Somebody edited it at Dots: the reference still counts, the rest is given as it is."""
+    """If the metadata was edited at Dots, the reference still counts and the rest is returned unchanged."""
     assert flow_metadata.unwrap({"dots_gateway_ref": "r", **rest}) == (expected, "r")
 
 
 def test_metadata_given_is_not_changed() -> None:
-    """The caller's object is theirs, when wrapping and when unwrapping."""
+    """Neither function changes the object that it gets."""
     theirs = {"team": "eu"}
     echoed = {"team": "eu", "dots_gateway_ref": "r"}
 

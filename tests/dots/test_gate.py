@@ -1,4 +1,4 @@
-"""The permits of one app in one process: what it is told by Dots, by the ledger, and by itself."""
+"""The permits of one app in one process: pauses, trials, and what the gate asks of the ledger."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ SECOND = timedelta(seconds=1)
 
 @dataclass(kw_only=True)
 class World:
-    """A clock, and a ledger that grants everything unless an app is paused."""
+    """A clock, and a ledger that grants all calls unless the app is paused."""
 
     now: datetime = NOW
     paused_until: datetime | None = None
@@ -27,15 +27,15 @@ class World:
     is_down: bool = False
 
     def clock(self) -> datetime:
-        """The time."""
+        """Return the time."""
         return self.now
 
     def gate(self) -> Gate:
-        """The gate of another process."""
+        """Return the gate of another process."""
         return Gate("default", budget=Budget(per_second=1, burst=10), ledger=self, first_pause=MINUTE, now=self.clock)
 
     async def take(self, app: str, wanted: int, *, reserve: float, returned: int, is_trial: bool) -> Grant:
-        """As many as are wanted, unless paused."""
+        """Grant all, unless the app is paused."""
         del app, reserve, returned
         self._be_asked()
         self.wanted = wanted
@@ -56,7 +56,7 @@ class World:
         self.paused_until, self.refusals = until, earlier + 1
 
     async def resume(self, app: str) -> None:
-        """Go on."""
+        """End the pause."""
         self._be_asked()
         self.noted.append(f"{app} resumed")
         self.paused_until, self.refusals = None, 0
@@ -67,8 +67,8 @@ class World:
             raise DatabaseUnavailableError
 
 
-async def test_no_permit_before_the_pause_that_dots_asked_for_is_over() -> None:
-    """Neither in the process that was told, nor in any other; each says how long to wait."""
+async def test_pause_that_dots_asked_for_holds_in_all_processes() -> None:
+    """Until it ends, no process issues a permit, and each says how long to wait."""
     world = World()
     reported, other = world.gate(), world.gate()
     await reported.take()
@@ -85,8 +85,8 @@ async def test_no_permit_before_the_pause_that_dots_asked_for_is_over() -> None:
     assert await other.take()
 
 
-async def test_permit_that_was_given_before_a_pause_is_no_longer_good() -> None:
-    """Calls of a batch that have not begun when the first one is told to wait are not made."""
+async def test_permit_from_before_a_pause_cannot_be_used() -> None:
+    """If Dots asks for a pause, calls of the same batch that have not begun are not made."""
     gate = World().gate()
     first, second = await gate.take(2)
     first.spend(gate)
@@ -96,8 +96,8 @@ async def test_permit_that_was_given_before_a_pause_is_no_longer_good() -> None:
         second.spend(gate)
 
 
-async def test_pause_is_noted_once_however_many_calls_are_told() -> None:
-    """Of a batch that is refused at once each says the same."""
+async def test_pause_is_noted_once_for_all_calls_in_flight() -> None:
+    """Calls that are refused together cause one pause."""
     world = World()
     gate = world.gate()
     for _ in range(10):
@@ -110,7 +110,7 @@ async def test_pause_is_noted_once_however_many_calls_are_told() -> None:
 
 
 async def test_pause_holds_when_it_cannot_be_noted() -> None:
-    """Without the database this process heeds it all the same."""
+    """This process pauses even if the database is down."""
     world = World(is_down=True)
     gate = world.gate()
     await gate.hold_off(30 * SECOND)
@@ -120,7 +120,7 @@ async def test_pause_holds_when_it_cannot_be_noted() -> None:
 
 
 async def test_pauses_for_bad_credentials_double() -> None:
-    """1, 2, 4, 8, then 15 minutes, and from the start once they were accepted."""
+    """The pauses are 1, 2, 4, 8 and then 15 minutes. They begin at 1 again after Dots accepts the credentials."""
     world = World()
     gate = world.gate()
     waits = []
@@ -138,13 +138,13 @@ async def test_pauses_for_bad_credentials_double() -> None:
 
 
 async def test_trial_goes_ahead_while_credentials_are_refused() -> None:
-    """Somebody has to find out that they are good again; all else waits."""
+    """A trial may call Dots during the pause, other calls may not."""
     world = World(paused_until=NOW + MINUTE, refusals=1)
     gate = world.gate()
 
     with pytest.raises(DotsCredentialsError):
         await gate.take_one()
-    world.now += SECOND  # The bucket is not asked again at once.
+    world.now += SECOND  # An empty bucket is not asked again at once.
     trial = await gate.take_one(is_trial=True)
     trial.spend(gate)
     await gate.resume()
@@ -153,8 +153,8 @@ async def test_trial_goes_ahead_while_credentials_are_refused() -> None:
     assert await gate.take()
 
 
-async def test_trial_waits_while_dots_wants_no_calls() -> None:
-    """What Dots asked for holds for every call."""
+async def test_trial_waits_during_a_pause_that_dots_asked_for() -> None:
+    """Such a pause holds for every call."""
     gate = World(paused_until=NOW + MINUTE).gate()
 
     with pytest.raises(DotsThrottledError):
@@ -162,7 +162,7 @@ async def test_trial_waits_while_dots_wants_no_calls() -> None:
 
 
 async def test_end_of_a_pause_is_noticed_within_seconds() -> None:
-    """Another process, or an operator, has found the credentials good: nobody waits for the rest of the pause."""
+    """If another process ends the pause, this one does so after five seconds."""
     world = World(paused_until=NOW + MINUTE, refusals=1)
     gate = world.gate()
     await gate.take()
@@ -175,10 +175,10 @@ async def test_end_of_a_pause_is_noticed_within_seconds() -> None:
 
 
 async def test_paused_gate_asks_the_database_only_now_and_then() -> None:
-    """A thousand callers during a pause are one question in five seconds."""
+    """A hundred callers during a pause cause one question to the ledger."""
     world = World(paused_until=NOW + MINUTE, refusals=1)
     gate = world.gate()
-    for _ in range(1000):
+    for _ in range(100):
         await gate.take()
 
     assert world.asked == 1
@@ -186,7 +186,7 @@ async def test_paused_gate_asks_the_database_only_now_and_then() -> None:
 
 
 async def test_trial_leaves_no_spare_tokens() -> None:
-    """It ignores a pause. Further tokens in memory would let other calls ignore it too."""
+    """A trial ignores a pause, so further tokens in memory would let other calls ignore it too."""
     world = World(paused_until=NOW + MINUTE, refusals=1)
     gate = Gate("default", budget=Budget(per_second=100, burst=200), ledger=world, first_pause=MINUTE, now=world.clock)
     await gate.take_one(is_trial=True)

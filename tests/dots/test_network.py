@@ -1,4 +1,4 @@
-"""Calls to Dots through a proxy, and with certificates of the operator's own."""
+"""Calls to Dots through a proxy, and with the operator's own certificates."""
 
 import asyncio
 import hashlib
@@ -33,7 +33,7 @@ WRONG_PROXIES = [
 
 @asynccontextmanager
 async def answering(reply: bytes, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[int, list[bytes]]]:
-    """The port of a server that answers every request like this, and the heads of those requests."""
+    """Yield the port of a server that always gives this answer, and the heads of the requests."""
     heads: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,7 +49,7 @@ async def answering(reply: bytes, *, tls: ssl.SSLContext | None = None) -> Async
 def built(
     *, cert_file: Path | str | None = None, cert_dir: Path | str | None = None, proxy_url: str | None = None
 ) -> network.Network:
-    """The network of these settings."""
+    """Build the network from these settings."""
     return network.build(
         cert_file=None if cert_file is None else str(cert_file),
         cert_dir=None if cert_dir is None else str(cert_dir),
@@ -58,14 +58,14 @@ def built(
 
 
 async def ask(base_url: str, way: network.Network) -> str:
-    """Ask for a flow; the id in the answer."""
+    """Ask for a flow and return the id in the answer."""
     access = DotsAccess(app="default", base_url=base_url, client_id="pk", api_key="sk", app_id=None)
     async with DotsClient(access, gate=open_gate(now), network=way) as client:
         return (await client.get_flow(permit(client), FLOW)).id
 
 
 async def test_calls_go_through_the_proxy() -> None:
-    """The proxy is told where to, and is logged in to with the credentials of its URL."""
+    """The proxy gets the full URL, and the credentials from its own URL."""
     async with answering(answer(GOOD)) as (port, heads):
         found = await ask("http://dots.invalid/api", built(proxy_url=f"http://user:p%40ss@127.0.0.1:{port}"))
 
@@ -74,27 +74,24 @@ async def test_calls_go_through_the_proxy() -> None:
     assert b"Proxy-Authorization: Basic dXNlcjpwQHNz\r\n" in heads[0]
 
 
-async def test_proxy_that_refuses_to_connect_never_passed_the_request_on() -> None:
-    """The call can be made again without a risk, and Dots' credentials stay here."""
+async def test_refusing_or_missing_proxy_is_unreachable() -> None:
+    """Dots did not get the request, so a repeat is safe. A refusing proxy does not get Dots' credentials."""
     async with answering(answer(b"", status=b"407 Proxy Authentication Required")) as (port, heads):
         with pytest.raises(DotsUnreachableError):
             await ask("https://dots.invalid/api", built(proxy_url=f"http://127.0.0.1:{port}"))
         with pytest.raises(DotsUnreachableError):
             await ask("http://dots.invalid/api", built(proxy_url=f"http://127.0.0.1:{port}"))
 
+    with pytest.raises(DotsUnreachableError):
+        await ask("http://dots.invalid/api", built(proxy_url="http://127.0.0.1:1"))
+
     assert heads[0].startswith(b"CONNECT dots.invalid:443 HTTP/1.1\r\n")
     assert b"\r\nAuthorization" not in heads[0]
 
 
-async def test_proxy_that_is_away_is_unreachable() -> None:
-    """Nothing was sent."""
-    with pytest.raises(DotsUnreachableError):
-        await ask("http://dots.invalid/api", built(proxy_url="http://127.0.0.1:1"))
-
-
 @pytest.mark.parametrize("proxy_url", WRONG_PROXIES)
 def test_wrong_proxy_is_named_and_not_quoted(proxy_url: str) -> None:
-    """Its URL may hold a password."""
+    """The error names the setting and does not quote the URL, which may hold a password."""
     with pytest.raises(SettingsError) as caught:
         built(proxy_url=proxy_url)
 
@@ -103,12 +100,12 @@ def test_wrong_proxy_is_named_and_not_quoted(proxy_url: str) -> None:
 
 
 def test_proxy_is_not_shown() -> None:
-    """A network that ends up in a log shows no password."""
+    """A logged network shows no password."""
     assert "hunter2" not in repr(built(proxy_url="http://user:hunter2@proxy:3128"))
 
 
 async def test_own_certificates_are_trusted(tmp_path: Path) -> None:
-    """A file or a directory of them, as OpenSSL reads both; without, the server is a stranger."""
+    """A server is trusted if its certificate authority is in the file or the directory, and not otherwise."""
     authority = Authority(tmp_path)
     directory = tmp_path / "certificates"
     directory.mkdir()
@@ -129,8 +126,8 @@ async def test_own_certificates_are_trusted(tmp_path: Path) -> None:
     assert found == [FLOW] * 3
 
 
-def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    """OpenSSL would ignore them, and every call would fail instead."""
+def test_unreadable_certificates_stop_the_start(tmp_path: Path) -> None:
+    """The error names the setting. OpenSSL would ignore it, and every call would fail."""
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense", encoding="utf-8")
 
@@ -143,7 +140,7 @@ def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 
 def _file_name(pem: bytes) -> str:
-    """The name under which OpenSSL looks for a certificate in a directory: a hash of its subject."""
+    """Return the name under which OpenSSL finds a certificate in a directory: a hash of its subject."""
     subject = x509.load_pem_x509_certificate(pem).subject.public_bytes()
     hashed = hashlib.sha1(subject[2:], usedforsecurity=False).digest()
     return f"{int.from_bytes(hashed[:4], 'little'):08x}.0"

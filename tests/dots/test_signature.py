@@ -44,7 +44,7 @@ VECTORS = [
 
 
 def secret_of(key: bytes) -> str:
-    """The key as Svix shows it."""
+    """Return the secret of a key, as Svix shows it."""
     return "whsec_" + base64.b64encode(key).decode()
 
 
@@ -53,80 +53,55 @@ def verify(headers: tuple[tuple[bytes, bytes], ...], *, keys: tuple[bytes, ...] 
     return Verifier(keys).verify(headers, BODY, now=NOW)
 
 
-@pytest.mark.parametrize(("secret", "message_id", "timestamp", "body", "signature"), VECTORS)
-def test_published_vectors_are_signed_alike(
-    secret: str, message_id: str, timestamp: int, body: bytes, signature: str
-) -> None:
-    """What the documentation signed, `sign` signs the same way."""
-    assert sign(decode_secret(secret), message_id, timestamp, body) == signature
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("secret", "message_id", "timestamp", "body", "signature"), VECTORS)
-def test_published_vectors_verify(
+def test_published_vectors_sign_and_verify(
     *, secret: str, message_id: str, timestamp: int, body: bytes, signature: str, family: bytes
 ) -> None:
-    """What the documentation signed verifies under either family, and tells its id and moment."""
+    """`sign` gives the documented signature, and both families of headers verify it."""
     moment = datetime.fromtimestamp(timestamp, UTC)
     headers = headers_of(message_id.encode(), b"%d" % timestamp, signature.encode(), family=family)
 
     attestation = Verifier([decode_secret(secret)]).verify(headers, body, now=moment)
 
+    assert sign(decode_secret(secret), message_id, timestamp, body) == signature
     assert attestation == Attestation(message_id=message_id, attempted_at=moment)
 
 
 @pytest.mark.parametrize("hostile", cases(KEY, NOW), ids=lambda hostile: hostile.name)
 def test_hostile_webhook_is_refused(hostile: HostileWebhook) -> None:
-    """Every row of the table is refused, for its own reason."""
+    """Each webhook of the table is refused for its reason."""
     with pytest.raises(SignatureRefusedError) as refused:
         Verifier([OLD_KEY, KEY]).verify(hostile.headers, hostile.body, now=NOW)
 
     assert refused.value.detail == hostile.reason
 
 
-def test_hostile_table_is_large_and_touches_every_reason() -> None:
-    """The table the HTTP tests send too has over a hundred rows and none for nothing."""
-    table = cases(KEY, NOW)
-
-    assert len({hostile.name for hostile in table}) == len(table) > 100
-    assert {hostile.reason for hostile in table} == set(Refusal)
-
-
-@pytest.mark.parametrize("now", [NOW.replace(microsecond=0), NOW.replace(microsecond=999_999)])
-def test_hostile_table_holds_between_two_seconds(now: datetime) -> None:
-    """The rows stay hostile wherever in its second the receiver's clock is."""
-    for hostile in cases(KEY, now):
-        with pytest.raises(SignatureRefusedError):
-            Verifier([KEY]).verify(hostile.headers, hostile.body, now=now)
-
-
 RIGHT = signature_of(KEY, MESSAGE_ID, seconds_of(NOW), BODY)
 UNUSUAL_BUT_GOOD = [
     RIGHT,
-    b"v1,AAAA " + RIGHT,  # rotation: the other secret's signature comes first
+    b"v1,AAAA " + RIGHT,  # Rotation: the other secret's signature comes first.
     RIGHT + b" v1,AAAA",
-    b"v1a,AAAA " + RIGHT,  # other versions are skipped
-    b"v2 , v1 v1, nonsense \xff " + RIGHT,  # so is what is no signature at all
-    b"v1,AAAA  " + RIGHT,  # two spaces
-    b"   v1,AAAA" + b" " * 40 + RIGHT + b"  ",  # any number of spaces, anywhere
-    b" ".join([b"v1,AAAA"] * 10 + [RIGHT]),  # Svix signs with ten older secrets
-    b" ".join([b"v1,AAAA"] * 15 + [RIGHT]),  # sixteen are allowed
+    b"v1a,AAAA " + RIGHT,  # Other versions are skipped.
+    b"v2 , v1 v1, nonsense \xff " + RIGHT,  # Malformed entries are skipped.
+    b"   v1,AAAA" + b" " * 40 + RIGHT + b"  ",  # Any number of spaces.
+    b" ".join([b"v1,AAAA"] * 15 + [RIGHT]),  # Sixteen are allowed.
     RIGHT + b" " + RIGHT,
 ]
 
 
 @pytest.mark.parametrize("signatures", UNUSUAL_BUT_GOOD)
 def test_one_good_signature_is_enough(signatures: bytes) -> None:
-    """A right signature counts whatever harmless company it comes in."""
+    """A valid signature counts beside others that do not match."""
     attestation = verify(headers_of(MESSAGE_ID, seconds_of(NOW), signatures))
 
     assert attestation.message_id == MESSAGE_ID.decode()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("around", [(b" ", b""), (b"", b" "), (b"\t", b"\t"), (b" \t ", b"\t \t")])
-def test_white_space_around_a_value_is_no_part_of_it(family: bytes, around: tuple[bytes, bytes]) -> None:
-    """A proxy may pad any of the three headers; the id, the time and the signature are what is between."""
+@pytest.mark.parametrize("around", [(b" ", b""), (b"", b" "), (b" \t ", b"\t \t")])
+def test_white_space_around_a_value_is_ignored(family: bytes, around: tuple[bytes, bytes]) -> None:
+    """A proxy may pad any of the three headers."""
     before, after = around
     whole = signed_headers(KEY, NOW, family=family)
     padded = tuple((name, before + value + after) for name, value in whole)
@@ -139,44 +114,30 @@ UNUSUAL_IDS = [b"m", b"m" * 255, b"!~_-/+=:;<>@[]{}|", b"0"]
 
 @pytest.mark.parametrize("message_id", UNUSUAL_IDS)
 def test_every_printable_id_verifies(message_id: bytes) -> None:
-    """The id is Svix' business up to 255 printable characters."""
+    """An id may have up to 255 printable characters."""
     assert verify(signed_headers(KEY, NOW, message_id=message_id)).message_id == message_id.decode()
 
 
-OFFSETS = [
-    timedelta(minutes=-5, seconds=1),
-    timedelta(0),
-    timedelta(minutes=5),
-]
-
-
-@pytest.mark.parametrize("offset", OFFSETS)
-def test_five_minutes_either_way_are_tolerated(offset: timedelta) -> None:
-    """Clocks may differ by up to five minutes."""
-    attestation = verify(signed_headers(KEY, NOW, timestamp=seconds_of(NOW + offset)))
-
-    assert attestation.attempted_at == (NOW + offset).replace(microsecond=0)
-
-
-def test_exactly_the_tolerance_is_still_good() -> None:
-    """The border belongs to the good side, as it does in Svix' own verifier."""
+@pytest.mark.parametrize("minutes", [-5, 0, 5])
+def test_five_minutes_either_way_are_tolerated(minutes: int) -> None:
+    """Clocks may differ by exactly five minutes, as in Svix' own verifiers."""
     now = NOW.replace(microsecond=0)
-    headers = signed_headers(KEY, now, timestamp=seconds_of(now - timedelta(minutes=5)))
+    attempted_at = now + timedelta(minutes=minutes)
 
-    attestation = Verifier([KEY]).verify(headers, BODY, now=now)
+    attestation = Verifier([KEY]).verify(signed_headers(KEY, now, timestamp=seconds_of(attempted_at)), BODY, now=now)
 
-    assert attestation.attempted_at == now - timedelta(minutes=5)
+    assert attestation.attempted_at == attempted_at
 
 
 @pytest.mark.parametrize("signing_key", [KEY, OLD_KEY])
 @pytest.mark.parametrize("keys", [(KEY, OLD_KEY), (OLD_KEY, KEY)])
 def test_each_of_several_keys_verifies(signing_key: bytes, keys: tuple[bytes, bytes]) -> None:
-    """While secrets rotate, the new one and the old one are both good, in any order."""
+    """During a rotation the new and the old secret are both valid, in any order."""
     assert verify(signed_headers(signing_key, NOW), keys=keys).message_id == MESSAGE_ID.decode()
 
 
 def test_without_keys_everything_is_refused() -> None:
-    """An app without secrets takes no webhook, not every webhook."""
+    """An app without secrets refuses every webhook."""
     with pytest.raises(SignatureRefusedError) as refused:
         verify(signed_headers(KEY, NOW), keys=())
 
@@ -192,20 +153,20 @@ header_values = st.one_of(
 )
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # A busy machine must not fail the test.
 @given(
     headers=st.lists(st.tuples(header_names | st.binary(max_size=20), header_values), max_size=8),
     body=st.binary(max_size=300),
 )
 def test_no_input_raises_anything_else(headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    """Arbitrary bytes are refused with a reason of the vocabulary, and nothing else ever comes out."""
+    """Arbitrary bytes raise only SignatureRefusedError with a `Refusal`."""
     with pytest.raises(SignatureRefusedError) as refused:
         Verifier([KEY]).verify(headers, body + b"?", now=NOW)
 
     assert refused.value.detail in set(Refusal)
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # A busy machine must not fail the test.
 @given(
     message_id=st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=",."), min_size=1)
     .map(lambda text: text[:255])
@@ -213,8 +174,8 @@ def test_no_input_raises_anything_else(headers: list[tuple[bytes, bytes]], body:
     body=st.binary(max_size=2_000),
     key=st.binary(min_size=16, max_size=64),
 )
-def test_what_is_signed_verifies(message_id: str, body: bytes, key: bytes) -> None:
-    """Any id, body and key that may occur go through `sign` and `verify` together."""
+def test_signed_webhook_verifies(message_id: str, body: bytes, key: bytes) -> None:
+    """`verify` accepts what `sign` signed, for any id, body and key."""
     headers = headers_of(
         message_id.encode(), seconds_of(NOW), sign(key, message_id, int(NOW.timestamp()), body).encode()
     )
@@ -225,9 +186,9 @@ def test_what_is_signed_verifies(message_id: str, body: bytes, key: bytes) -> No
 
 
 @pytest.mark.parametrize("signing_key", [KEY, OLD_KEY])
-def test_official_verifiers_accept_what_we_sign(signing_key: bytes) -> None:
-    """Both official libraries verify our signatures, alone and beside another one."""
-    now = datetime.now(UTC)  # their clock cannot be given
+def test_official_libraries_verify_our_signatures(signing_key: bytes) -> None:
+    """Both official libraries accept our signature, alone and beside another one."""
+    now = datetime.now(UTC)  # The libraries use the machine's clock.
     signature = sign(signing_key, MESSAGE_ID.decode(), int(now.timestamp()), BODY)
     for signatures in (signature, f"v1,AAAA {signature}"):
         values = {"id": MESSAGE_ID.decode(), "timestamp": str(int(now.timestamp())), "signature": signatures}
@@ -244,8 +205,8 @@ def test_official_verifiers_accept_what_we_sign(signing_key: bytes) -> None:
         assert Verifier([KEY, OLD_KEY]).verify(ours, BODY, now=now).message_id == MESSAGE_ID.decode()
 
 
-def test_we_accept_what_the_official_libraries_sign() -> None:
-    """Signatures of both official libraries, new and old secret together as in a rotation, verify here."""
+def test_we_verify_signatures_of_the_official_libraries() -> None:
+    """We accept signatures of both official libraries, with the new and the old secret as in a rotation."""
     text = BODY.decode()
     at = NOW.replace(microsecond=0)
     new = svix.webhooks.Webhook(secret_of(KEY)).sign(MESSAGE_ID.decode(), at, text)

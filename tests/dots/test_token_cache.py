@@ -1,4 +1,4 @@
-"""Tokens kept in memory: which calls may spend them, and for how long."""
+"""Tokens in memory: which calls may spend them, and for how long."""
 
 from datetime import timedelta
 
@@ -11,14 +11,14 @@ SMALL = Budget(per_second=1, burst=10)
 
 
 def test_a_chunk_is_a_quarter_of_a_second() -> None:
-    """A process takes what it needs, or what the bucket gets in a quarter of a second."""
+    """A process takes the tokens that it needs, or those of a quarter of a second if that is more."""
     assert SMALL.chunk(1) == 1
     assert Budget(per_second=100, burst=200).chunk(1) == 25
     assert Budget(per_second=100, burst=200).chunk(40) == 40
 
 
 def test_tokens_are_spent_once() -> None:
-    """A purse gives out each token once."""
+    """The cache gives out each token once."""
     token_cache = TokenCache(SMALL)
     token_cache.put(5, reserve=0, now=NOW)
 
@@ -27,8 +27,8 @@ def test_tokens_are_spent_once() -> None:
     assert spent == [3, 2, 0]
 
 
-def test_a_creation_may_spend_what_was_taken_for_sweeps_but_not_the_other_way_round() -> None:
-    """Tokens taken while more was left in the bucket serve those that leave less, so that the reserves hold."""
+def test_a_creation_may_spend_tokens_of_sweeps_but_not_the_other_way_round() -> None:
+    """A call may spend tokens that were taken under a greater reserve, but not under a smaller one."""
     token_cache = TokenCache(SMALL)
     token_cache.put(2, reserve=0, now=NOW)
     token_cache.put(2, reserve=5, now=NOW)
@@ -41,7 +41,7 @@ def test_a_creation_may_spend_what_was_taken_for_sweeps_but_not_the_other_way_ro
 
 
 def test_tokens_are_too_old_after_a_second() -> None:
-    """Kept for longer they would add to a full bucket; they go back instead, and only once."""
+    """Old tokens cannot be spent. They go back into the bucket once."""
     token_cache = TokenCache(SMALL)
     token_cache.put(3, reserve=0, now=NOW)
     token_cache.put(1, reserve=0, now=NOW + SECOND / 2)
@@ -54,7 +54,7 @@ def test_tokens_are_too_old_after_a_second() -> None:
 
 
 def test_an_empty_bucket_is_left_alone_for_a_while() -> None:
-    """Until a token can be back; a clock that goes back does not make the wait longer."""
+    """The wait ends when a token can be back. A clock that goes back does not make it longer."""
     token_cache = TokenCache(SMALL)
     token_cache.note_empty_bucket(reserve=1, now=NOW)
 
@@ -66,7 +66,7 @@ def test_an_empty_bucket_is_left_alone_for_a_while() -> None:
 
 
 def test_a_token_cache_with_tokens_is_not_spent() -> None:
-    """Tokens in the purse can be spent although the bucket is empty."""
+    """Tokens in the cache can be spent even if the bucket is empty."""
     token_cache = TokenCache(SMALL)
     token_cache.note_empty_bucket(reserve=0, now=NOW)
     token_cache.put(1, reserve=0, now=NOW)

@@ -1,4 +1,4 @@
-"""Checking the credentials of a paused app when a process starts."""
+"""A process that starts checks the credentials of paused apps."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ PAUSES = "SELECT app, pauses, paused_until FROM apps WHERE app = 'default'"
 
 
 async def pause(inputs: AllInputs, dots: MemoryDots) -> None:
-    """Have Dots refuse the credentials, and the gateway find out."""
+    """Pause the app: Dots refuses the credentials of a refresh."""
     dots.fault = refusal(401, "unauthorized")
     await make_due(inputs, flow(flow_id_of(1)))
     await refresh_due(inputs, limit=1)
@@ -33,7 +33,7 @@ async def pause(inputs: AllInputs, dots: MemoryDots) -> None:
 async def test_process_with_new_credentials_ends_the_pause(
     inputs: AllInputs, dots: MemoryDots, other_dots: MemoryDots, clock: HandClock
 ) -> None:
-    """The operator restarts with the right key: nobody waits for the rest of the pause, in any process."""
+    """After a restart with the right key, no process waits for the rest of the pause."""
     dots.add_flow(1)
     await pause(inputs, dots)
     dots.fault = None
@@ -54,7 +54,7 @@ async def test_process_with_new_credentials_ends_the_pause(
 async def test_pause_goes_on_unless_dots_accepts_the_credentials(
     inputs: AllInputs, dots: MemoryDots, fault: Fault
 ) -> None:
-    """One call, whatever comes of it; the pause is neither ended nor made longer."""
+    """The check makes one call. If that fails, the pause neither ends nor grows."""
     await pause(inputs, dots)
     dots.fault = fault
 
@@ -68,14 +68,14 @@ async def test_pause_goes_on_unless_dots_accepts_the_credentials(
 
 
 async def test_app_that_is_not_paused_is_not_called(inputs: AllInputs, dots: MemoryDots) -> None:
-    """A process that starts costs nothing, however many there are."""
+    """A starting process makes no call if no app is paused."""
     await try_credentials(inputs.engine, inputs.clients, now=inputs.clock())
 
     assert dots.requests == []
 
 
 async def test_refusal_outside_of_the_service_pauses_nothing(inputs: AllInputs, dots: MemoryDots) -> None:
-    """`doctor` may run with other credentials than the service: only what the service itself sends may pause it."""
+    """A trial does not pause the app: `doctor` may run with other credentials than the service."""
     dots.fault = refusal(401, "unauthorized")
 
     with pytest.raises(DotsCredentialsError):

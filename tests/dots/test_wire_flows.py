@@ -11,7 +11,7 @@ FLOW = "b3293101-35ef-451a-aad4-881da3697c2f"
 USER = "5f0c0a1e-7a52-4d0f-9d43-0a4f0c7b8e11"
 LINK = f"https://my-sandbox.dots.dev/flow/{FLOW}"
 
-# As really returned; from the project's notes on Dots, section 2.
+# A real answer, from section 2 of the project's notes on Dots.
 DOCUMENTED = {
     "completed_steps": [],
     "created": "2024-07-11T21:10:30.846081",
@@ -30,7 +30,7 @@ def flow(**changes: object) -> dict[str, object]:
 
 
 def test_documented_flow_is_read_whole() -> None:
-    """Every field of the documented object arrives, its time as UTC."""
+    """Every field of the documented object is read, its time as UTC."""
     assert wire.read_flow(DOCUMENTED) == FlowSnapshot(
         id=FLOW,
         steps=("compliance",),
@@ -47,7 +47,7 @@ def test_documented_flow_is_read_whole() -> None:
 STEPS = [
     ([], ()),
     (["compliance", "redirect"], ("compliance", "redirect")),
-    # Steps are sent as objects; should they come back so, the name is what counts.
+    # Steps are sent as objects. If Dots returns objects, the name counts.
     ([{"name": "redirect", "redirect_url": "https://a.example"}], ("redirect",)),
     # New and automatic names are kept.
     (["onboarding", "palm-reading"], ("onboarding", "palm-reading")),
@@ -56,15 +56,15 @@ STEPS = [
 
 @pytest.mark.parametrize(("steps", "expected"), STEPS)
 def test_steps_are_kept_by_name(steps: list[object], expected: tuple[str, ...]) -> None:
-    """Known or not, a step is its name, in Dots' order."""
+    """Known and unknown steps are kept by name, in Dots' order."""
     snapshot = wire.read_flow(flow(steps=steps, completed_steps=steps))
 
     assert snapshot.steps == expected
     assert snapshot.completed_steps == expected
 
 
-def test_absent_fields_are_nothing() -> None:
-    """An id and the steps are enough; unknown fields do no harm."""
+def test_id_and_steps_are_enough() -> None:
+    """Absent fields are None, and unknown fields are ignored."""
     snapshot = wire.read_flow({"id": FLOW, "steps": ["payout"], "updated": 17, "mood": {"good": True}})
 
     assert snapshot == FlowSnapshot(
@@ -92,7 +92,7 @@ ODD_FIELDS: list[tuple[str, object]] = [
 
 @pytest.mark.parametrize(("field", "value"), ODD_FIELDS)
 def test_unreadable_optional_field_is_none(field: str, value: object) -> None:
-    """Progress can be read without it, so the flow is not refused for it."""
+    """The flow can be followed without it."""
     snapshot = wire.read_flow(flow(**{"created" if field == "created_at" else field: value}))
 
     assert getattr(snapshot, field) is None
@@ -103,7 +103,7 @@ TIMES = [
     ("2024-07-11T21:10:30", datetime(2024, 7, 11, 21, 10, 30, tzinfo=UTC)),
     ("2024-07-11T21:10:30Z", datetime(2024, 7, 11, 21, 10, 30, tzinfo=UTC)),
     ("2024-07-11T23:10:30+02:00", datetime(2024, 7, 11, 21, 10, 30, tzinfo=UTC)),
-    ("0001-01-01T00:00:00+14:00", None),  # in UTC that is before all years
+    ("0001-01-01T00:00:00+14:00", None),  # In UTC this is before the year 1.
     ("yesterday", None),
     ("", None),
     (None, None),
@@ -112,7 +112,7 @@ TIMES = [
 
 @pytest.mark.parametrize(("created", "expected"), TIMES)
 def test_created_is_aware_utc(created: str | None, expected: datetime | None) -> None:
-    """Times without a zone are UTC; what is no time is None."""
+    """A time without a zone is UTC. An unreadable time is None."""
     assert wire.read_flow(flow(created=created)).created_at == expected
 
 
@@ -124,7 +124,7 @@ UNREADABLE_FLOWS: list[object] = [
     flow(id=None),
     flow(id=17),
     flow(id="../users"),
-    {"id": FLOW},  # no steps: nothing could be said about completeness
+    {"id": FLOW},
     flow(steps=None),
     flow(steps="compliance"),
     flow(steps={"name": "compliance"}),
@@ -143,20 +143,16 @@ UNREADABLE_FLOWS: list[object] = [
 
 @pytest.mark.parametrize("payload", UNREADABLE_FLOWS)
 def test_flow_without_id_or_steps_is_invalid(payload: object) -> None:
-    """Without these two a flow cannot be followed, and guessing could complete it."""
+    """A flow cannot be followed without them, and a guess could complete it."""
     with pytest.raises(DotsInvalidResponseError):
         wire.read_flow(payload)
 
 
 def test_page_keeps_order() -> None:
-    """Flows come in Dots' order, with the word whether there are more."""
+    """A page has its flows in Dots' order and says whether there are more. It may be empty."""
     page = wire.read_flow_page({"data": [flow(id="b"), flow(id="a")], "has_more": True})
 
     assert ([found.id for found in page.flows], page.has_more) == (["b", "a"], True)
-
-
-def test_empty_page_is_the_end() -> None:
-    """An account without flows has one empty page."""
     assert wire.read_flow_page({"data": [], "has_more": False}) == FlowPage(flows=(), has_more=False)
 
 
@@ -164,7 +160,7 @@ UNREADABLE_PAGES: list[object] = [
     None,
     [],
     {},
-    {"data": []},  # whether that is all is not said
+    {"data": []},
     {"has_more": False},
     {"data": [], "has_more": None},
     {"data": [], "has_more": "false"},
@@ -174,13 +170,13 @@ UNREADABLE_PAGES: list[object] = [
 
 @pytest.mark.parametrize("payload", UNREADABLE_PAGES)
 def test_page_that_could_hide_a_flow_is_invalid(payload: object) -> None:
-    """A search for a lost creation must not end on half a page."""
+    """Otherwise a search for a lost creation could end too early."""
     with pytest.raises(DotsInvalidResponseError):
         wire.read_flow_page(payload)
 
 
 def test_new_flow_leaves_defaults_out() -> None:
-    """The plainest creation names its steps and carries our reference."""
+    """The smallest body has the steps and our reference."""
     body = wire.write_flow(
         steps=["compliance"],
         user_id=None,
@@ -194,7 +190,7 @@ def test_new_flow_leaves_defaults_out() -> None:
 
 
 def test_new_flow_with_everything() -> None:
-    """Steps go out as the caller gave them, options and all; our reference stands beside their metadata."""
+    """Steps keep their options, and our reference is beside the caller's metadata."""
     steps: list[str | dict[str, Any]] = ["payout", {"name": "palm-reading", "hand": "left"}]
 
     body = wire.write_flow(
@@ -216,7 +212,7 @@ def test_new_flow_with_everything() -> None:
 
 
 def test_flow_gives_back_metadata_and_reference() -> None:
-    """What rode in Dots' metadata comes apart again: theirs as they gave it, and our reference."""
+    """Dots' metadata is split into the caller's metadata and our reference."""
     snapshot = wire.read_flow(flow(metadata={"team": "eu", wire.CLIENT_REF_KEY: "ref-1"}))
 
     assert (snapshot.metadata, snapshot.client_ref) == ({"team": "eu"}, "ref-1")
