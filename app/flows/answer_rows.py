@@ -1,4 +1,4 @@
-"""Answers to flow creations, kept for repeats with the same Idempotency-Key."""
+"""Stored answers to flow creations, for repeats with the same Idempotency-Key."""
 
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ async def add(connection: AsyncConnection, ref: UUID, answer: dict[str, Any], *,
 
 
 async def find(connection: AsyncConnection, ref: UUID, *, since: datetime) -> dict[str, Any] | None:
-    """The answer, if it was given after `since` by the current version."""
+    """Return the answer if the current version gave it after `since`."""
     query = select(answers.c.answer).where(
         answers.c.flow_ref == ref, answers.c.version == VERSION, answers.c.answered_at > since
     )

@@ -1,4 +1,4 @@
-"""Apply merges of users: the remaining user gets the flows and the submissions of the merged ones."""
+"""Applies merges of users: the remaining user gets the flows and submissions of the merged ones."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,21 +8,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.flows import merge_rows, user_rows
 from app.storage.subjects import Subject
 
-# The most that one refresh does. The next refresh goes on immediately.
+# The limits of one refresh. The next one continues immediately.
 MERGES_AT_ONCE = 20
 FLOWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """The users that were merged, whose polls can end. `has_more`: a bound was reached."""
+    """The merged users, whose polls can end. `has_more`: a limit was reached."""
 
     left_behind: tuple[Subject, ...] = ()
     has_more: bool = False
 
 
 async def apply_merges(connection: AsyncConnection, user: Subject, *, now: datetime) -> Merged:
-    """Apply the merges that wait for this user. Locks flows before users, as everything does."""
+    """Apply the merges that wait for this user. Locks flows before users, as all code does."""
     waiting = await merge_rows.lock_waiting(connection, user, limit=MERGES_AT_ONCE)
     if not waiting:
         return Merged()

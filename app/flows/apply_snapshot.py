@@ -1,4 +1,4 @@
-"""Merge what Dots said into what is stored, and append the events that follow: one transaction, the caller's."""
+"""Merges Dots' answers into the stored state and appends the events, in the caller's transaction."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from app.storage.subjects import Subject
 
 log = structlog.get_logger()
 
-# How many flows an event of a user names at most; its schema says so too.
+# The most flows in an event of a user. The event's schema has the same limit.
 FLOWS_NAMED = 100
 
 
@@ -35,9 +35,9 @@ FLOWS_NAMED = 100
 class Applied:
     """The consequences of one snapshot.
 
-    `next_refresh_at` is when to ask again without being told to (None: never). The caller makes `also_due` due, after
-    its own sync row: sync rows are locked in the order of their keys. It also ends the polls of `left_behind`: users
-    that were merged into this one. After the commit it calls `report`.
+    `next_refresh_at` is when to ask again without a request (None: never). The caller makes `also_due` due, after its
+    own sync row, because sync rows are locked in the order of their keys. It also ends the polls of `left_behind`: the
+    users that were merged into this one. After the commit it calls `report`.
     """
 
     events_added: int
@@ -60,7 +60,7 @@ class SeenFlow:
 async def apply_flow(
     connection: AsyncConnection, inputs: FlowInputs, app: str, snapshot: FlowSnapshot, *, discovered_by: DueBy
 ) -> Applied:
-    """Merge a flow's snapshot under its row lock; a flow never seen is adopted, if foreign flows are followed."""
+    """Merge a flow's snapshot under its row lock. Adds an unknown flow if foreign flows are followed."""
     known = await _lock_or_adopt(connection, inputs, app, snapshot)
     if known is None:
         return Applied(events_added=0, next_refresh_at=None)
@@ -69,7 +69,7 @@ async def apply_flow(
 
 
 async def apply_flows(connection: AsyncConnection, inputs: FlowInputs, seen: Sequence[SeenFlow]) -> list[Applied]:
-    """Merge snapshots of different flows that the transaction has locked, with the same few statements for all."""
+    """Merge snapshots of different flows that the transaction has locked, with a few statements for all of them."""
     now, rules = inputs.clock(), _rules(inputs)
     seen = await _with_users_of_today(connection, seen)
     decisions = [decide.decide_flow(each.known.known, each.snapshot, now, rules=rules) for each in seen]
@@ -107,7 +107,7 @@ async def apply_flows(connection: AsyncConnection, inputs: FlowInputs, seen: Seq
 
 
 def report(inputs: FlowInputs, subject: Subject, applied: Applied, *, discovered_by: DueBy) -> None:
-    """Count and log what was applied; for after the commit."""
+    """Count and log the changes. Call it after the commit."""
     app = subject.app
     if applied.missing_again:
         inputs.telemetry.anomalies.labels(app).inc()
@@ -122,10 +122,10 @@ def report(inputs: FlowInputs, subject: Subject, applied: Applied, *, discovered
 async def apply_user(
     connection: AsyncConnection, inputs: FlowInputs, subject: Subject, snapshot: UserSnapshot
 ) -> Applied:
-    """Merge a user's snapshot under its row lock; a user never seen is added.
+    """Merge a user's snapshot under its row lock. Adds an unknown user.
 
-    First takes over the flows of users that were merged into this one. A user that was itself merged into another stays
-    as it was: Dots reports the same about the other one.
+    First takes over the flows of users that were merged into this one. Does not change a user that was merged into
+    another one, because Dots reports the same about that one.
     """
     now = inputs.clock()
     merged = await apply_merges.apply_merges(connection, subject, now=now)
@@ -153,11 +153,11 @@ def _rules(inputs: FlowInputs) -> Rules:
 async def _lock_or_adopt(
     connection: AsyncConnection, inputs: FlowInputs, app: str, snapshot: FlowSnapshot
 ) -> FlowRecord | None:
-    """The stored flow, locked: found by Dots' id, by the reference we sent along, or added; None: not followed."""
+    """Lock the flow: find it by Dots' id or by our reference, or add it. None if it is not followed."""
     known = await flow_rows.lock(connection, app, snapshot.id)
     if known is None and (ref := _parse_ref(snapshot.client_ref)):
         intent = await flow_rows.lock_ref(connection, app, ref)
-        # A second flow with our reference would be Dots' answer to a POST sent twice: not that creation's flow.
+        # A second flow with our reference comes from a POST that Dots carried out twice. It is not the creation's flow.
         known = intent if intent and intent.id in (None, snapshot.id) else None
     if known is None and inputs.follow_foreign_flows:
         await flow_rows.add_foreign(connection, app, snapshot, ref=inputs.new_uuid(), now=inputs.clock())
@@ -196,7 +196,7 @@ def _parse_ref(client_ref: str | None) -> UUID | None:
 async def _note_submissions(
     connection: AsyncConnection, submissions: Collection[tuple[str, Submission]], *, now: datetime
 ) -> None:
-    """Note what users have handed in; locks the users in order, so that two batches cannot deadlock."""
+    """Note submissions of users. Locks the users in order, so that two batches cannot deadlock."""
     for app, each in sorted(submissions, key=lambda noted: (noted[0], noted[1].user_id)):
         await user_rows.note_submission(
             connection, app, each.user_id, now=now, is_check=each.is_check, is_id=each.is_id

@@ -1,4 +1,4 @@
-"""Send the POST for an intent row to Dots, and record the outcome on the row."""
+"""Sends the POST for an intent row to Dots, and records the outcome on the row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ from app.storage.subjects import Subject
 
 log = structlog.get_logger()
 
-# Temporary failures. The worker goes on with a creation that it had to repeat; after any other one the row has failed.
+# After one of these, the worker tries a repeated creation again. After any other error the row has failed.
 _TEMPORARY = (DotsUnreachableError, DotsBusyError, DotsThrottledError, DotsCredentialsError)
 
 Describe = Callable[[FlowRecord], dict[str, Any]]
@@ -43,9 +43,9 @@ Describe = Callable[[FlowRecord], dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One POST to send, and its intent row. `is_repeat`: an earlier POST for the row got no answer.
+    """A POST to send, and its intent row. `is_repeat`: an earlier POST for the row got no answer.
 
-    `describe` builds the answer to keep for a repeat with the same key; None: keep none.
+    `describe` builds the answer to store for a repeat with the same key. None: store none.
     """
 
     ref: UUID
@@ -61,9 +61,9 @@ async def attempt_creation(
 ) -> FlowRecord:
     """Create the flow at Dots and store it.
 
-    Raises a DotsError if Dots has made no flow; the row has failed, for good if the error is final. Raises
-    CreationOutcomeUnknownError if Dots may have made one, also when the database fails afterwards. The row then waits
-    for `settle_creations`. Any error that says "try again" would lead a caller without a key to a second flow.
+    Raises a DotsError if Dots has created no flow. The row has then failed, permanently if the error is final. Raises
+    CreationOutcomeUnknownError if Dots may have created one, also if the database fails afterwards. The row then waits
+    for `settle_creations`. An error that says "try again" would lead a caller without a key to a second flow.
     """
     try:
         snapshot = await inputs.clients.of(attempt.app).create_flow(permit, _body(attempt), user_ip=user_ip)
@@ -76,7 +76,7 @@ async def attempt_creation(
         return await _settle(inputs, attempt, snapshot)
     except DatabaseUnavailableError as error:
         raise CreationOutcomeUnknownError from error
-    except Exception as error:  # Even after a bug of ours the flow exists at Dots.
+    except Exception as error:  # The flow exists at Dots, even after a bug of ours.
         log.exception("flow created and not stored", app=attempt.app, caller=attempt.caller)
         raise CreationOutcomeUnknownError from error
 
@@ -110,8 +110,8 @@ async def _note_failure(inputs: FlowInputs, attempt: Attempt, error: DotsError) 
 
 
 async def _settle(inputs: FlowInputs, attempt: Attempt, snapshot: FlowSnapshot) -> FlowRecord:
-    """Make the intent row the flow Dots has made, with its first events and its first sweep."""
-    # Whatever Dots echoes, it is this intent's flow: it came as the answer to our own request.
+    """Turn the intent row into Dots' flow, with its first events and its first sweep."""
+    # The flow is this intent's whatever reference Dots echoes, because it is the answer to our own request.
     ours = replace(snapshot, client_ref=str(attempt.ref))
     async with database.transaction(inputs.engine) as connection:
         applied = await apply_snapshot.apply_flow(connection, inputs, attempt.app, ours, discovered_by="create")
@@ -120,7 +120,7 @@ async def _settle(inputs: FlowInputs, attempt: Attempt, snapshot: FlowSnapshot) 
         if applied.also_due:
             await sync_rows.mark_due(connection, [applied.also_due], due_at=inputs.clock(), due_by="create")
         flow = await flow_rows.lock(connection, attempt.app, snapshot.id)
-        if flow is None:  # It was saved two statements ago.
+        if flow is None:  # Cannot happen: it was saved above.
             raise LookupError(snapshot.id)
         if attempt.describe is not None:
             await answer_rows.add(connection, flow.ref, attempt.describe(flow), now=inputs.clock())

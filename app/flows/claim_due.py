@@ -1,4 +1,4 @@
-"""One claim of a worker: which apps may be asked, how much each of them gets, and then their rows."""
+"""Claims due rows for a worker: finds the apps that may be called, divides the limit, and claims their rows."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,11 +30,10 @@ class PermittedClaim:
 
 
 async def claim_due(inputs: FlowInputs, *, limit: int, scan_floor: DueScanFloor) -> list[PermittedClaim]:
-    """Claim up to `limit` subjects that are due: what was asked for, then sweeps, each with the longest due first.
+    """Claim up to `limit` due subjects: first requested ones, then sweeps, the longest due first.
 
-    Rows of an app that is paused, or whose budget is spent, are not claimed. Their number does not matter then. The
-    other apps share the limit, so that a busy app does not hold up a quiet one. Rows of an app that is not in the
-    settings rest. Raises DatabaseUnavailableError.
+    Claims no rows of an app that is paused, whose budget is spent, or that is not in the settings. The other apps share
+    the limit, so that a busy app does not delay a quiet one. Raises DatabaseUnavailableError.
     """
     now = inputs.clock()
     gates = {app: client.gate for app, client in inputs.clients.items()}
@@ -57,7 +56,7 @@ async def claim_due(inputs: FlowInputs, *, limit: int, scan_floor: DueScanFloor)
 
 @dataclass(kw_only=True)
 class _Turn:
-    """The steps of one claim; `took` is how long its statements have taken."""
+    """The steps of one claim. `took` is the time that its statements have taken."""
 
     inputs: FlowInputs
     gates: Mapping[str, Gate]
@@ -72,12 +71,12 @@ class _Turn:
             with self._timed():
                 found = await due_rows.count(connection, self.view.scans, now=self.now)
         for due in found:
-            if due.is_paused:  # At the end of the pause, what was due before it is found at once.
+            if due.is_paused:  # So that rows from before the pause are found right after it.
                 self.scan_floor.forget(due.app)
         return [due for due in found if not due.is_paused]
 
     async def claim(self, found: list[Due], kind: DueKind, limit: int) -> list[PermittedClaim]:
-        """Claim of one kind, as much as the limit and the budgets allow."""
+        """Claim rows of one kind, as far as the limit and the budgets allow."""
         wanted = {
             due.app: due.count(kind)
             for due in found
@@ -99,7 +98,7 @@ class _Turn:
         return claims
 
     async def _claim_rows(self, found: list[Due], kind: DueKind, granted: Mapping[str, int]) -> list[ClaimedRow]:
-        # Nothing is due before what the count has found first, so that the claim does not walk there again.
+        # The count found no row that is due earlier, so the claim begins there.
         scans = [
             AppScan(
                 app=due.app,
@@ -122,13 +121,13 @@ class _Turn:
                 )
 
     def _advance(self, found: list[Due], kind: DueKind, granted: Mapping[str, int], rows: list[ClaimedRow]) -> None:
-        scans = {look.app: look for look in self.view.scans}
+        scans = {scan.app: scan for scan in self.view.scans}
         for due in found:
             claimed = [row.due_at for row in rows if row.claim.subject.app == due.app]
             if not granted.get(due.app):
                 seen_up_to = due.since(kind)
             elif len(claimed) < granted[due.app]:
-                seen_up_to = None  # There was no more.
+                seen_up_to = None  # There were no more rows.
             else:
                 seen_up_to = claimed[-1]
             self.scan_floor.advance(

@@ -1,4 +1,4 @@
-"""Create a flow at Dots, once for each Idempotency-Key, with a row of ours there before Dots is asked."""
+"""Creates a flow at Dots, once for each Idempotency-Key. Writes an intent row before the call."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +19,7 @@ from app.storage import database
 
 @dataclass(frozen=True, kw_only=True)
 class Created:
-    """The answer about a flow, as `describe` makes it; `is_replay` when an earlier, equal request has made the flow."""
+    """The answer about a flow, built by `describe`. `is_replay`: an earlier equal request created the flow."""
 
     answer: dict[str, Any]
     is_replay: bool
@@ -34,20 +34,20 @@ async def create_flow(
     describe: Describe,
     user_ip: str | None = None,
 ) -> Created:
-    """Create the flow, or repeat the answer that was given for the same key before.
+    """Create the flow, or repeat the earlier answer for the same key.
 
-    `user_ip`, the payee's address, goes to Dots with this call and is stored nowhere.
+    `user_ip`, the payee's address, goes to Dots with this call and is not stored.
 
-    Raises InvalidFieldsError, UnknownAppError, IdempotencyKeyReusedError (never helps to repeat);
+    Raises InvalidFieldsError, UnknownAppError, IdempotencyKeyReusedError (a repeat does not help);
     CreationRunningError, CreationOutcomeUnknownError, DatabaseUnavailableError (repeat later with the same key);
-    a DotsError (the same key may try again, unless it is final).
+    a DotsError (repeat with the same key, unless it is final).
     """
     client = inputs.clients.of(request.app)
     gate = client.gate
     if problems := flow_request.check(request, allows_localhost=client.is_on_loopback):
         raise InvalidFieldsError(problems)
     intent = _intent(inputs, request, caller, idempotency_key)
-    # Before any row is locked: another process may be waiting for the app's row with a row of ours locked.
+    # Before any row is locked: another process may hold one of our rows and wait for the app's row.
     permits = await gate.take()
     try:
         async with database.transaction(inputs.engine) as connection:
@@ -68,7 +68,7 @@ async def create_flow(
 
 
 def _require(gate: Gate, permits: list[Permit]) -> None:
-    """Raises a DotsError, which undoes the intent, while Dots may not be called or no call is left in the budget."""
+    """Raise a DotsError, which undoes the intent, if there is no permit."""
     if not permits:
         raise gate.refusal()
 
@@ -92,7 +92,7 @@ def _intent(inputs: FlowInputs, request: FlowRequest, caller: str, idempotency_k
 async def _take_up(
     inputs: FlowInputs, intent: Intent, gate: Gate, permits: list[Permit], describe: Describe
 ) -> Created | Intent:
-    """What to make of a key that was used before: its answer, its error, or another try."""
+    """Handle a key that was used before: return its answer, raise its error, or return the intent to try again."""
     async with database.transaction(inputs.engine) as connection:
         earlier = await creation_rows.find(
             connection, caller=intent.caller, idempotency_key=intent.idempotency_key or ""
@@ -114,7 +114,7 @@ async def _take_up(
 async def _repeat(
     connection: AsyncConnection, inputs: FlowInputs, intent: Intent, earlier: Creation, describe: Describe
 ) -> dict[str, Any]:
-    """The answer of before, while it is kept; then, or when the first caller got none, the flow as it is now."""
+    """Return the earlier answer while it is stored. Otherwise return the flow as it is now."""
     answer = await answer_rows.find(connection, earlier.ref, since=inputs.clock() - inputs.answers_kept)
     if answer is not None:
         return answer
@@ -125,5 +125,5 @@ async def _repeat(
 
 
 def _again(error: CreationError) -> DotsError:
-    """The error that the first caller was told."""
+    """Return the error that the first caller got."""
     return errors.DotsRefusedError(status=error.dots_status, error_code=error.dots_error_code)

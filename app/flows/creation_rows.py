@@ -1,4 +1,4 @@
-"""A flow before Dots has answered: the intent row, who may try, and why there is no flow."""
+"""Creations of flows until Dots has answered: the intent row, and why Dots created no flow."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from app.flows.tables import flow_steps, flows
 
 @dataclass(frozen=True, kw_only=True)
 class Intent:
-    """A creation about to be tried: who wants what, under which of our references."""
+    """A creation to try: the caller, the request and our reference."""
 
     ref: UUID
     app: str
@@ -31,7 +31,7 @@ class Intent:
 
 @dataclass(frozen=True, kw_only=True)
 class CreationError:
-    """Why Dots made no flow. `is_final`: Dots said that the request is wrong, so the same key never tries again."""
+    """Why Dots created no flow. `is_final`: Dots said that the request is wrong, so the key is not tried again."""
 
     code: str
     dots_status: int | None = None
@@ -41,7 +41,7 @@ class CreationError:
 
 @dataclass(frozen=True, kw_only=True)
 class Creation:
-    """A creation that was begun before under the same key; `error` is there once it has failed."""
+    """An earlier creation with the same key. `error` is None unless it has failed."""
 
     ref: UUID
     status: str
@@ -50,7 +50,7 @@ class Creation:
 
 
 async def begin(connection: AsyncConnection, intent: Intent) -> bool:
-    """Write the intent row; False when the caller has used this key before."""
+    """Write the intent row. Returns False if the caller has used this key before."""
     inserted = await connection.scalar(
         insert(flows)
         .values(
@@ -83,7 +83,7 @@ async def begin(connection: AsyncConnection, intent: Intent) -> bool:
 
 
 async def find(connection: AsyncConnection, *, caller: str, idempotency_key: str) -> Creation:
-    """The creation that was begun under this key; there is one when `begin` has said False."""
+    """Return the creation with this key. There is one if `begin` returned False."""
     query = select(flows.c.ref, flows.c.status, flows.c.fingerprint, flows.c.error).where(
         flows.c.caller == caller, flows.c.idempotency_key == idempotency_key
     )
@@ -93,7 +93,7 @@ async def find(connection: AsyncConnection, *, caller: str, idempotency_key: str
 
 
 async def begin_again(connection: AsyncConnection, ref: UUID, request: dict[str, Any], *, now: datetime) -> bool:
-    """Take up a creation that failed in a way that may pass; False when somebody else was quicker."""
+    """Take up a creation that failed temporarily. Returns False if another process has done so."""
     is_final = flows.c.error["is_final"].as_boolean()
     result = await connection.execute(
         update(flows)
@@ -104,7 +104,7 @@ async def begin_again(connection: AsyncConnection, ref: UUID, request: dict[str,
 
 
 async def fail(connection: AsyncConnection, ref: UUID, error: CreationError) -> None:
-    """Note that Dots made no flow, and why; unless the error is final, the same key may try again."""
+    """Record why Dots created no flow. The same key may try again unless the error is final."""
     await connection.execute(
         update(flows)
         .where(flows.c.ref == ref, flows.c.status == "creating")

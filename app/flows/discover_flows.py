@@ -1,6 +1,6 @@
-"""Page through Dots' list of flows, for those made elsewhere and those whose creation got no answer.
+"""Pages through Dots' list of flows, to find those created elsewhere and those whose creation got no answer.
 
-A flow found is only made due: the refresh adopts it, by our reference if it carries one.
+Only makes a found flow due. Its refresh adopts it, by our reference if it has one.
 """
 
 from dataclasses import dataclass, field
@@ -19,21 +19,21 @@ from app.storage.subjects import Subject
 log = structlog.get_logger()
 
 PAGE_SIZE = 100
-# While a creation is without an outcome, the list is looked at this often.
+# The interval between listings while a creation has no outcome.
 SEARCH_EVERY = timedelta(seconds=30)
-# Dots may still be at a request that was given up waiting for; what is younger is not searched for.
+# A younger creation is not searched for, because Dots may still be working on it.
 SEARCH_AFTER = timedelta(seconds=15)
-# How far Dots' clock may be from ours.
+# The largest expected difference between Dots' clock and ours.
 CLOCK_MARGIN = timedelta(minutes=10)
 
 
 class _LostError(Exception):
-    """The lease had ended, and somebody else has begun a listing: what this one has seen may be too old."""
+    """The lease had ended and another process has begun a listing, so the results of this one may be too old."""
 
 
 @dataclass(kw_only=True)
 class _Listing:
-    """One walk through the list: until when it is ours, what it has found, and how far it must go."""
+    """One listing: the end of its lease, what it has found, and how far it must go."""
 
     began_at: datetime
     held_until: datetime
@@ -45,10 +45,10 @@ class _Listing:
     _last_created_at: datetime | None = None
 
     def note(self, page: FlowPage, unknown: int) -> None:
-        """Take in a page.
+        """Note the flows of a page.
 
-        The order of Dots' list is not documented. As long as it has been newest first, a page on which every flow
-        is known and older than what is searched for is the last one that matters.
+        Dots does not document the order of the list. If all pages so far were newest first, the listing can stop at a
+        page whose flows are all known and older than the creations searched for.
         """
         self.refs.update(flow.client_ref for flow in page.flows if flow.client_ref)
         self.found += unknown
@@ -65,7 +65,7 @@ class _Listing:
 
 
 async def discover_flows(inputs: FlowInputs) -> int:
-    """One pass: list the flows of each app that is due for it; returns how many flows were not known."""
+    """One pass: list the flows of each app that is due. Returns how many flows were unknown."""
     found = 0
     for app in inputs.clients:
         now = inputs.clock()
@@ -90,7 +90,7 @@ async def _list(inputs: FlowInputs, app: str, listing: _Listing) -> None:
         await _walk(inputs, app, listing)
     except (DotsError, DatabaseUnavailableError) as error:
         log.warning("flows not listed", app=app, error=error.code)
-    # Without this the listing would stay claimed until its lease ends, and nobody would begin the next one.
+    # Otherwise the next listing could begin only when the lease of this one ends.
     await background.persist(
         inputs, lambda: _end(inputs, app, listing), until=listing.held_until, what=f"listing of {app}"
     )
@@ -100,13 +100,13 @@ async def _list(inputs: FlowInputs, app: str, listing: _Listing) -> None:
 
 
 async def _end(inputs: FlowInputs, app: str, listing: _Listing) -> None:
-    """Note what the listing has shown about creations without an outcome, and free it for the next one."""
+    """Record the result for creations without an outcome, and release the listing."""
     async with background.transaction(inputs) as connection:
         unsettled = await listing_rows.unsettled(connection, app, before=listing.began_at - SEARCH_AFTER)
         missing = [creation.ref for creation in unsettled if str(creation.ref) not in listing.refs]
         if listing.is_enough and missing:
             await listing_rows.count_search(connection, missing)
-        # Dots may have made it late, after searches in vain; until a refresh has adopted it nobody may ask again.
+        # Dots may have created it late. Until a refresh has adopted it, it must not be requested again.
         if found := [creation.ref for creation in unsettled if str(creation.ref) in listing.refs]:
             await listing_rows.forget_searches(connection, found)
         wait = SEARCH_EVERY if unsettled or not listing.is_enough else inputs.discover_every
@@ -116,7 +116,7 @@ async def _end(inputs: FlowInputs, app: str, listing: _Listing) -> None:
 
 
 async def _walk(inputs: FlowInputs, app: str, listing: _Listing) -> None:
-    """Follow the pages until enough is seen, the budget ends, or Dots leads in a circle."""
+    """Follow the pages until there is enough, the budget ends, or Dots repeats a page."""
     last: str | None = None
     seen: set[str] = set()
     client = inputs.clients.of(app)
@@ -136,7 +136,7 @@ async def _walk(inputs: FlowInputs, app: str, listing: _Listing) -> None:
 
 
 async def _make_due(inputs: FlowInputs, app: str, page: FlowPage, listing: _Listing) -> int:
-    """Make due what is not known, as far as it is to be followed, and keep the listing ours; returns how many."""
+    """Make unknown flows due if they are to be followed, and extend the lease. Returns how many."""
     followed = {flow.id for flow in page.flows if flow.id and (inputs.follow_foreign_flows or flow.client_ref)}
     async with background.transaction(inputs) as connection:
         unknown = await listing_rows.unknown(connection, app, followed)

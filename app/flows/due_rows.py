@@ -1,6 +1,6 @@
-"""Finding the sync rows that are due and claiming them, one app at a time; `sync_rows` holds what happens afterwards.
+"""Finds and claims due sync rows, each app with its own limit. `sync_rows` handles claimed rows.
 
-Every statement reads at most as many rows of an app as it was told to, from an index of that app's rows by due time.
+Every statement reads an app's rows from an index by due time, and no more of them than the app's share.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.flows.sync_rows import Claim
 from app.storage.subjects import Subject
 
-# Asked for by a webhook, a creation or an operator; or due for a sweep.
+# `requested`: by a webhook, a creation or an operator.
 DueKind = Literal["requested", "sweep"]
 KINDS: tuple[DueKind, ...] = get_args(DueKind)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AppScan:
-    """Where to look for due rows of one app: at those of each kind that are due at its floor or later (None: at all).
+    """Which due rows of an app to read: for each kind those that are due at its floor or later (None: all).
 
     `share` limits how many rows are counted or claimed.
     """
@@ -33,13 +33,13 @@ class AppScan:
     sweep_floor: datetime | None = None
 
     def floor(self, kind: DueKind) -> datetime | None:
-        """Where the look for this kind begins."""
+        """The due time at which the scan for this kind begins."""
         return self.requested_floor if kind == "requested" else self.sweep_floor
 
 
 @dataclass(frozen=True, kw_only=True)
 class Due:
-    """What a look found: how many rows of each kind are due, up to the share, and since when the oldest of them is."""
+    """The result of a scan: for each kind the number of due rows, up to the share, and the earliest due time."""
 
     app: str
     is_paused: bool
@@ -49,11 +49,11 @@ class Due:
     sweep_since: datetime | None
 
     def count(self, kind: DueKind) -> int:
-        """How many rows of this kind are due, up to the share."""
+        """The number of due rows of this kind, up to the share."""
         return self.requested if kind == "requested" else self.sweep
 
     def since(self, kind: DueKind) -> datetime | None:
-        """Since when the oldest of them is due; None if there is none."""
+        """The earliest due time of this kind. None if no row is due."""
         return self.requested_since if kind == "requested" else self.sweep_since
 
 
@@ -66,7 +66,7 @@ class ClaimedRow:
 
 
 async def count(connection: AsyncConnection, scans: Sequence[AppScan], *, now: datetime) -> list[Due]:
-    """Count the due rows of each app that are not leased. Rows of a paused app are not read."""
+    """Count the due rows of each app that are not leased. Does not read rows of a paused app."""
     rows = await connection.execute(_COUNT, {**_columns(scans), "now": now})
     return [Due(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's documented name
 
@@ -80,7 +80,7 @@ async def claim(
     lease_until: datetime,
     token: UUID,
 ) -> list[ClaimedRow]:
-    """Claim due rows up to each look's share, skipping those that others are claiming; the longest due come first.
+    """Claim due rows up to each scan's share, the longest due first. Skips rows that others are claiming.
 
     Changes only the rows that it returns.
     """
@@ -105,42 +105,42 @@ async def claim(
 
 def _columns(scans: Sequence[AppScan]) -> dict[str, object]:
     return {
-        "apps": [look.app for look in scans],
-        "shares": [look.share for look in scans],
-        "asked_for_floors": [look.requested_floor for look in scans],
-        "sweep_floors": [look.sweep_floor for look in scans],
+        "apps": [scan.app for scan in scans],
+        "shares": [scan.share for scan in scans],
+        "requested_floors": [scan.requested_floor for scan in scans],
+        "sweep_floors": [scan.sweep_floor for scan in scans],
     }
 
 
-_LOOKS = """
+_SCANS = """
     unnest(
         CAST(:apps AS text[]), CAST(:shares AS int[]),
-        CAST(:asked_for_floors AS timestamptz[]), CAST(:sweep_floors AS timestamptz[])
-    ) AS look (app, share, requested_floor, sweep_floor)
+        CAST(:requested_floors AS timestamptz[]), CAST(:sweep_floors AS timestamptz[])
+    ) AS scan (app, share, requested_floor, sweep_floor)
 """
 
-# The order is that of the index: with it and the limit, Postgres reads no more rows than it returns, plus leased and
-# dead ones.
+# The order is that of the index. With it and the limit, Postgres reads only the rows that it returns, and leased and
+# dead ones between them.
 _CLAIMABLE = """
     FROM sync_rows s
-    WHERE s.app = look.app
+    WHERE s.app = scan.app
       AND s.due_at <= :now
-      AND s.due_at >= COALESCE(look.{kind}_floor, '-infinity')
+      AND s.due_at >= COALESCE(scan.{kind}_floor, '-infinity')
       AND s.due_by {due_by}
       AND (s.lease_until IS NULL OR s.lease_until <= :now)
     ORDER BY s.due_at
-    LIMIT look.share
+    LIMIT scan.share
 """
 _REQUESTED = _CLAIMABLE.format(kind="requested", due_by="<> 'sweep'")
 _SWEEPS = _CLAIMABLE.format(kind="sweep", due_by="= 'sweep'")
 
 _COUNT = text(f"""
     SELECT
-        look.app, COALESCE(a.paused_until > :now, false) AS is_paused,
+        scan.app, COALESCE(a.paused_until > :now, false) AS is_paused,
         requested.number AS requested, requested.since AS requested_since, sweep.number AS sweep,
         sweep.since AS sweep_since
-    FROM {_LOOKS}
-    LEFT JOIN apps a ON a.app = look.app
+    FROM {_SCANS}
+    LEFT JOIN apps a ON a.app = scan.app
     CROSS JOIN LATERAL (
         SELECT count(*) AS number, min(due_at) AS since
         FROM (SELECT s.due_at {_REQUESTED}) found
@@ -169,6 +169,6 @@ _CLAIM = """
     SELECT * FROM claimed ORDER BY due_at
 """
 _CLAIMS = {
-    "requested": text(_CLAIM.format(scans=_LOOKS, claimable=_REQUESTED)),
-    "sweep": text(_CLAIM.format(scans=_LOOKS, claimable=_SWEEPS)),
+    "requested": text(_CLAIM.format(scans=_SCANS, claimable=_REQUESTED)),
+    "sweep": text(_CLAIM.format(scans=_SCANS, claimable=_SWEEPS)),
 }

@@ -1,4 +1,4 @@
-"""Where a process's claims begin to look, so that they do not walk through what was claimed before."""
+"""Where the scans of a process begin, so that they do not read entries of rows that were claimed before."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,36 +6,36 @@ from datetime import datetime, timedelta
 
 from app.flows.due_rows import KINDS, AppScan, DueKind
 
-# Rows become visible when their transaction commits, later than the due time they carry; a refresh during which its
-# row is made due again takes this long too.
+# A row becomes visible when its transaction commits, which is later than its due time. A row that is made due again
+# during a refresh also becomes claimable later.
 MARGIN = timedelta(seconds=3)
 FULL_SCAN_EVERY = timedelta(seconds=1)
-# Full looks take a fiftieth of the time at most …
+# Full scans take at most a fiftieth of the time …
 FULL_SCAN_SHARE = 50
-# … unless one takes very long: the next one never waits longer than this.
+# … unless one takes very long: the next one waits at most this long.
 LONGEST_PAUSE = timedelta(seconds=30)
-# While a full look is under way no other one begins. It ends, or Postgres cancels it, long before this.
+# During a full scan no other one begins. It ends, or Postgres cancels it, long before this.
 _UNDER_WAY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Where one pass looks: `is_full` when it looks at everything that is due."""
+    """The scans of one pass. `is_full`: they cover all due rows."""
 
     scans: tuple[AppScan, ...]
     is_full: bool
 
 
 class DueScanFloor:
-    """The due time, for each app and kind, before which everything has been claimed already.
+    """For each app and kind, the due time before which all rows are claimed.
 
-    A claimed row leaves dead entries at its old place in the index. While any transaction of the database stays open,
-    Postgres can remove none of them, and a claim that began with the oldest would walk through all of them.
+    A claimed row leaves dead entries in the index. While a transaction of the database stays open, Postgres cannot
+    remove them, and a scan that begins with the oldest would read all of them.
 
-    Some rows become due behind the front: released ones, those of a worker that died, those of an app that was paused,
+    Some rows become due before the floor: released ones, those of a worker that died, those of an app that was paused,
     those that were made due again while Dots took longer than the margin to answer, and those of a machine whose clock
-    is late. A full look finds them. There is one every second, or after 50 times as long as the last one took, but
-    at most 30 seconds: that is how late they may be claimed.
+    is slow. A full scan finds them. There is one every second, or after 50 times the duration of the last one, but at
+    most 30 seconds: they may be claimed that late.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class DueScanFloor:
         self._full_scan_at: datetime | None = None
 
     def view(self, apps: Collection[str], *, share: int, now: datetime) -> View:
-        """Where the next pass looks. A full look has to be ended with `end_full_scan`."""
+        """Return the scans of the next pass. After a full one, call `end_full_scan`."""
         is_full = self._full_scan_at is None or now >= self._full_scan_at
         if is_full:
             self._full_scan_at = now + _UNDER_WAY
@@ -59,19 +59,19 @@ class DueScanFloor:
         return View(scans=scans, is_full=is_full)
 
     def end_full_scan(self, *, took: timedelta, now: datetime) -> None:
-        """A full look has ended, well or badly; its statements took so long."""
+        """End a full scan, successful or not, whose statements took this long."""
         self._full_scan_at = now + min(max(FULL_SCAN_EVERY, FULL_SCAN_SHARE * took), LONGEST_PAUSE)
 
     def advance(
-        self, look: AppScan, kind: DueKind, *, seen_up_to: datetime | None, now: datetime, is_full: bool
+        self, scan: AppScan, kind: DueKind, *, seen_up_to: datetime | None, now: datetime, is_full: bool
     ) -> None:
-        """Everything the look could find up to this due time is claimed (None: everything that is due)."""
-        key = (look.app, kind)
-        # Another pass may have looked further back meanwhile; what this one knows would hide what that one found.
-        if is_full or self._floors.get(key) == look.floor(kind):
+        """Note that all rows of the scan up to this due time are claimed (None: all that are due)."""
+        key = (scan.app, kind)
+        # Another pass may have moved the floor back meanwhile. Moving it forward would hide the rows that it found.
+        if is_full or self._floors.get(key) == scan.floor(kind):
             self._floors[key] = min(seen_up_to or now, now - MARGIN)
 
     def forget(self, app: str) -> None:
-        """Look at everything of this app next time."""
+        """Scan all due rows of this app next time."""
         for kind in KINDS:
             self._floors.pop((app, kind), None)

@@ -1,4 +1,4 @@
-"""Flows as we know them: found, locked and saved, always together with their steps. Lists of them: `flow_search`."""
+"""Finds, locks and saves flows, together with their steps. `flow_search` finds lists of flows."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from app.storage.subjects import Subject
 
 @dataclass(frozen=True, kw_only=True)
 class StepRecord:
-    """A step of a flow; the two last fields are None while it is pending."""
+    """A step of a flow. The last two fields are None while it is pending."""
 
     name: str
     completed_at: datetime | None
@@ -30,7 +30,7 @@ class StepRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowRecord:
-    """A flow as stored; `id` and `link` are None until Dots has answered its creation.
+    """A stored flow. `id` and `link` are None until Dots has answered its creation.
 
     `error` has the fields of a `CreationError` once the creation has failed.
     """
@@ -54,7 +54,7 @@ class FlowRecord:
 
     @property
     def progress(self) -> Progress:
-        """What is known of the flow, in the words of the merge rules."""
+        """The flow's progress, for the merge rules."""
         return Progress(
             steps=tuple(step.name for step in self.steps),
             completed=tuple(step.name for step in self.steps if step.completed_at),
@@ -64,7 +64,7 @@ class FlowRecord:
 
     @property
     def known(self) -> KnownFlow:
-        """What a decision about the flow depends on."""
+        """The facts that a decision about the flow depends on."""
         return KnownFlow(
             app=self.app,
             reference=self.reference,
@@ -87,7 +87,7 @@ class FlowChange:
     @property
     def step_names(self) -> tuple[str, ...]:
         """The names of the steps in the order in which they are stored."""
-        # What Dots never listed it has put in front by itself; behind, it would seem to pass over the steps before it.
+        # Unlisted steps come first. At the end, a completed one would make the steps before it look passed over.
         unlisted = tuple(name for name in self.progress.completed if name not in self.progress.steps)
         return unlisted + self.progress.steps
 
@@ -99,7 +99,7 @@ class FlowChange:
 
 
 def _in_order(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A column of a flow's steps as an array, so that a flow and its steps are one row and one statement."""
+    """Return a column of a flow's steps as an array, so that one row holds a flow and its steps."""
     steps = select(column).where(flow_steps.c.flow_ref == flows.c.ref).order_by(flow_steps.c.position)
     return func.array(steps.scalar_subquery(), type_=ARRAY(column.type))
 
@@ -113,7 +113,7 @@ FIELDS = [
 
 
 def record(row: Row[Any]) -> FlowRecord:
-    """What a row of `FIELDS` tells."""
+    """Build the record from a row of `FIELDS`."""
     fields = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's documented name
     columns = [fields.pop(f"step_{name}") for name in _STEP_FIELDS]
     steps = tuple(StepRecord(**dict(zip(_STEP_FIELDS, step, strict=True))) for step in zip(*columns, strict=True))
@@ -121,14 +121,14 @@ def record(row: Row[Any]) -> FlowRecord:
 
 
 async def find(connection: AsyncConnection, flow_id: str) -> FlowRecord | None:
-    """The flow with this id of Dots, in whichever app; None when unknown."""
+    """Return the flow with this id of Dots in any app, or None."""
     return await _one(connection, select(*FIELDS).where(flows.c.id == flow_id).limit(1))
 
 
 async def lock_free(connection: AsyncConnection, wanted: Collection[Subject]) -> dict[Subject, FlowRecord]:
-    """The flows that nobody else has locked, locked until the transaction ends. Waits for no lock.
+    """Lock those of the flows that no other transaction has locked, without waiting, and return them.
 
-    Locks in the order in which the merge of a user locks its flows, so that neither waits for the other in a circle.
+    Uses the order in which the merge of a user locks its flows, so that the two cannot deadlock.
     """
     keys = {"apps": [each.app for each in wanted], "ids": [each.id for each in wanted]}
     refs = (await connection.scalars(_LOCK_FREE, keys)).all()
@@ -138,19 +138,19 @@ async def lock_free(connection: AsyncConnection, wanted: Collection[Subject]) ->
 
 
 async def lock(connection: AsyncConnection, app: str, flow_id: str) -> FlowRecord | None:
-    """The flow with this id, locked until the transaction ends; None when unknown."""
+    """Return the flow with this id, locked until the transaction ends, or None."""
     return await _locked(connection, (flows.c.app == app) & (flows.c.id == flow_id))
 
 
 async def lock_ref(connection: AsyncConnection, app: str, ref: UUID) -> FlowRecord | None:
-    """The flow with this ref of ours, whether Dots' id is known or not, locked; None when unknown."""
+    """Return the flow with this ref of ours, locked until the transaction ends, or None. Dots' id may be unknown."""
     return await _locked(connection, (flows.c.app == app) & (flows.c.ref == ref))
 
 
 async def add_foreign(
     connection: AsyncConnection, app: str, snapshot: FlowSnapshot, *, ref: UUID, now: datetime
 ) -> None:
-    """Add a flow that was made elsewhere, unless it is there by now; lock it afterwards."""
+    """Add a flow that was created elsewhere, unless it is there by now. Lock it afterwards."""
     await connection.execute(
         insert(flows)
         .values(
@@ -159,7 +159,7 @@ async def add_foreign(
             id=snapshot.id,
             status="open",
             user_id=snapshot.user_id,
-            # Somebody else's metadata may hold what Postgres cannot; the flow matters more than its label.
+            # Metadata from elsewhere may be something that Postgres refuses. The flow is more important.
             metadata=snapshot.metadata if is_storable(snapshot.metadata) else None,
             created_at=snapshot.created_at or now,
         )
@@ -168,7 +168,7 @@ async def add_foreign(
 
 
 async def save(connection: AsyncConnection, changes: Sequence[FlowChange], *, now: datetime) -> None:
-    """Save what snapshots changed of locked flows. What was known of a step is never overwritten."""
+    """Save the changes of locked flows. Never overwrites when and how a step was completed."""
     after = [change.progress for change in changes]
     await connection.execute(
         _SAVE,
@@ -202,8 +202,8 @@ async def save(connection: AsyncConnection, changes: Sequence[FlowChange], *, no
 
 
 async def _locked(connection: AsyncConnection, is_it: ColumnElement[bool]) -> FlowRecord | None:
-    # The lock is a statement of its own. One that waits for a lock is shown the row as its last holder left it, but
-    # still the steps as they were when it began to wait: completions would be found, and told, a second time.
+    # The lock is a statement of its own. A statement that waits for a lock sees the latest version of the row, but the
+    # steps as they were before the wait: completions would be found and reported a second time.
     await connection.execute(select(flows.c.ref).where(is_it).with_for_update())
     return await _one(connection, select(*FIELDS).where(is_it))
 
@@ -213,7 +213,7 @@ async def _one(connection: AsyncConnection, query: Select[Any]) -> FlowRecord | 
     return None if row is None else record(row)
 
 
-# FOR UPDATE is a statement of its own here too, for the reason that `_locked` gives.
+# FOR UPDATE is a statement of its own for the reason given in `_locked`.
 _LOCK_FREE = text("""
     SELECT f.ref
     FROM unnest(CAST(:apps AS text[]), CAST(:ids AS text[])) AS i (app, id)

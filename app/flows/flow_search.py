@@ -1,4 +1,4 @@
-"""Finding flows for callers, operators and support: by what they are, newest first."""
+"""Finds flows by their properties, newest first."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,15 +15,15 @@ from app.flows.tables import flow_steps, flows, sync_rows
 from app.storage import planning
 from app.storage.subjects import Subject
 
-# A payee who is paid several times a day for years has no more; each costs one look into an index.
+# More than a payee has who is paid several times a day for years. Each flow costs one index lookup.
 FLOWS_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlowFilter:
-    """What to look for; every field that is not None narrows. `step` names a step that an open flow lacks.
+    """The conditions of a search; None sets no condition. `step` is a pending step of an open flow.
 
-    `is_dead`: whether Dots is not asked about it any more, because it could not answer for too long.
+    `is_dead`: whether refreshing the flow was given up after too long a time of failures.
     """
 
     id: str | None = None
@@ -39,7 +39,7 @@ class FlowFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowSubjects:
-    """What a step through the matching flows came to; the next step begins `before` this flow, None: all were seen."""
+    """A batch of matching flows. The next batch begins `before` this flow. None: this was the last batch."""
 
     subjects: list[Subject]
     before: tuple[datetime, UUID] | None
@@ -48,7 +48,7 @@ class FlowSubjects:
 async def page(
     connection: AsyncConnection, wanted: FlowFilter, *, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[FlowRecord]:
-    """The newest flows that match, older than the row `before` (its creation time and ref)."""
+    """Return the newest matching flows that are older than `before` (a flow's creation time and ref)."""
     await planning.plan_for_values(connection)
     query = _newest(select(*flow_rows.FIELDS), wanted, before).limit(limit)
     return [flow_rows.record(row) for row in await connection.execute(query)]
@@ -57,7 +57,7 @@ async def page(
 async def subjects(
     connection: AsyncConnection, wanted: FlowFilter, *, before: tuple[datetime, UUID] | None, limit: int
 ) -> FlowSubjects:
-    """A step through the flows that match and that Dots can be asked about, newest first; at most `limit`."""
+    """Return the next batch of matching flows that Dots knows, newest first, at most `limit`."""
     await planning.plan_for_values(connection)
     query = select(flows.c.app, flows.c.id, flows.c.created_at, flows.c.ref).where(flows.c.id.is_not(None))
     rows = (await connection.execute(_newest(query, wanted, before).limit(limit))).all()
@@ -68,7 +68,7 @@ async def subjects(
 
 
 async def of_user(connection: AsyncConnection, app: str, user_id: str, *, step: str, limit: int) -> list[FlowName]:
-    """The user's newest flows that have this step, at most `limit`; when none has it, their newest flows.
+    """Return the user's newest flows that have this step, at most `limit`. If none has it, return the newest flows.
 
     Only the user's `FLOWS_LOOKED_AT` newest flows are searched for the step.
     """

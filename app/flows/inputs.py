@@ -1,4 +1,4 @@
-"""What creating, refreshing and discovering flows needs from outside."""
+"""The inputs for creating, refreshing and discovering flows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from app.storage.background import BackgroundInputs
 
 @dataclass(frozen=True, kw_only=True)
 class FlowInputs(BackgroundInputs):
-    """Dots, and the settings that decide when to ask it."""
+    """The clients of Dots, and the settings that decide when to call it."""
 
     clients: DotsClients
     telemetry: Telemetry

@@ -1,4 +1,4 @@
-"""When to page through Dots' list of flows, who is at it, and which creations it is to find."""
+"""Listings of Dots' flows: when one is due, its lease, and the creations that it is to find."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.flows.tables import flows
 
-# After an outage there may be thousands, each with its request. The later ones get their turn as the first are settled.
+# After an outage there may be thousands, each with its request. The others follow when the first ones are settled.
 UNSETTLED_LIMIT = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unsettled:
-    """A creation of whose outcome nothing is known; `searches` complete listings have not shown it."""
+    """A creation with an unknown outcome. `searches` counts the complete listings that did not contain it."""
 
     ref: UUID
     caller: str
@@ -30,7 +30,7 @@ class Unsettled:
 async def claim(
     connection: AsyncConnection, app: str, *, now: datetime, until: datetime, unsettled_before: datetime
 ) -> bool:
-    """Claim the app's listing when it is due, or a creation begun before `unsettled_before` has to be found.
+    """Claim the app's listing if it is due, or if a creation from before `unsettled_before` has no outcome.
 
     Another process may claim it after `until`.
     """
@@ -39,25 +39,25 @@ async def claim(
 
 
 async def extend(connection: AsyncConnection, app: str, *, held_until: datetime, until: datetime) -> bool:
-    """The listing held until one time is held until another; False when somebody else has claimed it since."""
+    """Extend the lease of the listing from `held_until` to `until`. Returns False if another process has claimed it."""
     values = {"app": app, "held_until": held_until, "until": until}
     return (await connection.execute(_EXTEND, values)).rowcount == 1
 
 
 async def release(connection: AsyncConnection, app: str, *, held_until: datetime, due_at: datetime) -> bool:
-    """The listing has ended, the next is due at `due_at`; False when somebody else has claimed it since."""
+    """End the listing and make the next one due at `due_at`. Returns False if another process has claimed it."""
     values = {"app": app, "held_until": held_until, "due_at": due_at}
     return (await connection.execute(_RELEASE, values)).rowcount == 1
 
 
 async def unknown(connection: AsyncConnection, app: str, flow_ids: Collection[str]) -> frozenset[str]:
-    """Those of the ids that no flow here has."""
+    """Return those of the ids that no stored flow has."""
     query = select(flows.c.id).where(flows.c.app == app, flows.c.id.in_(flow_ids))
     return frozenset(flow_ids) - frozenset(await connection.scalars(query))
 
 
 async def unsettled(connection: AsyncConnection, app: str, *, before: datetime) -> list[Unsettled]:
-    """The creations begun before then that are still without an outcome, oldest first; at most UNSETTLED_LIMIT."""
+    """Return the creations from before then that have no outcome, oldest first, at most UNSETTLED_LIMIT."""
     columns = [flows.c[name] for name in Unsettled.__dataclass_fields__]
     is_unsettled = (flows.c.app == app) & (flows.c.status == "creating") & (flows.c.attempted_at < before)
     query = select(*columns).where(is_unsettled).order_by(flows.c.attempted_at).limit(UNSETTLED_LIMIT)
@@ -65,19 +65,19 @@ async def unsettled(connection: AsyncConnection, app: str, *, before: datetime) 
 
 
 async def count_search(connection: AsyncConnection, refs: Collection[UUID]) -> None:
-    """A complete listing has not shown these creations."""
+    """Note that a complete listing did not contain these creations."""
     await connection.execute(
         update(flows).where(flows.c.ref.in_(refs), flows.c.status == "creating").values(searches=flows.c.searches + 1)
     )
 
 
 async def forget_searches(connection: AsyncConnection, refs: Collection[UUID]) -> None:
-    """A listing has shown these creations, whatever earlier ones had not."""
+    """Reset the counts of these creations, because a listing contained them."""
     await connection.execute(update(flows).where(flows.c.ref.in_(refs), flows.c.searches > 0).values(searches=0))
 
 
 async def attempt_again(connection: AsyncConnection, creation: Unsettled, *, now: datetime) -> bool:
-    """Begin the POST once more; False when somebody else was quicker or the flow has turned up."""
+    """Note that the POST is sent again. Returns False if another process has done so or the flow has been found."""
     is_as_seen = (
         (flows.c.ref == creation.ref) & (flows.c.status == "creating") & (flows.c.attempted_at == creation.attempted_at)
     )
@@ -99,7 +99,7 @@ _CLAIM = text("""
       )
 """)
 
-# Who claims it anew does so after `listing_until`, and holds it longer: the time tells claims apart.
+# A later claim always has a later `listing_until`, so the time identifies the claim.
 _EXTEND = text("UPDATE apps SET listing_until = :until WHERE app = :app AND listing_until = :held_until")
 
 _RELEASE = text("""

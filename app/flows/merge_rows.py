@@ -1,4 +1,4 @@
-"""Which users Dots has merged into which: noted with the webhook that said so, applied when the user is refreshed."""
+"""Merges of users: stored with the webhook that announces them, applied when the remaining user is refreshed."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from app.flows.rules import merges
 from app.flows.rules.merges import Merge
 from app.storage.subjects import Subject
 
-# No chain of merges is followed further than this on the average of those asked about.
+# The most links of merges to follow, on average per user.
 CHAIN_LIMIT = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnnouncedMerge:
-    """A merge that the webhook `message_id` announces."""
+    """A merge and the id of the webhook that announces it."""
 
     message_id: str
     merge: Merge
 
 
 async def note(connection: AsyncConnection, announced: Sequence[AnnouncedMerge]) -> dict[Merge, str]:
-    """Note merges, before the webhooks that announce them are stored; returns who each old user is by now.
+    """Store merges, before the webhooks that announce them. Returns the remaining user of each merge.
 
-    What a repeat of a stored webhook says is known already: it must not undo what Dots has said since. A merge that
-    waits for a user who is merged in turn waits for that one's successor from then on, whichever came first.
+    Ignores repeats of stored webhooks, which must not undo later merges. A merge into a user that is itself merged
+    waits for the last user of the chain, in whichever order the two are announced.
     """
-    # Two processes that note A→B and B→C at the same moment would not see each other's.
+    # Otherwise two processes that store A→B and B→C at the same time would not see each other's merge.
     await connection.execute(_LOCK)
     pairs = [each.merge for each in announced]
     await connection.execute(
@@ -55,7 +55,7 @@ async def note(connection: AsyncConnection, announced: Sequence[AnnouncedMerge])
 
 
 async def survivors(connection: AsyncConnection, users: Collection[Subject]) -> dict[Subject, str]:
-    """Who each of these users is by now, as far as Dots has told: most are themselves."""
+    """Return the remaining user for each of these users. For most it is the user itself."""
     values = {
         "apps": [user.app for user in users],
         "ids": [user.id for user in users],
@@ -66,18 +66,18 @@ async def survivors(connection: AsyncConnection, users: Collection[Subject]) -> 
 
 
 async def is_gone(connection: AsyncConnection, subject: Subject) -> bool:
-    """Whether this is a user that has become another one."""
+    """Whether this is a user that was merged into another one."""
     return subject.kind == "user" and (await survivors(connection, [subject]))[subject] != subject.id
 
 
 async def lock_waiting(connection: AsyncConnection, user: Subject, *, limit: int) -> list[str]:
-    """The users that were merged into this one and still have to give it what is theirs; at most `limit`, locked."""
+    """Return the users whose merge into this one is not applied yet, at most `limit`, and lock the merges."""
     values = {"app": user.app, "user_id": user.id, "limit": limit}
     return list(await connection.scalars(_LOCK_WAITING, values))
 
 
 async def settle(connection: AsyncConnection, app: str, old_ids: Sequence[str], *, now: datetime) -> None:
-    """Note that these merges were applied."""
+    """Mark these merges as applied."""
     await connection.execute(_SETTLE, {"app": app, "olds": list(old_ids), "now": now})
 
 
@@ -85,7 +85,7 @@ def _user(app: str, user_id: str) -> Subject:
     return Subject(app=app, kind="user", id=user_id)
 
 
-# The locks of migrations and of the feed are others.
+# Migrations and the feed use other lock ids.
 _LOCK = text("SELECT pg_advisory_xact_lock(7300003, hashtext(current_schema()::text))")
 
 _NOTE = text("""
@@ -110,7 +110,7 @@ _WAIT_FOR = text("""
     WHERE m.app = i.app AND m.survivor_id = i.id AND m.applied_at IS NULL
 """)
 
-# Each step is a look into the primary key, however many rows Postgres expects: the LIMIT keeps it from another join.
+# The LIMIT 1 makes each step a lookup in the primary key. Without it, Postgres may choose another join.
 _ONWARD = text("""
     WITH RECURSIVE onward AS (
         SELECT m.app, m.old_user_id, m.new_user_id, m.received_at

@@ -1,4 +1,4 @@
-"""Read a flow's timeline: what happened to the flow and its user, and when."""
+"""Reads the timeline of a flow: what happened to the flow and its user, and when."""
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ from app.flows.refresh_rows import RefreshRecord
 from app.storage import database
 from app.storage.subjects import Subject
 
-# The most entries of one kind, the latest. A flow has dozens; a storm of webhooks could make it thousands.
+# The most entries of one kind; the latest are kept. A flow has dozens, but a flood of webhooks could make thousands.
 ENTRIES_LIMIT = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookSeen:
-    """A stored webhook without its body; `is_handled` once a refresh has seen what it announced."""
+    """A stored webhook without its body. `is_handled`: a refresh has followed it."""
 
     message_id: str
     event: str | None
@@ -35,7 +35,7 @@ class WebhookSeen:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliverySeen:
-    """A delivery of one of the events, to any subscription."""
+    """The delivery of an event to a subscription."""
 
     subscription_id: UUID
     event_id: UUID
@@ -48,9 +48,9 @@ class DeliverySeen:
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbours:
-    """Finds what other subjects know about a flow or a user: at most `limit` entries, the latest, oldest first.
+    """Functions of higher floors that find entries about a flow or a user, passed in by `processes/wiring`.
 
-    They belong to higher floors, so `processes/wiring` passes them in.
+    Each returns the latest entries, at most the given number, oldest first.
     """
 
     webhooks_about: Callable[[AsyncConnection, Subject, int], Awaitable[list[WebhookSeen]]]
@@ -59,7 +59,7 @@ class Neighbours:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """Everything that happened to a flow and its user; each list oldest first."""
+    """What happened to a flow and its user. Each list is oldest first for the flow, then for the user."""
 
     flow: FlowRecord
     webhooks: list[WebhookSeen]
@@ -68,7 +68,7 @@ class Timeline:
     deliveries: list[DeliverySeen]
 
     def without(self, types: Collection[str]) -> Self:
-        """The same for a reader who must not know of events of these types."""
+        """Return the timeline without events of these types and their deliveries."""
         return replace(
             self,
             events=[event for event in self.events if event.type not in types],
@@ -79,7 +79,7 @@ class Timeline:
 async def read_timeline(
     engine: AsyncEngine, neighbours: Neighbours, flow_id: str, *, with_deliveries: bool
 ) -> Timeline:
-    """The timeline of a flow and, once it has one, its user. Raises FlowNotFoundError."""
+    """Return the timeline of a flow and its user, if it has one. Raises FlowNotFoundError."""
     async with database.transaction(engine) as connection:
         flow = await flow_rows.find(connection, flow_id)
         if flow is None:

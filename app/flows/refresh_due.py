@@ -1,4 +1,4 @@
-"""Ask Dots about what is due, merge the answer, and set the next due time: the only way state changes."""
+"""Refreshes: asks Dots about due flows and users, and stores the answers. Only refreshes and creations change state."""
 
 import asyncio
 from dataclasses import dataclass
@@ -22,27 +22,27 @@ from app.storage.subjects import Subject
 
 log = structlog.get_logger()
 
-# How long a caller who waits for a refresh is kept waiting for the database.
-_CALLERS_PATIENCE = timedelta(seconds=5)
+# How long a caller of a refresh waits for the database.
+_CALLER_WAIT = timedelta(seconds=5)
 # The most answers in one transaction.
 _BATCH = 64
 # A worker waits this long for more answers before it stores them, and for more free slots before it claims again.
-# Both cost the same few statements for one flow as for many.
+# Both take the same number of statements for one flow as for many.
 GATHER_SECONDS = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
 class PassResult:
-    """What one pass did."""
+    """The counts of one pass."""
 
     claimed: int
     failed: int
 
 
 class Refresher:
-    """Refreshes what is claimed; answers that arrive at the same time are stored together.
+    """Refreshes claimed subjects. Stores answers about flows that arrive at the same time together.
 
-    `run` has to run meanwhile: it stores the answers.
+    `run` stores the answers, so it must run meanwhile.
     """
 
     def __init__(self, inputs: FlowInputs, *, in_flight: int, gather_seconds: float = 0.0) -> None:
@@ -50,7 +50,7 @@ class Refresher:
         self._inputs = inputs
         self._in_flight = in_flight
         self._under_way = 0
-        self._front = DueScanFloor()
+        self._scan_floor = DueScanFloor()
         self._waking: asyncio.TimerHandle | None = None
         self._answers: GroupCommit[FetchedFlow, bool] = GroupCommit(
             partial(settle_refresh.store_together, inputs),
@@ -62,22 +62,22 @@ class Refresher:
         self.run = self._answers.run
 
     async def begin_due(self, tasks: asyncio.TaskGroup) -> int:
-        """One pass: claim what is due where there are free slots, and begin to refresh it as tasks.
+        """One pass: claim due subjects for the free slots, and begin a task to refresh each.
 
-        When a refresh ends, it wakes the next pass if more may have been due than there were slots. A Dots that hangs
-        on a few flows therefore holds up no others.
+        If all slots are in use, the end of a refresh wakes the next pass. A few flows about which Dots does not answer
+        therefore do not delay the others.
         """
         free = self._in_flight - self._under_way
         if free <= 0:
             return 0
-        claims = await claim_due.claim_due(self._inputs, limit=free, scan_floor=self._front)
+        claims = await claim_due.claim_due(self._inputs, limit=free, scan_floor=self._scan_floor)
         self._under_way += len(claims)
         for each in claims:
             tasks.create_task(self._refresh_in_slot(each))
         return len(claims)
 
     async def refresh(self, each: PermittedClaim) -> bool:
-        """Refresh, and let no failure of one claim touch the others; what failed stays due."""
+        """Refresh one claim. Returns False after a failure, which leaves the subject due and the others unaffected."""
         inputs, claim = self._inputs, each.claim
         try:
             snapshot = await _fetch_or_note(inputs, claim, each.permit, until=claim.lease_until)
@@ -98,7 +98,7 @@ class Refresher:
         try:
             await self.refresh(each)
         finally:
-            # Where there was no slot left, more may be due than was claimed.
+            # If all slots were in use, more may be due than was claimed.
             was_full = self._under_way >= self._in_flight
             self._under_way -= 1
             if was_full and self._waking is None:
@@ -110,9 +110,9 @@ class Refresher:
 
 
 async def refresh_due(inputs: FlowInputs, *, limit: int, scan_floor: DueScanFloor | None = None) -> PassResult:
-    """Claim up to `limit`, refresh all of them at once, and return when they have ended.
+    """Claim up to `limit` due subjects, refresh all of them at once, and return when they have ended.
 
-    With the `scan_floor` of earlier passes it looks only at what has become due since; without, at everything.
+    With the `scan_floor` of earlier passes it scans only newly due rows, without it all rows.
     """
     refresher = Refresher(inputs, in_flight=limit)
     claims = await claim_due.claim_due(inputs, limit=limit, scan_floor=scan_floor or DueScanFloor())
@@ -122,10 +122,10 @@ async def refresh_due(inputs: FlowInputs, *, limit: int, scan_floor: DueScanFloo
 
 
 async def refresh_now(inputs: FlowInputs, subject: Subject) -> bool:
-    """Ask Dots about one subject at once; False when somebody else is already asking, who will see what we would.
+    """Ask Dots about one subject now. Returns False if another process is asking.
 
-    Raises DotsError after having noted when to try again, and DatabaseUnavailableError after having tried to store
-    the answer for a few seconds. When Dots may not be called now, a worker asks as soon as it may.
+    Raises DotsError after it has set the next try, and DatabaseUnavailableError after it has tried to store the answer
+    for a few seconds. If Dots may not be called now, a worker asks later.
     """
     now = inputs.clock()
     async with database.transaction(inputs.engine) as connection:
@@ -148,7 +148,7 @@ async def _refresh_permitted(inputs: FlowInputs, subject: Subject, permit: Permi
         inputs.notifications.send(notifications.DUE)
         return False
     try:
-        until = min(claim.lease_until, inputs.clock() + _CALLERS_PATIENCE)
+        until = min(claim.lease_until, inputs.clock() + _CALLER_WAIT)
         snapshot = await _fetch_or_note(inputs, claim, permit, until=until)
         await _store(inputs, claim, snapshot, until=until)
     except FencedError:
@@ -159,7 +159,7 @@ async def _refresh_permitted(inputs: FlowInputs, subject: Subject, permit: Permi
 async def _fetch_or_note(
     inputs: FlowInputs, claim: Claim, permit: Permit, *, until: datetime
 ) -> FlowSnapshot | UserSnapshot:
-    """Ask Dots once. Notes a failure, for as long as it takes up to `until`, and raises it."""
+    """Ask Dots once. Raises a failure after recording it, which it tries until `until`."""
     try:
         return await fetch(inputs, claim.subject, permit)
     except DotsError as error:
@@ -169,17 +169,17 @@ async def _fetch_or_note(
 
 
 async def _store(inputs: FlowInputs, claim: Claim, snapshot: FlowSnapshot | UserSnapshot, *, until: datetime) -> None:
-    """Store the answer in a transaction of its own: for as long as it takes, up to `until`."""
+    """Store the answer in a transaction of its own. Tries until `until`."""
     store = partial(settle_refresh.store, inputs, claim, snapshot)
     await background.persist(inputs, store, until=until, what=str(claim.subject))
 
 
 async def fetch(inputs: FlowInputs, subject: Subject, permit: Permit) -> FlowSnapshot | UserSnapshot:
-    """Dots' answer about a flow or a user. Raises DotsError."""
+    """Return Dots' answer about a flow or a user. Raises DotsError."""
     client = inputs.clients.of(subject.app)
     if subject.kind == "user":
         return await client.get_user(permit, subject.id)
     snapshot = await client.get_flow(permit, subject.id)
     if snapshot.id != subject.id:
-        raise DotsInvalidResponseError("Dots answered with another flow than the one asked for.")
+        raise DotsInvalidResponseError("Dots answered with another flow than the requested one.")
     return snapshot

@@ -1,4 +1,4 @@
-"""A line a refresh: when, why, and what came of it; for the timeline."""
+"""The log of refreshes for the timeline: when, why and with what outcome."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from app.storage.subjects import Subject
 
 @dataclass(frozen=True, kw_only=True)
 class RefreshRecord:
-    """One refresh; `outcome` is `changed`, `unchanged`, or the code of an error."""
+    """One refresh. `outcome` is `changed`, `unchanged`, or the code of an error."""
 
     ended_at: datetime
     due_by: DueBy
@@ -22,7 +22,7 @@ class RefreshRecord:
 
 
 async def add(connection: AsyncConnection, ended: Sequence[tuple[Subject, RefreshRecord]]) -> None:
-    """Note that refreshes have ended."""
+    """Record refreshes that have ended."""
     values = {
         "apps": [subject.app for subject, _ in ended],
         "kinds": [subject.kind for subject, _ in ended],
@@ -35,7 +35,7 @@ async def add(connection: AsyncConnection, ended: Sequence[tuple[Subject, Refres
 
 
 async def about(connection: AsyncConnection, subject: Subject, *, limit: int) -> list[RefreshRecord]:
-    """The latest refreshes of a subject, oldest of them first."""
+    """Return the latest refreshes of a subject, at most `limit`, oldest first."""
     columns = [refreshes.c[name] for name in RefreshRecord.__dataclass_fields__]
     is_about = (
         (refreshes.c.app == subject.app) & (refreshes.c.kind == subject.kind) & (refreshes.c.subject_id == subject.id)

@@ -1,4 +1,4 @@
-"""Have workers ask Dots again about flows: one, or all that match, counted first."""
+"""Makes workers refresh all flows that match a filter, or counts them first."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,22 +9,22 @@ from app.flows.flow_search import FlowFilter
 from app.flows.inputs import FlowInputs
 from app.storage import database, notifications
 
-# Flows in one transaction: few enough that it does not hold its locks for long.
+# The most flows in one transaction, so that it does not hold its locks for long.
 BATCH = 1000
-# A dry run counts no further than this.
+# A dry run stops counting here.
 COUNT_LIMIT = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class RequestedRefreshes:
-    """How many flows are due now or, after a dry run, would be. `is_at_least`: there may be more than were counted."""
+    """How many flows are due now or, after a dry run, would be. `is_at_least`: there may be more."""
 
     flows: int
     is_at_least: bool = False
 
 
 async def request_refreshes(inputs: FlowInputs, wanted: FlowFilter, *, is_dry_run: bool) -> RequestedRefreshes:
-    """Make due all that match, dead or alive, as far as Dots knows them. A dry run only counts, up to COUNT_LIMIT."""
+    """Make due all matching flows that Dots knows, dead ones too. A dry run only counts, up to about COUNT_LIMIT."""
     count = 0
     before: tuple[datetime, UUID] | None = None
     while True:

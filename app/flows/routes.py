@@ -43,7 +43,7 @@ Writer = Annotated[KeyRecord, Depends(RequiredScope(WRITE))]
 
 _CURSOR = cursors.by_time("flows")
 
-_BEING_ASKED: dict[str, Any] = {
+_REFRESH_RUNNING: dict[str, Any] = {
     "model": FlowResponse,
     "description": "Another process is asking Dots. This is the flow as last known.",
 }
@@ -78,7 +78,7 @@ async def create(request: Request, body: NewFlow, key: Writer, idempotency_key: 
         describe=describe,
         user_ip=body.user_ip,
     )
-    # Not validated again: a repeat gets the stored answer, even one of a version with other fields.
+    # Not validated again: a repeat gets the stored answer, even one with fields of another version.
     headers = {"Idempotent-Replayed": "true"} if created.is_replay else None
     return JSONResponse(created.answer, 201, headers)
 
@@ -147,7 +147,7 @@ async def timeline(request: Request, flow_id: str, key: Reader) -> Timeline:
     "/flows/{flow_id}/refresh",
     operation_id="refreshFlow",
     summary="Refresh a flow",
-    responses={202: _BEING_ASKED},
+    responses={202: _REFRESH_RUNNING},
 )
 async def refresh(request: Request, response: Response, flow_id: str, key: Writer) -> FlowResponse:
     """Ask Dots now. Answers 200 with the new state, or 202 with the last known state if another process is asking."""

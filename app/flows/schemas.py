@@ -21,7 +21,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"
 
 
 def _address(text: str) -> str:
-    """The address in its usual form. Raises ValueError, which does not quote it."""
+    """Return the address in its usual form. Raises ValueError, which does not quote it."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -52,7 +52,7 @@ class NewFlow(BaseModel):
 
     model_config = examples.strict(examples.NEW_FLOW)
 
-    # Checked by the rules, whose complaints name the field; the union of types here would name itself.
+    # The rules check it, because their errors name the field. Pydantic's errors would name members of the union.
     steps: Annotated[Any, Field(json_schema_extra={"type": "array", "minItems": 1, "items": _STEP_SCHEMA})]
     """The steps that the payee goes through, in this order: names, or objects with `name` and the options of the step.
 
@@ -77,7 +77,7 @@ class NewFlow(BaseModel):
     ] = None
 
     def as_request(self) -> FlowRequest:
-        """The same in the words of the rules."""
+        """Return the request for the rules."""
         return FlowRequest(
             app=self.app,
             steps=self.steps,
@@ -111,7 +111,7 @@ class StepResponse(BaseModel):
 
     @classmethod
     def of(cls, step: StepRecord, state: StepState) -> Self:
-        """The shape of a stored step in this state."""
+        """Build it from a stored step and its state."""
         return cls(
             name=step.name,
             state=state,
@@ -169,7 +169,7 @@ class FlowResponse(BaseModel):
 
     @classmethod
     def of(cls, flow: FlowRecord, *, with_link: bool) -> Self:
-        """The shape of a stored flow; its link lets whoever holds it act as the payee."""
+        """Build it from a stored flow. The link is a secret: its holder can act as the payee."""
         return cls.model_validate(
             {
                 **{name: getattr(flow, name) for name in cls.model_fields if name not in ("steps", "link")},
@@ -189,7 +189,7 @@ class CreatedFlow(FlowResponse):
 
     @staticmethod
     def answer(flow: FlowRecord, warnings: list[str]) -> dict[str, Any]:
-        """The JSON of a flow with its link, and these warnings."""
+        """Return the JSON of a flow with its link and these warnings."""
         shown = FlowResponse.of(flow, with_link=True).model_dump(mode="json")
         return {**shown, "warnings": warnings} if warnings else shown
 
@@ -249,7 +249,7 @@ class UserResponse(BaseModel):
 
     @classmethod
     def of(cls, user: UserRecord, *, with_check: bool) -> Self:
-        """The shape of a stored user."""
+        """Build it from a stored user."""
         user_state = user.user_state
         check = BackgroundCheck(
             verdict=user_state.verdict.value,

@@ -1,6 +1,6 @@
-"""Creations whose outcome is unknown: ask Dots again, but only once its list has shown often enough that it made none.
+"""Settles creations with an unknown outcome: sends the POST again after enough listings did not contain the flow.
 
-`discover_flows` finds those that Dots did make, by the reference they carry.
+`discover_flows` finds the flows that Dots did create, by their reference.
 """
 
 import asyncio
@@ -22,24 +22,24 @@ log = structlog.get_logger()
 SEARCHES_NEEDED = 3
 SETTLE_AFTER = timedelta(minutes=2)
 AT_ONCE = 8
-# The error of a creation without a key: Dots gave no answer, and does not list the flow.
+# The error of a creation without a key: Dots did not answer and does not list the flow.
 _NOT_FOUND = CreationError(code=CreationOutcomeUnknownError.code)
 
 
 async def settle_creations(inputs: FlowInputs) -> int:
-    """One pass: attempt what was searched for in vain, three times over two minutes; returns how many."""
+    """One pass: settle creations that three listings over two minutes did not contain. Returns how many."""
     attempted = 0
     for app in inputs.clients:
         async with background.transaction(inputs) as connection:
             unsettled = await listing_rows.unsettled(connection, app, before=inputs.clock() - SETTLE_AFTER)
         sought = [creation for creation in unsettled if creation.searches >= SEARCHES_NEEDED]
-        # Some at once: each of them may take as long as Dots is waited for.
+        # Several at once, because each may take as long as the deadline of a call.
         turns = asyncio.Semaphore(AT_ONCE)
         ends = await asyncio.gather(
             *(_settle(inputs, app, creation, turns) for creation in sought), return_exceptions=True
         )
         for error in ends:
-            if error is not None:  # All the others have ended by now, so none is left half-way.
+            if error is not None:  # Raised only now, when all others have ended too.
                 raise error
         attempted += len(sought)
     return attempted
@@ -49,14 +49,14 @@ async def _settle(inputs: FlowInputs, app: str, creation: Unsettled, turns: asyn
     async with turns:
         try:
             await _attempt(inputs, app, creation)
-        except DatabaseUnavailableError as error:  # The next pass, or the next listing, goes on with this one.
+        except DatabaseUnavailableError as error:  # The next pass or listing continues with it.
             log.warning("creation not settled now", app=app, caller=creation.caller, error=error.code)
 
 
 async def _attempt(inputs: FlowInputs, app: str, creation: Unsettled) -> None:
     if creation.idempotency_key is None:
         async with background.transaction(inputs) as connection:
-            # Nobody can come back for it, and its caller may long have made another.
+            # The caller cannot repeat the request without a key, and may have created another flow since.
             await creation_rows.fail(connection, creation.ref, _NOT_FOUND)
         return
     gate = inputs.clients.of(app).gate

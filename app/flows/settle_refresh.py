@@ -1,4 +1,4 @@
-"""Store what a refresh came to: a snapshot or a failure, with the claim settled in the same transaction."""
+"""Stores the result of a refresh, a snapshot or a failure, and settles the claim in the same transaction."""
 
 import contextlib
 from collections.abc import Sequence
@@ -37,17 +37,23 @@ from app.storage import background, notifications
 
 log = structlog.get_logger()
 
-# Puts a row behind all that are due now. The pause itself is the app's, not the row's.
-_BEHIND_THE_OTHERS = timedelta(seconds=1)
+# Moves a row behind all that are due now. The pause itself belongs to the app.
+_BEHIND_DUE_ROWS = timedelta(seconds=1)
 
 # Errors not worth retrying after `dead_after`.
-_HOPELESS = (DotsNotFoundError, DotsRefusedError, DotsForbiddenError, DotsMisroutedError, DotsInvalidResponseError)
+_NOT_WORTH_RETRYING = (
+    DotsNotFoundError,
+    DotsRefusedError,
+    DotsForbiddenError,
+    DotsMisroutedError,
+    DotsInvalidResponseError,
+)
 # Errors about the whole app. They do not count as failures of the flow or user.
 _PAUSES = (DotsCredentialsError, DotsThrottledError)
 
 
 class FencedError(Exception):
-    """Another worker had the lease by the time Dots had answered."""
+    """Another worker got the lease before Dots answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +65,15 @@ class FetchedFlow:
 
 
 async def store_together(inputs: FlowInputs, fetched: Sequence[FetchedFlow]) -> list[bool]:
-    """Store answers about flows in one transaction; False for each that needs a transaction of its own.
+    """Store answers about flows in one transaction. Returns False for each that needs a transaction of its own.
 
-    Those are flows that are not known yet or that someone else has locked. When anything goes wrong, it is all of
-    them: one answer may be to blame, and must not keep the others from being stored.
+    Those are flows that are unknown or locked by another transaction. After an error it is all of them, because one bad
+    answer must not prevent the others from being stored.
     """
     try:
         async with background.transaction(inputs) as connection:
             stored = await _apply_together(connection, inputs, fetched)
-    except Exception as error:  # noqa: BLE001  # Each is stored alone next, where its own error shows.
+    except Exception as error:  # noqa: BLE001  # Each is stored alone next, which shows the faulty one.
         log.warning("answers not stored together", count=len(fetched), error=type(error).__name__)
         return [False] * len(fetched)
     for claim, applied in stored:
@@ -77,7 +83,7 @@ async def store_together(inputs: FlowInputs, fetched: Sequence[FetchedFlow]) -> 
 
 
 async def store(inputs: FlowInputs, claim: Claim, snapshot: FlowSnapshot | UserSnapshot) -> None:
-    """Store one answer in a transaction of its own. Raises FencedError, and then nothing was stored."""
+    """Store one answer in a transaction of its own. Raises FencedError and stores nothing if the lease was lost."""
     async with background.transaction(inputs) as connection:
         if isinstance(snapshot, FlowSnapshot):
             applied = await apply_snapshot.apply_flow(
@@ -96,8 +102,8 @@ async def store(inputs: FlowInputs, claim: Claim, snapshot: FlowSnapshot | UserS
 async def _apply_together(
     connection: AsyncConnection, inputs: FlowInputs, fetched: Sequence[FetchedFlow]
 ) -> list[tuple[Claim, Applied]]:
-    """Lock, decide and save; returns what was applied to the flows that could be locked."""
-    # A subject is here twice only if its first lease has ended. Settling will tell which of the two is right.
+    """Lock, decide and save. Returns the claims of the flows that could be locked, with what was applied."""
+    # A subject is here twice only if its first lease has ended. Settling shows which claim is valid.
     by_subject = {each.claim.subject: each for each in fetched}
     known = await flow_rows.lock_free(connection, by_subject)
     ours = [by_subject[subject] for subject in sorted(known)]
@@ -114,7 +120,7 @@ async def _apply_together(
 
 
 async def _settle(connection: AsyncConnection, inputs: FlowInputs, stored: Sequence[tuple[Claim, Applied]]) -> None:
-    """Settle the claims, and make users due who follow from them. Raises FencedError if any lease was lost."""
+    """Settle the claims and make their users due. Raises FencedError if any lease was lost."""
     also_due = [(applied.also_due, claim.due_by) for claim, applied in stored if applied.also_due]
     await sync_rows.lock(connection, [*(claim.subject for claim, _ in stored), *(subject for subject, _ in also_due)])
     if not await sync_rows.settle_all(connection, [(claim, applied.next_refresh_at) for claim, applied in stored]):
@@ -151,35 +157,35 @@ def _report(inputs: FlowInputs, claim: Claim, applied: Applied) -> None:
 async def note_failure(inputs: FlowInputs, claim: Claim, error: DotsError) -> None:
     """Record the failure and when to try again, and give the claim back.
 
-    Every failure moves the row's due time, so that a failing row never blocks the rows behind it.
+    Every failure moves the row's due time, so that a failing row does not block the rows behind it.
     """
     now = inputs.clock()
     subject = claim.subject
     code = error.code
-    is_hopeless = isinstance(error, _HOPELESS)
-    is_beyond_hope = is_hopeless and now - (claim.failing_since or now) >= inputs.dead_after
+    may_become_dead = isinstance(error, _NOT_WORTH_RETRYING)
+    is_dead = may_become_dead and now - (claim.failing_since or now) >= inputs.dead_after
     async with background.transaction(inputs) as connection:
-        if is_hopeless and await merge_rows.is_gone(connection, subject):
+        if may_become_dead and await merge_rows.is_gone(connection, subject):
             # The user was merged into another one, which has a sync row of its own.
-            is_beyond_hope = False
+            is_dead = False
             await sync_rows.settle(connection, claim, next_due_at=None)
-        elif is_beyond_hope:
+        elif is_dead:
             await sync_rows.dead_letter(connection, claim, now=now, error=code)
         elif isinstance(error, _PAUSES):
-            await sync_rows.defer(connection, claim, due_at=now + _BEHIND_THE_OTHERS)
+            await sync_rows.defer(connection, claim, due_at=now + _BEHIND_DUE_ROWS)
         else:
             wait = schedule.RETRIES.wait(claim.attempts + 1, jitter=inputs.jitter(), at_least=error.retry_after)
             await sync_rows.postpone(connection, claim, due_at=now + wait, now=now, error=code)
         await _note(connection, inputs, [(claim, code)])
-    # After the commit, because an attempt that Postgres did not take is made again.
-    if is_beyond_hope:
+    # Logged after the commit, because the transaction is repeated if it fails.
+    if is_dead:
         log.error("became a dead letter", app=subject.app, subject=str(subject), error=code)
     _count(inputs, claim, code)
     log.warning("refresh failed", app=subject.app, subject=str(subject), attempts=claim.attempts + 1, error=code)
 
 
 async def put_off(inputs: FlowInputs, claim: Claim) -> None:
-    """Try later what broke for a reason we do not know, and ever more seldom; it counts as failing."""
+    """Postpone a claim after an unexpected error. It counts as a failure, so the waits grow."""
     now = inputs.clock()
     wait = schedule.RETRIES.wait(claim.attempts + 1, jitter=inputs.jitter())
 
@@ -187,7 +193,7 @@ async def put_off(inputs: FlowInputs, claim: Claim) -> None:
         async with background.transaction(inputs) as connection:
             await sync_rows.postpone(connection, claim, due_at=now + wait, now=now, error=GatewayError.code)
 
-    with contextlib.suppress(DatabaseUnavailableError):  # Then the lease has ended, and it is due again.
+    with contextlib.suppress(DatabaseUnavailableError):  # The lease has ended then, and the row is due again.
         await background.persist(
             inputs, postpone, until=claim.lease_until, what=f"{GatewayError.code} of {claim.subject}"
         )

@@ -1,4 +1,4 @@
-"""One row a flow or user: when to ask Dots about it, and who is asking right now; `due_rows` finds what is due."""
+"""The sync row of each flow and user: when to ask Dots about it, and the lease. `due_rows` finds due rows."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ DueBy = Literal["create", "webhook", "sweep", "refresh"]
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """The right to refresh a subject until the lease ends; `seen_gen` is the generation the refresh will clear."""
+    """The right to refresh a subject until the lease ends. `seen_gen` is the generation that the refresh clears."""
 
     subject: Subject
     token: UUID
@@ -30,7 +30,7 @@ class Claim:
 async def mark_due(
     connection: AsyncConnection, subjects: Collection[Subject], *, due_at: datetime, due_by: DueBy
 ) -> Mapping[Subject, int]:
-    """Make the subjects due and return the generation each was raised to; locks their rows in order."""
+    """Make the subjects due and return their new generations. Locks the rows in order."""
     ordered = sorted(set(subjects))
     rows = await connection.execute(
         _MARK_DUE,
@@ -46,14 +46,14 @@ async def mark_due(
 
 
 async def schedule(connection: AsyncConnection, subject: Subject, *, due_at: datetime | None, due_by: DueBy) -> None:
-    """Note when to look at a subject that was just seen fresh; leaves one that is already scheduled alone."""
+    """Set the first due time of a subject that Dots has just answered about. Does not change an existing row."""
     await connection.execute(_SCHEDULE, {**_key(subject), "due_at": due_at, "due_by": due_by})
 
 
 async def claim_one(
     connection: AsyncConnection, subject: Subject, *, now: datetime, lease_until: datetime, token: UUID
 ) -> Claim | None:
-    """Claim this subject, due or not; None while somebody else holds it or when it was never noted."""
+    """Claim this subject, due or not. Returns None if another process has the lease or there is no row."""
     values = {**_key(subject), "now": now, "lease_until": lease_until, "token": token}
     row = (await connection.execute(_CLAIM_ONE, values)).one_or_none()
     if row is None:
@@ -70,12 +70,12 @@ async def claim_one(
 
 
 async def settle(connection: AsyncConnection, claim: Claim, *, next_due_at: datetime | None) -> bool:
-    """Clear the generation the claim saw; False when the lease has gone to somebody else and nothing may be kept."""
+    """Clear the generation that the claim saw. Returns False if the lease was lost: then store nothing."""
     return await settle_all(connection, [(claim, next_due_at)])
 
 
 async def settle_all(connection: AsyncConnection, settled: Sequence[tuple[Claim, datetime | None]]) -> bool:
-    """Settle several claims, each with its next due time. False when the lease of any has gone to somebody else.
+    """Settle several claims, each with its next due time. Returns False if any lease was lost.
 
     Lock the rows in order first.
     """
@@ -91,7 +91,7 @@ async def settle_all(connection: AsyncConnection, settled: Sequence[tuple[Claim,
 
 
 async def lock(connection: AsyncConnection, subjects: Collection[Subject]) -> None:
-    """Lock the rows of these subjects in order; those that have none are left out."""
+    """Lock the existing rows of these subjects in order."""
     ordered = sorted(set(subjects))
     values = {
         "apps": [subject.app for subject in ordered],
@@ -102,7 +102,7 @@ async def lock(connection: AsyncConnection, subjects: Collection[Subject]) -> No
 
 
 async def postpone(connection: AsyncConnection, claim: Claim, *, due_at: datetime, now: datetime, error: str) -> bool:
-    """Give the claim back after a failure, to be tried again at `due_at`; False when the lease was lost."""
+    """Give the claim back after a failure, to be tried again at `due_at`. Returns False if the lease was lost."""
     values = {
         **_key(claim.subject),
         "token": claim.token,
@@ -115,20 +115,20 @@ async def postpone(connection: AsyncConnection, claim: Claim, *, due_at: datetim
 
 
 async def dead_letter(connection: AsyncConnection, claim: Claim, *, now: datetime, error: str) -> bool:
-    """Give up what cannot succeed, until somebody makes it due again; False when the lease was lost."""
+    """Give the subject up until it is made due again. Returns False if the lease was lost."""
     values = {**_key(claim.subject), "token": claim.token, "seen_gen": claim.seen_gen, "now": now, "error": error}
     return (await connection.execute(_DEAD_LETTER, values)).rowcount == 1
 
 
 async def defer(connection: AsyncConnection, claim: Claim, *, due_at: datetime) -> None:
-    """Give the claim back and make it due at `due_at`, behind the rows that are due earlier. Counts as no attempt."""
+    """Give the claim back and make it due at `due_at`, without counting an attempt."""
     await connection.execute(_DEFER, {**_key(claim.subject), "token": claim.token, "due_at": due_at})
 
 
 async def rest(connection: AsyncConnection, subjects: Collection[Subject]) -> None:
-    """Look no more at subjects that have become others, until they are made due again; what they waited for is handled.
+    """Mark subjects that were merged into others as clean and not due, until they are made due again.
 
-    Leaves rows that are locked as they are: waiting for them here could deadlock.
+    Skips locked rows, because waiting for them here could deadlock.
     """
     values = {
         "apps": [subject.app for subject in subjects],
@@ -142,8 +142,8 @@ def _key(subject: Subject) -> dict[str, str]:
     return {"app": subject.app, "kind": subject.kind, "subject_id": subject.id}
 
 
-# A listing (`sweep`) leaves what a webhook has asked for among what is asked for, which comes first, and by which
-# waiting webhooks are found.
+# A sweep does not change the reason of a row that a webhook has made due: requested rows come first, and waiting
+# webhooks are found by the reason.
 _MARK_DUE = text("""
     INSERT INTO sync_rows AS s (app, kind, subject_id, due_at, due_by, dirty_gen)
     SELECT app, kind, subject_id, :due_at, :due_by, 1
@@ -172,7 +172,7 @@ _CLAIM_ONE = text("""
     RETURNING s.dirty_gen, s.due_by, s.attempts, s.failing_since
 """)
 
-# Somebody may have raised the generation while Dots was being asked: that wake-up is kept, with its own due_at.
+# If the generation was raised during the call to Dots, the row keeps its new due time.
 _SETTLE = text("""
     UPDATE sync_rows s
     SET clean_gen = GREATEST(clean_gen, seen_gen), lease_token = NULL, lease_until = NULL,
@@ -186,7 +186,7 @@ _SETTLE = text("""
     WHERE s.app = i.app AND s.kind = i.kind AND s.subject_id = i.subject_id AND s.lease_token = i.token
 """)
 
-# In the order of the arrays, as `_MARK_DUE` does: the database may sort text differently.
+# Locks in the order of the arrays, as `_MARK_DUE` does. The database may sort text differently.
 _LOCK = text("""
     SELECT FROM unnest(CAST(:apps AS text[]), CAST(:kinds AS text[]), CAST(:ids AS text[]))
         WITH ORDINALITY AS i (app, kind, subject_id, place)
@@ -195,7 +195,7 @@ _LOCK = text("""
     FOR UPDATE OF s
 """)
 
-# Likewise: who raised the generation meanwhile has begun a new count of attempts, and waits for no older failure.
+# Here too: if the generation was raised meanwhile, the row keeps its due time and does not wait for the older failure.
 _POSTPONE = text("""
     UPDATE sync_rows
     SET lease_token = NULL, lease_until = NULL, attempts = attempts + 1, last_error = :error,
@@ -204,7 +204,7 @@ _POSTPONE = text("""
     WHERE app = :app AND kind = :kind AND subject_id = :subject_id AND lease_token = :token
 """)
 
-# What was made due again while Dots was being asked gets its own try.
+# A row that was made due again during the call to Dots gets another try.
 _DEAD_LETTER = text("""
     UPDATE sync_rows
     SET lease_token = NULL, lease_until = NULL, attempts = attempts + 1, last_error = :error,

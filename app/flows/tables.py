@@ -173,7 +173,7 @@ sync_rows = Table(
     ),
     Index("sync_rows_sweep_due_idx", "app", "due_at", postgresql_where=text("due_at IS NOT NULL AND due_by = 'sweep'")),
     Index("sync_rows_dead_at_idx", "app", "dead_at", postgresql_where=text("dead_at IS NOT NULL")),
-    # No index may depend on dirty_gen: Postgres would then write to every index of the row for each webhook.
+    # No index may depend on dirty_gen. Otherwise each webhook would write to every index of the row.
     Index("sync_rows_failing_idx", "app", postgresql_where=text("due_at IS NOT NULL AND attempts > 0")),
 )
 

@@ -1,4 +1,4 @@
-"""The little that is kept of a user: id, status, id_verified, and what is known of the background check."""
+"""Stored users: id, status, id_verified and the background check. Nothing else about a person is stored."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _AWAITED = [verdict.value for verdict in Verdict if verdict.is_awaited]
 
 @dataclass(frozen=True, kw_only=True)
 class UserRecord(KnownUser):
-    """A user as stored; `merged_into` is who they are by now, None while they are themselves."""
+    """A stored user. `merged_into` is the user into which this one was merged, or None."""
 
     refreshed_at: datetime | None
     last_sequence: int
@@ -27,7 +27,7 @@ class UserRecord(KnownUser):
 
 
 async def find(connection: AsyncConnection, user_id: str) -> UserRecord | None:
-    """The user with this id of Dots, in whichever app; None when unknown."""
+    """Return the user with this id of Dots in any app, or None."""
     row = (await connection.execute(select(users).where(users.c.id == user_id).limit(1))).one_or_none()
     return None if row is None else _record(row)
 
@@ -35,7 +35,7 @@ async def find(connection: AsyncConnection, user_id: str) -> UserRecord | None:
 async def note_submission(
     connection: AsyncConnection, app: str, user_id: str, *, now: datetime, is_check: bool, is_id: bool
 ) -> None:
-    """Note that a background check or an ID was handed in (again), adding the user when unknown."""
+    """Note that a background check or an ID was submitted, perhaps again. Adds an unknown user."""
     statement = insert(users).values(
         app=app,
         id=user_id,
@@ -59,13 +59,13 @@ async def note_submission(
 
 
 async def lock(connection: AsyncConnection, app: str, user_id: str, *, now: datetime) -> UserRecord:
-    """The user, added when unknown, locked until the transaction ends."""
+    """Return the user, locked until the transaction ends. Adds an unknown one."""
     await _add(connection, app, user_id, now=now)
     return _record((await connection.execute(_of(app, user_id).with_for_update())).one())
 
 
 async def move_flows(connection: AsyncConnection, app: str, old_id: str, new_id: str, *, limit: int) -> int:
-    """Give flows of a user to the one it was merged into, the first ones first; returns how many, at most `limit`."""
+    """Give flows of a user to the one it was merged into, oldest first, at most `limit`. Returns how many."""
     first = (
         select(flows.c.ref)
         .where(flows.c.app == app, flows.c.user_id == old_id)
@@ -80,13 +80,13 @@ async def move_flows(connection: AsyncConnection, app: str, old_id: str, new_id:
 async def take_over(
     connection: AsyncConnection, app: str, old_ids: Collection[str], new_id: str, *, now: datetime
 ) -> None:
-    """Leave users behind that were merged into another.
+    """Mark users as merged into another one, which takes over their submissions and an older check that failed.
 
-    The other one awaits what they had handed in, and keeps an older check of theirs that failed. Moves no flows.
+    Does not move flows.
     """
     await _add(connection, app, new_id, now=now)
     both = select(users).where(users.c.app == app, users.c.id.in_([*old_ids, new_id]))
-    # In order, so that two merges at once cannot deadlock.
+    # Locks in order, so that concurrent merges cannot deadlock.
     found = (await connection.execute(both.order_by(users.c.id).with_for_update())).all()
     olds = [row for row in found if row.id != new_id]
     await connection.execute(
@@ -113,7 +113,7 @@ async def take_over(
 async def save(
     connection: AsyncConnection, known: UserRecord, user_state: UserState, *, now: datetime, events_added: int
 ) -> None:
-    """Save what a snapshot made of a locked user."""
+    """Save the new state of a locked user."""
     await connection.execute(
         update(users)
         .where(users.c.app == known.app, users.c.id == known.id)

@@ -1,4 +1,4 @@
-"""Decide what follows from a snapshot: the new state, the events, the next look, and who else is due."""
+"""Decides what follows from a snapshot: the new state, the events, the next refresh, and who else is due."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class KnownFlow:
-    """What is known of a flow before the snapshot; `last_sequence` is that of its last event, 0 before the first."""
+    """A flow before the snapshot. `last_sequence` is the sequence of its last event, 0 before the first."""
 
     app: str
     reference: str | None
@@ -36,7 +36,7 @@ class KnownFlow:
 
 @dataclass(frozen=True, kw_only=True)
 class KnownUser:
-    """What is known of a user before the snapshot; the two times are those of the latest submissions."""
+    """A user before the snapshot, with the times of the latest submissions."""
 
     app: str
     id: str
@@ -47,7 +47,7 @@ class KnownUser:
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """A user handed in a background check, an ID or both. The outcome belongs to the user, who is due now."""
+    """A user has submitted a background check, an ID or both. The outcome belongs to the user, who is due now."""
 
     user_id: str
     is_check: bool
@@ -59,7 +59,7 @@ class FlowDecision:
     """The consequences of a flow's snapshot.
 
     `next_refresh_at`: when to ask again (None: never). `missing_again`: completed steps that the snapshot lacks.
-    `found`: how many steps and claims are new in a flow that has been announced before.
+    `found`: the number of new steps and claims in a flow that already has events.
     """
 
     progress: Progress
@@ -94,10 +94,10 @@ def decide_flow(known: KnownFlow, snapshot: FlowSnapshot, now: datetime, *, rule
 
 
 def steps_to_name(known: KnownUser, snapshot: UserSnapshot) -> frozenset[str]:
-    """The steps whose flows `decide_user` needs to know, because an event lists them."""
+    """Return the steps whose flows `decide_user` needs, because an event lists those flows."""
     change = verdict.merge(known.user_state, snapshot)
-    is_check_told = change.reported is not None or change.to_review is not None
-    steps = {ID_VERIFICATION: change.is_newly_id_verified, BACKGROUND_CHECK: is_check_told}
+    has_check_event = change.reported is not None or change.to_review is not None
+    steps = {ID_VERIFICATION: change.is_newly_id_verified, BACKGROUND_CHECK: has_check_event}
     return frozenset(step for step, is_needed in steps.items() if is_needed)
 
 
@@ -109,7 +109,7 @@ def decide_user(
     rules: Rules,
     flows: Mapping[str, Sequence[FlowName]],
 ) -> UserDecision:
-    """Decide what a snapshot of a user changes; `flows` has the flows for each of `steps_to_name`."""
+    """Decide what a snapshot of a user changes. `flows` has the flows for each of `steps_to_name`."""
     change = verdict.merge(known.user_state, snapshot)
     return UserDecision(
         user_state=change.user_state,
@@ -132,9 +132,9 @@ def _flow_events(known: KnownFlow, snapshot: FlowSnapshot, diff: ProgressDiff, n
 
 
 def _submission(diff: ProgressDiff) -> Submission | None:
-    # What was handed in before the user was known counts from now on.
-    handed_in = diff.progress.completed if diff.is_newly_claimed else diff.newly_completed
-    is_check, is_id = BACKGROUND_CHECK in handed_in, ID_VERIFICATION in handed_in
+    # Steps completed before the user was known count as submitted now.
+    submitted = diff.progress.completed if diff.is_newly_claimed else diff.newly_completed
+    is_check, is_id = BACKGROUND_CHECK in submitted, ID_VERIFICATION in submitted
     if diff.progress.user_id is None or not (is_check or is_id):
         return None
     return Submission(user_id=diff.progress.user_id, is_check=is_check, is_id=is_id)
@@ -161,17 +161,17 @@ def _user_events(
 
 
 def _next_refresh_at(known: KnownUser, change: Change, now: datetime, rules: Rules) -> datetime | None:
-    """Poll often what is awaited. Sweep what has settled, because Dots may reverse it.
+    """Poll an awaited outcome often. Sweep a settled verdict, because Dots may reverse it.
 
-    A check that needs review is swept too after its polls have ended: a review may take longer than a check.
+    Sweep a check that needs review too after its polls have ended, because a review may take longer than a check.
     """
     user_state = change.user_state
     since = known.check_submitted_at or now
-    looks = []
+    times = []
     if user_state.verdict.is_awaited or change.is_under_way:  # A second check may be under way after a settled one.
-        looks.append(schedule.next_refresh(rules.verdict_polls, since=since, now=now))
+        times.append(schedule.next_refresh(rules.verdict_polls, since=since, now=now))
     if known.id_submitted_at is not None and not user_state.was_id_verified:
-        looks.append(schedule.next_refresh(rules.verdict_polls, since=known.id_submitted_at, now=now))
+        times.append(schedule.next_refresh(rules.verdict_polls, since=known.id_submitted_at, now=now))
     if user_state.verdict.is_settled or user_state.verdict is Verdict.NEEDS_REVIEW:
-        looks.append(schedule.next_refresh(rules.sweeps, since=since, now=now))
-    return min((look for look in looks if look is not None), default=None)
+        times.append(schedule.next_refresh(rules.sweeps, since=since, now=now))
+    return min((time for time in times if time is not None), default=None)

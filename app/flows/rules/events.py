@@ -1,4 +1,4 @@
-"""The events of flows and users. No other code makes them."""
+"""Builds the events of flows and users. No other code builds them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from app.flows.rules.verdict import Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class FlowFacts:
-    """What every event of a flow carries."""
+    """The data in every event of a flow."""
 
     app: str
     flow_id: str
@@ -32,7 +32,7 @@ class FlowFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowName:
-    """A flow as its caller knows it; `reference` is None for flows made elsewhere."""
+    """A flow's ids. `reference` is None for flows created elsewhere."""
 
     flow_id: str
     reference: str | None
@@ -40,7 +40,7 @@ class FlowName:
 
 @dataclass(frozen=True, kw_only=True)
 class UserFacts:
-    """What every event of a user carries: whose it is, and the flows it concerns, newest first."""
+    """The data in every event of a user, with the flows it concerns, newest first."""
 
     app: str
     user_id: str
@@ -53,17 +53,17 @@ def flow_created(flow: FlowFacts, at: datetime) -> Event:
 
 
 def flow_claimed(flow: FlowFacts, at: datetime) -> Event:
-    """A user has taken a flow that was made without one."""
+    """A user has claimed a flow that was created without one."""
     return _flow_event(flow, FLOW_CLAIMED, at)
 
 
 def step_completed(flow: FlowFacts, at: datetime, *, step: str) -> Event:
-    """The payee has completed a step; for a background check that means handed in, not passed."""
+    """The payee has completed a step. A completed background check is submitted, not passed."""
     return _flow_event(flow, STEP_COMPLETED, at, discriminator=step, step=step)
 
 
 def flow_completed(flow: FlowFacts, at: datetime, *, passed_over: Sequence[str] = ()) -> Event:
-    """Every step of the flow is done but those that were passed over, which are only named if there are any."""
+    """Every step of the flow is done or passed over. The event names the steps that were passed over, if any."""
     more: dict[str, Any] = {"passed_over": list(passed_over)} if passed_over else {}
     return _flow_event(flow, FLOW_COMPLETED, at, **more)
 
@@ -76,13 +76,13 @@ def id_verified(user: UserFacts, at: datetime) -> Event:
 def verdict_settled(
     user: UserFacts, at: datetime, *, verdict: Verdict, previous: Verdict | None, settlement: int
 ) -> Event:
-    """A background check has ended; `settlement` counts from 1, and a reversal is a further event."""
+    """A background check has a verdict. `settlement` counts the verdicts from 1; a reversal is one more."""
     kind = CHECK_FLAGGED if verdict is Verdict.FLAGGED else CHECK_CLEARED
     return _user_event(user, kind, at, discriminator=str(settlement), previous=previous and previous.value)
 
 
 def review_needed(user: UserFacts, at: datetime, *, check_status: str, previous: Verdict | None) -> Event:
-    """A background check has ended or halted without a finding; one event for each of Dots' statuses."""
+    """A background check has ended or halted without a finding. Each of Dots' statuses gives one event."""
     return _user_event(
         user,
         CHECK_NEEDS_REVIEW,

@@ -1,4 +1,4 @@
-"""What a caller asks for when it wants a flow: its checks and its fingerprint."""
+"""A caller's request for a flow: its checks and its fingerprint."""
 
 import hashlib
 import json
@@ -9,18 +9,18 @@ from typing import Any
 from app.errors import FieldProblem
 from app.flows.rules import steps as flow_steps
 
-# Dots documents no limits; these are the customary ones, less one key that carries our own reference.
+# Dots documents no limits. These are common ones, less one key for our own reference.
 METADATA_KEYS_LIMIT = 49
 METADATA_KEY_LIMIT_CHARACTERS = 40
 METADATA_VALUE_LIMIT_CHARACTERS = 500
 RESERVED_PREFIX = "dots_gateway_"
-# Whoever copies or writes JSON does so level by level, and Python's stack ends long before a body of 1 MiB does.
+# Copying and writing JSON recurses into each level, and a body of 1 MiB can be deeper than Python's stack.
 NESTING_LIMIT = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlowRequest:
-    """A flow as a caller wants it; `reference` is the caller's own id and stays with us."""
+    """The flow that a caller wants. `reference` is the caller's own id, which Dots does not get."""
 
     app: str
     steps: Sequence[flow_steps.Step]
@@ -32,17 +32,17 @@ class FlowRequest:
 
 
 def as_json(request: FlowRequest) -> dict[str, Any]:
-    """The request as plain JSON data, for the intent row."""
+    """Return the request as plain JSON data, for the intent row."""
     return asdict(request)
 
 
 def fingerprint(request: FlowRequest) -> bytes:
-    """32 bytes that are equal for requests that ask for the same flow, however they were spelled."""
+    """Return 32 bytes that are equal for equal requests, whatever the order of their keys."""
     return hashlib.sha256(json.dumps(as_json(request), sort_keys=True).encode()).digest()
 
 
 def check(request: FlowRequest, *, allows_localhost: bool = False) -> list[FieldProblem]:
-    """What is wrong with the request; empty when nothing is known to be. `allows_localhost` as for the steps."""
+    """Return the problems of the request, or an empty list. `allows_localhost` as in `steps.check`."""
     fields = {"steps": request.steps, "metadata": request.metadata, "reference": request.reference}
     unstorable = [FieldProblem(name, "is not plain JSON") for name, value in fields.items() if not is_storable(value)]
     if unstorable:
@@ -74,13 +74,13 @@ def _check_metadata(metadata: object) -> list[FieldProblem]:
 
 
 def is_storable(value: object) -> bool:
-    """Whether Postgres can keep the value. Python reads JSON that it cannot: NUL, half characters, NaN, any depth."""
+    """Whether the value is not too deep and has none of what Postgres refuses: NUL, lone surrogates, NaN."""
     if not _is_shallow(value):
         return False
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         text.encode()
-    except ValueError:  # Half of a surrogate pair is a UnicodeEncodeError, which is a ValueError.
+    except ValueError:  # A lone surrogate raises UnicodeEncodeError, which is a ValueError.
         return False
     return "\\u0000" not in text.replace("\\\\", "")
 

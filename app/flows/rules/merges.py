@@ -1,4 +1,4 @@
-"""Who a user is today, after Dots has made one user of two, perhaps several times over."""
+"""Follows merges of users: Dots may merge a user into another one, and that one into a third."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, kw_only=True)
 class Merge:
-    """Dots has said that `old_user_id` is `new_user_id` now; `received_at` is when we last heard it."""
+    """Dots has merged `old_user_id` into `new_user_id`. `received_at` is the time of the latest webhook about it."""
 
     app: str
     old_user_id: str
@@ -16,7 +16,7 @@ class Merge:
 
 
 def survivor(app: str, user_id: str, merges: Iterable[Merge]) -> str:
-    """The user that this one is by now: the end of its chain. In a circle, Dots' latest word counts."""
+    """Return the user at the end of this one's chain of merges. In a circle, the latest merge counts."""
     onward = {merge.old_user_id: merge for merge in merges if merge.app == app}
     walked: list[Merge] = []
     while (step := onward.get(user_id)) is not None:

@@ -1,4 +1,4 @@
-"""How a flow's progress grows: what a snapshot of Dots adds to what was known."""
+"""The progress of a flow, and what a snapshot of Dots adds to it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Literal
 from app.dots.snapshots import FlowSnapshot
 from app.flows.rules.steps import REDIRECT
 
-# `passed_over`: a later step is done, so that Dots may have skipped this one, which it does not say. `not_awaited`:
-# the flow is complete without it; a redirect, or a step that Dots no longer lists.
+# `passed_over`: a later step is done, so Dots may have skipped this one. `not_awaited`: the flow is complete without
+# it, because it is a redirect or a step that Dots no longer lists.
 StepState = Literal["pending", "passed_over", "completed", "not_awaited"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What is known of a flow: `steps` as Dots lists them, `completed` in the order they were found."""
+    """The progress of a flow: `steps` as Dots lists them, `completed` in the order in which we found them."""
 
     steps: tuple[str, ...]
     completed: tuple[str, ...] = ()
@@ -32,14 +32,14 @@ class Progress:
 
     @property
     def step_counts(self) -> tuple[int, int]:
-        """How many steps are done, of how many; a redirect counts only alone, and the rest not once complete."""
+        """The number of done steps and of all that count. A complete flow counts only its done steps."""
         needed = needed_steps(self.steps)
         done = sum(step in self.completed for step in needed)
         return done, done if self.is_complete else len(needed)
 
     @property
     def next_step(self) -> str | None:
-        """What the flow waits for: its first pending step, else its first one that was passed over."""
+        """The step that the flow waits for: the first pending one, else the first that was passed over."""
         if self.is_complete:
             return None
         needed = needed_steps(self.steps)
@@ -48,19 +48,19 @@ class Progress:
 
     @property
     def passed_over(self) -> tuple[str, ...]:
-        """The steps that were passed over and that a flow needs, in their order."""
+        """The needed steps that were passed over, in their order."""
         over = steps_passed_over(self.steps, self.completed)
         return tuple(step for step in needed_steps(self.steps) if step in over)
 
     @property
     def waits_for_passed_over(self) -> bool:
-        """Whether passed-over steps are all that an open flow waits for."""
+        """Whether an open flow waits only for steps that were passed over."""
         return not self.is_complete and is_complete(self.steps, self.completed, may_pass_over=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProgressDiff:
-    """What one snapshot changed: the progress after it, what is new in it, and completed steps it lacked."""
+    """What a snapshot changed: the new progress, what is new in it, and the completed steps that the snapshot lacks."""
 
     progress: Progress
     newly_completed: tuple[str, ...]
@@ -70,25 +70,25 @@ class ProgressDiff:
 
 
 def needed_steps(steps: Sequence[str]) -> list[str]:
-    """The steps that complete a flow; whether Dots ever reports a `redirect` is unknown, so it counts only alone."""
+    """Return the steps that complete a flow. Dots may never report a `redirect`, so it counts only if it is alone."""
     return [step for step in steps if step != REDIRECT] or list(steps)
 
 
 def steps_passed_over(steps: Sequence[str], completed: Collection[str]) -> frozenset[str]:
-    """The steps that are not done although a later one is."""
+    """Return the steps that are not done although a later one is."""
     last = max((place for place, step in enumerate(steps) if step in completed), default=0)
     return frozenset(step for step in steps[:last] if step not in completed)
 
 
 def is_complete(steps: Sequence[str], completed: Collection[str], *, may_pass_over: bool = False) -> bool:
-    """Whether every step that is needed is done; or passed over, if that may be, and at least one of them done."""
+    """Whether every needed step is done. With `may_pass_over` they may be passed over, but one must be done."""
     needed = needed_steps(steps)
     over = steps_passed_over(steps, completed) if may_pass_over else ()
     return all(step in completed or step in over for step in needed) and any(step in completed for step in needed)
 
 
 def merge(known: Progress, snapshot: FlowSnapshot, *, may_pass_over: bool = False) -> ProgressDiff:
-    """Merge a snapshot into what is known. Nothing known is ever taken back, whatever the snapshot lacks."""
+    """Merge a snapshot into the known progress. Completed steps stay completed, even if the snapshot lacks them."""
     reported = tuple(dict.fromkeys(snapshot.completed_steps))
     newly_completed = tuple(step for step in reported if step not in known.completed)
     steps = snapshot.steps or known.steps

@@ -1,4 +1,4 @@
-"""When to ask Dots again: after a failure, for an open flow, for a verdict."""
+"""Schedules for asking Dots again: after a failure, for an open flow, for a verdict."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,18 +15,18 @@ class PollSchedule:
     until: timedelta
 
 
-# An open flow is looked at 1 min, 5 min, 30 min and 2 h after its creation, then daily to 30 days. So is a verdict
-# that has settled, after the check was handed in: Dots may reverse it, and tell us or not.
+# Sweeps of an open flow: 1 min, 5 min, 30 min and 2 h after its creation, then daily for 30 days. A settled verdict is
+# swept at the same ages of its check, because Dots may reverse it without a webhook.
 SWEEPS = PollSchedule(
     ages=(timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2)),
     every=timedelta(days=1),
     until=timedelta(days=30),
 )
 
-# A pending verdict is looked at 1 min, 5 min, 30 min and 2 h after it became pending, then every 6 h for 7 days.
+# Polls of a pending verdict: 1 min, 5 min, 30 min and 2 h after it became pending, then every 6 h for 7 days.
 VERDICT_POLLS = PollSchedule(ages=SWEEPS.ages, every=timedelta(hours=6), until=timedelta(days=7))
 
-# After a refresh that failed.
+# Retries after a failed refresh.
 RETRIES = BackoffSchedule(
     waits=(
         timedelta(seconds=2),
@@ -41,7 +41,7 @@ RETRIES = BackoffSchedule(
 
 
 def next_refresh(polls: PollSchedule, *, since: datetime, now: datetime) -> datetime | None:
-    """When to ask next about something that has been open `since` then. None if the schedule has ended."""
+    """Return when to ask next about a subject that has been open `since` then. None if the schedule has ended."""
     age = now - since
     for planned in polls.ages:
         if planned > age:

@@ -1,12 +1,12 @@
-"""Dividing what one pass may do among those that want some of it."""
+"""Divides the limit of a pass among the apps."""
 
 from collections.abc import Mapping
 
 
 def share(wanted: Mapping[str, int], limit: int, *, first: int) -> dict[str, int]:
-    """Give each name as much as it wants, or as much as the others get, `limit` in all.
+    """Give equal shares, up to what each name wants; `limit` in all.
 
-    When there are more names than there is to share, those from the `first` on get one each.
+    If there are more names than the limit, each name from the `first` on gets one.
     """
     names = list(wanted)
     first = first % len(names) if names else 0

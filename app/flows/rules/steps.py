@@ -1,7 +1,7 @@
-"""The steps of a Dots flow and their options: what can be known to be wrong before Dots is asked.
+"""Checks the steps of a Dots flow and their options before Dots is asked.
 
-Source: docs.dots.dev, flows guide and API reference (read July 2026). Unknown steps and options pass through,
-because new ones appear over the years.
+Source: docs.dots.dev, flows guide and API reference (read July 2026). Accepts unknown steps and options, because Dots
+may add new ones.
 """
 
 import difflib
@@ -21,7 +21,7 @@ ID_VERIFICATION = "id-verification"
 
 STEPS_LIMIT = 50
 NAME_LIMIT_CHARACTERS = 100
-# How alike an unknown name must be to a known one before we ask whether that was meant.
+# How similar an unknown name must be to a known one for a warning.
 _ALIKE = 0.75
 
 
@@ -56,12 +56,12 @@ KNOWN_OPTIONS: Mapping[str, Mapping[str, OptionCheck]] = {
     "authorization": _CONTINUE,
 }
 REQUIRED_OPTIONS = {REDIRECT: "redirect_url", "pdf-form-fill": "template_id"}
-# Known by name only: seen in Dots' answers and in public code.
+# Names without known options, seen in Dots' answers and in public code.
 _SEEN = ("onboarding", "authentication", "payment", "credit-card-payment")
 
 
 def _bare(name: str) -> str:
-    """What is left of a name without its case, white space, hyphens and look-alikes of letters."""
+    """Return a name without case, white space and hyphens, with look-alikes replaced by plain letters."""
     plain = unicodedata.normalize("NFKC", name).casefold()
     return "".join(character for character in plain if character.isalnum())
 
@@ -70,14 +70,14 @@ _KNOWN_BY_BARE_NAME = {_bare(name): name for name in (*KNOWN_OPTIONS, *_SEEN)}
 
 
 def name_of(step: Step) -> str:
-    """The name of a checked step, whichever way it was written."""
+    """Return the name of a checked step, which may be a text or an object."""
     return step if isinstance(step, str) else str(step["name"])
 
 
 def check(steps: object, *, allows_localhost: bool = False) -> list[FieldProblem]:
-    """What is wrong with the steps of a new flow, first step first; empty when nothing is known to be.
+    """Return the problems of a new flow's steps, in the order of the steps, or an empty list.
 
-    `allows_localhost`: Dots is a simulator on this machine, so that a redirect may lead here.
+    `allows_localhost`: Dots is a simulator on this machine, so a redirect may lead here.
     """
     if not isinstance(steps, Sequence) or isinstance(steps, str) or not steps:
         return [FieldProblem("steps", "must name at least one step")]
@@ -100,7 +100,7 @@ def check(steps: object, *, allows_localhost: bool = False) -> list[FieldProblem
 
 
 def warnings(steps: Sequence[Step], *, allows_localhost: bool = False) -> list[str]:
-    """What may be a mistake in steps that `check` takes, first step first."""
+    """Return warnings about steps that `check` accepts, in the order of the steps."""
     found: list[str] = []
     for index, step in enumerate(steps):
         name = name_of(step)
@@ -124,7 +124,7 @@ def _name_problem(name: object, seen: set[str]) -> str | None:
 
 
 def _close_to(name: str) -> str | None:
-    """The known step that an unknown name looks like."""
+    """Return the known step that an unknown name looks like."""
     bare = _bare(name)
     if bare in _KNOWN_BY_BARE_NAME:
         return None

@@ -1,4 +1,4 @@
-"""How a user's background check is read: a verdict is never guessed from what Dots left out."""
+"""Reads the verdict on a user's background check. A field that Dots leaves out decides nothing."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -12,7 +12,7 @@ WITHOUT_A_FINDING = frozenset({"consider", "information_mismatch", "canceled", "
 
 
 class Verdict(StrEnum):
-    """What is known of a background check."""
+    """The verdict on a background check."""
 
     NONE = "none"
     PENDING = "pending"
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
     @property
     def is_settled(self) -> bool:
-        """Whether the check has ended one way or the other."""
+        """Whether the check has ended as cleared or flagged."""
         return self in (Verdict.CLEARED, Verdict.FLAGGED)
 
     @property
@@ -33,9 +33,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class UserState:
-    """What is known of a user; `verdict_count` counts the verdicts reported so far, reversals included.
+    """The state of a user. `verdict_count` counts the verdicts reported so far, reversals included.
 
-    `reviews_announced`: Dots' statuses for which a review was asked for, in that order.
+    `reviews_announced`: the statuses of Dots for which a review was announced, in that order.
     """
 
     status: str | None = None
@@ -52,10 +52,10 @@ class UserState:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What one snapshot changed; `reported` is the settled verdict to tell others, `previous` the one that falls.
+    """What a snapshot changed. `reported` is the settled verdict to report, `previous` the one that it replaces.
 
-    `to_review`: Dots' status for which a review is to be asked for. `is_under_way`: Dots says that a check has begun
-    and not settled, which may be another one than the one settled.
+    `to_review`: the status of Dots for which to announce a review. `is_under_way`: Dots says that a check has begun and
+    not settled. That may be a second check after a settled one.
     """
 
     user_state: UserState
@@ -73,9 +73,9 @@ def read(
     is_submitted: bool,
     older_check_failed: bool | None = None,
 ) -> Verdict:
-    """The verdict Dots' fields amount to. Absent is not false: only a true flag flags, only a pass clears.
+    """Return the verdict from Dots' fields. Only a true flag flags, and only a pass clears.
 
-    A pass beside an older check that failed needs review: both were parts of one check.
+    A pass beside an older check that failed needs review, because both were parts of one check.
     """
     if has_criminal_activity is True:
         return Verdict.FLAGGED
@@ -89,21 +89,21 @@ def read(
 
 
 def merge(known: UserState, snapshot: UserSnapshot) -> Change:
-    """Merge a snapshot of a user. A settled verdict stands until the opposite one comes.
+    """Merge a snapshot of a user. A settled verdict stays until the opposite one comes.
 
-    A clearance also falls when Dots turns out to know of an older check that failed.
+    A clearance also ends if Dots reports an older check that failed.
     """
     check_status = snapshot.check_status or known.check_status
     # A field that Dots leaves out changes nothing.
-    said = snapshot.has_criminal_activity
-    flag = known.has_criminal_activity if said is None else said
+    new_flag = snapshot.has_criminal_activity
+    flag = known.has_criminal_activity if new_flag is None else new_flag
     older = known.older_check_failed if snapshot.older_check_failed is None else snapshot.older_check_failed
     read_now = read(
         check_status, has_criminal_activity=flag, older_check_failed=older, is_submitted=known.is_check_submitted
     )
     was_cleared_wrongly = known.verdict is Verdict.CLEARED and read_now is Verdict.NEEDS_REVIEW and older is True
-    is_standing = known.verdict.is_settled and not read_now.is_settled and not was_cleared_wrongly
-    verdict = known.verdict if is_standing else read_now
+    is_kept = known.verdict.is_settled and not read_now.is_settled and not was_cleared_wrongly
+    verdict = known.verdict if is_kept else read_now
     is_reported = verdict.is_settled and verdict != known.verdict
     is_for_review = verdict is Verdict.NEEDS_REVIEW and check_status not in known.reviews_announced
     to_review = check_status if is_for_review else None
@@ -119,10 +119,10 @@ def merge(known: UserState, snapshot: UserSnapshot) -> Change:
         verdict_count=known.verdict_count + is_reported,
         reviews_announced=known.reviews_announced if to_review is None else (*known.reviews_announced, to_review),
     )
-    said_now = read(snapshot.check_status, has_criminal_activity=said, is_submitted=False)
+    snapshot_alone = read(snapshot.check_status, has_criminal_activity=new_flag, is_submitted=False)
     return Change(
         user_state=user_state,
-        is_under_way=said_now.is_awaited,
+        is_under_way=snapshot_alone.is_awaited,
         is_newly_id_verified=user_state.was_id_verified and not known.was_id_verified,
         reported=verdict if is_reported else None,
         to_review=to_review,
