@@ -163,3 +163,18 @@ def test_credentials_are_in_no_repr() -> None:
 
     assert API_KEY not in shown
     assert "pk_dev_1" not in shown
+
+
+@pytest.mark.parametrize(
+    ("base_url", "expected"),
+    [
+        ("http://127.0.0.1:9000/api", True),
+        ("http://localhost:9000/api", True),
+        ("http://[::1]:9000/api", True),
+        ("http://simulator:9000/api", False),
+        ("https://api.dots.dev/api", False),
+    ],
+)
+def test_client_knows_whether_dots_is_on_this_machine(base_url: str, *, expected: bool) -> None:
+    """Only then may a redirect lead to localhost."""
+    assert DotsClient(access(base_url=base_url), gate=open_gate(now)).is_on_loopback is expected

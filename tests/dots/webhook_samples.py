@@ -1,4 +1,4 @@
-"""The webhooks that Dots publishes, with invented values, and what each of them names."""
+"""The webhooks that Dots publishes, with invented values, and the subject of each."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from simulator.published import PublishedWebhook
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookSample:
-    """One published webhook; `kind` is what our service has to look at, None for nothing."""
+    """One published webhook. `kind` is the kind of its subject, None if it has none."""
 
     name: str
     body: Mapping[str, Any]
@@ -24,7 +24,7 @@ class WebhookSample:
 
     @property
     def subject_id(self) -> str | None:
-        """The id of what is looked at: of two users that were merged, the new one."""
+        """The id of the subject. After a merge it is the new user."""
         if self.kind == "user":
             return str(self.body.get("new_user_id") or self.body["user_id"])
         return str(self.body["flow_id"]) if self.kind == "flow" else None

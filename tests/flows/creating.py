@@ -1,4 +1,4 @@
-"""Creating flows as a caller does, without HTTP."""
+"""Creates flows as a caller does, without HTTP."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.all_inputs import AllInputs
 
 
 def describe(flow: FlowRecord) -> dict[str, Any]:
-    """The answer: enough of the flow to tell what became of it."""
+    """Build a short answer from the flow."""
     return {
         "id": flow.id,
         "status": flow.status,
@@ -20,5 +20,5 @@ def describe(flow: FlowRecord) -> dict[str, Any]:
 
 
 async def create(inputs: AllInputs, request: FlowRequest, *, caller: str = "shop", key: str | None = None) -> Created:
-    """Create a flow, with this Idempotency-Key."""
+    """Create a flow with this Idempotency-Key."""
     return await create_flow(inputs, request, caller=caller, idempotency_key=key, describe=describe)

@@ -1,4 +1,4 @@
-"""Flows created over HTTP."""
+"""Creates flows over HTTP."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import httpx
 
 
 async def create(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
-    """A new flow."""
+    """Create a flow."""
     answer = await client.post("/v1/flows", json={"steps": ["compliance", "payout"]} | body)
     assert answer.status_code == 201, answer.text
     return dict(answer.json())

@@ -1,4 +1,4 @@
-"""Subjects made due by hand, and what their sync rows say afterwards."""
+"""Makes subjects due, and reads their sync rows and events."""
 
 from datetime import datetime
 from typing import Any
@@ -25,13 +25,13 @@ def user(user_id: str = USER) -> Subject:
 async def make_due(
     inputs: AllInputs, *subjects: Subject, due_at: datetime | None = None, due_by: DueBy = "webhook"
 ) -> None:
-    """Make subjects due now, or then."""
+    """Make subjects due now or at this time."""
     async with database.transaction(inputs.engine) as connection:
         await sync_rows.mark_due(connection, subjects, due_at=due_at or inputs.clock(), due_by=due_by)
 
 
 async def sync_row(inputs: AllInputs, subject: Subject) -> dict[str, Any]:
-    """What is noted of a subject."""
+    """Return the sync row of a subject."""
     return await stored.row(
         inputs.engine,
         "SELECT due_at, due_by, dirty_gen, clean_gen, lease_token, lease_until, attempts, last_error "
@@ -43,5 +43,5 @@ async def sync_row(inputs: AllInputs, subject: Subject) -> dict[str, Any]:
 
 
 async def event_types(inputs: AllInputs) -> list[str]:
-    """The types of all events, in the order they were appended."""
+    """Return the types of all events, in the order in which they were appended."""
     return [row["type"] for row in await stored.rows(inputs.engine, "SELECT type FROM events ORDER BY row_id")]

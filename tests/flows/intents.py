@@ -1,4 +1,4 @@
-"""Flows for the tests of storage: how they are asked for, and what Dots says of them."""
+"""Builders of intents and snapshots for the tests of stored flows."""
 
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ STEPS = ("compliance", "payout")
 
 
 def intent(number: int = 1, **fields: Any) -> Intent:
-    """The creation of this number, apart from these fields."""
+    """Build the intent of this number with these changes."""
     whole: dict[str, Any] = {
         "ref": UUID(int=number, version=4),
         "app": "default",
@@ -38,7 +38,7 @@ def intent(number: int = 1, **fields: Any) -> Intent:
 
 
 def snapshot(flow_id: str = "flow-1", **fields: Any) -> FlowSnapshot:
-    """What Dots says about a flow, apart from these fields."""
+    """Build a snapshot with these changes."""
     whole: dict[str, Any] = {
         "id": flow_id,
         "steps": STEPS,
@@ -54,12 +54,12 @@ def snapshot(flow_id: str = "flow-1", **fields: Any) -> FlowSnapshot:
 
 
 def later(minutes: int) -> datetime:
-    """So many minutes after the beginning."""
+    """Return the time this many minutes after NOW."""
     return NOW.replace(minute=minutes)
 
 
 async def begin(engine: AsyncEngine, number: int, *, minutes: int, **fields: object) -> None:
-    """A creation of so many minutes after the beginning, still without an answer."""
+    """Begin a creation this many minutes after NOW, without an answer."""
     async with database.transaction(engine) as connection:
         await creation_rows.begin(connection, intent(number, created_at=later(minutes), **fields))
 
@@ -72,7 +72,7 @@ def change(
     discovered_by: DueBy = "webhook",
     events_added: int = 0,
 ) -> FlowChange:
-    """What this answer of Dots changes of a locked flow; or this progress, whatever is known."""
+    """Build the change that this answer causes, or one with this progress."""
     return FlowChange(
         known=known,
         snapshot=said,
@@ -83,7 +83,7 @@ def change(
 
 
 async def answer(engine: AsyncEngine, number: int, **fields: object) -> None:
-    """Dots' answer to the creation."""
+    """Store Dots' answer to a creation."""
     said = snapshot(f"flow-{number}", **fields)
     async with database.transaction(engine) as connection:
         known = await flow_rows.lock_ref(connection, "default", intent(number).ref)

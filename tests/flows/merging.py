@@ -1,4 +1,4 @@
-"""Merges of users as Dots announces them, and what comes of them in the tests of merging."""
+"""Announces merges of users, and reads their results."""
 
 import json
 from datetime import timedelta
@@ -18,7 +18,7 @@ USERS = "SELECT id, verdict, merged_into FROM users ORDER BY id"
 
 
 class Announcer:
-    """Dots' webhooks, through the receiver that they come to."""
+    """Sends webhooks to the receiver."""
 
     def __init__(self, receiver: WebhookReceiver, clock: HandClock) -> None:
         """Number messages from 1."""
@@ -27,7 +27,7 @@ class Announcer:
         self._count = 0
 
     async def __call__(self, body: dict[str, Any], *, message_id: str | None = None, app: str = "default") -> None:
-        """A webhook comes, a second after the one before."""
+        """Send a webhook, a second after the one before."""
         self._count += 1
         self._clock.advance(timedelta(seconds=1))
         attestation = Attestation(message_id=message_id or f"msg_{self._count}", attempted_at=self._clock.now)
@@ -35,7 +35,7 @@ class Announcer:
 
 
 async def refresh(inputs: AllInputs) -> None:
-    """Ask Dots about everything that is due, and about what becomes due by that."""
+    """Refresh until nothing is due."""
     while (await refresh_due(inputs, limit=50)).claimed:
         pass
 
@@ -43,7 +43,7 @@ async def refresh(inputs: AllInputs) -> None:
 async def own_flow(
     inputs: AllInputs, dots: MemoryDots, announce: Announcer, user_id: str = OLD, *, number: int = 1
 ) -> None:
-    """A flow of this user, whose background check was handed in and is pending."""
+    """Add a flow of this user, with a submitted background check that is pending."""
     dots.add_flow(number, steps=["background-check"], completed_steps=["background-check"], user_id=user_id)
     dots.add_user(user_id, background_check={"status": "pending"})
     await announce({"flow_id": flow_id_of(number)})
@@ -51,5 +51,5 @@ async def own_flow(
 
 
 async def owners(inputs: AllInputs) -> set[str]:
-    """Whose flows there are."""
+    """Return the users that have flows."""
     return {row["user_id"] for row in await stored.rows(inputs.engine, OWNERS)}

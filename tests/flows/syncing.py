@@ -1,4 +1,4 @@
-"""What every test of sync rows does: make due, claim, and end a claim one way or the other."""
+"""Steps for the tests of sync rows: make due, claim, end a claim."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -21,14 +21,14 @@ TOKEN = UUID("00000000-0000-4000-8000-000000000001")
 
 
 def subject(number: int = 1, *, app: str = "default", kind: Kind = "flow") -> Subject:
-    """The subject of this number."""
+    """Return the subject of this number."""
     return Subject(app=app, kind=kind, id=f"{kind}-{number}")
 
 
 async def mark_due(
     engine: AsyncEngine, *subjects: Subject, at: datetime = NOW, by: DueBy = "webhook"
 ) -> Mapping[Subject, int]:
-    """Make them due."""
+    """Make subjects due."""
     async with database.transaction(engine) as connection:
         return await sync_rows.mark_due(connection, subjects, due_at=at, due_by=by)
 
@@ -41,7 +41,7 @@ async def claim_due(
     apps: Collection[str] = ("default",),
     limit: int = 10,
 ) -> list[Claim]:
-    """Claim what is due, for a minute: what was asked for, then sweeps."""
+    """Claim due rows for a minute, requested ones before sweeps."""
     async with database.transaction(engine) as connection:
         return await claim_in(connection, now=now, token=token, apps=apps, limit=limit)
 
@@ -55,20 +55,20 @@ async def claim_in(
     limit: int = 10,
     lease: timedelta = MINUTE,
 ) -> list[Claim]:
-    """Claim what is due in a transaction of the caller's, up to `limit` of each app and kind."""
+    """Claim due rows in the caller's transaction, up to `limit` of each app and kind."""
     scans = [AppScan(app=app, share=limit) for app in apps]
     open_apps = {due.app for due in await due_rows.count(connection, scans, now=now) if not due.is_paused}
-    scans = [look for look in scans if look.app in open_apps]
+    scans = [scan for scan in scans if scan.app in open_apps]
     claims: list[Claim] = []
     for kind in due_rows.KINDS:
-        scans = [replace(look, share=limit - len(claims)) for look in scans]
+        scans = [replace(scan, share=limit - len(claims)) for scan in scans]
         rows = await due_rows.claim(connection, scans, kind=kind, now=now, lease_until=now + lease, token=token)
         claims += [row.claim for row in rows]
     return claims
 
 
 async def claim_one(engine: AsyncEngine, wanted: Subject, *, now: datetime = NOW) -> Claim | None:
-    """Claim this one, for a minute."""
+    """Claim this subject for a minute."""
     async with database.transaction(engine) as connection:
         return await sync_rows.claim_one(connection, wanted, now=now, lease_until=now + MINUTE, token=TOKEN)
 
@@ -86,25 +86,25 @@ async def postpone(engine: AsyncEngine, claim: Claim, *, due_at: datetime = NOW 
 
 
 async def dead_letter(engine: AsyncEngine, claim: Claim) -> bool:
-    """Give a claim up."""
+    """Make the claimed row a dead letter."""
     async with database.transaction(engine) as connection:
         return await sync_rows.dead_letter(connection, claim, now=NOW, error="dots_refused")
 
 
 async def defer(engine: AsyncEngine, claim: Claim, *, due_at: datetime = NOW) -> None:
-    """Give a claim back."""
+    """Give a claim back without counting an attempt."""
     async with database.transaction(engine) as connection:
         await sync_rows.defer(connection, claim, due_at=due_at)
 
 
 async def schedule(engine: AsyncEngine, wanted: Subject, *, due_at: datetime | None) -> None:
-    """Note when to look at it."""
+    """Set the first due time."""
     async with database.transaction(engine) as connection:
         await sync_rows.schedule(connection, wanted, due_at=due_at, due_by="sweep")
 
 
 async def row_of(engine: AsyncEngine, wanted: Subject, *columns: str) -> dict[str, Any]:
-    """The row of a subject, or some columns of it."""
+    """Return the row of a subject, or some of its columns."""
     row = await stored.row(
         engine,
         "SELECT * FROM sync_rows WHERE app = :app AND kind = :kind AND subject_id = :id",

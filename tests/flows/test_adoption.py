@@ -17,12 +17,12 @@ REQUEST = FlowRequest(app="default", steps=["compliance"], reference="payee-17",
 
 
 async def create(inputs: AllInputs, key: str | None = "key-1") -> Created:
-    """Create the flow under a key."""
+    """Create the flow with a key."""
     return await creating.create(inputs, REQUEST, key=key)
 
 
 async def lose_the_answer(inputs: AllInputs, dots: MemoryDots) -> dict[str, Any]:
-    """A creation that Dots carried out and whose answer never came; returns the flow at Dots."""
+    """Begin a creation that Dots carries out without answering. Returns the flow at Dots."""
     made: dict[str, Any] = {}
 
     async def make() -> None:
@@ -40,7 +40,7 @@ async def lose_the_answer(inputs: AllInputs, dots: MemoryDots) -> dict[str, Any]
 
 
 async def test_foreign_flow_is_adopted(inputs: AllInputs, dots: MemoryDots) -> None:
-    """A flow that we never made, such as a payout link's, is kept like our own, without a caller."""
+    """A flow created elsewhere, such as a payout link's, is stored without a caller."""
     dots.add_flow(1, metadata={"theirs": 1}, payout_link_id="plink_1", user_id=USER)
     await make_due(inputs, flow(flow_id_of(1)))
     await refresh_due(inputs, limit=10)
@@ -57,19 +57,8 @@ async def test_foreign_flow_is_adopted(inputs: AllInputs, dots: MemoryDots) -> N
     assert await event_types(inputs) == ["dots.flow.created"]
 
 
-async def test_foreign_metadata_that_cannot_be_kept_does_not_cost_the_flow(inputs: AllInputs, dots: MemoryDots) -> None:
-    """Somebody else's NUL is dropped; the flow is what matters."""
-    dots.add_flow(1, metadata={"a": "\x00"})
-    await make_due(inputs, flow(flow_id_of(1)))
-
-    step_counts = await refresh_due(inputs, limit=10)
-
-    assert step_counts.failed == 0
-    assert await stored.row(inputs.engine, "SELECT id, metadata FROM flows") == {"id": flow_id_of(1), "metadata": None}
-
-
 async def test_webhook_finds_the_intent_of_a_lost_answer(inputs: AllInputs, dots: MemoryDots) -> None:
-    """The flow comes back with our reference in its metadata: one flow, with its caller, and one creation told."""
+    """The flow has our reference in its metadata, so it becomes the caller's flow, with one creation event."""
     made = await lose_the_answer(inputs, dots)
     await make_due(inputs, flow(made["id"]))
     await refresh_due(inputs, limit=10)
@@ -91,7 +80,7 @@ async def test_webhook_finds_the_intent_of_a_lost_answer(inputs: AllInputs, dots
 
 
 async def test_webhook_that_overtakes_the_answer_makes_one_flow(inputs: AllInputs, dots: MemoryDots) -> None:
-    """Dots sends the webhook before it has answered the creation: the row is adopted, then settled, once."""
+    """If a webhook arrives before Dots answers the creation, there is one flow and one event."""
 
     async def webhook_first() -> None:
         dots.on_request = None
@@ -112,7 +101,7 @@ async def test_webhook_that_overtakes_the_answer_makes_one_flow(inputs: AllInput
 
 
 async def test_second_flow_with_our_reference_is_not_the_intents(inputs: AllInputs, dots: MemoryDots) -> None:
-    """Should Dots have made two, the second is kept as nobody's; the caller's flow stays the first."""
+    """If Dots has created two flows, the caller's flow is the first, and the second has no caller."""
     created = await create(inputs)
     twin = dict(dots.flows[created.answer["id"] or ""])
     dots.add_flow(9, steps=twin["steps"], metadata=twin["metadata"])
@@ -126,8 +115,8 @@ async def test_second_flow_with_our_reference_is_not_the_intents(inputs: AllInpu
     ]
 
 
-async def test_reference_of_nobody_is_ignored(inputs: AllInputs, dots: MemoryDots) -> None:
-    """Metadata that only looks like ours, malformed or unknown, makes a foreign flow."""
+async def test_unknown_reference_is_ignored(inputs: AllInputs, dots: MemoryDots) -> None:
+    """A flow with a malformed or unknown reference is adopted as a foreign flow."""
     for number, reference in enumerate(("not a uuid", "00000000-0000-4000-8000-000000000000", ""), start=1):
         dots.add_flow(number, metadata={"dots_gateway_ref": reference})
         await make_due(inputs, flow(flow_id_of(number)))
@@ -139,7 +128,7 @@ async def test_reference_of_nobody_is_ignored(inputs: AllInputs, dots: MemoryDot
 
 
 async def test_reference_of_another_app_is_ignored(inputs: AllInputs, dots: MemoryDots, other_dots: MemoryDots) -> None:
-    """An intent belongs to its app; another app's flow cannot take it."""
+    """A flow of another app cannot take an intent of this one."""
     await lose_the_answer(inputs, dots)
     ref = (await stored.row(inputs.engine, "SELECT ref FROM flows"))["ref"]
     other_dots.add_flow(3, metadata={"dots_gateway_ref": str(ref)})
@@ -153,8 +142,8 @@ async def test_reference_of_another_app_is_ignored(inputs: AllInputs, dots: Memo
     ]
 
 
-async def test_metadata_that_dots_echoes_otherwise_does_not_matter(inputs: AllInputs, dots: MemoryDots) -> None:
-    """The answer to our own request is our flow, whatever Dots has made of the metadata."""
+async def test_changed_metadata_in_the_answer_does_not_matter(inputs: AllInputs, dots: MemoryDots) -> None:
+    """The answer to our own request is our flow, even without our reference."""
 
     async def forget_metadata() -> None:
         dots.faults = [httpx.Response(200, json=dots.add_flow(1) | {"metadata": None})]
@@ -168,21 +157,3 @@ async def test_metadata_that_dots_echoes_otherwise_does_not_matter(inputs: AllIn
         {"team": "eu"},
     )
     assert await stored.count(inputs.engine, "flows") == 1
-
-
-async def test_flow_that_is_completed_at_once_is_told_whole(inputs: AllInputs, dots: MemoryDots) -> None:
-    """A returning payee may have every step behind them: the creation already is the completion."""
-
-    async def complete_at_once() -> None:
-        dots.faults = [httpx.Response(200, json=dots.add_flow(1, completed_steps=["compliance"], user_id=USER))]
-
-    dots.on_request = complete_at_once
-    created = await create(inputs)
-
-    assert created.answer["status"] == "completed"
-    assert await event_types(inputs) == [
-        "dots.flow.created",
-        "dots.flow.claimed",
-        "dots.flow.step_completed",
-        "dots.flow.completed",
-    ]

@@ -1,4 +1,4 @@
-"""What a claim takes of each app, and what it leaves untouched."""
+"""What a claim takes from each app, and which rows it writes."""
 
 import asyncio
 from dataclasses import replace
@@ -32,7 +32,7 @@ SECOND = timedelta(seconds=1)
 async def fill(
     inputs: AllInputs, rows: int, *, app: str = "default", due_by: str = "webhook", now: datetime = NOW
 ) -> None:
-    """Make flows of an app due, shortly before `now`."""
+    """Make flows of an app due shortly before `now`."""
     await stored.execute(inputs.engine, FILL, app=app, due_by=due_by, rows=rows, now=now)
 
 
@@ -43,13 +43,13 @@ async def claim(inputs: AllInputs, limit: int, scan_floor: DueScanFloor | None =
 
 
 async def versions(inputs: AllInputs) -> set[tuple[Any, ...]]:
-    """The versions of all sync rows. Writing a row gives it a new version."""
+    """Return the versions of all sync rows. Writing a row changes its version."""
     return {tuple(row.values()) for row in await stored.rows(inputs.engine, "SELECT ctid, xmin, xmax FROM sync_rows")}
 
 
-async def test_an_app_with_much_to_do_does_not_hold_up_another(inputs: AllInputs) -> None:
-    """Of 100,000 due rows of one app and one of another, which is due last, the first claim takes both."""
-    await fill(inputs, 100_000)
+async def test_a_busy_app_does_not_delay_another(inputs: AllInputs) -> None:
+    """The first claim takes rows of both apps, although one has 1,000 that have been due for longer."""
+    await fill(inputs, 1000)
     await make_due(inputs, flow("only", app="eu"))
 
     claims = await claim(inputs, 8)
@@ -57,8 +57,8 @@ async def test_an_app_with_much_to_do_does_not_hold_up_another(inputs: AllInputs
     assert [each.subject.app for each in claims] == ["default"] * 7 + ["eu"]
 
 
-async def test_apps_take_turns_when_there_are_more_than_a_pass_takes(inputs: AllInputs) -> None:
-    """With a limit of one, which of two apps is asked is left to chance, not to their names."""
+async def test_apps_take_turns_if_there_are_more_apps_than_the_limit(inputs: AllInputs) -> None:
+    """With a limit of one, the jitter decides which of two apps is claimed."""
     await fill(inputs, 10)
     await fill(inputs, 10, app="eu")
 
@@ -70,8 +70,8 @@ async def test_apps_take_turns_when_there_are_more_than_a_pass_takes(inputs: All
 
 
 @pytest.mark.parametrize("due_by", ["webhook", "sweep"])
-async def test_only_what_is_refreshed_is_written(inputs: AllInputs, due_by: str) -> None:
-    """With three calls left in the budget, three of a thousand due rows are touched."""
+async def test_only_claimed_rows_are_written(inputs: AllInputs, due_by: str) -> None:
+    """With three calls left in the budget, three of a thousand due rows are written."""
     poor = another_process(inputs, budget=Budget(per_second=1, burst=200))
     budget = poor.clients.of("default").gate.budget
     reserve = budget.reserve_of_sweeps if due_by == "sweep" else budget.reserve_of_refreshes
@@ -90,8 +90,8 @@ async def test_only_what_is_refreshed_is_written(inputs: AllInputs, due_by: str)
     assert len(before - await versions(inputs)) == 3
 
 
-async def test_spent_budget_costs_nothing(inputs: AllInputs) -> None:
-    """While no call is left, a pass does not even ask the database."""
+async def test_spent_budget_costs_no_statement(inputs: AllInputs) -> None:
+    """While the budget is spent, a pass does not ask the database."""
     poor = another_process(
         replace(inputs, clients=DotsClients({"default": inputs.clients["default"]})),
         budget=Budget(per_second=1, burst=10),
@@ -108,7 +108,7 @@ async def test_spent_budget_costs_nothing(inputs: AllInputs) -> None:
 
 
 async def test_paused_app_is_found_again_when_its_pause_ends(inputs: AllInputs, clock: HandClock) -> None:
-    """What was due before and during the pause is claimed by the first pass after it, past the front."""
+    """The first pass after the pause claims the rows from before, without waiting for a full scan."""
     scan_floor = DueScanFloor()
     await fill(inputs, 3)
     async with database.transaction(inputs.engine) as connection:
@@ -120,23 +120,23 @@ async def test_paused_app_is_found_again_when_its_pause_ends(inputs: AllInputs, 
     assert len(await claim(inputs, 10, scan_floor)) == 3
 
 
-async def test_passes_with_a_front_claim_everything_once(inputs: AllInputs, clock: HandClock) -> None:
-    """Four lanes that share a front claim a backlog and what comes in meanwhile, and leave nothing behind."""
+async def test_concurrent_passes_claim_everything_once(inputs: AllInputs, clock: HandClock) -> None:
+    """Four passes at a time with a shared floor claim a backlog and new rows, each once."""
     scan_floor = DueScanFloor()
     rich = another_process(inputs, budget=Budget(per_second=10_000, burst=100_000))
     await fill(inputs, 300)
     claimed: list[str] = []
     for number in range(20):
         await make_due(inputs, flow(f"new-{number}"))
-        lanes = await asyncio.gather(*(claim(rich, 8, scan_floor) for _ in range(4)))
-        claimed += [each.subject.id for lane in lanes for each in lane]
+        batches = await asyncio.gather(*(claim(rich, 8, scan_floor) for _ in range(4)))
+        claimed += [each.subject.id for batch in batches for each in batch]
         clock.advance(SECOND / 10)
 
     assert len(claimed) == len(set(claimed)) == 320
 
 
-async def test_row_that_is_due_behind_the_front_waits_for_the_full_look(inputs: AllInputs, clock: HandClock) -> None:
-    """Released or made due long ago, it is claimed a second later at most."""
+async def test_row_that_is_due_before_the_floor_waits_for_a_full_scan(inputs: AllInputs, clock: HandClock) -> None:
+    """It is claimed at most a second later."""
     scan_floor = DueScanFloor()
     assert await claim(inputs, 8, scan_floor) == []
     await make_due(inputs, flow("late"), due_at=clock.now - MARGIN - SECOND)
@@ -150,7 +150,7 @@ async def test_row_that_is_due_behind_the_front_waits_for_the_full_look(inputs: 
 
 
 async def test_row_within_the_margin_is_claimed_at_once(inputs: AllInputs, clock: HandClock) -> None:
-    """A webhook that was committed a moment after it came is not missed."""
+    """A webhook that was committed a little after its due time is not missed."""
     scan_floor = DueScanFloor()
     assert await claim(inputs, 8, scan_floor) == []
     await make_due(inputs, flow("fresh"), due_at=clock.now - MARGIN)
@@ -159,8 +159,8 @@ async def test_row_within_the_margin_is_claimed_at_once(inputs: AllInputs, clock
 
 
 @pytest.mark.parametrize(("took", "pause"), [(0.001, 1), (0.2, 10), (0.5, 25), (10, 30)])
-def test_full_look_is_as_seldom_as_it_is_slow(clock: HandClock, took: float, pause: int) -> None:
-    """Full looks take a fiftieth of the time; but even those of a stalled database are not put off for ever."""
+def test_slower_full_scans_are_rarer(clock: HandClock, took: float, pause: int) -> None:
+    """Full scans take at most a fiftieth of the time, but there is one at least every 30 seconds."""
     scan_floor = DueScanFloor()
     scans: list[datetime] = []
 
@@ -176,8 +176,8 @@ def test_full_look_is_as_seldom_as_it_is_slow(clock: HandClock, took: float, pau
     assert {(later - earlier) / SECOND for earlier, later in pairwise(scans)} == {pause}
 
 
-async def test_backlog_is_not_skipped_by_a_pass_that_saw_less(inputs: AllInputs, clock: HandClock) -> None:
-    """A full look that finds old rows moves the front back, so that the next passes find the others."""
+async def test_full_scan_moves_the_floor_back(inputs: AllInputs, clock: HandClock) -> None:
+    """After a full scan finds old rows, the next passes find the rest of them."""
     scan_floor = DueScanFloor()
     assert await claim(inputs, 8, scan_floor) == []
     await fill(inputs, 40, now=clock.now - timedelta(minutes=5))
@@ -188,8 +188,8 @@ async def test_backlog_is_not_skipped_by_a_pass_that_saw_less(inputs: AllInputs,
     assert sizes == [8, 8, 8, 8, 8, 0]
 
 
-async def test_two_processes_with_fronts_of_their_own_leave_nothing(inputs: AllInputs, clock: HandClock) -> None:
-    """What one of them has claimed and given back is found by either within a second."""
+async def test_released_row_is_found_by_another_process(inputs: AllInputs, clock: HandClock) -> None:
+    """A process with a floor of its own finds it within a second."""
     one, other = DueScanFloor(), DueScanFloor()
     second = another_process(inputs)
     await make_due(inputs, flow("shared"), due_at=clock.now)

@@ -1,4 +1,4 @@
-"""How old and new Postgres carry out claims on a filled table: through which index, and over how many pages."""
+"""Query plans of claims on a filled table, on old and new Postgres: the index, and the number of pages."""
 
 import json
 import tempfile
@@ -25,7 +25,7 @@ from tests.storage import stored
 SECOND = timedelta(seconds=1)
 INDEXES = {"requested": "sync_rows_requested_due_idx", "sweep": "sync_rows_sweep_due_idx"}
 
-# A fifth is due because it was asked for, a fifth is due for a sweep, and a fifth will be; the others are done. The
+# A fifth is due by request, a fifth is due for a sweep, a fifth will be due, and the others are not due. The
 # app `eu` has one row.
 FILL = """
     INSERT INTO sync_rows (app, kind, subject_id, due_at, due_by, dirty_gen)
@@ -39,15 +39,15 @@ FILL = """
     FROM generate_series(1, 30000) AS number
 """
 SCANS = [AppScan(app="default", share=8), AppScan(app="eu", share=8)]
-# The planner knows the values of a statement the first times only; a worker goes on with what it planned then.
+# Postgres may plan a prepared statement for its values or for any values.
 MODES = ("force_custom_plan", "force_generic_plan")
-# What 16 rows of 30,000 need: two indexes that are three pages deep, and a page of the table for each row.
+# Enough for 16 rows of 30,000: two indexes that are three pages deep, and a page of the table for each row.
 FEW_PAGES = 150
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What Postgres did: its steps on `sync_rows`, each with its index, and how many pages it has read in all."""
+    """A plan's steps on `sync_rows`, each with its index, and the number of pages read."""
 
     steps: frozenset[tuple[str, str | None]]
     pages: int
@@ -55,7 +55,7 @@ class Plan:
 
 @pytest.fixture(scope="module", params=[16, 18])
 def filled_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A migrated database with many rows, on a server of this version."""
+    """Yield a migrated database with many rows, on a server of this version."""
     with tempfile.TemporaryDirectory(prefix="dots-gateway-tests-", dir=fast_directory()) as name:
         Path(name).chmod(0o711)  # The server may run as another account.
         with embedded_postgres.running(Path(name), durable=False, version=request.param) as server:
@@ -65,7 +65,7 @@ def filled_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 async def filled(filled_url: str) -> AsyncIterator[AsyncEngine]:
-    """An engine on the filled database."""
+    """Yield an engine on the filled database."""
     engine = database.create_engine(filled_url)
     yield engine
     await engine.dispose()
@@ -82,12 +82,12 @@ async def _fill(url: str) -> None:
 
 
 async def plan_of_count(connection: AsyncConnection, scans: Sequence[AppScan]) -> Plan:
-    """How due rows are counted."""
+    """Return the plan of counting due rows."""
     return await _explain(connection, due_rows._COUNT.text, {**due_rows._columns(scans), "now": NOW})
 
 
 async def plan_of_claim(connection: AsyncConnection, scans: Sequence[AppScan], kind: DueKind) -> Plan:
-    """How due rows are claimed."""
+    """Return the plan of claiming due rows."""
     values = {**due_rows._columns(scans), "now": NOW, "lease_until": NOW + MINUTE, "token": TOKEN}
     return await _explain(connection, due_rows._CLAIMS[kind].text, values)
 
@@ -110,7 +110,7 @@ def _steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_counting_reads_a_few_pages_of_the_index(filled: AsyncEngine, mode: str) -> None:
-    """However much is due, each app's longest due rows are read from its own part of the index, and no others."""
+    """Only the longest due rows of each app are read, from its own part of the index."""
     async with filled.connect() as connection:
         await connection.execute(text(f"SET plan_cache_mode = {mode}"))
         plan = await plan_of_count(connection, SCANS)
@@ -122,7 +122,7 @@ async def test_counting_reads_a_few_pages_of_the_index(filled: AsyncEngine, mode
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_claiming_reads_a_few_pages_of_the_index(filled: AsyncEngine, mode: str, kind: DueKind) -> None:
-    """The rows are found through the index and updated at their place: no second index is read."""
+    """The rows are found through one index and updated by their ctid."""
     async with filled.connect() as connection:
         await connection.execute(text(f"SET plan_cache_mode = {mode}"))
         plan = await plan_of_claim(connection, SCANS, kind)
@@ -133,7 +133,7 @@ async def test_claiming_reads_a_few_pages_of_the_index(filled: AsyncEngine, mode
 
 
 async def test_rows_of_a_paused_app_are_not_read(filled: AsyncEngine) -> None:
-    """Six thousand of them are due, and the pages read are those of the table of apps."""
+    """Six thousand rows are due, but only the table of apps is read."""
     async with filled.connect() as connection:
         await app_rows.hold_off(connection, "default", until=NOW + SECOND)
         plan = await plan_of_count(connection, [SCANS[0]])
@@ -143,7 +143,7 @@ async def test_rows_of_a_paused_app_are_not_read(filled: AsyncEngine) -> None:
 
 
 async def test_leased_rows_behind_the_floor_are_not_read(filled: AsyncEngine) -> None:
-    """A worker died with two thousand leases: other claims go past them, at a full look only through them."""
+    """After a worker died with two thousand leases, only a full scan reads them."""
     async with filled.connect() as connection:
         dead = replace(SCANS[0], share=2000)
         rows = await due_rows.claim(
@@ -158,12 +158,12 @@ async def test_leased_rows_behind_the_floor_are_not_read(filled: AsyncEngine) ->
 
 
 async def test_dead_entries_behind_the_floor_are_not_read(engine: AsyncEngine) -> None:
-    """While a transaction stays open nothing that was claimed can be cleaned up: a claim with a floor goes past it."""
+    """An open transaction keeps Postgres from removing dead entries. A scan with a floor skips them."""
     await stored.execute(engine, FILL, now=NOW)
     async with engine.connect() as elsewhere:
         await elsewhere.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         await elsewhere.execute(text("SELECT count(*) FROM apps"))
-        for _ in range(2):  # Six thousand rows are refreshed and come back, twice.
+        for _ in range(2):  # Six thousand rows become due and are refreshed, twice.
             await stored.execute(engine, "UPDATE sync_rows SET due_at = :now WHERE due_by = 'webhook'", now=NOW)
             await stored.execute(engine, "UPDATE sync_rows SET due_at = NULL WHERE due_by = 'webhook'")
         async with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""What every answer of Dots to a creation means for its row and its key."""
+"""The effect of Dots' answers to a creation on its row and its key."""
 
 from datetime import timedelta
 
@@ -15,11 +15,13 @@ from tests.storage import stored
 
 REQUEST = FlowRequest(app="default", steps=["compliance"])
 REFUSAL = {"success": False, "message": "no", "error_code": "invalid-input"}
-CERTAIN = {*range(400, 419), *range(421, 427), 428, 429, 431, 451} - {408}
+# tests/dots/test_answers.py has all statuses.
+NOT_CARRIED_OUT = {400, 401, 403, 404, 407, 409, 413, 422, 429, 451}
+PERHAPS_CARRIED_OUT = {300, 307, 408, 499, 500, 503, 599}
 
 
 async def end_of(inputs: AllInputs, key: str) -> str:
-    """How a creation ends: `made`, `final`, `may be tried again`, or `unknown`."""
+    """Return how a creation ends: `made`, `final`, `may be tried again`, `running` or `unknown`."""
     try:
         await create(inputs, REQUEST, key=key)
     except CreationOutcomeUnknownError:
@@ -35,33 +37,33 @@ async def end_of(inputs: AllInputs, key: str) -> str:
 async def test_only_a_refusal_uses_up_a_key(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock, *, has_code: bool
 ) -> None:
-    """Every status from 300 to 599: final, to be tried again at once, or open; the same key then acts accordingly."""
+    """Each status ends a creation as final, to be tried again, or unknown, and decides what the same key does next."""
     ends, repeats = {}, {}
-    for status in range(300, 600):
+    for status in NOT_CARRIED_OUT | PERHAPS_CARRIED_OUT:
         dots.faults = [httpx.Response(status, json=REFUSAL) if has_code else httpx.Response(status, text="<html>")]
         ends[status] = await end_of(inputs, f"key-{status}")
-        clock.advance(timedelta(minutes=5))  # Past any pause that the status has begun.
+        clock.advance(timedelta(minutes=5))  # After any pause that the status has begun.
         dots.faults = []
         repeats[status] = await end_of(inputs, f"key-{status}")
 
     final = {400, 422} if has_code else set()
     assert {status for status, end in ends.items() if end == "final"} == final
-    assert {status for status, end in ends.items() if end == "may be tried again"} == CERTAIN - final
-    assert {status for status, end in ends.items() if end == "unknown"} == {*range(300, 600)} - CERTAIN
+    assert {status for status, end in ends.items() if end == "may be tried again"} == NOT_CARRIED_OUT - final
+    assert {status for status, end in ends.items() if end == "unknown"} == PERHAPS_CARRIED_OUT
     assert {status for status, end in repeats.items() if end == "final"} == final
-    assert {status for status, end in repeats.items() if end == "made"} == CERTAIN - final
-    assert {status for status, end in repeats.items() if end == "running"} == {*range(300, 600)} - CERTAIN
+    assert {status for status, end in repeats.items() if end == "made"} == NOT_CARRIED_OUT - final
+    assert {status for status, end in repeats.items() if end == "running"} == PERHAPS_CARRIED_OUT
 
 
 class OurBugError(Exception):
-    """Something nobody has thought of."""
+    """An unexpected error."""
 
 
 @pytest.mark.parametrize("error", [DatabaseUnavailableError(), OurBugError(), LookupError()])
-async def test_whatever_breaks_after_dots_has_made_the_flow_leaves_its_outcome_open(
+async def test_error_after_dots_created_the_flow_is_an_unknown_outcome(
     inputs: AllInputs, dots: MemoryDots, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """A caller without a key that is told to try again would make a second flow."""
+    """An error that says "try again" would lead a caller without a key to a second flow."""
 
     async def breaks(*_args: object, **_kwargs: object) -> None:
         raise error
@@ -82,10 +84,10 @@ async def test_whatever_breaks_after_dots_has_made_the_flow_leaves_its_outcome_o
     ],
     ids=str,
 )
-async def test_database_that_fails_after_dots_changes_no_outcome(
+async def test_database_failure_after_dots_answered_does_not_change_the_outcome(
     inputs: AllInputs, dots: MemoryDots, monkeypatch: pytest.MonkeyPatch, fault: httpx.Response | Exception, end: str
 ) -> None:
-    """What the caller is told is what became of the flow at Dots. The row stays, and is settled later."""
+    """The caller gets the outcome at Dots. The row stays and is settled later."""
 
     async def fails(*_args: object, **_kwargs: object) -> None:
         raise DatabaseUnavailableError

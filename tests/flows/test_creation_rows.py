@@ -1,4 +1,4 @@
-"""Intent rows: a flow before Dots has answered."""
+"""Intent rows: flows before Dots has answered."""
 
 import asyncio
 from typing import Any
@@ -23,7 +23,7 @@ from tests.storage import stored
 from tests.storage.locks import until_waiting
 
 FINAL = CreationError(code="dots_refused", dots_status=422, dots_error_code="invalid-input", is_final=True)
-PASSING = CreationError(code="dots_unreachable")
+TEMPORARY = CreationError(code="dots_unreachable")
 
 
 async def begin(engine: AsyncEngine, wanted: Intent) -> bool:
@@ -33,31 +33,31 @@ async def begin(engine: AsyncEngine, wanted: Intent) -> bool:
 
 
 async def begin_again(engine: AsyncEngine, ref: UUID, *, minutes: int = 1) -> bool:
-    """Take up the creation once more."""
+    """Take up the creation again."""
     async with database.transaction(engine) as connection:
         return await creation_rows.begin_again(connection, ref, {"again": True}, now=later(minutes))
 
 
 async def fail(engine: AsyncEngine, ref: UUID, error: CreationError) -> None:
-    """Note that Dots made no flow."""
+    """Record that Dots created no flow."""
     async with database.transaction(engine) as connection:
         await creation_rows.fail(connection, ref, error)
 
 
 async def find(engine: AsyncEngine, *, caller: str = "shop", key: str = "key-1") -> Creation:
-    """The creation under this key."""
+    """Return the creation with this key."""
     async with database.transaction(engine) as connection:
         return await creation_rows.find(connection, caller=caller, idempotency_key=key)
 
 
 async def row(engine: AsyncEngine, *columns: str) -> dict[str, Any]:
-    """These columns of the only flow."""
+    """Return these columns of the only flow."""
     found = await stored.row(engine, "SELECT * FROM flows")
     return {column: found[column] for column in columns}
 
 
 async def test_intent_is_written_before_dots_is_asked(engine: AsyncEngine) -> None:
-    """Everything that a later process needs to find out what came of it."""
+    """The row has everything that another process needs to find the outcome."""
     is_begun = await begin(engine, intent(idempotency_key="key-1", user_id="user-1"))
 
     assert is_begun
@@ -89,7 +89,7 @@ async def test_intent_is_written_before_dots_is_asked(engine: AsyncEngine) -> No
 
 
 async def test_key_is_used_once(engine: AsyncEngine) -> None:
-    """The second creation under a key leaves nothing behind, not even a step."""
+    """A second creation with the key writes neither a flow nor a step."""
     await begin(engine, intent(1, idempotency_key="key-1"))
 
     is_begun = await begin(engine, intent(2, idempotency_key="key-1", step_names=("palm-reading",)))
@@ -99,27 +99,8 @@ async def test_key_is_used_once(engine: AsyncEngine) -> None:
     assert await find(engine) == Creation(ref=intent(1).ref, status="creating", fingerprint=b"f" * 32, error=None)
 
 
-async def test_keys_belong_to_their_caller(engine: AsyncEngine) -> None:
-    """Two callers may use one key, and a caller two keys."""
-    begun = [
-        await begin(engine, intent(1, caller="shop", idempotency_key="key-1")),
-        await begin(engine, intent(2, caller="bank", idempotency_key="key-1")),
-        await begin(engine, intent(3, caller="shop", idempotency_key="key-2")),
-    ]
-
-    assert begun == [True, True, True]
-    assert [(await find(engine, caller=caller)).ref for caller in ("shop", "bank")] == [intent(1).ref, intent(2).ref]
-
-
-async def test_without_a_key_every_creation_is_its_own(engine: AsyncEngine) -> None:
-    """Who sends no key gets a flow each time."""
-    begun = [await begin(engine, intent(number)) for number in (1, 2)]
-
-    assert begun == [True, True]
-
-
 async def test_ref_is_used_once(engine: AsyncEngine) -> None:
-    """Our reference stands for one flow, whatever the keys are."""
+    """Our reference identifies one flow, whatever the key is."""
     await begin(engine, intent(1, idempotency_key="key-1"))
 
     with pytest.raises(IntegrityError, match="flows_pkey"):
@@ -129,8 +110,8 @@ async def test_ref_is_used_once(engine: AsyncEngine) -> None:
 
 
 @pytest.mark.parametrize("is_committed", [True, False])
-async def test_same_key_at_the_same_moment(engine: AsyncEngine, *, is_committed: bool) -> None:
-    """The second waits for the first: it is the second only if the first is really there."""
+async def test_concurrent_creations_with_one_key(engine: AsyncEngine, *, is_committed: bool) -> None:
+    """The second waits for the first, and begins only if the first is rolled back."""
     async with engine.connect() as first:
         await creation_rows.begin(first, intent(1, idempotency_key="key-1"))
         waiting = asyncio.create_task(begin(engine, intent(2, idempotency_key="key-1")))
@@ -142,8 +123,8 @@ async def test_same_key_at_the_same_moment(engine: AsyncEngine, *, is_committed:
     assert (await find(engine)).ref == intent(1 if is_committed else 2).ref
 
 
-async def test_refusal_for_good_keeps_its_reason(engine: AsyncEngine) -> None:
-    """The same key gets the same error, and Dots is not asked again."""
+async def test_final_refusal_keeps_its_reason(engine: AsyncEngine) -> None:
+    """The stored error is final, and the creation cannot be taken up again."""
     await begin(engine, intent(idempotency_key="key-1"))
 
     await fail(engine, intent().ref, FINAL)
@@ -153,10 +134,10 @@ async def test_refusal_for_good_keeps_its_reason(engine: AsyncEngine) -> None:
     assert not await begin_again(engine, intent().ref)
 
 
-async def test_failure_that_may_pass_is_taken_up_again(engine: AsyncEngine) -> None:
-    """By the same key, with the request of that time; the creation is as old as it was."""
+async def test_temporary_failure_is_taken_up_again(engine: AsyncEngine) -> None:
+    """The creation gets the new request and keeps its creation time."""
     await begin(engine, intent(idempotency_key="key-1"))
-    await fail(engine, intent().ref, PASSING)
+    await fail(engine, intent().ref, TEMPORARY)
 
     is_taken_up = await begin_again(engine, intent().ref, minutes=3)
 
@@ -170,10 +151,10 @@ async def test_failure_that_may_pass_is_taken_up_again(engine: AsyncEngine) -> N
     }
 
 
-async def test_creation_is_taken_up_by_one(engine: AsyncEngine) -> None:
-    """Of many repeats at the same moment, one asks Dots."""
+async def test_failed_creation_is_taken_up_once(engine: AsyncEngine) -> None:
+    """Of concurrent repeats, one takes it up."""
     await begin(engine, intent(idempotency_key="key-1"))
-    await fail(engine, intent().ref, PASSING)
+    await fail(engine, intent().ref, TEMPORARY)
 
     answers = await asyncio.gather(*(begin_again(engine, intent().ref) for _ in range(6)))
 
@@ -181,14 +162,14 @@ async def test_creation_is_taken_up_by_one(engine: AsyncEngine) -> None:
 
 
 async def test_running_creation_is_not_taken_up(engine: AsyncEngine) -> None:
-    """Whoever began it may still be waiting for Dots."""
+    """The first process may still be waiting for Dots."""
     await begin(engine, intent())
 
     assert not await begin_again(engine, intent().ref)
 
 
 async def test_flow_that_exists_does_not_fail(engine: AsyncEngine) -> None:
-    """A failure noted late changes nothing once a webhook has shown that the flow is there."""
+    """A late failure does not change a flow that a webhook has found."""
     await begin(engine, intent())
     async with database.transaction(engine) as connection:
         known = await flow_rows.lock_ref(connection, "default", intent().ref)

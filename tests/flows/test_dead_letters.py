@@ -1,10 +1,10 @@
-"""What cannot succeed is given up, seen, and taken up again when somebody asks for it."""
+"""Refreshes that cannot succeed become dead letters, and are taken up again on request."""
 
 from datetime import timedelta
 
 import pytest
 
-from app.flows import request_refreshes as ask_again_module
+from app.flows import request_refreshes as request_refreshes_module
 from app.flows.flow_search import FlowFilter
 from app.flows.refresh_due import refresh_due
 from app.flows.request_refreshes import RequestedRefreshes, request_refreshes
@@ -29,7 +29,7 @@ STATE = "SELECT due_at IS NOT NULL AS is_due, dead_at IS NOT NULL AS is_dead, la
 
 
 async def announce(inputs: AllInputs, clock: HandClock, *, message_id: str = "msg_1", number: int = 1) -> None:
-    """A webhook about a flow has come."""
+    """Store a webhook about a flow."""
     webhook = Webhook(
         app="default",
         message_id=message_id,
@@ -43,14 +43,14 @@ async def announce(inputs: AllInputs, clock: HandClock, *, message_id: str = "ms
 
 
 async def go_on(inputs: AllInputs, clock: HandClock, *, hours: int) -> None:
-    """Let the time pass, with a worker looking every hour."""
+    """Run a worker's pass every hour."""
     for _ in range(hours):
         clock.advance(timedelta(hours=1))
         await refresh_due(inputs, limit=10)
 
 
-async def test_a_flow_dots_does_not_know_is_given_up_after_a_day(inputs: AllInputs, clock: HandClock) -> None:
-    """404 for longer than the grace time: dead, with its reason, and no more calls."""
+async def test_a_flow_dots_does_not_know_becomes_a_dead_letter_after_a_day(inputs: AllInputs, clock: HandClock) -> None:
+    """After 404s for longer than `dead_after`, the row is dead, with its reason."""
     await announce(inputs, clock)
 
     await refresh_due(inputs, limit=10)
@@ -62,19 +62,19 @@ async def test_a_flow_dots_does_not_know_is_given_up_after_a_day(inputs: AllInpu
     assert await stored.row(inputs.engine, STATE) == {"is_due": False, "is_dead": True, "last_error": "dots_not_found"}
 
 
-async def test_what_dots_fails_at_is_never_given_up(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """A server error is Dots' own trouble, however long it lasts."""
+async def test_server_errors_never_make_a_dead_letter(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """A flow is retried however long Dots has server errors."""
     dots.fault = refusal(503, "service-unavailable")
     await announce(inputs, clock)
 
     await refresh_due(inputs, limit=10)
-    await go_on(inputs, clock, hours=72)
+    await go_on(inputs, clock, hours=48)
 
     assert (await stored.row(inputs.engine, STATE))["is_dead"] is False
 
 
 async def test_another_webhook_revives_the_dead(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """Dots knows the flow after all: its next webhook is enough."""
+    """A dead letter is refreshed after the next webhook."""
     await announce(inputs, clock)
     await refresh_due(inputs, limit=10)
     await go_on(inputs, clock, hours=32)
@@ -87,10 +87,8 @@ async def test_another_webhook_revives_the_dead(inputs: AllInputs, dots: MemoryD
     assert (await stored.row(inputs.engine, STATE))["is_dead"] is False
 
 
-async def test_the_dead_are_counted_first_and_replayed_then(
-    inputs: AllInputs, dots: MemoryDots, clock: HandClock
-) -> None:
-    """A dry run changes nothing; the replay makes due what the dead webhooks were about, and only that."""
+async def test_dead_webhooks_are_counted_and_replayed(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """A dry run changes nothing. The replay makes only the subjects of dead webhooks due."""
     await announce(inputs, clock)
     await refresh_due(inputs, limit=10)
     await go_on(inputs, clock, hours=32)
@@ -115,10 +113,8 @@ async def test_the_dead_are_counted_first_and_replayed_then(
     ]
 
 
-async def test_replay_makes_due_all_that_match_a_batch_at_a_time(
-    inputs: AllInputs, clock: HandClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However many match: a dry run stops counting and says so, the replay leaves none out."""
+async def test_replay_works_in_batches(inputs: AllInputs, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run stops at its limit and says so. The replay includes every match."""
     monkeypatch.setattr(replay_webhooks, "BATCH", 2)
     monkeypatch.setattr(replay_webhooks, "COUNT_LIMIT", 4)
     for number in range(7):
@@ -133,12 +129,10 @@ async def test_replay_makes_due_all_that_match_a_batch_at_a_time(
     assert generations == [{"dirty_gen": 2, "due_by": "refresh"}]
 
 
-async def test_all_flows_that_match_are_asked_about_a_batch_at_a_time(
-    inputs: AllInputs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The count of a dry run has a bound, and says so; what is asked about has none."""
-    monkeypatch.setattr(ask_again_module, "BATCH", 2)
-    monkeypatch.setattr(ask_again_module, "COUNT_LIMIT", 4)
+async def test_requested_refreshes_work_in_batches(inputs: AllInputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run stops at its limit and says so. The request includes every match."""
+    monkeypatch.setattr(request_refreshes_module, "BATCH", 2)
+    monkeypatch.setattr(request_refreshes_module, "COUNT_LIMIT", 4)
     for _ in range(7):
         request = FlowRequest(app="default", steps=["compliance"])
         await create(inputs, request)
@@ -150,14 +144,14 @@ async def test_all_flows_that_match_are_asked_about_a_batch_at_a_time(
     assert await stored.rows(inputs.engine, "SELECT DISTINCT due_by FROM sync_rows") == [{"due_by": "refresh"}]
 
 
-async def test_flows_without_a_webhook_are_taken_up_again_too(
+async def test_dead_flows_without_a_webhook_are_refreshed_on_request(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock
 ) -> None:
-    """A flow of our own that Dots stops knowing, and never sent a word about: counted first, asked about then."""
+    """A dry run counts our own dead flow and changes nothing. The request refreshes it."""
     request = FlowRequest(app="default", steps=["compliance"])
     made = await create(inputs, request)
     gone = dots.flows.pop(made.answer["id"] or "")
-    await go_on(inputs, clock, hours=72)
+    await go_on(inputs, clock, hours=48)
     dead = FlowFilter(is_dead=True)
 
     counts = [
@@ -176,7 +170,7 @@ async def test_flows_without_a_webhook_are_taken_up_again_too(
 
 
 async def test_one_webhook_is_replayed_by_its_id(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """Replaying asks Dots once more, although everything was handled."""
+    """Dots is asked again about the webhook's subject, although it was handled."""
     dots.add_flow(1)
     await announce(inputs, clock)
     await refresh_due(inputs, limit=10)
@@ -189,8 +183,10 @@ async def test_one_webhook_is_replayed_by_its_id(inputs: AllInputs, dots: Memory
     assert len(dots.requests) == 1
 
 
-async def test_a_wake_up_during_the_last_try_is_not_dead(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """A webhook comes while Dots is saying 404 for the last time: it gets a try of its own."""
+async def test_a_webhook_during_the_last_try_keeps_the_flow_alive(
+    inputs: AllInputs, dots: MemoryDots, clock: HandClock
+) -> None:
+    """A webhook that arrives during the last 404 gets another try."""
     await announce(inputs, clock)
     await refresh_due(inputs, limit=10)
     await go_on(inputs, clock, hours=23)

@@ -1,4 +1,4 @@
-"""Flows that nobody told us of: found in Dots' list."""
+"""Finding unknown flows in Dots' list."""
 
 from collections.abc import MutableMapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ FLOWS = "SELECT id, status, caller, payout_link_id FROM flows ORDER BY id"
 
 
 async def test_a_flow_made_elsewhere_is_adopted(inputs: AllInputs, dots: MemoryDots) -> None:
-    """A flow in Dots' list that is not known becomes one of ours, with its events, at the next refresh."""
+    """An unknown flow in Dots' list is adopted at its refresh, with its events."""
     dots.add_flow(1, completed_steps=["compliance"], payout_link_id="link-1")
 
     found = await discover_flows(inputs)
@@ -33,7 +33,7 @@ async def test_a_flow_made_elsewhere_is_adopted(inputs: AllInputs, dots: MemoryD
 
 
 async def test_every_page_is_read_the_first_time(inputs: AllInputs, dots: MemoryDots) -> None:
-    """With nothing known yet the walk goes to the end of the list."""
+    """The first listing reads to the end."""
     for number in range(1, 8):
         dots.add_flow(number, created=f"2026-11-2{number % 3}T10:00:00")
     dots.page_size = 2
@@ -44,8 +44,8 @@ async def test_every_page_is_read_the_first_time(inputs: AllInputs, dots: Memory
     assert len(dots.requests) == 4
 
 
-async def test_a_walk_ends_where_everything_is_known(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """Newest first, one page without news is enough: a long list is not read every five minutes."""
+async def test_a_listing_ends_at_known_flows(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """If the list is newest first, one page of known flows ends the listing."""
     for number in range(1, 9):
         dots.add_flow(number, created=f"2026-11-2{number}T10:00:00")
     dots.page_size = 2
@@ -63,7 +63,7 @@ async def test_a_walk_ends_where_everything_is_known(inputs: AllInputs, dots: Me
 async def test_a_list_in_another_order_is_read_to_the_end(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock
 ) -> None:
-    """The order of the list is not documented: where it is not newest first, nothing may be left out."""
+    """Dots does not document the order, so a list that is not newest first is read completely."""
     for number in range(1, 9):
         dots.add_flow(number, created=f"2026-11-2{number}T10:00:00")
     dots.page_size, dots.is_newest_first = 2, False
@@ -77,8 +77,8 @@ async def test_a_list_in_another_order_is_read_to_the_end(
     assert found == 1
 
 
-async def test_it_is_not_due_before_its_time(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """Two walks are five minutes apart, whoever makes them."""
+async def test_a_listing_is_due_every_five_minutes(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """The second pass within five minutes makes no call."""
     await discover_flows(inputs)
     clock.advance(timedelta(minutes=4, seconds=59))
     await discover_flows(inputs)
@@ -91,11 +91,11 @@ async def test_it_is_not_due_before_its_time(inputs: AllInputs, dots: MemoryDots
     assert len(dots.requests) == 2
 
 
-async def test_a_listing_left_by_the_dead_is_taken_over(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """Who died while listing holds up the others for no longer than a lease."""
+async def test_a_listing_of_a_dead_process_is_taken_over(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """Another process can list after the lease has ended."""
 
     class KilledError(BaseException):
-        """What ends a process where it stands."""
+        """Simulates the death of the process."""
 
     async def die() -> None:
         raise KilledError
@@ -114,8 +114,8 @@ async def test_a_listing_left_by_the_dead_is_taken_over(inputs: AllInputs, dots:
     assert await discover_flows(inputs) == 1
 
 
-async def test_a_long_listing_stays_with_who_began_it(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """Each page makes the lease longer: nobody begins another listing meanwhile."""
+async def test_a_long_listing_extends_its_lease(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """Each page extends the lease, so no other process begins a listing."""
     for number in range(1, 4):
         dots.add_flow(number)
     dots.page_size = 1
@@ -132,18 +132,18 @@ async def test_a_long_listing_stays_with_who_began_it(inputs: AllInputs, dots: M
     assert len(dots.requests) == 3
 
 
-async def test_a_listing_that_was_overtaken_counts_for_nothing(
+async def test_a_listing_that_lost_its_lease_changes_nothing(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock, logs: list[MutableMapping[str, Any]]
 ) -> None:
-    """Who was halted beyond the lease has seen what may no longer be so: it changes nothing, and frees nothing."""
+    """A process that paused for longer than its lease stores nothing and does not end the other listing."""
     dots.add_flow(1)
 
-    async def be_halted() -> None:
+    async def lose_lease() -> None:
         dots.on_request = None
         clock.advance(LEASE)
         await stored.execute(inputs.engine, "UPDATE apps SET listing_until = :until", until=clock.now + LEASE)
 
-    dots.on_request = be_halted
+    dots.on_request = lose_lease
     await discover_flows(inputs)
 
     assert "listing overtaken" in [line["event"] for line in logs]
@@ -153,8 +153,8 @@ async def test_a_listing_that_was_overtaken_counts_for_nothing(
     ]
 
 
-async def test_foreign_flows_are_left_alone_if_so_set(inputs: AllInputs, dots: MemoryDots) -> None:
-    """Without FOLLOW_FOREIGN_FLOWS, neither the list nor a webhook makes a foreign flow ours."""
+async def test_a_setting_ignores_foreign_flows(inputs: AllInputs, dots: MemoryDots) -> None:
+    """Without FOLLOW_FOREIGN_FLOWS, neither a listing nor a webhook adopts a foreign flow."""
     dots.add_flow(1)
     choosy = replace(inputs, follow_foreign_flows=False)
 
@@ -175,8 +175,8 @@ async def test_foreign_flows_are_left_alone_if_so_set(inputs: AllInputs, dots: M
     }
 
 
-async def test_a_list_that_leads_in_a_circle_is_left(inputs: AllInputs, dots: MemoryDots) -> None:
-    """A Dots that gives the same page for ever is asked twice, not for ever."""
+async def test_a_repeated_page_ends_the_listing(inputs: AllInputs, dots: MemoryDots) -> None:
+    """If Dots returns the same page again, the listing stops."""
     dots.add_flow(1)
     dots.faults = [dots_page(dots, has_more=True) for _ in range(5)]
 
@@ -185,8 +185,8 @@ async def test_a_list_that_leads_in_a_circle_is_left(inputs: AllInputs, dots: Me
     assert len(dots.requests) == 2
 
 
-async def test_the_budget_ends_a_walk(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """Listings use at most the half of the budget, and go on later."""
+async def test_the_budget_ends_a_listing(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """A listing uses at most half of the budget. A later one finds the rest."""
     for number in range(1, 31):
         dots.add_flow(number, created=f"2026-11-{number:02}T10:00:00")
     dots.page_size = 1
@@ -203,5 +203,5 @@ async def test_the_budget_ends_a_walk(inputs: AllInputs, dots: MemoryDots, clock
 
 
 def dots_page(dots: MemoryDots, *, has_more: bool) -> httpx.Response:
-    """All flows in one page."""
+    """Return all flows in one page."""
     return httpx.Response(200, json={"data": list(dots.flows.values()), "has_more": has_more})

@@ -9,7 +9,7 @@ from tests.dots.memory_dots import MemoryDots, flow_id_of
 from tests.storage import stored
 from tests.surroundings import KeyWith
 
-# Every step of Dots with every option, as a caller may write it and as Dots must get it.
+# Every step with every option. Dots must get it as the caller wrote it.
 STEPS: list[Any] = [
     "compliance",
     {"name": "compliance", "hide_continue_button": True},
@@ -27,14 +27,14 @@ STEPS: list[Any] = [
     {"name": "payout", "payout_fee_party": "platform"},
     {"name": "redirect", "redirect_url": "https://example.com/thanks?for=all#it", "hide_continue_button": True},
     {"name": "pdf-form-fill", "template_id": "tpl_1"},
-    # New names and options appear over the years.
+    # Unknown names and options.
     "moon-landing",
     {"name": "compliance", "some_new_option": {"deep": [1, 2.5, None, "é"]}},
 ]
 
 
 async def test_step_reaches_dots_as_written(client: httpx.AsyncClient, dots: MemoryDots) -> None:
-    """What is known is checked, what is not known is passed through, and nothing is changed on the way."""
+    """Known and unknown steps are sent to Dots unchanged."""
     answers = [await client.post("/v1/flows", json={"steps": [step]}) for step in STEPS]
 
     names = [step if isinstance(step, str) else step["name"] for step in STEPS]
@@ -45,8 +45,8 @@ async def test_step_reaches_dots_as_written(client: httpx.AsyncClient, dots: Mem
     ]
 
 
-async def test_created_flow_is_answered_whole(client: httpx.AsyncClient) -> None:
-    """The answer has everything a caller needs, and nothing of our own bookkeeping."""
+async def test_answer_has_the_whole_flow(client: httpx.AsyncClient) -> None:
+    """The answer has every documented field and no others."""
     answer = await client.post(
         "/v1/flows",
         json={
@@ -82,10 +82,10 @@ async def test_created_flow_is_answered_whole(client: httpx.AsyncClient) -> None
     }
 
 
-async def test_dots_gets_what_was_asked_for_and_our_reference(
+async def test_dots_gets_the_request_and_our_reference(
     client: httpx.AsyncClient, dots: MemoryDots, engine: AsyncEngine
 ) -> None:
-    """Dots' defaults are left out; our reference rides in the metadata; the caller's own reference stays here."""
+    """The body leaves out Dots' defaults and the caller's reference, and has ours in the metadata."""
     await client.post(
         "/v1/flows",
         json={
@@ -109,17 +109,18 @@ async def test_dots_gets_what_was_asked_for_and_our_reference(
 
 
 async def test_metadata_comes_back_as_given(client: httpx.AsyncClient) -> None:
-    """Text, object or nothing: the caller gets back what it gave, without our reference in it."""
-    given: list[Any] = [None, {}, {"a": {"b": [1, None]}}, "a text", "", {"k" * 40: "v" * 500}]
+    """Metadata comes back unchanged, without our reference, also after a refresh."""
+    given: list[Any] = [None, {}, {"a": {"b": [1, None]}}, "a text", "", "null", '{"a": 1}', {"k" * 40: "v" * 500}]
     created = [await client.post("/v1/flows", json={"steps": ["payout"], "metadata": each}) for each in given]
     read = [await client.get(f"/v1/flows/{answer.json()['id']}") for answer in created]
+    refreshed = [await client.post(f"/v1/flows/{answer.json()['id']}/refresh") for answer in created]
 
-    assert [answer.json()["metadata"] for answer in created] == given
-    assert [answer.json()["metadata"] for answer in read] == given
+    for answers in (created, read, refreshed):
+        assert [answer.json()["metadata"] for answer in answers] == given
 
 
-async def test_created_flow_is_an_event_and_is_swept_later(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """A creation is told in the feed, and the flow is looked at again in a minute, should every webhook be lost."""
+async def test_created_flow_gives_an_event_and_a_sweep(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """The feed gets a creation event, and the flow is due for a sweep in a minute."""
     created = await client.post("/v1/flows", json={"steps": ["payout"], "reference": "payee-17"})
 
     event = await stored.row(engine, "SELECT type, subject, sequence, data FROM events")
@@ -141,12 +142,12 @@ async def test_created_flow_is_an_event_and_is_swept_later(client: httpx.AsyncCl
 async def test_no_transaction_is_open_while_dots_is_asked(
     client: httpx.AsyncClient, dots: MemoryDots, engine: AsyncEngine
 ) -> None:
-    """Between the intent row and the answer nobody holds anything of a flow, and the row is there to be seen."""
-    # The application's other loops have short transactions of their own at any moment; they never touch flows.
+    """During the call to Dots, no lock is held on flows, and the intent row is committed."""
+    # Other loops of the application may have short transactions, but not on flows.
     held = """
         SELECT mode FROM pg_locks
         WHERE relation = 'flows'::regclass AND pid <> pg_backend_pid()
-          -- The databases of other tests are copies, in which the table has the same number.
+          -- The databases of other tests are copies, in which the table has the same oid.
           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     """
     seen: list[dict[str, Any]] = []
@@ -163,7 +164,7 @@ async def test_no_transaction_is_open_while_dots_is_asked(
 
 
 async def test_other_app_is_asked_by_its_own_client(client: httpx.AsyncClient, other_dots: MemoryDots) -> None:
-    """A flow of another Dots app is made with that app's credentials."""
+    """A flow of another Dots app is created with that app's client."""
     answer = await client.post("/v1/flows", json={"steps": ["payout"], "app": "eu"})
 
     assert answer.json()["app"] == "eu"
@@ -173,7 +174,7 @@ async def test_other_app_is_asked_by_its_own_client(client: httpx.AsyncClient, o
 async def test_unknown_app_is_404_and_leaves_nothing(
     client: httpx.AsyncClient, dots: MemoryDots, engine: AsyncEngine
 ) -> None:
-    """There is no row of a flow for an app that is not set up."""
+    """An app that is not in the settings gets no row and no call."""
     answer = await client.post("/v1/flows", json={"steps": ["payout"], "app": "mars"})
 
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_app")
@@ -184,7 +185,7 @@ async def test_unknown_app_is_404_and_leaves_nothing(
 async def test_database_that_fails_before_dots_is_asked_is_503(
     client: httpx.AsyncClient, dots: MemoryDots, engine: AsyncEngine
 ) -> None:
-    """Without an intent row Dots is not asked."""
+    """Without an intent row, Dots is not called."""
     await stored.execute(
         engine,
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
@@ -201,7 +202,7 @@ async def test_database_that_fails_before_dots_is_asked_is_503(
 async def test_database_that_fails_after_dots_has_answered_is_an_unknown_outcome(
     client: httpx.AsyncClient, dots: MemoryDots, engine: AsyncEngine
 ) -> None:
-    """The flow exists at Dots: the caller must not be told that a simple repeat is safe."""
+    """The flow exists at Dots, so the answer must not say that a repeat is safe."""
     await stored.execute(
         engine,
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
@@ -219,7 +220,7 @@ async def test_database_that_fails_after_dots_has_answered_is_an_unknown_outcome
 async def test_link_is_for_writers_only(
     client: httpx.AsyncClient, stranger: httpx.AsyncClient, key_with: KeyWith
 ) -> None:
-    """Whoever holds the link acts as the payee, so a key that only reads does not get it."""
+    """The holder of the link can act as the payee, so keys that only read do not get it."""
     created = await client.post("/v1/flows", json={"steps": ["payout"]})
     path = f"/v1/flows/{created.json()['id']}"
     reader = await key_with("flows:read")

@@ -1,13 +1,10 @@
 from typing import Any
 
 import httpx
-import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.dots.client import DotsClient
 from app.storage.tables import metadata as tables
-from tests.all_inputs import AllInputs
 from tests.dots import fake_dots
 from tests.dots.memory_dots import MemoryDots
 from tests.surroundings import Logs
@@ -15,8 +12,8 @@ from tests.surroundings import Logs
 ADDRESS = "2001:db8::17"
 
 
-async def test_warnings_come_with_the_flow_and_again_with_a_repeat(client: httpx.AsyncClient) -> None:
-    """An unknown step that looks like a known one is created, and the caller is asked whether it was meant."""
+async def test_warnings_come_with_the_flow_and_its_repeats(client: httpx.AsyncClient) -> None:
+    """A step that looks misspelt is sent to Dots, and the answer has a warning."""
     body = {"steps": ["complience", {"name": "redirect", "redirect_url": "https://a.technology/"}]}
     answers = [await client.post("/v1/flows", json=body, headers={"Idempotency-Key": "k"}) for _ in range(2)]
 
@@ -28,8 +25,8 @@ async def test_warnings_come_with_the_flow_and_again_with_a_repeat(client: httpx
     assert second == first
 
 
-async def test_first_steps_of_dots_may_be_sent_with_a_user(client: httpx.AsyncClient, dots: MemoryDots) -> None:
-    """Dots' guide lists `onboard` among the steps; public code sends it for a known user."""
+async def test_sign_up_steps_may_be_sent_with_a_user(client: httpx.AsyncClient, dots: MemoryDots) -> None:
+    """Dots' guide lists `onboard`, and public code sends it for a known user."""
     names = ["onboard", "authorization", "onboarding", "authentication"]
     answers = [
         await client.post("/v1/flows", json={"steps": [name, "payout"], "user_id": fake_dots.USER}) for name in names
@@ -40,10 +37,10 @@ async def test_first_steps_of_dots_may_be_sent_with_a_user(client: httpx.AsyncCl
     assert [body["steps"][0] for body in dots.posts] == names
 
 
-async def test_users_address_goes_to_dots_and_nowhere_else(
+async def test_users_address_goes_only_to_dots(
     client: httpx.AsyncClient, dots: MemoryDots, engine: AsyncEngine, logs: Logs
 ) -> None:
-    """The header has the usual form of the address; no row, answer or log line has any."""
+    """The header has the usual form of the address. No row, answer or log line has it."""
     body = {"steps": ["compliance"], "user_ip": "2001:DB8:0:0::17"}
     headers = {"Idempotency-Key": "k"}
     answer = await client.post("/v1/flows", json=body, headers=headers)
@@ -61,10 +58,10 @@ async def test_users_address_goes_to_dots_and_nowhere_else(
         assert "user_ip" not in text_
 
 
-async def test_users_address_is_not_quoted_and_not_kept_for_a_later_try(
+async def test_users_address_is_neither_quoted_nor_stored(
     client: httpx.AsyncClient, dots: MemoryDots, engine: AsyncEngine
 ) -> None:
-    """A refused address is not quoted, and one whose creation failed is not kept for the next try."""
+    """An invalid address is not quoted, and the address of a creation without an answer is not stored."""
     refused = await client.post("/v1/flows", json={"steps": ["compliance"], "user_ip": "203.0.113.999"})
     dots.faults.append(httpx.ReadTimeout("late"))
     unsettled = await client.post("/v1/flows", json={"steps": ["compliance"], "user_ip": ADDRESS})
@@ -75,41 +72,10 @@ async def test_users_address_is_not_quoted_and_not_kept_for_a_later_try(
     assert ADDRESS not in await _everything(engine)
 
 
-TEXTS = ["", " ", "vip", "null", "17", '{"a": 1}', '"quoted"', '{"dots_gateway_ref": "x"}', "é\n" * 250]
-
-
-@pytest.mark.parametrize("given", TEXTS, ids=lambda given: ascii(given)[:30])
-async def test_text_as_metadata_comes_back_as_it_was(client: httpx.AsyncClient, dots: MemoryDots, given: str) -> None:
-    """Dots gets an object, which our reference needs; the caller gets the text."""
-    created = await client.post("/v1/flows", json={"steps": ["compliance"], "metadata": given})
-    read = await client.get(f"/v1/flows/{created.json()['id']}")
-    refreshed = await client.post(f"/v1/flows/{created.json()['id']}/refresh")
-
-    assert dots.posts[0]["metadata"]["dots_gateway_text"] == given
-    assert [answer.json()["metadata"] for answer in (created, read, refreshed)] == [given] * 3
-
-
 async def _everything(engine: AsyncEngine) -> str:
-    """Every row of every table, as text."""
+    """Return every row of every table as text."""
     found: list[Any] = []
     async with engine.connect() as connection:
         for table in tables.sorted_tables:
             found += (await connection.execute(text(f'SELECT t::text FROM "{table.name}" t'))).scalars()  # noqa: S608
     return "\n".join(found)
-
-
-@pytest.mark.parametrize(
-    ("base_url", "expected"),
-    [
-        ("http://127.0.0.1:9000/api", True),
-        ("http://localhost:9000/api", True),
-        ("http://[::1]:9000/api", True),
-        ("http://simulator:9000/api", False),
-        ("https://api.dots.dev/api", False),
-    ],
-)
-async def test_redirect_to_localhost_needs_a_dots_there(inputs: AllInputs, base_url: str, *, expected: bool) -> None:
-    """Only a simulator on this machine has payees on this machine."""
-    gate = inputs.clients["default"].gate
-    async with DotsClient(fake_dots.access(base_url=base_url), gate=gate) as asking:
-        assert asking.is_on_loopback is expected

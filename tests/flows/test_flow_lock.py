@@ -1,4 +1,4 @@
-"""What whoever has waited for a flow's lock gets to see."""
+"""Waiting for a flow's lock."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ from tests.storage.locks import until_waiting
 
 
 async def lock(connection: AsyncConnection, way: str) -> FlowRecord:
-    """The flow, locked by its id or by its ref."""
+    """Lock the flow by its id or by its ref."""
     found = (
         await flow_rows.lock(connection, "default", "flow-1")
         if way == "id"
@@ -37,7 +37,7 @@ async def lock_and_save(connection: AsyncConnection, *completed_steps: str, minu
 
 @pytest.mark.parametrize("way", ["id", "ref"])
 async def test_lock_waits_and_sees_what_was_saved_meanwhile(engine: AsyncEngine, way: str) -> None:
-    """The flow as it is then, and its steps too: else a step would be found twice."""
+    """After the wait, both the flow and its steps are current. Otherwise a step would be found twice."""
     async with database.transaction(engine) as connection:
         await creation_rows.begin(connection, intent())
         await lock_and_save(connection, minutes=1)

@@ -14,41 +14,34 @@ from tests.flows.creating_over_http import create
 
 
 async def listed(client: httpx.AsyncClient, **query: Any) -> list[str | None]:
-    """The references of the flows listed, in order."""
+    """Return the references of the listed flows, in order."""
     answer = await client.get("/v1/flows", params=query)
     assert answer.status_code == 200, answer.text
     return [flow["reference"] for flow in answer.json()["flows"]]
 
 
 async def test_flow_reads_as_it_was_created(client: httpx.AsyncClient) -> None:
-    """GET answers what POST did."""
+    """GET gives the same answer as POST, with the id in any spelling."""
     created = await create(client, reference="payee-17")
 
-    answer = await client.get(f"/v1/flows/{created['id']}")
+    answers = [await client.get(f"/v1/flows/{flow_id}") for flow_id in (created["id"], created["id"].upper())]
 
-    assert answer.json() == created
-
-
-async def test_id_is_read_in_any_spelling(client: httpx.AsyncClient) -> None:
-    """A UUID in capitals is the same UUID."""
-    created = await create(client)
-
-    answer = await client.get(f"/v1/flows/{created['id'].upper()}")
-
-    assert answer.json() == created
+    assert [answer.json() for answer in answers] == [created, created]
 
 
-@pytest.mark.parametrize("flow_id", ["5f0c0a1e-7a52-4d0f-9d43-0a4f0c7b8e11", "no%20id", "%F0%9F%8C%99", "x" * 300])
-@pytest.mark.parametrize(("method", "suffix"), [("GET", ""), ("GET", "/timeline"), ("POST", "/refresh")])
-async def test_unknown_flow_is_404(client: httpx.AsyncClient, method: str, suffix: str, flow_id: str) -> None:
-    """An id that nobody knows, or that cannot be one, is not found."""
-    answer = await client.request(method, f"/v1/flows/{flow_id}{suffix}")
+async def test_unknown_flow_is_404(client: httpx.AsyncClient) -> None:
+    """An unknown or malformed id is not found."""
+    answers = [
+        await client.request(method, f"/v1/flows/{flow_id}{suffix}")
+        for flow_id in (USER, "no%20id", "%F0%9F%8C%99", "x" * 300)
+        for method, suffix in (("GET", ""), ("GET", "/timeline"), ("POST", "/refresh"))
+    ]
 
-    assert (answer.status_code, answer.json()["code"]) == (404, "flow_not_found")
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(404, "flow_not_found")}
 
 
 async def states(client: httpx.AsyncClient, dots: MemoryDots, *completed_steps: str) -> dict[str, str]:
-    """The states of a flow's steps once Dots says that these are done."""
+    """Return the states of a flow and its steps after Dots reports these steps."""
     redirect = {"name": "redirect", "redirect_url": "https://shop.example.com/thanks"}
     flow = await create(client, steps=["compliance", "payout", redirect])
     dots.flows[flow["id"]]["completed_steps"] = list(completed_steps)
@@ -58,7 +51,7 @@ async def states(client: httpx.AsyncClient, dots: MemoryDots, *completed_steps: 
 
 
 async def test_a_completed_flow_waits_for_no_redirect(client: httpx.AsyncClient, dots: MemoryDots) -> None:
-    """Dots may never report it, so that it would be pending for ever; that it is done would be a lie."""
+    """Dots may never report a redirect, so a completed flow shows it as `not_awaited`."""
     before = await states(client, dots, "compliance")
     after = await states(client, dots, "compliance", "payout")
 
@@ -67,7 +60,7 @@ async def test_a_completed_flow_waits_for_no_redirect(client: httpx.AsyncClient,
 
 
 async def test_a_step_before_one_that_is_done_is_passed_over(client: httpx.AsyncClient, dots: MemoryDots) -> None:
-    """Dots does not say that it has skipped it; the flow says that it looks so, and stays open."""
+    """Dots may have skipped it. The flow shows it as `passed_over` and stays open."""
     found = await states(client, dots, "payout")
 
     assert found == {"flow": "open", "compliance": "passed_over", "payout": "completed", "redirect": "pending"}
@@ -75,7 +68,7 @@ async def test_a_step_before_one_that_is_done_is_passed_over(client: httpx.Async
 
 @pytest.fixture
 async def three(client: httpx.AsyncClient, clock: HandClock, dots: MemoryDots) -> None:
-    """Flows a, b and c, a minute apart; a is completed, b has compliance behind it, c is of another app."""
+    """Create flows a, b and c, a minute apart: a is completed, b has completed compliance, c is of another app."""
     first = await create(client, reference="a", user_id=USER)
     clock.advance(timedelta(minutes=1))
     second = await create(client, reference="b")
@@ -90,12 +83,10 @@ async def three(client: httpx.AsyncClient, clock: HandClock, dots: MemoryDots) -
 FILTERS: list[tuple[dict[str, str], list[str]]] = [
     ({}, ["c", "b", "a"]),
     ({"reference": "b"}, ["b"]),
-    ({"reference": "z"}, []),
     ({"user_id": USER}, ["a"]),
     ({"status": "completed"}, ["a"]),
     ({"status": "open"}, ["c", "b"]),
-    ({"status": "failed"}, []),
-    # A step that is not done, in a flow that is still open.
+    # Open flows in which this step is pending.
     ({"step": "compliance"}, []),
     ({"step": "payout"}, ["c", "b"]),
     ({"app": "eu"}, ["c"]),
@@ -109,35 +100,32 @@ FILTERS: list[tuple[dict[str, str], list[str]]] = [
 
 @pytest.mark.usefixtures("three")
 async def test_filters_narrow(client: httpx.AsyncClient) -> None:
-    """Newest first; every filter narrows; a range has its start and not its end."""
+    """Each filter narrows the list, newest first. A range includes its start and excludes its end."""
     found = [(query, await listed(client, **query)) for query, _ in FILTERS]
 
     assert found == FILTERS
 
 
 async def test_pages_together_are_everything_once(client: httpx.AsyncClient, clock: HandClock) -> None:
-    """Followed page by page, also over flows of one and the same moment, each flow comes exactly once."""
+    """The pages contain each flow once, also flows of the same time."""
     for number in range(7):
         await create(client, reference=str(number))
         if number % 3 == 2:
             clock.advance(timedelta(seconds=1))
     whole = await listed(client, limit=100)
-    by_limit = {limit: await pages(client, limit) for limit in (1, 2, 3, 6, 7, 8)}
+    by_limit = {limit: await pages(client, limit) for limit in (1, 3, 7)}
 
     assert sorted(reference or "" for reference in whole) == [str(number) for number in range(7)]
     assert {limit: [*itertools.chain(*found)] for limit, found in by_limit.items()} == dict.fromkeys(by_limit, whole)
     assert {limit: [len(page) for page in found] for limit, found in by_limit.items()} == {
         1: [1] * 7,
-        2: [2, 2, 2, 1],
         3: [3, 3, 1],
-        6: [6, 1],
         7: [7],
-        8: [7],
     }
 
 
 async def pages(client: httpx.AsyncClient, limit: int) -> list[list[str]]:
-    """The references on each page, the cursor followed to the end."""
+    """Return the references on each page, following the cursor to the end."""
     found: list[list[str]] = []
     query: dict[str, Any] = {"limit": limit}
     while True:
@@ -149,25 +137,12 @@ async def pages(client: httpx.AsyncClient, limit: int) -> list[list[str]]:
         query["after"] = page["next_cursor"]
 
 
-async def test_flow_created_meanwhile_does_not_shift_the_pages(client: httpx.AsyncClient, clock: HandClock) -> None:
-    """A cursor is a place, not a number of rows."""
-    for number in range(4):
-        await create(client, reference=str(number))
-        clock.advance(timedelta(seconds=1))
-    first = (await client.get("/v1/flows", params={"limit": 2})).json()
-    await create(client, reference="new")
-
-    second = await listed(client, limit=2, after=first["next_cursor"])
-
-    assert second == ["1", "0"]
-
-
-# Neither one that was made up, nor one of another list.
+# Invented cursors, and one of another list.
 BAD_CURSORS = ["x", "é", cursors.by_time("subscriptions").write((NOW, UUID(int=1)))]
 
 
 async def test_malformed_cursor_is_422(client: httpx.AsyncClient) -> None:
-    """A cursor that was not given out by us is refused, never a 5xx."""
+    """A foreign cursor is refused, without a 5xx."""
     answers = [await client.get("/v1/flows", params={"after": cursor}) for cursor in BAD_CURSORS]
 
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(422, "invalid_cursor")}

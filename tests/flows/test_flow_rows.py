@@ -1,4 +1,4 @@
-"""Flows and their steps as stored."""
+"""Stored flows and their steps."""
 
 import asyncio
 from typing import Any
@@ -43,7 +43,7 @@ async def save(
     merged: Progress | None = None,
     events_added: int = 0,
 ) -> None:
-    """Merge what Dots says into a flow and save it; or save this progress whatever is known."""
+    """Merge Dots' answer into a flow and save it, or save this progress."""
     async with database.transaction(engine) as connection:
         known = await flow_rows.lock_ref(connection, "default", ref)
         assert known
@@ -52,13 +52,13 @@ async def save(
 
 
 async def adopt(engine: AsyncEngine, said: FlowSnapshot, *, app: str = "default", ref: UUID = REF) -> None:
-    """Add a flow made elsewhere."""
+    """Add a flow created elsewhere."""
     async with database.transaction(engine) as connection:
         await flow_rows.add_foreign(connection, app, said, ref=ref, now=later(1))
 
 
 async def find(engine: AsyncEngine, flow_id: str = "flow-1") -> FlowRecord:
-    """The flow, which must be there."""
+    """Return the flow, which must exist."""
     async with database.transaction(engine) as connection:
         found = await flow_rows.find(connection, flow_id)
     assert found
@@ -66,17 +66,17 @@ async def find(engine: AsyncEngine, flow_id: str = "flow-1") -> FlowRecord:
 
 
 def pending(name: str) -> StepRecord:
-    """A step still to do."""
+    """Return a pending step."""
     return StepRecord(name=name, completed_at=None, discovered_by=None)
 
 
 def done(name: str, *, minutes: int = 0, discovered_by: DueBy = "webhook") -> StepRecord:
-    """A step found done so many minutes after the beginning."""
+    """Return a step that was found completed this many minutes after NOW."""
     return StepRecord(name=name, completed_at=later(minutes), discovered_by=discovered_by)
 
 
 async def test_flow_is_read_as_it_was_saved(engine: AsyncEngine) -> None:
-    """What the caller asked for and what Dots answered are one record, with its steps in Dots' order."""
+    """A record has the caller's fields and Dots' fields, with the steps in Dots' order."""
     await begin(engine, intent())
     await save(engine, snapshot(user_id="user-1", payout_link_id="link-1"), minutes=1, events_added=2)
 
@@ -101,7 +101,7 @@ async def test_flow_is_read_as_it_was_saved(engine: AsyncEngine) -> None:
 
 
 async def test_unknown_flow_is_none(engine: AsyncEngine) -> None:
-    """Whichever way it is looked for."""
+    """Each way to find a flow returns None for an unknown one."""
     async with database.transaction(engine) as connection:
         found = [
             await flow_rows.find(connection, "flow-1"),
@@ -113,7 +113,7 @@ async def test_unknown_flow_is_none(engine: AsyncEngine) -> None:
 
 
 async def test_flow_of_another_app_cannot_be_locked(engine: AsyncEngine) -> None:
-    """A refresh of one app never writes to another's flow, even when ids should meet."""
+    """A refresh cannot write to another app's flow, even with the same id."""
     await begin(engine, intent())
     await save(engine, snapshot())
 
@@ -126,16 +126,8 @@ async def test_flow_of_another_app_cannot_be_locked(engine: AsyncEngine) -> None
     assert found == [None, None]
 
 
-async def test_request_is_forgotten_once_dots_has_answered(engine: AsyncEngine) -> None:
-    """It is needed only while the outcome is unknown."""
-    await begin(engine, intent())
-    await save(engine, snapshot())
-
-    assert await stored.row(engine, "SELECT request FROM flows") == {"request": None}
-
-
-async def test_what_dots_leaves_out_stays(engine: AsyncEngine) -> None:
-    """The link and the payout link are kept when a later answer lacks them; the caller's metadata always."""
+async def test_fields_that_dots_leaves_out_stay(engine: AsyncEngine) -> None:
+    """An answer without the link and the payout link does not remove them. The caller's metadata always stays."""
     await begin(engine, intent())
     await save(engine, snapshot(payout_link_id="link-1"))
     await save(engine, snapshot(link=None, metadata={"team": "us"}))
@@ -150,7 +142,7 @@ async def test_what_dots_leaves_out_stays(engine: AsyncEngine) -> None:
 
 
 async def test_step_is_found_once(engine: AsyncEngine) -> None:
-    """When and how it was found first is what stays, and so it is with the completion of the flow."""
+    """The first time and the first discovery stay, for steps and for the completion of the flow."""
     await begin(engine, intent())
     await save(engine, snapshot(completed_steps=("payout",)), minutes=1, discovered_by="sweep")
     await save(engine, snapshot(completed_steps=("payout", "compliance")), minutes=2, discovered_by="webhook")
@@ -166,7 +158,7 @@ async def test_step_is_found_once(engine: AsyncEngine) -> None:
 
 
 async def test_save_never_unsets_a_step(engine: AsyncEngine) -> None:
-    """Not even when it is handed a progress that has lost it."""
+    """A completed step stays completed even if the new progress lacks it."""
     await begin(engine, intent())
     await save(engine, snapshot(completed_steps=("compliance",)), minutes=1)
 
@@ -176,7 +168,7 @@ async def test_save_never_unsets_a_step(engine: AsyncEngine) -> None:
 
 
 async def test_steps_are_in_dots_order(engine: AsyncEngine) -> None:
-    """Steps that Dots adds take their places, and those it does not list come first: it adds them in front."""
+    """The steps have Dots' order. Unlisted ones come first."""
     await begin(engine, intent())
     await save(
         engine, snapshot(steps=("onboarding", "payout", "compliance"), completed_steps=("palm-reading", "onboarding"))
@@ -191,7 +183,7 @@ async def test_steps_are_in_dots_order(engine: AsyncEngine) -> None:
 
 
 async def test_unlisted_step_passes_no_step_over(engine: AsyncEngine) -> None:
-    """What Dots has done by itself, such as signing up, says nothing about the steps that it lists."""
+    """A completed unlisted step, such as signing up, does not make listed steps look passed over."""
     await begin(engine, intent())
     await save(engine, snapshot(completed_steps=("onboarding",)))
 
@@ -199,7 +191,7 @@ async def test_unlisted_step_passes_no_step_over(engine: AsyncEngine) -> None:
 
 
 async def test_flow_is_marked_while_it_waits_only_for_steps_passed_over(engine: AsyncEngine) -> None:
-    """From when its last step is done to when the one before is."""
+    """The mark is set while only passed-over steps are missing."""
     await begin(engine, intent())
     marks = []
     for completed_steps in ((), ("payout",), ("payout", "compliance")):
@@ -209,23 +201,13 @@ async def test_flow_is_marked_while_it_waits_only_for_steps_passed_over(engine: 
     assert marks == [False, True, False]
 
 
-async def test_record_speaks_the_words_of_the_rules(engine: AsyncEngine) -> None:
-    """Its progress is what the next snapshot is merged into."""
-    await begin(engine, intent())
-    await save(engine, snapshot(completed_steps=("payout", "compliance"), user_id="user-1"))
-
-    assert (await find(engine)).progress == Progress(
-        steps=("compliance", "payout"), completed=("compliance", "payout"), user_id="user-1", is_complete=True
-    )
-
-
 ODD_METADATA: list[tuple[Any, Any]] = [
     (None, None),
     ("a text", "a text"),
     ("", ""),
     ({}, {}),
     ({"a": [1, None, {"b": "ö"}]}, {"a": [1, None, {"b": "ö"}]}),
-    # What Postgres cannot keep is dropped; the flow is not.
+    # Unstorable metadata is dropped, and the flow is stored.
     ("\x00", None),
     ({"a": "\x00"}, None),
     ({"\ud800": 1}, None),
@@ -235,7 +217,7 @@ ODD_METADATA: list[tuple[Any, Any]] = [
 
 
 async def test_foreign_flow_is_adopted_with_any_metadata(engine: AsyncEngine) -> None:
-    """Somebody else's label must not keep a flow out."""
+    """Metadata does not prevent the adoption of a flow."""
     for number, (metadata, _) in enumerate(ODD_METADATA):
         await adopt(engine, snapshot(f"flow-{number}", metadata=metadata), ref=intent(number).ref)
 
@@ -243,8 +225,8 @@ async def test_foreign_flow_is_adopted_with_any_metadata(engine: AsyncEngine) ->
     assert found == [kept for _, kept in ODD_METADATA]
 
 
-async def test_foreign_flow_is_nobodys(engine: AsyncEngine) -> None:
-    """It is open, it has its user, and no caller of ours."""
+async def test_foreign_flow_has_no_caller(engine: AsyncEngine) -> None:
+    """A foreign flow is open and has a user, but no caller and no reference."""
     await adopt(engine, snapshot(user_id="user-1"))
 
     found = await find(engine)
@@ -252,8 +234,8 @@ async def test_foreign_flow_is_nobodys(engine: AsyncEngine) -> None:
     assert (found.status, found.user_id, found.caller, found.reference) == ("open", "user-1", None, None)
 
 
-async def test_adopted_flow_is_as_old_as_dots_says(engine: AsyncEngine) -> None:
-    """Or, when Dots does not say, as old as our knowing of it."""
+async def test_adopted_flow_has_dots_creation_time(engine: AsyncEngine) -> None:
+    """If Dots gives no time, it is the time of the adoption."""
     await adopt(engine, snapshot("flow-1", created_at=NOW), ref=intent(1).ref)
     await adopt(engine, snapshot("flow-2", created_at=None), ref=intent(2).ref)
 
@@ -261,7 +243,7 @@ async def test_adopted_flow_is_as_old_as_dots_says(engine: AsyncEngine) -> None:
 
 
 async def test_flow_is_adopted_once(engine: AsyncEngine) -> None:
-    """Two workers that come upon it at once make one row of it, the first one's."""
+    """Two workers that adopt a flow at the same time write one row."""
     async with engine.connect() as first:
         await flow_rows.add_foreign(first, "default", snapshot(), ref=intent(1).ref, now=NOW)
         waiting = asyncio.create_task(adopt(engine, snapshot(), ref=intent(2).ref))
@@ -272,8 +254,8 @@ async def test_flow_is_adopted_once(engine: AsyncEngine) -> None:
     assert await stored.rows(engine, "SELECT ref, id FROM flows") == [{"ref": intent(1).ref, "id": "flow-1"}]
 
 
-async def test_adopted_flow_of_another_app_is_another(engine: AsyncEngine) -> None:
-    """Ids are Dots', and each app's are its own."""
+async def test_same_id_in_another_app_is_another_flow(engine: AsyncEngine) -> None:
+    """Each app has its own ids."""
     await adopt(engine, snapshot(), app="default", ref=intent(1).ref)
     await adopt(engine, snapshot(), app="eu", ref=intent(2).ref)
 

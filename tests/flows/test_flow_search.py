@@ -1,24 +1,22 @@
-"""Lists of flows: their order, their pages, and what narrows them."""
+"""Lists of flows: order, pages and filters."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.flows import creation_rows, flow_rows, flow_search
+from app.flows import creation_rows, flow_search
 from app.flows.creation_rows import CreationError
 from app.flows.flow_rows import FlowRecord
 from app.flows.flow_search import FlowFilter
 from app.storage import database
-from tests.dots.fake_dots import NOW
 from tests.flows import syncing
 from tests.flows.intents import (
     answer,
     begin,
     intent,
     later,
-    snapshot,
 )
 
 
@@ -29,20 +27,20 @@ async def page(
     before: tuple[datetime, UUID] | None = None,
     limit: int = 100,
 ) -> list[FlowRecord]:
-    """A page of flows."""
+    """Return a page of flows."""
     async with database.transaction(engine) as connection:
         return await flow_search.page(connection, wanted, before=before, limit=limit)
 
 
 def numbers(flows: list[FlowRecord]) -> list[int]:
-    """Which intents they come from."""
+    """Return the numbers of the flows' intents."""
     known = {intent(number).ref: number for number in range(20)}
     return [known[flow.ref] for flow in flows]
 
 
 @pytest.fixture
 async def listed(engine: AsyncEngine) -> AsyncEngine:
-    """A database with one flow of each sort."""
+    """Fill a database with one flow of each kind."""
     await begin(engine, 1, minutes=1, reference="payee-1", user_id="user-1")
     await answer(engine, 1)
     await begin(engine, 2, minutes=2, reference="payee-2", user_id="user-1", step_names=("payout",))
@@ -56,7 +54,7 @@ async def listed(engine: AsyncEngine) -> AsyncEngine:
         await creation_rows.fail(connection, intent(6).ref, CreationError(code="dots_unreachable"))
     await begin(engine, 7, minutes=7, reference="payee-3")
     await answer(engine, 7, completed_steps=("compliance",))
-    # Dots has not known one of them for so long that it is given up.
+    # One flow is a dead letter.
     await syncing.mark_due(engine, syncing.subject(2), syncing.subject(7))
     claims = await syncing.claim_due(engine)
     await syncing.dead_letter(engine, next(claim for claim in claims if claim.subject == syncing.subject(2)))
@@ -79,7 +77,7 @@ FILTERS: list[tuple[FlowFilter, list[int]]] = [
     (FlowFilter(status="completed"), [3]),
     (FlowFilter(status="failed"), [6]),
     (FlowFilter(status="elsewhere"), []),
-    # Flows in which a payee has still to do this step: not completed ones, nor any that Dots does not have.
+    # Open flows in which this step is pending.
     (FlowFilter(step="compliance"), [1]),
     (FlowFilter(step="payout"), [7, 2, 1]),
     (FlowFilter(step="payout", status="completed"), []),
@@ -87,20 +85,20 @@ FILTERS: list[tuple[FlowFilter, list[int]]] = [
     (FlowFilter(created_before=later(2)), [1]),
     (FlowFilter(created_from=later(2), created_before=later(4)), [3, 2]),
     (FlowFilter(created_from=later(4), created_before=later(2)), []),
-    # Whatever a caller writes is a value, never a part of the statement.
+    # A filter is a value, never a part of the statement.
     (FlowFilter(reference="payee-1' OR ''='"), []),
 ]
 
 
 async def test_filters_narrow(listed: AsyncEngine) -> None:
-    """Newest first, and only what matches everything."""
+    """The list has the flows that match all conditions, newest first."""
     found = [(wanted, numbers(await page(listed, wanted))) for wanted, _ in FILTERS]
 
     assert found == FILTERS
 
 
-async def test_dots_is_asked_only_about_flows_it_has(listed: AsyncEngine) -> None:
-    """Creations without an answer have no id to ask by. The others come newest first, a step at a time."""
+async def test_subjects_are_only_flows_that_dots_has(listed: AsyncEngine) -> None:
+    """Flows without Dots' id are left out. The others come in batches, newest first."""
     async with database.transaction(listed) as connection:
         first = await flow_search.subjects(connection, FlowFilter(), before=None, limit=3)
         rest = await flow_search.subjects(connection, FlowFilter(), before=first.before, limit=3)
@@ -112,7 +110,7 @@ async def test_dots_is_asked_only_about_flows_it_has(listed: AsyncEngine) -> Non
 
 
 async def test_pages_hold_every_flow_once(engine: AsyncEngine) -> None:
-    """Flows of the same moment too: they are in the order of their refs."""
+    """Flows of the same time are ordered by their refs, so each is on one page."""
     for number in range(1, 8):
         await begin(engine, number, minutes=number // 4)
 
@@ -126,7 +124,7 @@ async def test_pages_hold_every_flow_once(engine: AsyncEngine) -> None:
 
 
 async def test_new_flow_does_not_shift_pages(engine: AsyncEngine) -> None:
-    """What is created while somebody turns pages comes before the first one."""
+    """A flow that is created between two pages comes before the first page."""
     for number in range(1, 4):
         await begin(engine, number, minutes=number)
     first = await page(engine, FlowFilter(), limit=2)
@@ -135,15 +133,3 @@ async def test_new_flow_does_not_shift_pages(engine: AsyncEngine) -> None:
 
     second = await page(engine, FlowFilter(), before=(first[-1].created_at, first[-1].ref), limit=2)
     assert numbers(second) == [1]
-
-
-async def test_flow_without_steps_is_listed(engine: AsyncEngine) -> None:
-    """A flow adopted a moment ago has no steps yet."""
-    async with database.transaction(engine) as connection:
-        await flow_rows.add_foreign(
-            connection, "default", snapshot(), ref=intent(1).ref, now=NOW + timedelta(minutes=1)
-        )
-
-    (found,) = await page(engine, FlowFilter())
-
-    assert found.steps == ()

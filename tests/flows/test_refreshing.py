@@ -16,8 +16,8 @@ FLOW = flow(flow_id_of(1))
 EVERYTHING = ("flows", "flow_steps", "users", "events", "refreshes")
 
 
-async def test_flow_grows_by_what_dots_says(inputs: AllInputs, dots: MemoryDots) -> None:
-    """Claimed, stepped and completed in one look: each is told once, in this order."""
+async def test_refresh_appends_the_events_in_order(inputs: AllInputs, dots: MemoryDots) -> None:
+    """One refresh reports the claim, the steps and the completion, once and in this order."""
     made = dots.add_flow(1, steps=["compliance", "payout"])
     await make_due(inputs, FLOW)
     await refresh_due(inputs, limit=10)
@@ -40,8 +40,8 @@ async def test_flow_grows_by_what_dots_says(inputs: AllInputs, dots: MemoryDots)
     ]
 
 
-async def test_looking_again_adds_nothing(inputs: AllInputs, dots: MemoryDots) -> None:
-    """The same snapshot again is no news, and leaves a line that says so."""
+async def test_same_snapshot_adds_no_event(inputs: AllInputs, dots: MemoryDots) -> None:
+    """Another refresh with the same snapshot is logged as unchanged."""
     dots.add_flow(1, completed_steps=["compliance"])
     for _ in range(3):
         await make_due(inputs, FLOW)
@@ -52,8 +52,8 @@ async def test_looking_again_adds_nothing(inputs: AllInputs, dots: MemoryDots) -
     assert (await event_types(inputs)).count("dots.flow.completed") == 1
 
 
-async def test_shuffled_snapshots_end_in_the_same_state(inputs: AllInputs, dots: MemoryDots) -> None:
-    """An older snapshot that arrives later takes nothing back; the anomaly is counted."""
+async def test_older_snapshot_takes_nothing_back(inputs: AllInputs, dots: MemoryDots) -> None:
+    """The state stays as it is, and the anomaly is counted."""
     made = dots.add_flow(1, steps=["compliance", "payout"], completed_steps=["compliance", "payout"], user_id=USER)
     await make_due(inputs, FLOW)
     await refresh_due(inputs, limit=10)
@@ -69,8 +69,8 @@ async def test_shuffled_snapshots_end_in_the_same_state(inputs: AllInputs, dots:
     assert anomalies == 1
 
 
-async def test_open_flow_is_looked_at_again_by_its_age(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """Sweeps follow the flow's age, 1 min, 5 min, 30 min, 2 h, 1 d; they end with its completion."""
+async def test_open_flow_is_swept_by_its_age(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """Sweeps follow the flow's age and end with its completion."""
     made = dots.add_flow(1, created=NOW.isoformat())
     await make_due(inputs, FLOW)
     ages = []
@@ -94,16 +94,16 @@ async def test_open_flow_is_looked_at_again_by_its_age(inputs: AllInputs, dots: 
     assert discovered == {"discovered_by": "sweep"}
 
 
-async def test_webhook_during_a_fetch_means_another_look(inputs: AllInputs, dots: MemoryDots) -> None:
-    """What Dots answered may be older than the webhook: the wake-up is kept, not cleared with the rest."""
+async def test_webhook_during_a_call_causes_another_refresh(inputs: AllInputs, dots: MemoryDots) -> None:
+    """Dots' answer may be older than the webhook, so the flow stays due."""
     made = dots.add_flow(1)
     await make_due(inputs, FLOW)
 
-    async def hear_news() -> None:
+    async def receive_webhook() -> None:
         dots.on_request = None
         await make_due(inputs, FLOW)
 
-    dots.on_request = hear_news
+    dots.on_request = receive_webhook
     await refresh_due(inputs, limit=10)
     between = await sync_row(inputs, FLOW)
     made["completed_steps"] = ["compliance"]
@@ -115,14 +115,14 @@ async def test_webhook_during_a_fetch_means_another_look(inputs: AllInputs, dots
     assert "dots.flow.completed" in await event_types(inputs)
 
 
-async def test_lost_lease_leaves_nothing(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """A worker that was too slow writes nothing at all: neither state, nor events, nor a line."""
+async def test_worker_without_its_lease_stores_nothing(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """A worker that was too slow writes neither state nor events nor a log row."""
     made = dots.add_flow(1, completed_steps=["compliance", "background-check"], user_id=USER)
     await make_due(inputs, FLOW)
     counts: dict[str, int] = {}
 
     async def take_over() -> None:
-        """Another worker claims, asks and settles while the first still waits for Dots."""
+        """Refresh with another worker while the first one waits for Dots."""
         dots.on_request = None
         made["completed_steps"] = []
         clock.advance(timedelta(seconds=60))
@@ -139,81 +139,13 @@ async def test_lost_lease_leaves_nothing(inputs: AllInputs, dots: MemoryDots, cl
     assert (await sync_row(inputs, FLOW))["lease_token"] is None
 
 
-async def test_failure_of_a_lost_lease_does_not_put_off(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """A worker that was too slow may not postpone what another is asking about, or has settled."""
-    dots.add_flow(1)
-    await make_due(inputs, FLOW)
-
-    async def take_over() -> None:
-        dots.on_request = None
-        clock.advance(timedelta(seconds=60))
-        await refresh_due(inputs, limit=10)
-        del dots.flows[FLOW.id]
-
-    dots.on_request = take_over
-    await refresh_due(inputs, limit=10)
-
-    row = await sync_row(inputs, FLOW)
-    assert (row["attempts"], row["last_error"], row["clean_gen"]) == (0, None, 1)
-
-
-async def test_worker_that_died_is_replaced_after_its_lease(
-    inputs: AllInputs, dots: MemoryDots, clock: HandClock
-) -> None:
-    """A claim that nobody settles is over after a minute."""
-    dots.add_flow(1, completed_steps=["compliance"])
-    await make_due(inputs, FLOW)
-    await stored.execute(
-        inputs.engine,
-        "UPDATE sync_rows SET lease_token = gen_random_uuid(), lease_until = :until",
-        until=NOW + timedelta(seconds=60),
-    )
-    clock.advance(timedelta(seconds=59))
-    early = await refresh_due(inputs, limit=10)
-    clock.advance(timedelta(seconds=1))
-    in_time = await refresh_due(inputs, limit=10)
-
-    assert (early.claimed, in_time) == (0, PassResult(claimed=1, failed=0))
-    assert "dots.flow.completed" in await event_types(inputs)
-
-
-async def test_pass_is_bounded_and_takes_the_longest_due_first(inputs: AllInputs, dots: MemoryDots) -> None:
-    """A pass asks about so many and no more, those that have waited longest."""
-    for number in (1, 2, 3):
-        dots.add_flow(number)
-        await make_due(inputs, flow(flow_id_of(number)), due_at=NOW - timedelta(minutes=number))
-
-    step_counts = await refresh_due(inputs, limit=2)
-
-    assert step_counts.claimed == 2
-    assert {request.url.path.rpartition("/")[2] for request in dots.requests} == {flow_id_of(2), flow_id_of(3)}
-
-
-async def test_passes_at_once_share_the_work(inputs: AllInputs, dots: MemoryDots) -> None:
-    """Two workers never ask about the same flow at the same time."""
-    for number in range(1, 9):
-        dots.add_flow(number)
-    await make_due(inputs, *(flow(flow_id_of(number)) for number in range(1, 9)))
-    seen: list[PassResult] = []
-
-    async def work_too() -> None:
-        dots.on_request = None
-        seen.append(await refresh_due(inputs, limit=10))
-
-    dots.on_request = work_too
-    first = await refresh_due(inputs, limit=4)
-
-    assert (first.claimed, [step_counts.claimed for step_counts in seen]) == (4, [4])
-    assert len(dots.requests) == 8
-
-
 async def test_no_transaction_is_open_while_dots_is_asked(inputs: AllInputs, dots: MemoryDots) -> None:
-    """Rule 5: claim, then ask, then apply."""
+    """A refresh claims, calls Dots and stores the answer in separate steps."""
     dots.add_flow(1)
     await make_due(inputs, FLOW)
     found: list[dict[str, object]] = []
 
-    async def look() -> None:
+    async def record_transactions() -> None:
         open_ones = (
             "SELECT state FROM pg_stat_activity "
             "WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
@@ -221,14 +153,14 @@ async def test_no_transaction_is_open_while_dots_is_asked(inputs: AllInputs, dot
         found.extend(await stored.rows(inputs.engine, open_ones))
         found.append({"lease_until": (await sync_row(inputs, FLOW))["lease_until"]})
 
-    dots.on_request = look
+    dots.on_request = record_transactions
     await refresh_due(inputs, limit=10)
 
     assert found == [{"lease_until": NOW + timedelta(seconds=60)}]
 
 
 async def test_refresh_now_does_not_wait_its_turn(inputs: AllInputs, dots: MemoryDots) -> None:
-    """An operator's refresh asks at once what would only be due later."""
+    """A manual refresh asks about a flow that is due later."""
     dots.add_flow(1, completed_steps=["compliance"])
     await make_due(inputs, FLOW, due_at=NOW + timedelta(hours=6), due_by="sweep")
 
@@ -238,8 +170,8 @@ async def test_refresh_now_does_not_wait_its_turn(inputs: AllInputs, dots: Memor
     assert await stored.row(inputs.engine, "SELECT discovered_by FROM flow_steps") == {"discovered_by": "refresh"}
 
 
-async def test_refresh_now_leaves_a_claim_to_its_claimer(inputs: AllInputs, dots: MemoryDots) -> None:
-    """While somebody else is asking, nobody asks twice; the flow stays due, so that nothing is missed."""
+async def test_refresh_now_does_not_repeat_a_running_refresh(inputs: AllInputs, dots: MemoryDots) -> None:
+    """During another refresh it makes no call, and the flow stays due."""
     dots.add_flow(1)
     await make_due(inputs, FLOW)
     answers: list[bool] = []

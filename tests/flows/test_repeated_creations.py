@@ -1,4 +1,4 @@
-"""What a worker makes of a creation that it has to repeat, because the first POST got no answer."""
+"""Creations that a worker repeats, because the first POST got no answer."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ REQUEST = FlowRequest(app="default", steps=["compliance"], reference="payee-17")
 
 
 async def lose_the_answer(inputs: AllInputs, dots: MemoryDots, *, user_ip: str | None = None) -> None:
-    """Create a flow whose POST never arrives at Dots."""
+    """Begin a creation whose POST does not arrive at Dots."""
     dots.faults = [httpx.ReadTimeout("never arrived")]
     with pytest.raises(CreationOutcomeUnknownError):
         await create_flow(
@@ -28,7 +28,7 @@ async def lose_the_answer(inputs: AllInputs, dots: MemoryDots, *, user_ip: str |
 
 
 async def repeat(inputs: AllInputs, clock: HandClock) -> None:
-    """Let a worker search for the flow in vain until it sends the POST again."""
+    """Run a worker until it sends the POST again."""
     for _ in range(5):
         clock.advance(timedelta(seconds=30))
         await discover_flows(inputs)
@@ -50,7 +50,7 @@ async def repeat(inputs: AllInputs, clock: HandClock) -> None:
 async def test_repeat_that_dots_refuses_frees_the_key(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock, fault: Fault, status: str
 ) -> None:
-    """No flow exists, so its caller must not hear for ever that the creation is still running."""
+    """The creation has failed, unless the error is temporary. Otherwise the caller would get 409 for ever."""
     await lose_the_answer(inputs, dots)
 
     async def fail_posts() -> None:
@@ -66,7 +66,7 @@ async def test_repeat_that_dots_refuses_frees_the_key(
 async def test_repeat_goes_without_the_address_of_the_payee(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock
 ) -> None:
-    """The address is stored nowhere, so only the caller's own attempt carries it."""
+    """The address is not stored, so only the caller's own attempt sends it."""
     await lose_the_answer(inputs, dots, user_ip="203.0.113.9")
 
     await repeat(inputs, clock)

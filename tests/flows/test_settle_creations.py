@@ -1,4 +1,4 @@
-"""Creations without an answer: found in Dots' list, or made again once it is certain that they are not there."""
+"""Creations without an answer: found in Dots' list, or repeated once the list shows that Dots has no flow."""
 
 import asyncio
 from datetime import timedelta
@@ -23,10 +23,10 @@ CREATION = "SELECT status, searches, id IS NOT NULL AS is_made, error FROM flows
 
 
 class LostAnswerDots(MemoryDots):
-    """A Dots that makes the flow and then loses its answer."""
+    """A Dots that creates the flow and loses the answer."""
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Carry a creation out, and cut the line."""
+        """Carry out a creation, and cut the connection."""
         answer = await super().__call__(request)
         if request.method == "POST" and self.is_cutting:
             raise httpx.ReadError("cut")
@@ -37,18 +37,18 @@ class LostAnswerDots(MemoryDots):
 
 @pytest.fixture
 async def dots() -> MemoryDots:
-    """The Dots of the app `default`, which loses answers."""
+    """Return the Dots of the app `default`, which loses answers."""
     return LostAnswerDots()
 
 
 async def create(inputs: AllInputs, key: str | None = "key-1") -> str | None:
-    """The id of the flow that is created under a key."""
+    """Create a flow with a key, and return its id."""
     created = await creating.create(inputs, REQUEST, key=key)
     return str(created.answer["id"])
 
 
 async def passes(inputs: AllInputs, clock: HandClock, *, seconds: int, number: int = 1) -> None:
-    """So many rounds of a worker, each after so many seconds."""
+    """Run a worker's passes this many times, each after this many seconds."""
     for _ in range(number):
         clock.advance(timedelta(seconds=seconds))
         await discover_flows(inputs)
@@ -57,7 +57,7 @@ async def passes(inputs: AllInputs, clock: HandClock, *, seconds: int, number: i
 
 
 async def test_a_flow_whose_answer_was_lost_is_found(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """Dots made it: it is found by our reference, and the same key gives it, without a second POST."""
+    """The listing finds it by our reference, and a repeat with the key returns it without a second POST."""
     with pytest.raises(CreationOutcomeUnknownError):
         await create(inputs)
     with pytest.raises(CreationRunningError):
@@ -72,10 +72,10 @@ async def test_a_flow_whose_answer_was_lost_is_found(inputs: AllInputs, dots: Me
     assert await stored.count(inputs.engine, "events") == 1
 
 
-async def test_a_creation_that_dots_never_got_is_made_again(
+async def test_a_creation_that_dots_never_got_is_repeated(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock
 ) -> None:
-    """Three complete listings over two minutes have not shown it: only then is the POST sent again."""
+    """The POST is sent again after three complete listings over two minutes did not contain the flow."""
     dots.faults = [httpx.ReadTimeout("never arrived")]
     with pytest.raises(CreationOutcomeUnknownError):
         await create(inputs)
@@ -97,10 +97,10 @@ async def test_a_creation_that_dots_never_got_is_made_again(
     assert await create(inputs) == next(iter(dots.flows))
 
 
-async def test_who_waits_for_a_flow_does_not_keep_its_app(
+async def test_settling_does_not_lock_the_app_while_it_waits_for_a_flow(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock
 ) -> None:
-    """A listing locks flows and then their app: who holds the app and waits for a flow would wait in a circle."""
+    """A listing locks flows before their app, so the other order would deadlock."""
     dots.faults = [httpx.ReadTimeout("never arrived")]
     with pytest.raises(CreationOutcomeUnknownError):
         await create(inputs)
@@ -119,7 +119,7 @@ async def test_who_waits_for_a_flow_does_not_keep_its_app(
 
 
 async def test_an_incomplete_listing_proves_nothing(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """While Dots' list cannot be read to the end, nothing is counted and nothing is sent again."""
+    """A listing that fails does not count, and the POST is not sent again."""
     dots.faults = [httpx.ReadTimeout("never arrived")]
     with pytest.raises(CreationOutcomeUnknownError):
         await create(inputs)
@@ -134,7 +134,7 @@ async def test_an_incomplete_listing_proves_nothing(inputs: AllInputs, dots: Mem
 async def test_a_second_try_without_an_answer_is_searched_for_again(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock
 ) -> None:
-    """The second POST made the flow and lost its answer too: it is found, not sent a third time."""
+    """If the second POST also loses its answer, the listing finds the flow, and there is no third POST."""
     dots.faults = [httpx.ReadTimeout("never arrived")]
     with pytest.raises(CreationOutcomeUnknownError):
         await create(inputs)
@@ -147,7 +147,7 @@ async def test_a_second_try_without_an_answer_is_searched_for_again(
 
 
 async def test_without_a_key_nothing_is_sent_again(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """Nobody could come back for it, and its caller may have made another flow long ago."""
+    """The creation fails, because its caller cannot repeat it and may have created another flow."""
     dots.faults = [httpx.ReadTimeout("never arrived")]
     with pytest.raises(CreationOutcomeUnknownError):
         await create(inputs, key=None)
@@ -159,11 +159,13 @@ async def test_without_a_key_nothing_is_sent_again(inputs: AllInputs, dots: Memo
     assert (failed["status"], failed["error"]["code"]) == ("failed", "creation_outcome_unknown")
 
 
-async def test_a_crash_before_the_post_is_made_good(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """The process died with the intent written and nothing sent: a pass sends it."""
+async def test_a_creation_is_sent_after_a_crash_before_the_post(
+    inputs: AllInputs, dots: MemoryDots, clock: HandClock
+) -> None:
+    """If a process dies after it has written the intent, a later pass sends the POST."""
 
     class KilledError(BaseException):
-        """What ends a process where it stands."""
+        """Simulates the death of the process."""
 
     dots.is_cutting = False  # type: ignore[attr-defined]  # of LostAnswerDots
 
@@ -183,7 +185,7 @@ async def test_a_crash_before_the_post_is_made_good(inputs: AllInputs, dots: Mem
 
 
 async def test_a_spent_budget_refuses_a_creation_without_a_trace(inputs: AllInputs, dots: MemoryDots) -> None:
-    """No call left: the caller is told when to come back, and the same key is as good as new."""
+    """The caller learns how long to wait, and no row is left."""
     await stored.execute(inputs.engine, "INSERT INTO apps (app, tokens, tokens_at) VALUES ('default', 0, '2027-01-01')")
 
     with pytest.raises(DotsThrottledError) as refused:
@@ -194,8 +196,8 @@ async def test_a_spent_budget_refuses_a_creation_without_a_trace(inputs: AllInpu
     assert await stored.count(inputs.engine, "flows") == 0
 
 
-async def test_dots_asking_for_less_stops_creations_too(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """A 429 on a creation holds everybody off until its Retry-After is over."""
+async def test_throttling_stops_creations_too(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """After a 429, no creation is sent until the Retry-After ends."""
     dots.is_cutting = False  # type: ignore[attr-defined]  # of LostAnswerDots
     dots.faults = [refusal(429, "resource-busy", headers={"Retry-After": "20"})]
     with pytest.raises(DotsThrottledError):
@@ -210,10 +212,10 @@ async def test_dots_asking_for_less_stops_creations_too(inputs: AllInputs, dots:
     assert [made] == list(dots.flows)
 
 
-async def test_a_flow_that_turns_up_late_is_not_made_twice(
+async def test_a_flow_that_appears_late_is_not_created_twice(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock
 ) -> None:
-    """Dots made it only after three searches in vain; until a refresh has adopted it, nobody asks again."""
+    """If the list shows the flow after three searches without it, the POST is not sent again."""
     dots.faults = [httpx.ReadTimeout("slow")]
     with pytest.raises(CreationOutcomeUnknownError):
         await create(inputs)
@@ -237,7 +239,7 @@ async def test_a_flow_that_turns_up_late_is_not_made_twice(
 async def test_nothing_is_sent_again_during_a_pause(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock, fault: httpx.Response
 ) -> None:
-    """Dots wants no calls, or refuses the credentials: a creation without an outcome waits like all else."""
+    """Creations with an unknown outcome wait for the end of the pause."""
     dots.faults = [httpx.ReadTimeout("never arrived")]
     with pytest.raises(CreationOutcomeUnknownError):
         await create(inputs)

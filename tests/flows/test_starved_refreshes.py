@@ -1,9 +1,10 @@
-"""Refreshes, listings and creations for which the database has no connection left, for a while or for all of them."""
+"""Refreshes, listings and creations while the pool has no free connections."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.dots.client import DotsClients
 from app.errors import CreationOutcomeUnknownError, DatabaseUnavailableError
+from app.flows import refresh_due as refresh_due_module
 from app.flows.discover_flows import discover_flows
 from app.flows.due_scan_floor import DueScanFloor
 from app.flows.refresh_due import PassResult, refresh_due, refresh_now
@@ -29,9 +31,9 @@ from tests.storage import stored
 POOL_SIZE = 3
 FLOW = flow(flow_id_of(1))
 ROW = "SELECT clean_gen, lease_token, attempts, last_error FROM sync_rows"
-# The database takes so long for each refresh that 32 of them on one connection take longer than the pool's patience.
+# Makes each refresh so slow that 32 of them on one connection take longer than the pool's timeout.
 DAWDLE = (
-    "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$",
+    "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.03); RETURN NEW; END $$",
     "CREATE TRIGGER dawdle BEFORE INSERT ON refreshes FOR EACH ROW EXECUTE FUNCTION dawdle()",
 )
 
@@ -39,8 +41,10 @@ Logs = list[MutableMapping[str, Any]]
 
 
 @pytest.fixture
-async def small(inputs: AllInputs, database_url: str) -> AsyncIterator[AllInputs]:
-    """The inputs of a process with the smallest pool there may be; the test itself looks through a larger one."""
+async def small(inputs: AllInputs, database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AllInputs]:
+    """Yield the inputs of a process with the smallest pool. The test reads through a larger one."""
+    monkeypatch.setattr(database, "POOL_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(refresh_due_module, "_CALLER_WAIT", timedelta(seconds=1))
     engine = database.create_engine(database_url, pool_size=POOL_SIZE)
     yield replace(inputs, engine=engine, loop_connections=asyncio.Semaphore(background.connections_of(POOL_SIZE)))
     await engine.dispose()
@@ -48,7 +52,7 @@ async def small(inputs: AllInputs, database_url: str) -> AsyncIterator[AllInputs
 
 @asynccontextmanager
 async def taken(engine: AsyncEngine, number: int) -> AsyncIterator[list[AsyncConnection]]:
-    """Use this number of connections of a pool."""
+    """Take this number of connections from a pool."""
     connections = [await engine.connect() for _ in range(number)]
     try:
         yield connections
@@ -58,7 +62,7 @@ async def taken(engine: AsyncEngine, number: int) -> AsyncIterator[list[AsyncCon
 
 
 def starving(small: AllInputs, dots: MemoryDots) -> Callable[[], Awaitable[None]]:
-    """Take all connections while Dots is asked; the function returned gives them back."""
+    """Take all connections during the next call to Dots. The returned function gives them back."""
     held: list[AsyncConnection] = []
 
     async def starve() -> None:
@@ -74,7 +78,7 @@ def starving(small: AllInputs, dots: MemoryDots) -> Callable[[], Awaitable[None]
 
 
 async def until_logged(logs: Logs, event: str) -> None:
-    """Return when this was logged."""
+    """Wait until this event is logged."""
 
     async def is_logged() -> bool:
         return event in [line["event"] for line in logs]
@@ -83,7 +87,7 @@ async def until_logged(logs: Logs, event: str) -> None:
 
 
 async def test_more_refreshes_than_connections_all_succeed(small: AllInputs, dots: MemoryDots, logs: Logs) -> None:
-    """Four lanes of eight on a pool of three, of which the others hold two: none is refused a connection."""
+    """32 refreshes on the one free connection of a pool all get their turn."""
     for statement in DAWDLE:
         await stored.execute(small.engine, statement)
     for number in range(1, 33):
@@ -99,7 +103,7 @@ async def test_more_refreshes_than_connections_all_succeed(small: AllInputs, dot
 
 
 async def test_answer_is_kept_while_the_database_is_away(small: AllInputs, dots: MemoryDots, logs: Logs) -> None:
-    """It is logged, stored within seconds of the database's return, and Dots is not asked again."""
+    """The retry is logged, and the answer is stored without a second call once there is a connection."""
     dots.add_flow(1)
     await make_due(small, FLOW)
     feed = starving(small, dots)
@@ -115,7 +119,7 @@ async def test_answer_is_kept_while_the_database_is_away(small: AllInputs, dots:
 
 
 async def test_failure_is_noted_when_the_database_is_back(small: AllInputs, dots: MemoryDots, logs: Logs) -> None:
-    """Dots has failed and the database is away: the failure counts, and the lease does not have to run out."""
+    """A failure of Dots is recorded once there is a connection, without waiting for the lease to end."""
     dots.faults = [refusal(500, "oops")]
     await make_due(small, FLOW)
     feed = starving(small, dots)
@@ -136,7 +140,7 @@ async def test_failure_is_noted_when_the_database_is_back(small: AllInputs, dots
 async def test_answer_is_dropped_when_its_lease_has_ended(
     small: AllInputs, dots: MemoryDots, clock: HandClock, logs: Logs
 ) -> None:
-    """From then on another worker asks Dots; what this one has is too old, and says so in the log."""
+    """The answer is too old then, which is logged, and another worker asks Dots."""
     dots.add_flow(1)
     await make_due(small, FLOW)
     feed = starving(small, dots)
@@ -152,7 +156,7 @@ async def test_answer_is_dropped_when_its_lease_has_ended(
 
 
 async def test_caller_does_not_wait_for_a_whole_lease(small: AllInputs, dots: MemoryDots) -> None:
-    """A caller who asked for a refresh learns within seconds that the database is away."""
+    """The caller of a refresh gets an error after a short wait."""
     dots.add_flow(1)
     feed = starving(small, dots)
 
@@ -165,7 +169,7 @@ async def test_caller_does_not_wait_for_a_whole_lease(small: AllInputs, dots: Me
 
 
 async def test_listing_is_free_again_when_the_database_is_back(small: AllInputs, dots: MemoryDots, logs: Logs) -> None:
-    """The page that was read is kept, and the next listing need not wait for the lease to end."""
+    """The page is stored once there is a connection, and the next listing need not wait for the lease."""
     dots.add_flow(1)
     feed = starving(small, dots)
 
@@ -181,10 +185,10 @@ async def test_listing_is_free_again_when_the_database_is_back(small: AllInputs,
     ]
 
 
-async def test_listing_that_may_not_count_its_calls_is_freed(
+async def test_listing_without_a_permit_is_released(
     small: AllInputs, dots: MemoryDots, clock: HandClock, logs: Logs
 ) -> None:
-    """The database went away between two pages: the listing ends there, and is due again in half a minute."""
+    """If the database fails between two pages, the listing ends and is due again in 30 seconds."""
     for number in (1, 2):
         dots.add_flow(number)
     dots.page_size = 1
@@ -209,7 +213,7 @@ async def test_listing_that_may_not_count_its_calls_is_freed(
 async def test_creation_that_cannot_be_settled_now_is_logged(
     small: AllInputs, dots: MemoryDots, clock: HandClock, logs: Logs
 ) -> None:
-    """The pass goes on with the others, and the next pass with this one."""
+    """The pass continues with the others, and the creation stays for a later pass."""
     dots.faults = [httpx.ReadTimeout("never arrived")]
     request = FlowRequest(app="default", steps=["compliance"], reference="payee-17")
     with pytest.raises(CreationOutcomeUnknownError):

@@ -1,4 +1,4 @@
-"""How claims end: settled, postponed, given up, given back, or lost to somebody else."""
+"""The ends of claims: settled, postponed, dead, deferred, or lost."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -20,7 +20,7 @@ from tests.flows.syncing import (
 
 
 async def test_lease_ends(engine: AsyncEngine) -> None:
-    """What a dead worker held is claimed by the next one, at the end of the lease and not before."""
+    """Another worker can claim a dead worker's row exactly when the lease ends."""
     await mark_due(engine, subject())
     await claim_due(engine)
 
@@ -32,7 +32,7 @@ async def test_lease_ends(engine: AsyncEngine) -> None:
 
 
 async def test_late_worker_changes_nothing(engine: AsyncEngine) -> None:
-    """Whoever has slept through its lease may not write: the row is the next one's."""
+    """A worker that has lost its lease cannot change the row."""
     await mark_due(engine, subject())
     (late,) = await claim_due(engine)
     await claim_due(engine, now=NOW + MINUTE, token=UUID(int=2))
@@ -47,19 +47,8 @@ async def test_late_worker_changes_nothing(engine: AsyncEngine) -> None:
     assert await row_of(engine, subject()) == before
 
 
-async def test_claim_ends_once(engine: AsyncEngine) -> None:
-    """A claim that was settled cannot be settled or postponed again."""
-    await mark_due(engine, subject())
-    (claim,) = await claim_due(engine)
-
-    answers = [await settle(engine, claim), await settle(engine, claim), await postpone(engine, claim)]
-
-    assert answers == [True, False, False]
-    assert (await row_of(engine, subject()))["attempts"] == 0
-
-
-async def test_settled_subject_waits_for_its_next_look(engine: AsyncEngine) -> None:
-    """The generation that was seen is clear, the failures are forgotten, and a sweep is next."""
+async def test_settled_subject_waits_for_its_sweep(engine: AsyncEngine) -> None:
+    """Settling clears the seen generation and the failures, and sets the next sweep."""
     await mark_due(engine, subject())
     (claim,) = await claim_due(engine)
     await postpone(engine, claim, due_at=NOW)
@@ -81,8 +70,8 @@ async def test_settled_subject_waits_for_its_next_look(engine: AsyncEngine) -> N
     }
 
 
-async def test_subject_without_a_next_look_is_done(engine: AsyncEngine) -> None:
-    """What has nothing left to look for is never due again by itself."""
+async def test_subject_without_a_next_refresh_is_not_due(engine: AsyncEngine) -> None:
+    """A settled subject without a next time is never due by itself."""
     await mark_due(engine, subject())
     (claim,) = await claim_due(engine)
 
@@ -92,7 +81,7 @@ async def test_subject_without_a_next_look_is_done(engine: AsyncEngine) -> None:
 
 
 async def test_webhook_during_a_refresh_is_kept(engine: AsyncEngine) -> None:
-    """A refresh clears only what it saw; what was raised meanwhile is due at once, whatever the refresh says."""
+    """A refresh clears only the generation that it saw. If it was raised meanwhile, the row stays due."""
     await mark_due(engine, subject(), by="create")
     (claim,) = await claim_due(engine)
     await mark_due(engine, subject(), at=NOW + MINUTE, by="webhook")
@@ -111,7 +100,7 @@ async def test_webhook_during_a_refresh_is_kept(engine: AsyncEngine) -> None:
 
 
 async def test_postponed_subject_is_tried_again(engine: AsyncEngine) -> None:
-    """A failure is counted and named, and the next claim knows how many there were."""
+    """The row has the number of failures and the last error."""
     await mark_due(engine, subject())
     for _ in range(2):
         (claim,) = await claim_due(engine)
@@ -130,7 +119,7 @@ async def test_postponed_subject_is_tried_again(engine: AsyncEngine) -> None:
 
 
 async def test_webhook_during_a_failing_refresh_is_kept(engine: AsyncEngine) -> None:
-    """The retry sees the later generation, and settles both."""
+    """The retry clears the later generation too."""
     await mark_due(engine, subject())
     (claim,) = await claim_due(engine)
     await mark_due(engine, subject())
@@ -146,8 +135,8 @@ async def test_webhook_during_a_failing_refresh_is_kept(engine: AsyncEngine) -> 
     }
 
 
-async def test_deferred_subject_is_as_it_was_but_later(engine: AsyncEngine) -> None:
-    """What could not be asked about for a reason that is not its own has failed at nothing; others come first."""
+async def test_deferred_subject_is_only_due_later(engine: AsyncEngine) -> None:
+    """Deferring changes the due time and counts no attempt."""
     await mark_due(engine, subject())
     before = await row_of(engine, subject())
     (claim,) = await claim_due(engine)
@@ -158,7 +147,7 @@ async def test_deferred_subject_is_as_it_was_but_later(engine: AsyncEngine) -> N
 
 
 async def test_dead_subject_is_not_due(engine: AsyncEngine) -> None:
-    """What cannot succeed is not tried again by itself; why is noted."""
+    """A dead letter is never due by itself. The row has the reason."""
     await mark_due(engine, subject())
     (claim,) = await claim_due(engine)
 
@@ -175,8 +164,8 @@ async def test_dead_subject_is_not_due(engine: AsyncEngine) -> None:
     }
 
 
-async def test_news_raises_the_dead(engine: AsyncEngine) -> None:
-    """A webhook or an operator makes it due again, with all its attempts."""
+async def test_request_revives_a_dead_letter(engine: AsyncEngine) -> None:
+    """A request makes a dead letter due again and resets its attempts."""
     await mark_due(engine, subject())
     (claim,) = await claim_due(engine)
     await dead_letter(engine, claim)
@@ -191,7 +180,7 @@ async def test_news_raises_the_dead(engine: AsyncEngine) -> None:
 
 
 async def test_webhook_during_the_last_attempt_is_kept(engine: AsyncEngine) -> None:
-    """What came while Dots was refusing gets its own try."""
+    """A webhook during the last refused call gets another try."""
     await mark_due(engine, subject())
     (claim,) = await claim_due(engine)
     await mark_due(engine, subject())
@@ -203,7 +192,7 @@ async def test_webhook_during_the_last_attempt_is_kept(engine: AsyncEngine) -> N
 
 
 async def test_failures_are_dated_from_the_first(engine: AsyncEngine) -> None:
-    """News does not make a long failure a short one; a success does."""
+    """A webhook does not reset the begin of the failures. A success does."""
     await mark_due(engine, subject())
     (claim,) = await claim_due(engine)
     await postpone(engine, claim, due_at=NOW)

@@ -1,4 +1,4 @@
-"""That the answer to a claim is in order, also when the table is large enough for another plan."""
+"""The order of claims on a table that is large enough for another query plan."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ DUE_AT = "SELECT subject_id, due_at FROM sync_rows"
 
 
 async def test_longest_due_comes_first_in_a_large_batch(engine: AsyncEngine) -> None:
-    """Tokens are spent in the order of the claims, so that order is what decides who waits."""
+    """The claims are in the order of the due times."""
     await stored.execute(engine, FILL, now=NOW)
     await stored.execute(engine, "ANALYZE sync_rows")
 

@@ -1,4 +1,4 @@
-"""Subjects that have become others are not looked at any more."""
+"""Subjects that were merged into others are not due any more."""
 
 from datetime import datetime
 
@@ -22,13 +22,13 @@ ROW = "SELECT due_at, dirty_gen, clean_gen, attempts, last_error, dead_at FROM s
 
 
 async def rest(engine: AsyncEngine, *subjects: Subject) -> None:
-    """Let them rest."""
+    """Put subjects to rest."""
     async with database.transaction(engine) as connection:
         await sync_rows.rest(connection, subjects)
 
 
-async def test_resting_subject_is_not_due_and_owes_nothing(engine: AsyncEngine) -> None:
-    """What failed and what waited is over; its webhooks count as handled."""
+async def test_resting_subject_is_clean_and_not_due(engine: AsyncEngine) -> None:
+    """Its failures are reset, and its webhooks count as handled."""
     await mark_due(engine, OLD)
     claim = await claim_one(engine, OLD)
     assert claim
@@ -42,7 +42,7 @@ async def test_resting_subject_is_not_due_and_owes_nothing(engine: AsyncEngine) 
 
 
 async def test_resting_subject_wakes_when_it_is_made_due(engine: AsyncEngine) -> None:
-    """A webhook about it is looked into, as ever."""
+    """A webhook makes it due again."""
     await mark_due(engine, OLD)
     await rest(engine, OLD)
 
@@ -51,8 +51,8 @@ async def test_resting_subject_wakes_when_it_is_made_due(engine: AsyncEngine) ->
     assert await _due_at(engine) == NOW + MINUTE
 
 
-async def test_subject_that_is_being_refreshed_is_left_alone(engine: AsyncEngine) -> None:
-    """Its lease is somebody else's, who will note when to look again."""
+async def test_leased_subject_is_not_changed(engine: AsyncEngine) -> None:
+    """The holder of the lease sets the next due time."""
     await mark_due(engine, OLD)
     await claim_one(engine, OLD)
 
@@ -61,8 +61,8 @@ async def test_subject_that_is_being_refreshed_is_left_alone(engine: AsyncEngine
     assert await _due_at(engine) == NOW
 
 
-async def test_row_that_is_locked_is_not_waited_for(engine: AsyncEngine) -> None:
-    """Webhooks lock rows in order; to wait here, out of order, could deadlock."""
+async def test_locked_row_is_skipped(engine: AsyncEngine) -> None:
+    """Other transactions lock rows in order, so waiting here could deadlock."""
     await mark_due(engine, OLD)
 
     async with engine.connect() as holder:

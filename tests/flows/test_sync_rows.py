@@ -1,4 +1,4 @@
-"""Who may ask Dots about what, and when."""
+"""Sync rows: making subjects due, and claiming them."""
 
 import asyncio
 from dataclasses import replace
@@ -29,7 +29,7 @@ from tests.storage.locks import until_waiting
 
 
 async def test_due_subject_is_claimed_once(engine: AsyncEngine) -> None:
-    """A claim says all that a refresh needs, and nobody else gets one meanwhile."""
+    """A claim has everything that a refresh needs, and there is only one at a time."""
     raised = await mark_due(engine, subject())
 
     first, second = await claim_due(engine), await claim_due(engine, token=uuid4())
@@ -50,7 +50,7 @@ async def test_due_subject_is_claimed_once(engine: AsyncEngine) -> None:
 
 
 async def test_longest_due_is_claimed_first(engine: AsyncEngine) -> None:
-    """Under load, whatever waits longest is next; what is not yet due is left alone."""
+    """The longest due rows come first, and rows that are not due are not claimed."""
     for number, minutes in enumerate([2, 4, 0, 3, 1, -1]):
         await mark_due(engine, subject(number), at=NOW - minutes * MINUTE)
 
@@ -59,12 +59,12 @@ async def test_longest_due_is_claimed_first(engine: AsyncEngine) -> None:
     assert batches == [{"flow-1", "flow-3"}, {"flow-0", "flow-4"}, {"flow-2"}, set()]
 
 
-async def test_what_was_asked_for_comes_before_sweeps(engine: AsyncEngine) -> None:
-    """However long a sweep has been due: nobody waits for it."""
+async def test_requested_rows_come_before_sweeps(engine: AsyncEngine) -> None:
+    """A requested row comes first even if a sweep has been due for longer."""
     await mark_due(engine, subject(1), at=NOW - 9 * MINUTE, by="sweep")
     await mark_due(engine, subject(2), at=NOW - 8 * MINUTE, by="sweep")
     for number, by in enumerate(("create", "webhook", "refresh"), start=3):
-        await mark_due(engine, subject(number), at=NOW - (number - 3) * MINUTE, by=by)  # type: ignore[arg-type]  # all of DueBy
+        await mark_due(engine, subject(number), at=NOW - (number - 3) * MINUTE, by=by)  # type: ignore[arg-type]  # All of them are in DueBy.
 
     batches = [[claim.subject.id for claim in await claim_due(engine, limit=limit)] for limit in (4, 4)]
 
@@ -72,7 +72,7 @@ async def test_what_was_asked_for_comes_before_sweeps(engine: AsyncEngine) -> No
 
 
 async def test_only_wanted_apps_are_claimed(engine: AsyncEngine) -> None:
-    """A worker that knows no credentials of an app leaves its rows to others."""
+    """Rows of other apps are not claimed."""
     await mark_due(engine, subject(app="eu"), subject(app="default"))
 
     claims = await claim_due(engine, apps=["eu", "us"])
@@ -80,8 +80,8 @@ async def test_only_wanted_apps_are_claimed(engine: AsyncEngine) -> None:
     assert [claim.subject for claim in claims] == [subject(app="eu")]
 
 
-async def test_claims_pass_by_what_others_are_claiming(engine: AsyncEngine) -> None:
-    """A claim that is not committed yet holds nobody up: the next one takes what is left, without waiting."""
+async def test_claims_skip_rows_that_others_are_claiming(engine: AsyncEngine) -> None:
+    """A second claim does not wait for an uncommitted one. It takes the other rows."""
     await mark_due(engine, subject(1), at=NOW - MINUTE)
     await mark_due(engine, subject(2))
 
@@ -93,8 +93,8 @@ async def test_claims_pass_by_what_others_are_claiming(engine: AsyncEngine) -> N
     assert [claim.subject for claim in second] == [subject(2)]
 
 
-async def test_nothing_is_claimed_twice_at_once(engine: AsyncEngine) -> None:
-    """Eight claimers at once share what is due between them."""
+async def test_concurrent_claims_share_the_rows(engine: AsyncEngine) -> None:
+    """Eight concurrent claims get different rows."""
     subjects = [subject(number) for number in range(40)]
     await mark_due(engine, *subjects)
 
@@ -105,8 +105,8 @@ async def test_nothing_is_claimed_twice_at_once(engine: AsyncEngine) -> None:
     assert {*claimed, *(claim.subject for claim in await claim_due(engine, limit=40))} == set(subjects)
 
 
-async def test_news_never_delays(engine: AsyncEngine) -> None:
-    """Made due again, a subject is due at the earlier time, and past failures do not slow it down."""
+async def test_another_request_never_delays(engine: AsyncEngine) -> None:
+    """A subject that is made due again keeps the earlier time, and its failures are reset."""
     await mark_due(engine, subject())
     (claim,) = await claim_due(engine)
     await postpone(engine, claim, due_at=NOW + 60 * MINUTE)
@@ -124,8 +124,8 @@ async def test_news_never_delays(engine: AsyncEngine) -> None:
     }
 
 
-async def test_news_wakes_what_was_done(engine: AsyncEngine) -> None:
-    """A subject with nothing left to look for is due again when something comes."""
+async def test_request_wakes_a_subject_that_is_not_due(engine: AsyncEngine) -> None:
+    """A subject without a due time becomes due."""
     await schedule(engine, subject(), due_at=None)
 
     await mark_due(engine, subject())
@@ -134,24 +134,17 @@ async def test_news_wakes_what_was_done(engine: AsyncEngine) -> None:
 
 
 async def test_many_are_made_due_at_once(engine: AsyncEngine) -> None:
-    """Subjects of all kinds and apps, each raised once however often it is named."""
+    """Subjects of all kinds and apps are raised once each. An empty list is allowed."""
     mixed = [subject(kind="user"), subject(app="eu"), subject(), subject()]
 
     raised = await mark_due(engine, *mixed)
 
+    assert await mark_due(engine) == {}
     assert raised == {subject(): 1, subject(kind="user"): 1, subject(app="eu"): 1}
 
 
-async def test_no_subjects_are_no_news(engine: AsyncEngine) -> None:
-    """Making nothing due writes nothing."""
-    raised = await mark_due(engine)
-
-    assert raised == {}
-    assert await stored.count(engine, "sync_rows") == 0
-
-
 async def test_rows_are_locked_in_order(engine: AsyncEngine) -> None:
-    """While it waits for one row, a writer holds none of the later ones: so no two can deadlock."""
+    """A writer that waits for a row holds no later ones, so writers cannot deadlock."""
     subjects = [subject(number) for number in range(8)]
     await mark_due(engine, *subjects)
 
@@ -167,8 +160,8 @@ async def test_rows_are_locked_in_order(engine: AsyncEngine) -> None:
     assert raised == {each: 3 if each == subject(3) else 2 for each in subjects}
 
 
-async def test_fresh_subject_is_scheduled(engine: AsyncEngine) -> None:
-    """What was just seen fresh has a next look, and nothing uncleared."""
+async def test_new_subject_is_scheduled(engine: AsyncEngine) -> None:
+    """A new row has the first due time and is clean."""
     await schedule(engine, subject(), due_at=NOW + MINUTE)
 
     assert await row_of(engine, subject(), "due_at", "due_by", "dirty_gen", "clean_gen") == {
@@ -179,8 +172,8 @@ async def test_fresh_subject_is_scheduled(engine: AsyncEngine) -> None:
     }
 
 
-async def test_schedule_leaves_what_is_there_alone(engine: AsyncEngine) -> None:
-    """A webhook that came first is not put off by the answer to the creation."""
+async def test_schedule_does_not_change_an_existing_row(engine: AsyncEngine) -> None:
+    """The answer to a creation does not postpone an earlier webhook."""
     await mark_due(engine, subject())
     before = await row_of(engine, subject())
 
@@ -190,8 +183,8 @@ async def test_schedule_leaves_what_is_there_alone(engine: AsyncEngine) -> None:
     assert await row_of(engine, subject()) == before
 
 
-async def test_paused_app_is_passed_by(engine: AsyncEngine) -> None:
-    """While an app is paused only the others are asked about."""
+async def test_paused_app_is_not_claimed(engine: AsyncEngine) -> None:
+    """During the pause of an app, only rows of the others are claimed."""
     await mark_due(engine, subject(app="default"), subject(app="eu"))
     async with database.transaction(engine) as connection:
         await app_rows.pause(connection, "eu", until=NOW + MINUTE)
@@ -204,7 +197,7 @@ async def test_paused_app_is_passed_by(engine: AsyncEngine) -> None:
 
 
 async def test_one_is_claimed_due_or_not(engine: AsyncEngine) -> None:
-    """Who asks for one flow gets it, unless it is unknown or held; at the end of the lease it is free again."""
+    """A subject can be claimed unless it is unknown or leased."""
     await schedule(engine, subject(), due_at=None)
 
     claims = [

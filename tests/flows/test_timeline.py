@@ -15,17 +15,17 @@ from tests.surroundings import KeyWith
 from tests.webhooks.sending import PATH, signed
 
 
-async def test_timeline_tells_the_whole_timeline(
+async def test_timeline_has_all_entries_in_order(
     client: httpx.AsyncClient, inputs: AllInputs, dots: MemoryDots, clock: HandClock
 ) -> None:
-    """Creation, webhook, refresh, step, event: everything that happened, in the order it did."""
+    """The timeline has webhooks, refreshes, steps and events in the order of their times."""
     flow = await create(client, steps=["compliance"])
     clock.advance(timedelta(minutes=5))
     body = b'{"event":"flow.updated","flow_id":"%s"}' % flow["id"].encode()
-    tools_now = clock.now
+    now = clock.now
     clock.now -= timedelta(minutes=5)
     await client.post(PATH, headers=signed("msg_1", body), content=body)
-    clock.now = tools_now
+    clock.now = now
     dots.flows[flow["id"]]["completed_steps"] = ["compliance"]
     await refresh_due(inputs, limit=10)
     await sequence_events(inputs, delivery_rows, limit=10)
@@ -54,8 +54,8 @@ async def test_timeline_tells_the_whole_timeline(
     assert [entry["position"] for entry in entries if entry["kind"] == "event"] == [1, 2, 3]
 
 
-async def test_webhook_is_unhandled_until_dots_was_asked(client: httpx.AsyncClient) -> None:
-    """What waits for its refresh says so."""
+async def test_webhook_is_unhandled_until_the_refresh(client: httpx.AsyncClient) -> None:
+    """A webhook that waits for its refresh is shown as not handled."""
     flow = await create(client)
     body = b'{"flow_id":"%s"}' % flow["id"].encode()
     await client.post(PATH, headers=signed("msg_1", body), content=body)
@@ -68,7 +68,7 @@ async def test_webhook_is_unhandled_until_dots_was_asked(client: httpx.AsyncClie
 async def test_timeline_shows_verdicts_to_the_entitled_only(
     client: httpx.AsyncClient, inputs: AllInputs, dots: MemoryDots, key_with: KeyWith
 ) -> None:
-    """The very name of a verdict's event is compliance data, in a timeline too."""
+    """Even the type of a verdict's event needs `compliance:read`."""
     flow = await create(client, steps=["background-check"], user_id=USER)
     dots.flows[flow["id"]]["completed_steps"] = ["background-check"]
     dots.add_user(has_criminal_activity=True)
@@ -87,7 +87,7 @@ async def test_timeline_shows_verdicts_to_the_entitled_only(
 async def test_timeline_shows_deliveries_to_administrators_of_subscriptions(
     client: httpx.AsyncClient, inputs: AllInputs, key_with: KeyWith
 ) -> None:
-    """Where each event of the flow was sent, and what became of it."""
+    """Keys with `subscriptions:admin` see the deliveries of the flow's events."""
     async with subscriber.listening() as shop:
         made = await subscribe(inputs, shop.url)
         flow = await create(client)
@@ -117,7 +117,7 @@ async def test_timeline_shows_deliveries_to_administrators_of_subscriptions(
 async def test_timeline_shows_deliveries_of_verdicts_to_the_entitled_only(
     client: httpx.AsyncClient, inputs: AllInputs, dots: MemoryDots, key_with: KeyWith
 ) -> None:
-    """An administrator of subscriptions is not one of them, only by being one."""
+    """`subscriptions:admin` alone does not show them."""
     made = await subscribe(inputs, "http://127.0.0.1:9/events", ["dots.background_check.*"], with_compliance=True)
     flow = await create(client, steps=["background-check"], user_id=USER)
     dots.flows[flow["id"]]["completed_steps"] = ["background-check"]

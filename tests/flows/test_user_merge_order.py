@@ -1,4 +1,4 @@
-"""Merges come doubled, late, in any order and in circles; the state ends the same."""
+"""Merges may arrive twice, late, in any order and in circles. The final state is the same."""
 
 import pytest
 
@@ -18,12 +18,11 @@ from tests.flows.merging import (
 from tests.storage import stored
 
 
-@pytest.mark.parametrize("repeats", [1, 3])
 @pytest.mark.parametrize("message_id", ["msg_merge", None])
-async def test_merge_that_comes_again_changes_nothing(
-    inputs: AllInputs, dots: MemoryDots, announce: Announcer, repeats: int, message_id: str | None
+async def test_repeated_merge_changes_nothing(
+    inputs: AllInputs, dots: MemoryDots, announce: Announcer, message_id: str | None
 ) -> None:
-    """Doubled by Svix, or told by two endpoints, before and after it was applied."""
+    """A merge may be repeated by Svix or by a second endpoint, before and after it was applied."""
     await own_flow(inputs, dots, announce)
     dots.add_user(NEW)
     await announce(MERGE, message_id=message_id)
@@ -31,7 +30,7 @@ async def test_merge_that_comes_again_changes_nothing(
     await refresh(inputs)
     first = await stored.rows(inputs.engine, "SELECT id, verdict, check_submitted_at, merged_into FROM users")
 
-    for _ in range(repeats):
+    for _ in range(2):
         await announce(MERGE, message_id=message_id)
         await refresh(inputs)
 
@@ -44,7 +43,7 @@ async def test_merge_that_comes_again_changes_nothing(
 async def test_chain_of_merges_ends_with_the_last_user(
     inputs: AllInputs, dots: MemoryDots, announce: Announcer, order: tuple[int, ...], *, is_refreshed_between: bool
 ) -> None:
-    """In whatever order the two merges are heard of; the user in the middle is gone at Dots already."""
+    """The merges may arrive in any order, and Dots may not know the user in the middle any more."""
     await own_flow(inputs, dots, announce, OLD, number=1)
     await own_flow(inputs, dots, announce, MIDDLE, number=2)
     del dots.users[OLD], dots.users[MIDDLE]
@@ -63,10 +62,8 @@ async def test_chain_of_merges_ends_with_the_last_user(
     assert {users[OLD]["merged_into"], users[MIDDLE]["merged_into"]} == {NEW}
 
 
-async def test_circle_of_merges_ends_with_the_latest_word(
-    inputs: AllInputs, dots: MemoryDots, announce: Announcer
-) -> None:
-    """Dots takes a merge back, or contradicts itself: nothing runs for ever, and no flow is left without its user."""
+async def test_latest_merge_of_a_circle_counts(inputs: AllInputs, dots: MemoryDots, announce: Announcer) -> None:
+    """If Dots takes a merge back, the flow belongs to the first user again."""
     await own_flow(inputs, dots, announce)
     dots.add_user(NEW)
     await announce(MERGE)
@@ -85,7 +82,7 @@ async def test_circle_of_merges_ends_with_the_latest_word(
 async def test_answer_from_before_the_merge_does_not_bring_the_old_user_back(
     inputs: AllInputs, dots: MemoryDots, announce: Announcer
 ) -> None:
-    """Dots was asked about the flow before the merge and answers after it, or it never says the new id."""
+    """An answer that names the old user after the merge counts for the new one."""
     dots.add_flow(1, steps=["background-check", "payout"], user_id=None)
     await announce({"flow_id": flow_id_of(1)})
     await refresh(inputs)
@@ -103,10 +100,8 @@ async def test_answer_from_before_the_merge_does_not_bring_the_old_user_back(
     assert await stored.rows(inputs.engine, USERS) == [{"id": NEW, "verdict": "pending", "merged_into": None}]
 
 
-async def test_merge_heard_of_before_its_flows_is_remembered(
-    inputs: AllInputs, dots: MemoryDots, announce: Announcer
-) -> None:
-    """The merge overtakes everything else: a flow that is found later under the old id is the new user's."""
+async def test_merge_applies_to_flows_found_later(inputs: AllInputs, dots: MemoryDots, announce: Announcer) -> None:
+    """A flow that is found later with the old user belongs to the new one."""
     dots.add_user(NEW)
     await announce(MERGE)
     await refresh(inputs)

@@ -1,4 +1,4 @@
-"""Dots makes one user of two: what belonged to the old one is the new one's."""
+"""Merges of users: the flows and submissions of the old user go to the new one."""
 
 from datetime import timedelta
 from typing import Any
@@ -28,8 +28,6 @@ CLEARED = [{"type": "dots.background_check.cleared", "subject": f"user/{NEW}"}]
 BODIES = {
     "as published": MERGE,
     "with event": {"event": "user.updated.user_merged", "user_id": NEW, **MERGE},
-    "with event and the old id": {"event": "user.updated.user_merged", "user_id": OLD, **MERGE},
-    "with an event that is published nowhere": {"event": "user.merged", **MERGE},
 }
 
 
@@ -37,7 +35,7 @@ BODIES = {
 async def test_flows_and_a_pending_check_move_to_the_new_user(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock, announce: Announcer, body: dict[str, Any]
 ) -> None:
-    """After a merge the flow is the new user's, whose check is watched, and whose verdict is told."""
+    """After a merge the flow belongs to the new user, whose check is polled and whose verdict is reported."""
     await own_flow(inputs, dots, announce)
     del dots.users[OLD]
     dots.add_user(NEW)
@@ -56,10 +54,10 @@ async def test_flows_and_a_pending_check_move_to_the_new_user(
     assert await stored.rows(inputs.engine, REPORTED) == CLEARED
 
 
-async def test_old_user_is_asked_about_no_more(
+async def test_old_user_is_not_refreshed_any_more(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock, announce: Announcer
 ) -> None:
-    """Dots may answer 404 for it: no poll, no dead letter, no overdue check is left behind."""
+    """Dots may answer 404 for the old user, so its polls end with the merge."""
     await own_flow(inputs, dots, announce)
     del dots.users[OLD]
     dots.add_user(NEW)
@@ -77,7 +75,7 @@ async def test_old_user_is_asked_about_no_more(
 async def test_late_webhook_about_the_old_user_leaves_no_dead_letter(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock, announce: Announcer
 ) -> None:
-    """It was sent before the merge, or again by hand; Dots knows the old user no more."""
+    """It may be an old or a repeated webhook. Dots does not know the old user any more."""
     await own_flow(inputs, dots, announce)
     del dots.users[OLD]
     dots.add_user(NEW)
@@ -95,10 +93,10 @@ async def test_late_webhook_about_the_old_user_leaves_no_dead_letter(
     assert await stored.rows(inputs.engine, "SELECT 1 FROM sync_rows WHERE dead_at IS NOT NULL") == []
 
 
-async def test_verdict_is_told_once_although_dots_gives_it_for_both_ids(
+async def test_verdict_is_reported_once_although_dots_gives_it_for_both_ids(
     inputs: AllInputs, dots: MemoryDots, announce: Announcer
 ) -> None:
-    """Dots may go on answering for the old id with what is the new user's."""
+    """Dots may answer for the old id with the new user's verdict."""
     await own_flow(inputs, dots, announce)
     for user_id in (OLD, NEW):
         dots.add_user(user_id, background_check={"status": "pass"}, has_criminal_activity=False)
@@ -115,7 +113,7 @@ async def test_verdict_is_told_once_although_dots_gives_it_for_both_ids(
 async def test_merge_waits_until_the_new_user_can_be_asked(
     inputs: AllInputs, dots: MemoryDots, clock: HandClock, announce: Announcer
 ) -> None:
-    """While that fails nothing moves; the first answer moves everything."""
+    """While the refresh of the new user fails, no flow moves."""
     await own_flow(inputs, dots, announce)
     dots.fault = refusal(500, "oops")
     await announce(MERGE)
@@ -133,7 +131,7 @@ async def test_merge_waits_until_the_new_user_can_be_asked(
 
 
 async def test_merge_is_applied_whole_or_not_at_all(inputs: AllInputs, dots: MemoryDots, announce: Announcer) -> None:
-    """A worker that dies in the middle leaves it to the next."""
+    """If a worker dies during the merge, the next refresh applies it."""
     await own_flow(inputs, dots, announce)
     dots.add_user(NEW)
     await announce(MERGE)
@@ -163,10 +161,10 @@ async def test_merge_of_another_app_moves_nothing(
     assert await owners(inputs) == {OLD}
 
 
-async def test_user_of_many_flows_is_merged_bit_by_bit(
+async def test_merge_of_a_user_with_many_flows_takes_several_passes(
     inputs: AllInputs, dots: MemoryDots, announce: Announcer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No transaction moves more than a bounded number of flows; the next pass goes on at once."""
+    """A transaction moves a bounded number of flows, and the next pass continues immediately."""
     monkeypatch.setattr(apply_merges, "FLOWS_AT_ONCE", 2)
     for number in range(1, 6):
         await own_flow(inputs, dots, announce, number=number)
@@ -185,10 +183,10 @@ async def test_user_of_many_flows_is_merged_bit_by_bit(
     ]
 
 
-async def test_many_users_are_merged_into_one_bit_by_bit(
+async def test_many_merges_into_one_user_take_several_passes(
     inputs: AllInputs, dots: MemoryDots, announce: Announcer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many merges wait for one user."""
+    """A transaction applies a bounded number of merges, and all are applied in the end."""
     monkeypatch.setattr(apply_merges, "MERGES_AT_ONCE", 2)
     await own_flow(inputs, dots, announce, OLD)
     dots.add_user(NEW)
@@ -202,8 +200,10 @@ async def test_many_users_are_merged_into_one_bit_by_bit(
     assert await stored.rows(inputs.engine, "SELECT 1 FROM user_merges WHERE applied_at IS NULL") == []
 
 
-async def test_refresh_looks_for_merges_in_no_webhook(inputs: AllInputs, dots: MemoryDots, announce: Announcer) -> None:
-    """The merge is noted when it comes; a body that has expired since does not matter."""
+async def test_merge_does_not_need_the_body_of_its_webhook(
+    inputs: AllInputs, dots: MemoryDots, announce: Announcer
+) -> None:
+    """The merge is stored when the webhook arrives, so the body may expire."""
     await own_flow(inputs, dots, announce)
     dots.add_user(NEW)
     await announce(MERGE)

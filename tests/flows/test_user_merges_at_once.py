@@ -1,4 +1,4 @@
-"""Merges, refreshes and repeats at the same time, in several workers: no deadlock, and the end is the same."""
+"""Concurrent merges, refreshes and repeats do not deadlock and end in the same state."""
 
 import asyncio
 import random
@@ -19,29 +19,29 @@ USERS = [f"user-{number:02}" for number in range(12)]
 async def test_workers_that_merge_at_once_agree(
     inputs: AllInputs, dots: MemoryDots, announce: Announcer, seed: int
 ) -> None:
-    """Chains, trees and circles of users, each with flows, told in any order and twice while others refresh."""
-    chance = random.Random(seed)
+    """Random merges are announced twice and in any order while workers refresh."""
+    rng = random.Random(seed)
     for number, user_id in enumerate(USERS * 2):
         dots.add_flow(number + 1, steps=["payout"], user_id=user_id)
         await announce({"flow_id": flow_id_of(number + 1)})
     for user_id in USERS:
         dots.add_user(user_id)
     await refresh(inputs)
-    olds = chance.sample(USERS, 9)
+    olds = rng.sample(USERS, 9)
     reported: set[tuple[str, str]] = set()
 
-    async def tell(old_id: str) -> None:
-        new_id = chance.choice([user_id for user_id in USERS if user_id != old_id])
+    async def announce_merge(old_id: str) -> None:
+        new_id = rng.choice([user_id for user_id in USERS if user_id != old_id])
         pair = {"old_user_id": old_id, "new_user_id": new_id}
         reported.add((old_id, new_id))
         await asyncio.gather(*(announce(pair, message_id=f"msg_{old_id}") for _ in range(2)))
-        await announce({"user_id": chance.choice(USERS)})
+        await announce({"user_id": rng.choice(USERS)})
 
     async def work() -> None:
         for _ in range(6):
             await refresh_due(inputs, limit=5)
 
-    await asyncio.gather(*(tell(old_id) for old_id in olds), *(work() for _ in range(4)))
+    await asyncio.gather(*(announce_merge(old_id) for old_id in olds), *(work() for _ in range(4)))
     await refresh(inputs)
 
     owners = await stored.rows(inputs.engine, "SELECT id, user_id FROM flows")

@@ -1,4 +1,4 @@
-"""The little that is kept of a user."""
+"""Stored users."""
 
 import asyncio
 import dataclasses
@@ -26,7 +26,7 @@ STRANGER = UserRecord(
 
 
 async def submit(engine: AsyncEngine, *, minutes: int = 0, is_check: bool = False, is_id: bool = False) -> None:
-    """Note that something was handed in, so many minutes after the beginning."""
+    """Note a submission, this many minutes after NOW."""
     async with database.transaction(engine) as connection:
         await user_rows.note_submission(
             connection, "default", "user-1", now=later(minutes), is_check=is_check, is_id=is_id
@@ -34,35 +34,30 @@ async def submit(engine: AsyncEngine, *, minutes: int = 0, is_check: bool = Fals
 
 
 async def lock(engine: AsyncEngine, *, app: str = "default") -> UserRecord:
-    """The user, locked for a moment."""
+    """Lock the user and return it."""
     async with database.transaction(engine) as connection:
         return await user_rows.lock(connection, app, "user-1", now=NOW)
 
 
 async def save(engine: AsyncEngine, user_state: UserState, *, minutes: int = 0, events_added: int = 0) -> None:
-    """Save what is known of the user now."""
+    """Save this state of the user."""
     async with database.transaction(engine) as connection:
         known = await user_rows.lock(connection, "default", "user-1", now=NOW)
         await user_rows.save(connection, known, user_state, now=later(minutes), events_added=events_added)
 
 
 async def find(engine: AsyncEngine, user_id: str = "user-1") -> UserRecord | None:
-    """The user."""
+    """Return the user."""
     async with database.transaction(engine) as connection:
         return await user_rows.find(connection, user_id)
 
 
-async def test_unknown_user_is_none(engine: AsyncEngine) -> None:
-    """Asking about somebody adds nobody."""
-    assert await find(engine) is None
-    assert await stored.count(engine, "users") == 0
-
-
 async def test_locking_adds_an_unknown_user(engine: AsyncEngine) -> None:
-    """A user whom a webhook names first begins with nothing known; null is not false."""
+    """An unknown user is added by locking, with null in every field. Reading adds no user."""
+    before = await find(engine)
     locked = await lock(engine)
 
-    assert locked == STRANGER
+    assert (before, locked) == (None, STRANGER)
     assert await find(engine) == STRANGER
     assert await stored.row(engine, "SELECT first_seen_at, id_verified, has_criminal_activity FROM users") == {
         "first_seen_at": NOW,
@@ -72,7 +67,7 @@ async def test_locking_adds_an_unknown_user(engine: AsyncEngine) -> None:
 
 
 async def test_users_of_two_apps_are_two(engine: AsyncEngine) -> None:
-    """Even with one id."""
+    """Two apps may have users with the same id."""
     await save(engine, UserState(status="verified"))
 
     other = await lock(engine, app="eu")
@@ -81,7 +76,7 @@ async def test_users_of_two_apps_are_two(engine: AsyncEngine) -> None:
 
 
 async def test_user_is_read_as_it_was_saved(engine: AsyncEngine) -> None:
-    """Every field of the standing goes there and back."""
+    """Every field of the state comes back."""
     user_state = UserState(
         status="verified",
         id_verified=False,
@@ -104,7 +99,7 @@ async def test_user_is_read_as_it_was_saved(engine: AsyncEngine) -> None:
 
 
 async def test_submitted_check_is_pending(engine: AsyncEngine) -> None:
-    """From the moment it was handed in, whether Dots shows it yet or not."""
+    """A submitted check is pending even if Dots does not show it yet."""
     await submit(engine, minutes=1, is_check=True)
 
     assert await find(engine) == dataclasses.replace(
@@ -114,15 +109,15 @@ async def test_submitted_check_is_pending(engine: AsyncEngine) -> None:
     )
 
 
-async def test_submitted_id_is_no_check(engine: AsyncEngine) -> None:
-    """An ID that was handed in is noted with its own time and leaves the verdict alone."""
+async def test_submitted_id_does_not_change_the_verdict(engine: AsyncEngine) -> None:
+    """A submitted ID has a time of its own."""
     await submit(engine, minutes=1, is_id=True)
 
     assert await find(engine) == dataclasses.replace(STRANGER, id_submitted_at=later(1))
 
 
-async def test_submissions_do_not_forget_each_other(engine: AsyncEngine) -> None:
-    """Each keeps its own latest time."""
+async def test_submissions_keep_separate_times(engine: AsyncEngine) -> None:
+    """A later submission of one kind does not change the time of the other."""
     await submit(engine, minutes=1, is_check=True, is_id=True)
     await submit(engine, minutes=2, is_id=True)
     await submit(engine, minutes=3, is_check=True)
@@ -134,7 +129,7 @@ async def test_submissions_do_not_forget_each_other(engine: AsyncEngine) -> None
 
 
 async def test_settled_verdict_survives_another_submission(engine: AsyncEngine) -> None:
-    """A check handed in again is awaited, but what was told stands until the opposite comes."""
+    """A check that is submitted again is awaited, but the verdict stays."""
     for verdict in (Verdict.FLAGGED, Verdict.CLEARED):
         await save(engine, UserState(verdict=verdict))
         await submit(engine, is_check=True)
@@ -146,20 +141,9 @@ async def test_settled_verdict_survives_another_submission(engine: AsyncEngine) 
 
 
 async def test_check_seen_at_dots_first_is_pending_since_then(engine: AsyncEngine) -> None:
-    """A check begun outside of our flows is awaited from the first time it was seen, not from the last."""
-    for minutes in (1, 2):
-        await save(engine, UserState(check_status="pending", verdict=Verdict.PENDING), minutes=minutes)
-
-    found = await find(engine)
-
-    assert found
-    assert found.check_submitted_at == later(1)
-
-
-async def test_check_that_needs_review_at_first_sight_is_awaited_since_then(engine: AsyncEngine) -> None:
-    """A verdict may follow, so that it is looked at by its age like a pending one."""
-    for minutes in (1, 2):
-        await save(engine, UserState(check_status="consider", verdict=Verdict.NEEDS_REVIEW), minutes=minutes)
+    """A check begun elsewhere is awaited from the first time it was seen, also one that needs review."""
+    for minutes, verdict in ((1, Verdict.NEEDS_REVIEW), (2, Verdict.PENDING)):
+        await save(engine, UserState(verdict=verdict), minutes=minutes)
 
     found = await find(engine)
 
@@ -168,7 +152,7 @@ async def test_check_that_needs_review_at_first_sight_is_awaited_since_then(engi
 
 
 async def test_lock_waits_and_sees_what_was_saved_meanwhile(engine: AsyncEngine) -> None:
-    """Two refreshes of one user follow each other, so that a verdict settles once."""
+    """Two refreshes of one user follow each other, so a verdict settles once."""
     async with engine.connect() as first:
         known = await user_rows.lock(first, "default", "user-1", now=NOW)
         waiting = asyncio.create_task(lock(engine))

@@ -16,7 +16,7 @@ from tests.webhooks.sending import PATH, signed
 
 @pytest.fixture
 async def flagged(client: httpx.AsyncClient, dots: MemoryDots, inputs: AllInputs) -> None:
-    """A user whose background check came back flagged, learnt of by webhook."""
+    """Store a user whose background check is flagged, after a webhook."""
     dots.add_user(
         id_verified=True,
         has_criminal_activity=True,
@@ -30,7 +30,7 @@ async def flagged(client: httpx.AsyncClient, dots: MemoryDots, inputs: AllInputs
 
 @pytest.mark.usefixtures("flagged")
 async def test_user_with_compliance_read(stranger: httpx.AsyncClient, key_with: KeyWith, engine: AsyncEngine) -> None:
-    """The verdict is shown to who may see it, and the reading leaves a row."""
+    """The answer has the verdict, and the read leaves an audit row."""
     entitled = await key_with("flows:read", "compliance:read", name="officer")
 
     answer = await stranger.get(f"/v1/users/{USER.upper()}", headers=entitled)
@@ -56,7 +56,7 @@ async def test_user_with_compliance_read(stranger: httpx.AsyncClient, key_with: 
 async def test_user_whose_check_needs_review(
     stranger: httpx.AsyncClient, key_with: KeyWith, dots: MemoryDots, inputs: AllInputs
 ) -> None:
-    """With Dots' status, and with what an older check came to."""
+    """The answer has Dots' status and the result of the older check."""
     dots.add_user(background_check={"status": "pass"})["sex_offender_check_status"] = "failed"
     await make_due(inputs, user())
     await refresh_due(inputs, limit=1)
@@ -71,10 +71,10 @@ async def test_user_whose_check_needs_review(
     }
 
 
-async def test_an_older_check_that_failed_is_not_lost_when_dots_merges_users(
+async def test_an_older_check_that_failed_survives_a_merge(
     stranger: httpx.AsyncClient, key_with: KeyWith, dots: MemoryDots, inputs: AllInputs
 ) -> None:
-    """Dots speaks of it on the old user alone; the new one is cleared by nobody's leaving it out."""
+    """Dots shows it only for the old user, and the new user is not cleared."""
     old_id = "00000000-0000-4000-8000-00000000000a"
     dots.add_user(old_id)["sex_offender_check_status"] = "failed"
     dots.add_user(background_check={"status": "pass"}, has_criminal_activity=False)
@@ -91,7 +91,7 @@ async def test_an_older_check_that_failed_is_not_lost_when_dots_merges_users(
 
 @pytest.mark.usefixtures("flagged")
 async def test_user_without_compliance_read(client: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    """Nothing of the background check is shown, and no row is left: nothing was read."""
+    """The answer has no background check, and there is no audit row."""
     answer = await client.get(f"/v1/users/{USER}")
 
     assert answer.status_code == 200
@@ -102,10 +102,10 @@ async def test_user_without_compliance_read(client: httpx.AsyncClient, engine: A
 
 
 @pytest.mark.usefixtures("flagged")
-async def test_trail_that_cannot_be_left_means_nothing_is_shown(
+async def test_verdict_is_not_shown_without_an_audit_row(
     stranger: httpx.AsyncClient, key_with: KeyWith, engine: AsyncEngine
 ) -> None:
-    """The row is there before the answer is."""
+    """The audit row is written before the answer. If that fails, the request fails."""
     entitled = await key_with("flows:read", "compliance:read")
     await stored.execute(engine, "DROP TABLE compliance_reads")
 
@@ -117,7 +117,7 @@ async def test_trail_that_cannot_be_left_means_nothing_is_shown(
 
 @pytest.mark.usefixtures("flagged")
 async def test_nothing_personal_is_stored(engine: AsyncEngine) -> None:
-    """Of all that Dots tells of a user, six things are kept."""
+    """Only six fields of Dots' user are stored."""
     columns = set(await stored.row(engine, "SELECT * FROM users"))
     everything = str(await stored.rows(engine, "SELECT * FROM users")) + str(
         await stored.rows(engine, "SELECT * FROM events")
@@ -129,7 +129,7 @@ async def test_nothing_personal_is_stored(engine: AsyncEngine) -> None:
 
 @pytest.mark.parametrize("user_id", [USER, "no%20id", "%00"])
 async def test_unknown_user_is_404(client: httpx.AsyncClient, user_id: str) -> None:
-    """A user that no webhook and no flow has named is not found."""
+    """An unknown or malformed id is not found."""
     answer = await client.get(f"/v1/users/{user_id}")
 
     assert (answer.status_code, answer.json()["code"]) == (404, "user_not_found")

@@ -24,16 +24,16 @@ FLOW = flow(flow_id_of(1))
 VERDICT = "SELECT verdict, verdict_count FROM users"
 
 
-async def hand_in(inputs: AllInputs, dots: MemoryDots, step: str = "background-check") -> None:
-    """A payee completes this step, and the flow is refreshed."""
+async def submit(inputs: AllInputs, dots: MemoryDots, step: str = "background-check") -> None:
+    """Complete this step of a flow, and refresh the flow."""
     dots.add_flow(1, steps=[step], completed_steps=[step], user_id=USER)
     await make_due(inputs, FLOW)
     await refresh_due(inputs, limit=1)
 
 
-async def test_user_is_due_once_a_check_is_handed_in(inputs: AllInputs, dots: MemoryDots) -> None:
-    """Complete means submitted: what came of it is asked of the user, at once."""
-    await hand_in(inputs, dots)
+async def test_user_is_due_after_a_submission(inputs: AllInputs, dots: MemoryDots) -> None:
+    """A completed check step is submitted, and the user is refreshed for the verdict."""
+    await submit(inputs, dots)
 
     row = await sync_row(inputs, user())
     assert (row["due_at"], row["due_by"]) == (NOW, "webhook")
@@ -41,22 +41,9 @@ async def test_user_is_due_once_a_check_is_handed_in(inputs: AllInputs, dots: Me
     assert not [kind for kind in await event_types(inputs) if "background_check" in kind]
 
 
-async def test_user_is_due_also_when_it_becomes_known_only_later(inputs: AllInputs, dots: MemoryDots) -> None:
-    """A snapshot may have the step before it has the user; the verdict must not be forgotten over that."""
-    made = dots.add_flow(1, steps=["background-check", "payout"], completed_steps=["background-check"], user_id=None)
-    await make_due(inputs, FLOW)
-    await refresh_due(inputs, limit=1)
-    made["user_id"] = USER
-    await make_due(inputs, FLOW)
-    await refresh_due(inputs, limit=1)
-
-    assert (await sync_row(inputs, user()))["due_at"] == NOW
-    assert await stored.row(inputs.engine, VERDICT) == {"verdict": "pending", "verdict_count": 0}
-
-
-async def test_a_reversal_no_webhook_told_is_found(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """Even one that comes right after the verdict is not missed for long."""
-    await hand_in(inputs, dots)
+async def test_a_reversal_without_a_webhook_is_found(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """A sweep finds a reversal right after the verdict."""
+    await submit(inputs, dots)
     dots.add_user(background_check={"status": "pass"}, has_criminal_activity=False)
     await refresh_due(inputs, limit=10)
     dots.add_user(background_check={"status": "failed"}, has_criminal_activity=True)
@@ -66,8 +53,8 @@ async def test_a_reversal_no_webhook_told_is_found(inputs: AllInputs, dots: Memo
     assert (await event_types(inputs))[-2:] == ["dots.background_check.cleared", "dots.background_check.flagged"]
 
 
-async def test_flag_is_told_once_and_its_reversal_too(inputs: AllInputs, dots: MemoryDots) -> None:
-    """Flagged, flagged again, lifted: two events, with sequences of their own subject."""
+async def test_flag_and_its_reversal_are_reported_once(inputs: AllInputs, dots: MemoryDots) -> None:
+    """A repeated flag gives no event. The events have the sequence of their subject."""
     for has_criminal_activity in (True, True, False):
         dots.add_user(has_criminal_activity=has_criminal_activity, background_check={"status": "pass"})
         await make_due(inputs, user())
@@ -90,9 +77,9 @@ async def test_flag_is_told_once_and_its_reversal_too(inputs: AllInputs, dots: M
     ]
 
 
-async def test_identity_is_awaited_like_a_verdict(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """An ID that was handed in is looked for until it is verified."""
-    await hand_in(inputs, dots, "id-verification")
+async def test_submitted_id_is_polled(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """A user with a submitted ID is polled until the identity is verified."""
+    await submit(inputs, dots, "id-verification")
     dots.add_user()
     await refresh_due(inputs, limit=10)
     waiting = await sync_row(inputs, user())
@@ -105,18 +92,8 @@ async def test_identity_is_awaited_like_a_verdict(inputs: AllInputs, dots: Memor
     assert (await event_types(inputs))[-1] == "dots.user.id_verified"
 
 
-async def test_unknown_user_of_a_webhook_is_added(inputs: AllInputs, dots: MemoryDots) -> None:
-    """A webhook may name a user of whom no flow has told."""
-    dots.add_user()
-    await make_due(inputs, user())
-    await refresh_due(inputs, limit=10)
-
-    assert await stored.row(inputs.engine, VERDICT) == {"verdict": "none", "verdict_count": 0}
-    assert (await sync_row(inputs, user()))["due_at"] is None
-
-
-async def test_webhooks_and_a_handed_in_check_do_not_deadlock(inputs: AllInputs, dots: MemoryDots) -> None:
-    """A batch about the flow and its user meets the refresh that makes the user due: one waits for the other."""
+async def test_webhooks_and_a_submission_do_not_deadlock(inputs: AllInputs, dots: MemoryDots) -> None:
+    """Webhooks about a flow and its user are stored during the refresh that makes the user due."""
     dots.add_flow(1, steps=["background-check"], completed_steps=["background-check"], user_id=USER)
     await make_due(inputs, FLOW)
     client = inputs.clients.of("default")

@@ -1,4 +1,4 @@
-"""What follows from a snapshot, as tables."""
+"""Tables of decisions: what follows from a snapshot."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -66,7 +66,7 @@ def user_says(
 
 
 FLOW_EVENTS: list[tuple[KnownFlow, FlowSnapshot, list[str], int]] = [
-    # A flow's first snapshot announces it, then what it says, in this order. Nothing was missed by a webhook.
+    # The first snapshot of a flow gives all its events, in this order. None of them counts as found.
     (
         known_flow(last_sequence=0),
         flow_says("onboard", *STEPS, user_id="user-1"),
@@ -74,7 +74,7 @@ FLOW_EVENTS: list[tuple[KnownFlow, FlowSnapshot, list[str], int]] = [
         0,
     ),
     (known_flow(last_sequence=0), flow_says(), [CREATED], 0),
-    # Later ones only add.
+    # Later snapshots add events.
     (known_flow(), flow_says(), [], 0),
     (known_flow(), flow_says("compliance"), [STEP], 1),
     (known_flow(), flow_says("compliance", user_id="user-1"), [CLAIMED, STEP], 2),
@@ -89,7 +89,7 @@ FLOW_EVENTS: list[tuple[KnownFlow, FlowSnapshot, list[str], int]] = [
 def test_flow_events_follow_from_what_is_new(
     known: KnownFlow, snapshot: FlowSnapshot, types: list[str], found: int
 ) -> None:
-    """Each new fact is one event; `found` counts the facts that nothing had announced."""
+    """Each new fact gives one event. `found` counts new facts of a flow that has events already."""
     decision = decide.decide_flow(known, snapshot, NOW, rules=Rules())
 
     assert [event.type for event in decision.events] == types
@@ -99,7 +99,7 @@ def test_flow_events_follow_from_what_is_new(
 
 
 def test_deciding_again_about_the_same_snapshot_adds_nothing() -> None:
-    """The state after a decision is what makes the next one silent."""
+    """The new state prevents a second event for the same fact."""
     first = decide.decide_flow(known_flow(last_sequence=0), flow_says(*STEPS), NOW, rules=Rules())
     after = replace(known_flow(last_sequence=len(first.events)), progress=first.progress)
 
@@ -109,7 +109,7 @@ def test_deciding_again_about_the_same_snapshot_adds_nothing() -> None:
 
 
 def test_completed_steps_that_dots_leaves_out_are_named_and_kept() -> None:
-    """An older snapshot that arrives later takes nothing back; the anomaly is reported."""
+    """An older snapshot that arrives late takes nothing back, and the decision names the missing steps."""
     decision = decide.decide_flow(known_flow("compliance"), flow_says("payout"), NOW, rules=Rules())
 
     assert decision.missing_again == ("compliance",)
@@ -120,29 +120,24 @@ def test_completed_steps_that_dots_leaves_out_are_named_and_kept() -> None:
     ("age", "next_age"),
     [
         (timedelta(0), MINUTE),
-        (MINUTE, 5 * MINUTE),
-        (5 * MINUTE, 30 * MINUTE),
-        (30 * MINUTE, 2 * HOUR),
         (2 * HOUR, DAY),
-        (DAY, 2 * DAY),
-        (30 * DAY - MINUTE, 30 * DAY),
         (30 * DAY, None),
     ],
 )
-def test_an_open_flow_is_looked_at_again_by_its_age(age: timedelta, next_age: timedelta | None) -> None:
-    """1 min, 5 min, 30 min, 2 h, then daily to 30 days."""
+def test_an_open_flow_is_swept_by_its_age(age: timedelta, next_age: timedelta | None) -> None:
+    """The sweeps follow the flow's age and end at 30 days."""
     decision = decide.decide_flow(known_flow(), flow_says("compliance"), NOW + age, rules=Rules())
 
     assert decision.next_refresh_at == (None if next_age is None else NOW + next_age)
 
 
-def test_a_complete_flow_is_not_looked_at_again() -> None:
-    """There is nothing left to find."""
+def test_a_complete_flow_is_not_swept() -> None:
+    """A complete flow cannot change."""
     assert decide.decide_flow(known_flow(), flow_says(*STEPS), NOW, rules=Rules()).next_refresh_at is None
 
 
 PASSED_OVER: list[tuple[bool, tuple[str, ...], bool]] = [
-    # The setting, what is done of compliance, manage-payouts and payout, whether the flow completes.
+    # The setting, the completed steps of compliance, manage-payouts and payout, and whether the flow completes.
     (False, ("compliance", "payout"), False),
     (True, ("compliance", "payout"), True),
     (True, ("manage-payouts",), False),
@@ -153,7 +148,7 @@ PASSED_OVER: list[tuple[bool, tuple[str, ...], bool]] = [
 def test_a_setting_lets_a_flow_complete_without_passed_over_steps(
     *, may_pass_over: bool, completed: tuple[str, ...], is_complete: bool
 ) -> None:
-    """It never completes one whose last step is still to come, and the event names what was passed over."""
+    """The last step must be done, and the event names the steps that were passed over."""
     steps = ("compliance", "manage-payouts", "payout", "redirect")
     rules = Rules(may_pass_over=may_pass_over)
     said = flow_says(*completed, steps=steps)
@@ -178,28 +173,28 @@ SUBMISSIONS: list[tuple[KnownFlow, FlowSnapshot, Submission | None]] = [
         Submission(user_id="user-1", is_check=False, is_id=True),
     ),
     (known_flow(), flow_says(*BOTH, user_id="user-1"), Submission(user_id="user-1", is_check=True, is_id=True)),
-    # Without a user there is nobody to look at; once the user is known, what was handed in before counts.
+    # Without a user there is no submission. Earlier steps count once the user is known.
     (known_flow(), flow_says("background-check"), None),
     (
         known_flow("background-check"),
         flow_says("background-check", user_id="user-1"),
         Submission(user_id="user-1", is_check=True, is_id=False),
     ),
-    # The user has been due because of this one already.
+    # The user was made due for this step before.
     (known_flow("background-check", user_id="user-1"), flow_says("background-check", user_id="user-1"), None),
 ]
 
 
 @pytest.mark.parametrize(("known", "snapshot", "submission"), SUBMISSIONS)
-def test_a_user_is_due_once_something_is_handed_in(
+def test_a_user_is_due_after_a_submission(
     known: KnownFlow, snapshot: FlowSnapshot, submission: Submission | None
 ) -> None:
-    """Complete means submitted: the outcome is the user's, and is asked for at once."""
+    """A completed check or ID step is a submission, whose outcome belongs to the user."""
     assert decide.decide_flow(known, snapshot, NOW, rules=Rules()).submission == submission
 
 
 USER_EVENTS: list[tuple[UserState, UserSnapshot, list[str], set[str]]] = [
-    # What is known, what Dots says, the events, and the steps whose flows they list.
+    # The known state, Dots' answer, the events, and the steps whose flows the events list.
     (UserState(), user_says(), [], set()),
     (UserState(), user_says("pending"), [], set()),
     (UserState(), user_says(id_verified=True), [ID_VERIFIED], {"id-verification"}),
@@ -216,7 +211,7 @@ USER_EVENTS: list[tuple[UserState, UserSnapshot, list[str], set[str]]] = [
         [FLAGGED],
         {"background-check"},
     ),
-    # A clearance falls when an older check turns out to have failed.
+    # A clearance ends if an older check has failed.
     (
         UserState(verdict=Verdict.CLEARED, verdict_count=1),
         replace(user_says("pass", flag=False), older_check_failed=True),
@@ -230,7 +225,7 @@ USER_EVENTS: list[tuple[UserState, UserSnapshot, list[str], set[str]]] = [
 def test_user_events_follow_from_what_is_new(
     user_state: UserState, snapshot: UserSnapshot, types: list[str], named: set[str]
 ) -> None:
-    """An event lists the flows of its own step, and only flows that an event lists are asked for."""
+    """An event lists the flows of its step, and only those flows are needed."""
     known = KnownUser(app="default", id="user-1", user_state=user_state)
     needed = decide.steps_to_name(known, snapshot)
     flows = {step: [FlowName(flow_id=f"flow-of-{step}", reference=None)] for step in needed}
@@ -244,24 +239,20 @@ def test_user_events_follow_from_what_is_new(
     }
 
 
-USER_LOOKS: list[tuple[UserState, bool, UserSnapshot, timedelta, timedelta | None]] = [
-    # What is known, whether an ID is awaited, what Dots says, the age of the submission, the age at the next look.
+USER_POLLS: list[tuple[UserState, bool, UserSnapshot, timedelta, timedelta | None]] = [
+    # The known state, whether an ID is awaited, Dots' answer, the age of the submission, the age at the next refresh.
     (UserState(), False, user_says(), timedelta(0), None),
     # A pending check: 1 min, 5 min, 30 min, 2 h, every 6 h, to 7 days.
     (UserState(), False, user_says("pending"), timedelta(0), MINUTE),
-    (UserState(), False, user_says("pending"), MINUTE, 5 * MINUTE),
-    (UserState(), False, user_says("pending"), 30 * MINUTE, 2 * HOUR),
     (UserState(), False, user_says("pending"), 2 * HOUR, 6 * HOUR),
-    (UserState(), False, user_says("pending"), 6 * HOUR, 12 * HOUR),
     (UserState(), False, user_says("pending"), 7 * DAY, None),
-    # A settled one is swept like an open flow, to 30 days: Dots may reverse it.
-    (UserState(), False, user_says("pass", flag=False), timedelta(0), MINUTE),
+    # A settled check is swept like an open flow for 30 days, because Dots may reverse it.
     (UserState(), False, user_says("pass", flag=False), 2 * HOUR, DAY),
     (UserState(), False, user_says("pass", flag=False), 29 * DAY, 30 * DAY),
     (UserState(), False, user_says("pass", flag=False), 30 * DAY, None),
-    # A second check, while the first verdict stands, is polled like the first.
+    # A second check after a settled one is polled like the first.
     (UserState(verdict=Verdict.CLEARED), False, user_says("pending"), 2 * HOUR, 6 * HOUR),
-    # A review is polled, and then swept.
+    # A check that needs review is polled, then swept.
     (UserState(), False, user_says("consider"), 2 * HOUR, 6 * HOUR),
     (UserState(), False, user_says("consider"), 8 * DAY, 9 * DAY),
     # An ID is awaited until it is verified.
@@ -270,11 +261,11 @@ USER_LOOKS: list[tuple[UserState, bool, UserSnapshot, timedelta, timedelta | Non
 ]
 
 
-@pytest.mark.parametrize(("user_state", "is_id_awaited", "snapshot", "age", "next_age"), USER_LOOKS)
-def test_a_user_is_looked_at_again_by_what_is_awaited(
+@pytest.mark.parametrize(("user_state", "is_id_awaited", "snapshot", "age", "next_age"), USER_POLLS)
+def test_a_user_is_refreshed_by_what_is_awaited(
     *, user_state: UserState, is_id_awaited: bool, snapshot: UserSnapshot, age: timedelta, next_age: timedelta | None
 ) -> None:
-    """What is awaited is polled often, what has settled is swept, and everything ends at some age."""
+    """An awaited outcome is polled often, a settled one is swept, and each schedule ends."""
     known = KnownUser(
         app="default",
         id="user-1",

@@ -9,7 +9,7 @@ NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
 
 def merges(*pairs: str, app: str = "default") -> list[Merge]:
-    """`ab` says that a is b now; each was heard a minute after the one before."""
+    """Build merges, a minute apart. `ab` merges a into b."""
     return [
         Merge(app=app, old_user_id=pair[0], new_user_id=pair[1], received_at=NOW + minute * timedelta(minutes=1))
         for minute, pair in enumerate(pairs)
@@ -23,7 +23,7 @@ CASES = [
     (("ab", "bc", "cd"), "a", "d"),
     (("ab", "cb"), "c", "b"),
     (("xy",), "a", "a"),
-    # In a circle the latest word counts, for everybody in it and everybody who leads to it.
+    # In a circle the latest merge counts, for all users in it and all that lead to it.
     (("ab", "ba"), "a", "a"),
     (("ab", "ba"), "b", "a"),
     (("ba", "ab"), "a", "b"),
@@ -35,16 +35,16 @@ CASES = [
 
 @pytest.mark.parametrize(("pairs", "user_id", "expected"), CASES)
 def test_survivor_is_the_end_of_the_chain(pairs: tuple[str, ...], user_id: str, expected: str) -> None:
-    """Whom a user has become, however often it was merged."""
+    """The survivor is the last user of the chain."""
     assert survivor("default", user_id, merges(*pairs)) == expected
 
 
 @pytest.mark.parametrize("pairs", [*permutations(["ab", "bc", "cd"])])
 def test_order_of_a_chain_does_not_matter(pairs: tuple[str, ...]) -> None:
-    """Webhooks come in any order."""
+    """Webhooks may arrive in any order."""
     assert {survivor("default", user_id, merges(*pairs)) for user_id in "abcd"} == {"d"}
 
 
 def test_merges_of_another_app_do_not_count() -> None:
-    """Even if its users have the same ids."""
+    """Users of two apps may have the same ids."""
     assert survivor("eu", "a", merges("ab")) == "a"

@@ -1,4 +1,4 @@
-"""How progress grows, whatever Dots says."""
+"""The progress of flows, and how snapshots are merged into it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ COMPLETE: list[tuple[list[str], list[str], bool]] = [
     (["compliance"], ["compliance"], True),
     (["compliance", "payout"], ["payout"], False),
     (["compliance", "payout"], ["payout", "compliance"], True),
-    # Steps that were never asked for complete nothing and hinder nothing.
+    # Steps that are not listed do not matter.
     (["compliance"], ["onboarding"], False),
     (["compliance"], ["onboarding", "compliance"], True),
-    # Handed in is complete; the verdict comes later and belongs to the user.
+    # A submitted check completes its step. The verdict comes later and belongs to the user.
     (["background-check"], ["background-check"], True),
-    # Whether Dots reports redirects is unknown: they count only where there is nothing else.
+    # Dots may not report redirects, so they count only if there is nothing else.
     (["compliance", "redirect"], ["compliance"], True),
     (["compliance", "redirect"], ["redirect"], False),
     (["redirect"], [], False),
@@ -37,7 +37,7 @@ DONE = Progress(steps=("compliance", "payout"), completed=("compliance", "payout
 def snapshot(
     *, steps: Sequence[str] = (), completed_steps: Sequence[str] = (), user_id: str | None = None
 ) -> FlowSnapshot:
-    """What Dots says about a flow, as far as progress goes."""
+    """Build a snapshot with these fields."""
     return FlowSnapshot(
         id="flow-1",
         steps=tuple(steps),
@@ -52,35 +52,35 @@ def snapshot(
 
 
 def diff(after: Progress, **changes: object) -> ProgressDiff:
-    """A growth in which nothing but this is new."""
+    """Build a diff in which only these fields are new."""
     nothing = ProgressDiff(
         progress=after, newly_completed=(), is_newly_claimed=False, is_newly_complete=False, missing_again=()
     )
-    return dataclasses.replace(nothing, **changes)  # type: ignore[arg-type]  # a table's row, checked when built
+    return dataclasses.replace(nothing, **changes)  # type: ignore[arg-type]  # Checked when the table is built.
 
 
-GROWTHS: list[tuple[Progress, FlowSnapshot, ProgressDiff]] = [
+DIFFS: list[tuple[Progress, FlowSnapshot, ProgressDiff]] = [
     # Nothing new.
     (
         BEFORE,
         snapshot(steps=["compliance", "payout"], completed_steps=["compliance"], user_id="user-1"),
         diff(BEFORE),
     ),
-    # One step more, and it was the last.
+    # The last step is completed.
     (
         BEFORE,
         snapshot(steps=["compliance", "payout"], completed_steps=["compliance", "payout"], user_id="user-1"),
         diff(DONE, newly_completed=("payout",), is_newly_complete=True),
     ),
-    # Complete flows are never complete again.
+    # A complete flow does not complete again.
     (
         DONE,
         snapshot(steps=["compliance", "payout"], completed_steps=["payout", "compliance"], user_id="user-1"),
         diff(DONE),
     ),
-    # Dots takes everything back: noted as missing, but kept.
+    # Dots takes everything back: the steps are reported as missing, but kept.
     (DONE, snapshot(), diff(DONE, missing_again=("compliance", "payout"))),
-    # Steps are kept in the order they were found, and one that Dots repeats is one.
+    # Steps are kept in the order in which they were found. A repeated step counts once.
     (
         Progress(steps=("compliance", "payout")),
         snapshot(steps=["compliance", "payout"], completed_steps=["payout", "compliance", "payout"]),
@@ -96,13 +96,13 @@ GROWTHS: list[tuple[Progress, FlowSnapshot, ProgressDiff]] = [
         snapshot(steps=["payout"], user_id="user-1"),
         diff(Progress(steps=("payout",), user_id="user-1"), is_newly_claimed=True),
     ),
-    # Dots merges users: the new id is used from now on, and the flow is not claimed once more.
+    # Dots merges users: the new id is used, and the flow is not claimed again.
     (
         Progress(steps=("payout",), user_id="user-1"),
         snapshot(steps=["payout"], user_id="user-2"),
         diff(Progress(steps=("payout",), user_id="user-2")),
     ),
-    # Dots adds a step of its own; an unknown one is kept like any other.
+    # Dots adds a step. An unknown step is kept too.
     (
         Progress(steps=("payout",)),
         snapshot(steps=["onboarding", "payout"], completed_steps=["onboarding", "palm-reading"]),
@@ -111,13 +111,13 @@ GROWTHS: list[tuple[Progress, FlowSnapshot, ProgressDiff]] = [
             newly_completed=("onboarding", "palm-reading"),
         ),
     ),
-    # A flow that was complete stays so when Dots adds a step.
+    # A complete flow stays complete if Dots adds a step.
     (
         Progress(steps=("payout",), completed=("payout",), is_complete=True),
         snapshot(steps=["payout", "compliance"], completed_steps=["payout"]),
         diff(Progress(steps=("payout", "compliance"), completed=("payout",), is_complete=True)),
     ),
-    # Dots drops the step that was still to do.
+    # Dots drops the pending step.
     (
         BEFORE,
         snapshot(steps=["compliance"], completed_steps=["compliance"]),
@@ -128,25 +128,25 @@ GROWTHS: list[tuple[Progress, FlowSnapshot, ProgressDiff]] = [
     ),
 ]
 
-# Steps, completed steps, whether the flow is complete with passed-over steps, and which steps are passed over.
+# Steps, completed steps, whether the flow is complete with passed-over steps, and the passed-over steps.
 PASSED_OVER: list[tuple[list[str], list[str], bool, set[str]]] = [
     ([], [], False, set()),
     (["compliance"], [], False, set()),
     (["compliance"], ["compliance"], True, set()),
     (["compliance", "payout"], ["payout"], True, {"compliance"}),
-    # The last step is not done, and nothing later says that it was skipped.
+    # The last step is not done, and no later step shows that it was skipped.
     (["compliance", "payout"], ["compliance"], False, set()),
     (["compliance", "manage-payouts", "payout"], ["manage-payouts"], False, {"compliance"}),
-    # A redirect that Dots reports says that the payee has come to the end, but not that anything was done.
+    # A reported redirect passes over steps, but one other step must be done.
     (["compliance", "payout", "redirect"], ["compliance", "redirect"], True, {"payout"}),
     (["compliance", "redirect"], ["redirect"], False, {"compliance"}),
-    # A redirect is not needed, wherever it is.
+    # A redirect is not needed at any position.
     (["redirect", "payout"], ["payout"], True, {"redirect"}),
-    # What Dots never listed says nothing about what it did.
+    # An unlisted step passes over no step.
     (["compliance"], ["onboarding"], False, set()),
 ]
 
-# What is known; the states of its steps, how many are done of how many, and the next one.
+# The progress, the states of its steps, the counts of its steps, and the next step.
 SHOWN: list[tuple[Progress, list[str], tuple[int, int], str | None]] = [
     (Progress(steps=("compliance", "redirect")), ["pending", "pending"], (0, 1), "compliance"),
     (
@@ -161,7 +161,7 @@ SHOWN: list[tuple[Progress, list[str], tuple[int, int], str | None]] = [
         (2, 2),
         None,
     ),
-    # Dots has dropped a step: it is still stored, and the flow is complete without it.
+    # Dots has dropped a step. It is still stored, and the flow is complete without it.
     (
         Progress(steps=("compliance", "payout"), completed=("compliance",), is_complete=True),
         ["completed", "not_awaited"],
@@ -205,15 +205,15 @@ SNAPSHOTS = st.lists(
 
 @pytest.mark.parametrize(("steps", "completed", "is_complete"), COMPLETE, ids=range(len(COMPLETE)))
 def test_completeness(steps: list[str], completed: list[str], is_complete: bool) -> None:  # noqa: FBT001  # a column
-    """A flow is complete when every step is, redirects left aside."""
+    """A flow is complete if all its steps except redirects are."""
     assert progress.is_complete(steps, completed) is is_complete
 
 
 @pytest.mark.parametrize(("steps", "completed", "is_complete", "over"), PASSED_OVER, ids=range(len(PASSED_OVER)))
-def test_flow_may_complete_with_passed_over_steps_if_it_is_told_to(
+def test_flow_may_complete_with_passed_over_steps_if_allowed(
     *, steps: list[str], completed: list[str], is_complete: bool, over: set[str]
 ) -> None:
-    """A step is passed over when a later one is done; at least one step has to be done."""
+    """A step is passed over if a later one is done. At least one needed step must be done."""
     may_be = progress.merge(
         Progress(steps=tuple(steps)), snapshot(steps=steps, completed_steps=completed), may_pass_over=True
     )
@@ -229,43 +229,43 @@ def test_flow_may_complete_with_passed_over_steps_if_it_is_told_to(
 def test_steps_are_shown_by_their_states(
     known: Progress, states: list[str], step_counts: tuple[int, int], next_step: str | None
 ) -> None:
-    """A complete flow waits for no redirect, and does not count it."""
+    """The states, the counts and the next step follow from the progress."""
     assert list(known.states) == states
     assert known.step_counts == step_counts
     assert known.next_step == next_step
 
 
-@pytest.mark.parametrize(("known", "said", "expected"), GROWTHS, ids=range(len(GROWTHS)))
-def test_snapshot_grows_progress(known: Progress, said: FlowSnapshot, expected: ProgressDiff) -> None:
-    """What is new is named once; what was known stays."""
+@pytest.mark.parametrize(("known", "said", "expected"), DIFFS, ids=range(len(DIFFS)))
+def test_snapshot_is_merged(known: Progress, said: FlowSnapshot, expected: ProgressDiff) -> None:
+    """The diff names what is new, and known facts stay."""
     assert progress.merge(known, said) == expected
 
 
 @given(snapshots=SNAPSHOTS)
-@settings(deadline=None, derandomize=True)  # a busy machine is no failure
+@settings(deadline=None, derandomize=True)  # A busy machine must not fail the test.
 def test_progress_never_shrinks(snapshots: list[FlowSnapshot]) -> None:
-    """No sequence of snapshots takes a step, a user or the completion back, or completes anything twice."""
+    """No sequence of snapshots removes a step, a user or the completion, or reports one twice."""
     known = Progress(steps=("compliance",))
-    grown: list[ProgressDiff] = []
+    diffs: list[ProgressDiff] = []
     for said in snapshots:
         merged = progress.merge(known, said)
         assert merged.progress.completed[: len(known.completed)] == known.completed
         assert merged.progress.is_complete >= known.is_complete
         assert merged.progress.user_id or not known.user_id
         assert merged.progress.steps
-        grown.append(merged)
+        diffs.append(merged)
         known = merged.progress
 
-    assert known.completed == tuple(step for merged in grown for step in merged.newly_completed)
+    assert known.completed == tuple(step for merged in diffs for step in merged.newly_completed)
     assert len(set(known.completed)) == len(known.completed)
-    assert sum(merged.is_newly_complete for merged in grown) == known.is_complete
-    assert sum(merged.is_newly_claimed for merged in grown) == (known.user_id is not None)
+    assert sum(merged.is_newly_complete for merged in diffs) == known.is_complete
+    assert sum(merged.is_newly_claimed for merged in diffs) == (known.user_id is not None)
 
 
 @given(snapshots=SNAPSHOTS)
-@settings(deadline=None, derandomize=True)  # a busy machine is no failure
+@settings(deadline=None, derandomize=True)  # A busy machine must not fail the test.
 def test_snapshots_twice_change_nothing(snapshots: list[FlowSnapshot]) -> None:
-    """Asking Dots once more about what has not changed gives nothing new to tell."""
+    """Merging the same snapshot again changes nothing."""
     known = Progress(steps=("compliance",))
     for said in snapshots:
         known = progress.merge(known, said).progress
@@ -274,11 +274,11 @@ def test_snapshots_twice_change_nothing(snapshots: list[FlowSnapshot]) -> None:
 
 
 @given(done=st.lists(st.lists(NAMES, max_size=5), max_size=6), order=st.randoms(use_true_random=False))
-@settings(deadline=None, derandomize=True)  # a busy machine is no failure
+@settings(deadline=None, derandomize=True)  # A busy machine must not fail the test.
 def test_order_of_snapshots_does_not_matter(done: list[list[str]], order: object) -> None:
-    """Whatever order the answers come in, the same steps are known in the end."""
+    """Snapshots in any order lead to the same completed steps."""
     shuffled = done[:]
-    order.shuffle(shuffled)  # type: ignore[attr-defined]  # Hypothesis' stand-in for random.Random
+    order.shuffle(shuffled)  # type: ignore[attr-defined]  # Hypothesis' replacement of random.Random.
 
     ends = [end_of(sequence) for sequence in (done, shuffled)]
 
@@ -287,7 +287,7 @@ def test_order_of_snapshots_does_not_matter(done: list[list[str]], order: object
 
 
 def end_of(sequence: list[list[str]]) -> Progress:
-    """What is known after snapshots with these completed steps."""
+    """Return the progress after snapshots with these completed steps."""
     known = Progress(steps=("compliance", "payout"))
     for completed_steps in sequence:
         known = progress.merge(known, snapshot(completed_steps=completed_steps)).progress

@@ -1,4 +1,4 @@
-"""How a limit is divided."""
+"""Dividing a limit among apps."""
 
 import pytest
 
@@ -21,5 +21,5 @@ SHARES = [
 def test_each_app_gets_as_much_as_the_others(
     wanted: dict[str, int], limit: int, first: int, shares: dict[str, int]
 ) -> None:
-    """No app gets more than it wants, and what one does not want goes to the others."""
+    """Apps get equal shares. If one wants less, the rest goes to the others."""
     assert share(wanted, limit, first=first) == shares

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.flows.rules import steps
@@ -12,7 +12,7 @@ GOOD: list[Any] = [
     [{"name": "authorization", "hide_continue_button": True}],
     ["onboarding", "authentication", "payment", "credit-card-payment"],
     ["onboarded"],
-    [{"name": "moon-landing", "redirect_url": 17}],  # an option that is checked elsewhere only
+    [{"name": "moon-landing", "redirect_url": 17}],  # An option that is checked only for other steps.
     [{"name": "compliance", "template_id": 17}],
     ["a" * 100],
     [f"step-{number}" for number in range(50)],
@@ -23,8 +23,8 @@ GOOD: list[Any] = [
 
 
 @pytest.mark.parametrize("wanted", GOOD, ids=lambda wanted: str(wanted)[:50])
-def test_what_is_not_known_to_be_wrong_passes(wanted: Any) -> None:
-    """Unknown steps and options are Dots' to judge."""
+def test_valid_and_unknown_steps_pass(wanted: Any) -> None:
+    """Unknown steps and options pass, because only Dots knows them."""
     assert steps.check(wanted) == []
 
 
@@ -63,13 +63,13 @@ BAD = [
 
 
 @pytest.mark.parametrize(("wanted", "field", "message"), BAD, ids=lambda value: str(value)[:50])
-def test_what_is_wrong_is_named(wanted: Any, field: str, message: str) -> None:
-    """A complaint has the field's dotted path and a sentence a person can act on."""
+def test_problem_names_its_field(wanted: Any, field: str, message: str) -> None:
+    """A problem has the field's dotted path and a message."""
     assert [(problem.field, problem.message) for problem in steps.check(wanted)] == [(field, message)]
 
 
 def test_one_bad_step_does_not_hide_the_next() -> None:
-    """Every problem is told at once, first step first."""
+    """All problems are reported together, in the order of the steps."""
     wanted = [5, "Onboard", {"name": "redirect", "redirect_url": "x", "hide_continue_button": 0}, "payout", "payout"]
 
     assert [problem.field for problem in steps.check(wanted)] == [
@@ -97,8 +97,8 @@ MISSPELT = [
 
 
 @pytest.mark.parametrize(("given", "right"), MISSPELT, ids=ascii)
-def test_name_that_is_spelt_otherwise_is_refused_with_the_right_one(given: str, right: str) -> None:
-    """Another case, white space or hyphen must not slip past the check of the step's options."""
+def test_misspelt_name_is_refused_with_the_right_one(given: str, right: str) -> None:
+    """Another case, white space or hyphen must not bypass the check of the options."""
     wanted = [given, {"name": given, "redirect_url": "https://paypal.com@evil.example"}]
 
     assert [(problem.field, problem.message) for problem in steps.check(wanted)] == [
@@ -124,8 +124,8 @@ WARNED = [
 
 
 @pytest.mark.parametrize(("wanted", "beginnings"), WARNED, ids=str)
-def test_what_may_be_a_mistake_is_said(wanted: Any, beginnings: list[str]) -> None:
-    """An unknown step that looks like a known one passes, and so does a URL that only browsers know."""
+def test_possible_mistakes_give_warnings(wanted: Any, beginnings: list[str]) -> None:
+    """An unknown step that looks like a known one passes with a warning, and so does an unusual URL."""
     assert steps.check(wanted) == []
     found = steps.warnings(wanted)
 
@@ -134,7 +134,7 @@ def test_what_may_be_a_mistake_is_said(wanted: Any, beginnings: list[str]) -> No
 
 
 def test_a_redirect_to_this_machine_is_for_a_simulator() -> None:
-    """Whether Dots is one is told to both checks; they do not assume it."""
+    """Both checks allow localhost only if they are told that Dots is a simulator."""
     wanted = [{"name": "redirect", "redirect_url": "http://localhost:3000/"}]
 
     assert steps.check(wanted, allows_localhost=True) == []
@@ -144,7 +144,7 @@ def test_a_redirect_to_this_machine_is_for_a_simulator() -> None:
 
 @pytest.mark.parametrize(("step", "name"), [("compliance", "compliance"), ({"name": "payout", "a": 1}, "payout")])
 def test_step_has_a_name_either_way(step: Any, name: str) -> None:
-    """A step is a name, or an object with one."""
+    """A step is a name or an object with a name."""
     assert steps.name_of(step) == name
 
 
@@ -160,15 +160,17 @@ anything = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=40)  # A busy machine must not fail the test.
 @given(anything)
 def test_check_is_total(wanted: object) -> None:
-    """Any JSON gets an answer, and every complaint says which field it is about."""
+    """Any JSON can be checked, and each problem names its field."""
     assert all(problem.field.startswith("steps") and problem.message for problem in steps.check(wanted))
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.text())
 def test_no_redirect_url_breaks_the_check(url: str) -> None:
-    """Whatever a URL looks like, it is taken or refused."""
+    """Any URL is either accepted or refused."""
     problems = steps.check([{"name": "redirect", "redirect_url": url}])
 
     assert [problem.field for problem in problems] in ([], ["steps.0.redirect_url"])

@@ -1,4 +1,4 @@
-"""How background checks are read."""
+"""The verdicts on background checks."""
 
 import itertools
 
@@ -14,31 +14,31 @@ from tests.flows.rules.user_snapshots import says
 NONE, PENDING, REVIEW = Verdict.NONE, Verdict.PENDING, Verdict.NEEDS_REVIEW
 CLEARED, FLAGGED = Verdict.CLEARED, Verdict.FLAGGED
 
-# Dots' status, Dots' flag, whether a check was handed in.
+# Dots' status, Dots' flag, whether a check was submitted.
 READINGS: list[tuple[str | None, bool | None, bool, Verdict]] = [
-    # Nothing said, nothing handed in.
+    # No check.
     (None, None, False, NONE),
     ("not_started", None, False, NONE),
     (None, False, False, NONE),
-    # Handed in: something is to come, although Dots does not show it yet.
+    # Submitted: Dots does not show it yet.
     (None, None, True, PENDING),
     ("not_started", None, True, PENDING),
     (None, False, True, PENDING),
-    # Begun, by whatever way.
+    # Begun.
     ("started", None, False, PENDING),
     ("pending", None, True, PENDING),
     ("pending", False, True, PENDING),
-    # Only a pass clears; a missing or false flag alone never does.
+    # Only a pass clears. A missing or false flag alone does not.
     ("pass", None, True, CLEARED),
     ("pass", False, True, CLEARED),
     ("pass", False, False, CLEARED),
-    # Only a true flag flags, and it does so whatever the status says.
+    # Only a true flag flags, with any status.
     ("pass", True, True, FLAGGED),
     ("failed", True, True, FLAGGED),
     ("consider", True, True, FLAGGED),
     (None, True, False, FLAGGED),
     ("not_started", True, False, FLAGGED),
-    # Ended or halted without a finding: neither a verdict nor pending for ever.
+    # Ended or halted without a finding.
     ("failed", None, True, REVIEW),
     ("failed", False, True, REVIEW),
     ("consider", None, True, REVIEW),
@@ -46,7 +46,7 @@ READINGS: list[tuple[str | None, bool | None, bool, Verdict]] = [
     ("canceled", False, True, REVIEW),
     ("expired", False, True, REVIEW),
     ("information_mismatch", False, True, REVIEW),
-    # A word that Dots may use one day is not guessed at.
+    # The meaning of an unknown word is not guessed.
     ("passed", False, True, PENDING),
     ("PASS", False, True, PENDING),
 ]
@@ -60,11 +60,11 @@ READINGS_BESIDE_AN_OLDER_CHECK: list[tuple[bool | None, str | None, bool | None,
     (True, "pass", True, FLAGGED),
     (True, "pending", None, PENDING),
     (True, "consider", None, REVIEW),
-    # By itself it is no check that has begun.
+    # An older check alone does not begin a check.
     (True, None, None, NONE),
 ]
 
-# What comes after what: known verdict and flag, what Dots says now, verdict then, verdict told to others.
+# The known verdict and flag, Dots' answer, the verdict afterwards, the reported verdict.
 CHANGES: list[tuple[Verdict, bool | None, UserSnapshot, Verdict, Verdict | None]] = [
     (NONE, None, says(None, None), NONE, None),
     (NONE, None, says("started", None), PENDING, None),
@@ -72,11 +72,11 @@ CHANGES: list[tuple[Verdict, bool | None, UserSnapshot, Verdict, Verdict | None]
     (PENDING, None, says("pass", None), CLEARED, CLEARED),
     (PENDING, None, says("failed", True), FLAGGED, FLAGGED),
     (PENDING, None, says("failed", None), REVIEW, None),
-    # What needs review may become anything.
+    # A check that needs review may become anything.
     (REVIEW, None, says("pending", None), PENDING, None),
     (REVIEW, None, says("pass", False), CLEARED, CLEARED),
     (REVIEW, None, says("consider", True), FLAGGED, FLAGGED),
-    # A settled verdict is told once, and stands while Dots says less.
+    # A settled verdict is reported once, and stays while Dots says less.
     (CLEARED, False, says("pass", False), CLEARED, None),
     (CLEARED, False, says("pending", None), CLEARED, None),
     (CLEARED, False, says("expired", False), CLEARED, None),
@@ -86,7 +86,7 @@ CHANGES: list[tuple[Verdict, bool | None, UserSnapshot, Verdict, Verdict | None]
     (FLAGGED, True, says(None, None), FLAGGED, None),
     (FLAGGED, True, says("pass", None), FLAGGED, None),
     (FLAGGED, True, says("failed", False), FLAGGED, None),
-    # Only the opposite one takes its place.
+    # Only the opposite verdict replaces it.
     (CLEARED, False, says("consider", True), FLAGGED, FLAGGED),
     (CLEARED, None, says(None, True), FLAGGED, FLAGGED),
     (FLAGGED, True, says("pass", False), CLEARED, CLEARED),
@@ -99,21 +99,21 @@ FLAGS = st.none() | st.booleans()
 
 
 def test_only_two_verdicts_are_settled() -> None:
-    """A check has ended when it was cleared or flagged."""
+    """A check has ended if it is cleared or flagged."""
     assert [each for each in Verdict if each.is_settled] == [CLEARED, FLAGGED]
 
 
 @pytest.mark.parametrize(("status", "flag", "is_submitted", "expected"), READINGS, ids=range(len(READINGS)))
-def test_reading(status: str | None, flag: bool | None, is_submitted: bool, expected: Verdict) -> None:  # noqa: FBT001  # columns of the table
-    """Absent is not false, and nothing is guessed."""
+def test_reading(status: str | None, flag: bool | None, is_submitted: bool, expected: Verdict) -> None:  # noqa: FBT001  # Columns of the table.
+    """The verdict follows from the status, the flag and the submission."""
     assert verdict.read(status, has_criminal_activity=flag, is_submitted=is_submitted) is expected
 
 
 @pytest.mark.parametrize(("older", "status", "flag", "expected"), READINGS_BESIDE_AN_OLDER_CHECK)
-def test_a_pass_beside_an_older_check_that_failed_clears_nobody(
+def test_a_pass_beside_an_older_check_that_failed_needs_review(
     *, older: bool | None, status: str | None, flag: bool | None, expected: Verdict
 ) -> None:
-    """Both were parts of one check; that Dots does not speak of the older one is no failure."""
+    """Both were parts of one check. An absent older check does not count as failed."""
     found = verdict.read(status, has_criminal_activity=flag, older_check_failed=older, is_submitted=False)
 
     assert found is expected
@@ -123,7 +123,7 @@ def test_a_pass_beside_an_older_check_that_failed_clears_nobody(
 def test_change(
     known: Verdict, *, known_flag: bool | None, said: UserSnapshot, after: Verdict, reported: Verdict | None
 ) -> None:
-    """A verdict is told when it settles and when it turns, and not otherwise."""
+    """A verdict is reported when it settles and when it is reversed."""
     user_state = UserState(verdict=known, has_criminal_activity=known_flag, verdict_count=int(known.is_settled))
 
     change = verdict.merge(user_state, said)
@@ -134,7 +134,7 @@ def test_change(
 
 
 def reported(*answers: UserSnapshot) -> list[tuple[Verdict, str | None, Verdict | None, Verdict | None]]:
-    """After each answer the verdict, the status to review, the verdict reported and the one that falls."""
+    """Return for each answer the verdict, the status to review, the reported verdict and the replaced one."""
     user_state = UserState(is_check_submitted=True)
     found = []
     for answer in answers:
@@ -144,8 +144,8 @@ def reported(*answers: UserSnapshot) -> list[tuple[Verdict, str | None, Verdict 
     return found
 
 
-def test_a_review_is_asked_for_once_for_each_status() -> None:
-    """However often Dots says it, and whatever comes between."""
+def test_a_review_is_announced_once_for_each_status() -> None:
+    """A repeated status announces no second review, also after other statuses."""
     said = ("consider", "consider", "pending", "consider", "expired", None, "consider")
 
     found = reported(*(says(status, None) for status in said))
@@ -161,8 +161,8 @@ def test_a_review_is_asked_for_once_for_each_status() -> None:
     ]
 
 
-def test_an_older_check_that_failed_is_remembered_until_dots_says_that_it_passed() -> None:
-    """Absent is not false: a snapshot without it clears nobody."""
+def test_an_older_check_that_failed_counts_until_dots_says_that_it_passed() -> None:
+    """A snapshot without the older check does not clear the user."""
     found = reported(says("pending", None, True), says("pass", False), says("pass", False), says("pass", False, False))
 
     assert found == [
@@ -173,8 +173,8 @@ def test_an_older_check_that_failed_is_remembered_until_dots_says_that_it_passed
     ]
 
 
-def test_a_clearance_falls_when_an_older_check_turns_out_to_have_failed() -> None:
-    """It should never have been given; whoever was told of it has to know."""
+def test_a_clearance_ends_if_an_older_check_has_failed() -> None:
+    """The clearance was wrong, so the review is reported with it as the previous verdict."""
     found = reported(says("pass", False), says("pass", False, True), says("pass", False, False))
 
     assert found == [
@@ -185,9 +185,9 @@ def test_a_clearance_falls_when_an_older_check_turns_out_to_have_failed() -> Non
 
 
 @given(answers=st.lists(st.builds(says, STATUSES, FLAGS, FLAGS), max_size=10))
-@settings(deadline=None, derandomize=True)  # a busy machine is no failure
+@settings(deadline=None, derandomize=True)  # A busy machine must not fail the test.
 def test_verdicts_are_never_guessed(answers: list[UserSnapshot]) -> None:
-    """Under any sequence of answers: flagged only after a true flag, and what is settled only ever turns."""
+    """After any answers, a user is flagged only after a true flag and cleared only after a pass."""
     user_state = UserState()
     verdicts = [user_state.verdict]
     reported: list[Verdict] = []

@@ -1,4 +1,4 @@
-"""How a snapshot of a user changes what was known."""
+"""Merging a snapshot of a user into the known state."""
 
 from dataclasses import replace
 
@@ -13,8 +13,8 @@ NONE, PENDING, REVIEW = Verdict.NONE, Verdict.PENDING, Verdict.NEEDS_REVIEW
 CLEARED, FLAGGED = Verdict.CLEARED, Verdict.FLAGGED
 
 
-def test_what_dots_leaves_out_is_kept() -> None:
-    """Null is not false, and not nothing either."""
+def test_fields_that_dots_leaves_out_are_kept() -> None:
+    """Null changes nothing."""
     known = UserState(
         status="verified",
         id_verified=True,
@@ -35,8 +35,8 @@ def test_what_dots_leaves_out_is_kept() -> None:
     assert change.reported is None
 
 
-def test_what_dots_says_takes_the_place_of_what_was_known() -> None:
-    """Also where it says the opposite."""
+def test_fields_that_dots_gives_replace_the_known_ones() -> None:
+    """A new value replaces the opposite one too."""
     known = UserState(
         status="in_review",
         id_verified=True,
@@ -83,21 +83,21 @@ def test_what_dots_says_takes_the_place_of_what_was_known() -> None:
     ],
 )
 def test_a_check_is_under_way_when_dots_says_so_now(*, known: Verdict, said: UserSnapshot, is_under_way: bool) -> None:
-    """It may be another check than the one that has settled; what was known before does not count."""
+    """Only the snapshot counts, because this may be another check than the settled one."""
     user_state = UserState(verdict=known, check_status="pending", is_check_submitted=True)
 
     assert verdict.merge(user_state, said).is_under_way is is_under_way
 
 
-def test_a_check_that_was_handed_in_is_pending_before_dots_knows_of_it() -> None:
-    """The flow told of it first."""
+def test_a_submitted_check_is_pending_before_dots_shows_it() -> None:
+    """The flow reports the submission first."""
     change = verdict.merge(UserState(is_check_submitted=True), snapshot())
 
     assert change.user_state.verdict is PENDING
 
 
-def test_identity_is_told_the_first_time_only() -> None:
-    """A verification that is withdrawn and given again is no news."""
+def test_verified_identity_is_reported_once() -> None:
+    """A verification that is withdrawn and given again is not reported again."""
     user_state = UserState()
     reported: list[bool] = []
     for id_verified in (None, False, True, None, False, True):

@@ -1,4 +1,4 @@
-"""Snapshots of users, as Dots answers them."""
+"""Builders of user snapshots."""
 
 from app.dots.snapshots import UserSnapshot
 
@@ -11,7 +11,7 @@ def snapshot(
     has_criminal_activity: bool | None = None,
     older_check_failed: bool | None = None,
 ) -> UserSnapshot:
-    """What Dots says about a user."""
+    """Build a snapshot with these fields."""
     return UserSnapshot(
         id="user-1",
         status=status,
@@ -22,6 +22,6 @@ def snapshot(
     )
 
 
-def says(check_status: str | None, flag: bool | None, older: bool | None = None) -> UserSnapshot:  # noqa: FBT001  # a row of the tables below
-    """What Dots says about a background check."""
+def says(check_status: str | None, flag: bool | None, older: bool | None = None) -> UserSnapshot:  # noqa: FBT001  # A row of the tables.
+    """Build a snapshot with only a background check."""
     return snapshot(check_status=check_status, has_criminal_activity=flag, older_check_failed=older)
