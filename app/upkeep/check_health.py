@@ -1,4 +1,4 @@
-"""How the service is: whether Postgres answers at the right schema, and the numbers for the metrics."""
+"""Checks readiness, and updates the gauges."""
 
 from app.brokers import offset_rows
 from app.dots import app_rows
@@ -10,7 +10,7 @@ from app.upkeep.inputs import UpkeepInputs
 
 
 async def check_readiness(inputs: StorageInputs) -> None:
-    """Raise an error when requests could not be served; Dots plays no part.
+    """Raise an error if the api cannot serve requests. Readiness does not depend on Dots.
 
     Raises DatabaseUnavailableError, DatabaseReadOnlyError, SchemaVersionError, SchemaTakenError.
     """
@@ -20,7 +20,7 @@ async def check_readiness(inputs: StorageInputs) -> None:
 
 
 async def measure(inputs: UpkeepInputs) -> None:
-    """Bring the gauges up to date; without the database only the one that says so."""
+    """Update the gauges. If the database is down, set only `database_up`, to 0."""
     gauges = inputs.telemetry
     now = inputs.clock()
     try:
@@ -45,7 +45,7 @@ async def measure(inputs: UpkeepInputs) -> None:
     gauges.checks_to_review.set(stats.checks_to_review)
     gauges.flows_passed_over.set(stats.flows_passed_over)
     gauges.unsettled.set(stats.unsettled_creations)
-    gauges.resting.clear()  # An app that has come back does not rest any more.
+    gauges.resting.clear()  # Removes apps that are back in the settings.
     for app, count in resting.items():
         gauges.resting.labels(app).set(count)
     for app in inputs.clients:

@@ -1,4 +1,4 @@
-"""The numbers an operator looks at for deliveries: what waits, what was given up, which subscriptions stand still."""
+"""Counts for operators: due and dead deliveries, and subscriptions by state."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-# active: events are sent; broken: the breaker is open; the others are paused, by whom the word says.
+# active: events are sent; broken: the circuit breaker is open; the others are paused, named after the cause.
 STATES = ("active", "broken", "caller", "gone", "failing")
 COUNT_LIMIT = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryStats:
-    """Lanes due and for how long in seconds (of subscriptions that are sent to), dead deliveries, subscriptions.
+    """`due` counts the due queues of active subscriptions, `dead` the dead deliveries, `subscriptions` those by state.
 
-    No subscription counts for more than COUNT_LIMIT lanes, and no more than as many dead deliveries are counted.
+    `due` counts at most COUNT_LIMIT queues of each subscription, and `dead` ends at COUNT_LIMIT.
     """
 
     due: int
@@ -26,9 +26,9 @@ class DeliveryStats:
 
 
 async def take(connection: AsyncConnection, *, now: datetime) -> DeliveryStats:
-    """Count; every one of STATES has its number."""
+    """Count. The result has a number for each of STATES."""
     row = (await connection.execute(_TAKE, {"now": now})).one()
-    found = {state: count for state, count in await connection.execute(_STATES)}  # noqa: C416  # rows are no pairs to dict()
+    found = {state: count for state, count in await connection.execute(_STATES)}  # noqa: C416  # dict() rejects rows
     return DeliveryStats(
         due=row.due,
         oldest_due_seconds=row.oldest_due_seconds,
@@ -37,19 +37,19 @@ async def take(connection: AsyncConnection, *, now: datetime) -> DeliveryStats:
     )
 
 
-# Each subscription apart, in the order of the lanes' index.
+# Reads the queues of each subscription separately, in the order of their index.
 _TAKE = text(f"""
     SELECT count(*) AS due,
-        CAST(COALESCE(extract(epoch FROM CAST(:now AS timestamptz) - min(lane.due_at)), 0) AS float8)
+        CAST(COALESCE(extract(epoch FROM CAST(:now AS timestamptz) - min(queue.due_at)), 0) AS float8)
             AS oldest_due_seconds,
         (SELECT count(*) FROM (SELECT FROM deliveries WHERE state = 'dead' LIMIT {COUNT_LIMIT}) AS counted) AS dead
     FROM subscriptions s
     CROSS JOIN LATERAL (
-        SELECT l.due_at FROM delivery_queues l
-        WHERE l.subscription_id = s.id AND l.due_at <= CAST(:now AS timestamptz)
-        ORDER BY l.due_at
+        SELECT q.due_at FROM delivery_queues q
+        WHERE q.subscription_id = s.id AND q.due_at <= CAST(:now AS timestamptz)
+        ORDER BY q.due_at
         LIMIT {COUNT_LIMIT}
-    ) AS lane
+    ) AS queue
     WHERE s.paused_at IS NULL AND s.opened_at IS NULL
 """)  # noqa: S608  # no input in it
 

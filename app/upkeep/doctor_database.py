@@ -1,28 +1,23 @@
-"""Doctor's checks of the database: can it be reached, is it durable, can it be written to, is its schema ours."""
+"""Doctor's checks of the database: connection, durability, pooler, writes, schema and paused apps."""
 
 from collections.abc import Awaitable, Callable
 
 from app.dots import app_rows
 from app.errors import DatabasePoolerError, DatabaseReadOnlyError, DatabaseUnavailableError, GatewayError
 from app.settings import Settings
-from app.storage import (
-    database,
-    database_url,
-    migrations,
-    start,
-)
-from app.upkeep import health_stats, server_signs
+from app.storage import database, database_url, migrations, start
+from app.upkeep import health_stats, server_facts
 from app.upkeep.inputs import UpkeepInputs
 
 OLDEST_SUPPORTED = 15
 
 
 class FindingError(GatewayError):
-    """Something is not as it should be."""
+    """A check of doctor has failed."""
 
 
 def checks(inputs: UpkeepInputs, settings: Settings) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
-    """The checks by name, in the order to make them; each says what it has seen, or raises a GatewayError."""
+    """The checks with their names, in the order to run them. Each returns a result text or raises GatewayError."""
     return [
         ("database", lambda: _database(inputs, settings)),
         ("durability", lambda: _durability(inputs)),
@@ -37,7 +32,7 @@ async def _database(inputs: UpkeepInputs, settings: Settings) -> str:
     address = database_url.parse(settings.required_database_url)
     try:
         async with database.transaction(inputs.engine) as connection:
-            server = await server_signs.take(connection)
+            server = await server_facts.take(connection)
     except DatabaseUnavailableError as error:
         reason, _ = start.explain(error, address)
         raise FindingError(reason) from error
@@ -48,7 +43,7 @@ async def _database(inputs: UpkeepInputs, settings: Settings) -> str:
 
 async def _durability(inputs: UpkeepInputs) -> str:
     async with database.transaction(inputs.engine) as connection:
-        server = await server_signs.take(connection)
+        server = await server_facts.take(connection)
     if not server.is_durable:
         raise FindingError("fsync is off: a webhook that was acknowledged could be lost in a crash; turn it on.")
     return "Commits are durable."
@@ -70,7 +65,7 @@ async def _pooler(inputs: UpkeepInputs, settings: Settings) -> str:
 async def _writing(inputs: UpkeepInputs) -> str:
     try:
         async with database.transaction(inputs.engine) as connection:
-            server = await server_signs.take(connection)
+            server = await server_facts.take(connection)
             await start.require_writable(connection)
     except DatabaseReadOnlyError as error:
         cause = "it is a standby" if server.is_standby else "default_transaction_read_only is on"
@@ -86,7 +81,7 @@ async def _schema(inputs: UpkeepInputs) -> str:
 
 
 async def _apps(inputs: UpkeepInputs) -> str:
-    """Apps that are paused fail; those that are not in the settings rest, which may be meant."""
+    """Fail if an app is paused. Report apps with rows that are missing from the settings; that may be intended."""
     async with database.transaction(inputs.engine) as connection:
         paused = await app_rows.paused(connection, inputs.clock())
         resting = await health_stats.resting(connection, inputs.clients.keys())
@@ -94,5 +89,5 @@ async def _apps(inputs: UpkeepInputs) -> str:
         raise FindingError(f"Paused, because Dots refuses the credentials: {', '.join(sorted(paused))}.")
     if resting:
         counts = ", ".join(f"{count} of {app}" for app, count in sorted(resting.items()))
-        return f"Flows and users of apps that are not in the settings rest until they are back: {counts}."
+        return f"Rows of apps that are not in the settings wait until the settings name the apps again: {counts}."
     return f"{len(inputs.clients)} app(s), none paused."

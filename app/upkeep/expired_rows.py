@@ -1,7 +1,7 @@
-"""Deleting what is no longer needed, a bounded batch at a time.
+"""Deletes expired rows, a bounded batch at a time.
 
-Each statement takes its batch in the order of an index, so that it looks at nothing but what it deletes. The size of
-the batch is written into the statement: Postgres would otherwise plan for a tenth of the table and read all of it.
+Each statement takes its batch in the order of an index, so that it reads only the rows that it deletes. The batch size
+is a literal in the statement. With a parameter, Postgres would plan for a tenth of the table and read all of it.
 """
 
 from datetime import datetime
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 async def forget_bodies(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
-    """Empty the bodies of webhooks received before then; the ids stay, so that a late repeat is still one."""
+    """Clear the bodies of webhooks received before then. The ids stay, so that a late repeat is still recognized."""
     return (await connection.execute(_FORGET_BODIES, {"before": before, "limit": limit})).rowcount
 
 
@@ -21,22 +21,22 @@ async def delete_webhooks(connection: AsyncConnection, *, before: datetime, limi
 
 
 async def delete_refreshes(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
-    """Delete the lines of refreshes that ended before then."""
+    """Delete the records of refreshes that ended before then."""
     return (await connection.execute(_DELETE_REFRESHES, {"before": before, "limit": limit})).rowcount
 
 
 async def delete_answers(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
-    """Delete the answers to creations that were given before then."""
+    """Delete the stored answers to creations that are older than that."""
     return (await connection.execute(_DELETE_ANSWERS, {"before": before, "limit": limit})).rowcount
 
 
 async def delete_events(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
-    """Delete the front of the feed as far as it occurred before then, after the deliveries of these events.
+    """Delete the oldest events of the feed that occurred before then, and first their deliveries.
 
-    A cursor that points there has expired. Returns the number of events and deliveries; at most `limit` of each. An
-    event stays until the last of its deliveries has gone, however many subscriptions there are.
+    Cursors that point before the remaining events expire. Returns the number of deleted events and deliveries, at most
+    `limit` of each. An event stays until all of its deliveries are deleted.
     """
-    # Two purges at once would delete the same front.
+    # Without the lock, two concurrent purges would delete the same events.
     await connection.execute(_LOCK_FEED)
     front = await connection.scalar(_FRONT, {"before": before, "limit": limit})
     if front is None:
@@ -90,7 +90,7 @@ _DELETE_ANSWERS = _batch("""
 
 _LOCK_FEED = text("SELECT 1 FROM feed FOR UPDATE")
 
-# Only a front without a gap may go: it ends before the first event that is too young.
+# The deleted events must have no gap, so the batch ends before the first event that is too young.
 _FRONT = _batch("""
     SELECT COALESCE(min(position) FILTER (WHERE occurred_at >= :before) - 1, max(position))
     FROM (
@@ -101,7 +101,7 @@ _FRONT = _batch("""
     ) AS next
 """)
 
-# From the very first, not from where the feed has expired: a redelivery may just have made one of an old event.
+# Starts at the first delivery, not at `expired_position`: a redelivery may have just created one of an old event.
 _DELETE_DELIVERIES = _batch("""
     DELETE FROM deliveries
     WHERE (subscription_id, position) IN (
@@ -112,8 +112,7 @@ _DELETE_DELIVERIES = _batch("""
     )
 """)
 
-# The feed's row says how far the front has gone before the events are gone, in one statement, so that no reader can
-# miss the difference.
+# One statement moves `expired_position` and deletes the events, so that no reader sees one without the other.
 _DELETE_EVENTS = text("""
     WITH feed_before AS (
         SELECT expired_position FROM feed

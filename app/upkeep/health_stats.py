@@ -1,4 +1,4 @@
-"""The numbers an operator looks at first: what waits, what fails, how far the feed is."""
+"""Counts for operators: due, failing and dead rows, unfinished creations, overdue verdicts and the feed's position."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.feed import event_rows
 
-# No count goes further, for each app: a scrape must not cost more the longer Dots is away.
+# Each count of an app ends here, so that a scrape does not cost more the longer Dots is unavailable.
 COUNT_LIMIT = 100_000
 
 
@@ -35,9 +35,9 @@ class HealthStats:
 async def take(
     connection: AsyncConnection, *, apps: Collection[str], now: datetime, overdue_before: datetime
 ) -> HealthStats:
-    """Count what these apps have; each count ends at COUNT_LIMIT. Other apps' rows rest, see `resting`.
+    """Count the rows of these apps; each count ends at COUNT_LIMIT per app. `resting` counts those of other apps.
 
-    A check handed in before `overdue_before` should have ended.
+    A pending background check is overdue if it was submitted before `overdue_before`.
     """
     values = {"apps": list(apps), "now": now, "overdue_before": overdue_before}
     row = (await connection.execute(_TAKE, values)).one()
@@ -46,13 +46,16 @@ async def take(
 
 
 async def resting(connection: AsyncConnection, apps: Collection[str]) -> dict[str, int]:
-    """How many flows and users wait for an app that is none of these, by app; each count ends at COUNT_LIMIT."""
+    """The waiting rows of each app that is not one of these: flows and users to refresh, and unfinished creations.
+
+    Each count ends at COUNT_LIMIT. Apps without such rows are left out.
+    """
     rows = await connection.execute(_RESTING, {"apps": list(apps)})
     return {row.app: row.resting for row in rows if row.resting}
 
 
 async def given_up(connection: AsyncConnection, *, apps: Collection[str], limit: int) -> list[str]:
-    """Flows and users of these apps that were given up, the latest first, each with the code of its last error."""
+    """The dead letters among the flows and users of these apps, the latest first, with the code of the last error."""
     rows = await connection.execute(_DEAD, {"apps": list(apps), "limit": limit})
     return [f"{row.kind}/{row.subject_id} ({row.last_error})" for row in rows]
 
@@ -71,8 +74,8 @@ _DEAD = text("""
     LIMIT :limit
 """)
 
-# Each app apart, so that the rows of an app that rests are not even looked at. What is asked for and what is swept
-# have an index each, which is why they are counted apart.
+# Reads each app separately, so that it does not read the rows of other apps. Requested and swept rows are counted
+# separately because each kind has its own index.
 _TAKE = text(f"""
     WITH apps AS (
         SELECT unnest(CAST(:apps AS text[])) AS app
@@ -120,7 +123,7 @@ _TAKE = text(f"""
     FROM due
 """)  # noqa: S608  # no input in it
 
-# The apps there are, found by one look into an index each.
+# Jumps through the indexes from app to app instead of reading all rows.
 _RESTING = text(f"""
     WITH RECURSIVE known AS (
         SELECT LEAST((SELECT min(app) FROM sync_rows), (SELECT min(app) FROM flows)) AS app

@@ -1,4 +1,4 @@
-"""What retention, gauges and health checks need from outside."""
+"""The inputs of retention, gauges and health checks."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Forget what has been kept long enough: bodies, message ids, refreshes, answers, events."""
+"""Deletes data whose retention time is over: bodies, webhooks, refreshes, answers and events."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _Statement = Callable[..., Awaitable[int]]
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """For how long things are kept."""
+    """How long each kind of data is kept."""
 
     bodies: timedelta
     webhooks: timedelta
@@ -31,7 +31,7 @@ class Retention:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """As the settings say; the lines of refreshes go with the bodies."""
+        """The retention times in the settings. Records of refreshes are kept as long as bodies."""
         return cls(
             bodies=timedelta(days=settings.webhook_body_days),
             webhooks=timedelta(days=settings.webhook_id_days),
@@ -42,9 +42,9 @@ class Retention:
 
 
 async def purge_expired(inputs: UpkeepInputs, retention: Retention) -> int:
-    """One pass: at most a batch of each kind, each in a transaction of its own; returns how many rows.
+    """Run one pass: purge at most one batch of each kind, each in its own transaction. Returns the number of rows.
 
-    Each kind is tried, whatever became of the others. Raises the first error once all were.
+    An error in one kind does not stop the others. Raises the first error after all kinds were tried.
     """
     now = inputs.clock()
     steps: list[tuple[str, _Statement, datetime]] = [
@@ -59,7 +59,7 @@ async def purge_expired(inputs: UpkeepInputs, retention: Retention) -> int:
     for name, statement, before in steps:
         try:
             purged += await _purge(inputs, statement, before)
-        except Exception as error:  # noqa: BLE001  # A step may break in any way; the others still have their turn.
+        except Exception as error:  # noqa: BLE001  # The other steps still run.
             inputs.telemetry.failed_purges.labels(name).inc()
             log.warning("purge step failed", step=name, error=type(error).__name__)
             errors.append(error)

@@ -124,7 +124,7 @@ async def test_wrong_schema_is_reported(engine: AsyncEngine, database_url: str, 
 
 
 async def test_apps_that_are_not_in_the_settings_are_counted(engine: AsyncEngine, database_url: str) -> None:
-    """The check passes, because an operator may have removed them on purpose."""
+    """Their rows wait. That may be intended, so the check passes and names them."""
     await stored.execute(
         engine,
         "INSERT INTO sync_rows (app, kind, subject_id, due_at, due_by, dirty_gen) "
@@ -134,7 +134,7 @@ async def test_apps_that_are_not_in_the_settings_are_counted(engine: AsyncEngine
     found = only(await examine(database_url), "apps")
 
     assert found.is_well
-    assert "rest until they are back: 1 of eu" in found.detail
+    assert "wait until the settings name the apps again: 1 of eu" in found.detail
 
 
 async def test_waiting_payees_are_counted(engine: AsyncEngine, database_url: str) -> None:

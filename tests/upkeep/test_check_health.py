@@ -22,8 +22,8 @@ def gauge(inputs: AllInputs, name: str, **labels: str) -> float | None:
     return inputs.telemetry.registry.get_sample_value(f"dots_gateway_{name}", labels)
 
 
-async def test_gauges_say_what_waits(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """Due and for how long, failing, unsequenced, the feed's end, and creations without an outcome."""
+async def test_gauges_count_waiting_rows(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """The gauges show due and failing rows, the age of the oldest, the feed's position and unfinished creations."""
     await feeding.feed(inputs.engine, step_events(2))
     await feeding.append(inputs.engine, step_events(1, flow_id="flow-2"))
     await make_due(inputs, flow(flow_id_of(1)))
@@ -50,8 +50,8 @@ async def test_gauges_say_what_waits(inputs: AllInputs, dots: MemoryDots, clock:
     assert gauge(inputs, "unsettled_creations") == 1
 
 
-async def test_paused_app_is_seen(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
-    """A dead app is a gauge at 1, until Dots accepts it again; a throttled one is not dead."""
+async def test_gauge_shows_a_paused_app(inputs: AllInputs, dots: MemoryDots, clock: HandClock) -> None:
+    """The gauge is 1 while Dots refuses the credentials of the app. It stays 0 when Dots only limits the rate."""
     for number in (1, 2):
         dots.add_flow(number)
     dots.faults = [refusal(401, "unauthorized")] * 2
@@ -71,8 +71,8 @@ async def test_paused_app_is_seen(inputs: AllInputs, dots: MemoryDots, clock: Ha
     assert (paused, resumed, gauge(inputs, "app_paused", app="default")) == ((1, 0), 0, 0)
 
 
-async def test_gauges_say_how_subscriptions_are(inputs: AllInputs) -> None:
-    """Subscriptions by state, and what is due to those that are sent to."""
+async def test_gauges_count_subscriptions_and_deliveries(inputs: AllInputs) -> None:
+    """The gauges show subscriptions by state, and the due deliveries of the active ones."""
     await subscribe(inputs, "http://127.0.0.1:9/a")
     paused = await subscribe(inputs, "http://127.0.0.1:9/b")
     await manage_subscriptions.pause_subscription(inputs, paused.subscription.id)
@@ -88,8 +88,8 @@ async def test_gauges_say_how_subscriptions_are(inputs: AllInputs) -> None:
     assert gauge(inputs, "dead_deliveries") == 0
 
 
-async def test_gauges_say_how_far_a_broker_has_come(inputs: AllInputs) -> None:
-    """How many events it lacks, and whether it takes any."""
+async def test_gauges_show_the_lag_of_a_broker(inputs: AllInputs) -> None:
+    """The gauges show how many events the broker has not confirmed, and whether publishing fails."""
     await feeding.feed(inputs.engine, step_events(3))
     await stored.execute(
         inputs.engine,
@@ -104,8 +104,8 @@ async def test_gauges_say_how_far_a_broker_has_come(inputs: AllInputs) -> None:
     assert gauge(inputs, "broker_failing", broker="nats://host:4222") == 1
 
 
-async def test_metrics_without_a_database_say_so(clock: HandClock, unused_tcp_port: int) -> None:
-    """A scrape is answered while Postgres is away; readiness is not."""
+async def test_gauge_shows_that_the_database_is_down(clock: HandClock, unused_tcp_port: int) -> None:
+    """Without Postgres, `measure` sets `database_up` to 0, and the readiness check raises an error."""
     engine = database.create_engine(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/none")
     inputs = inputs_over(engine, clock, {})
 
@@ -117,8 +117,8 @@ async def test_metrics_without_a_database_say_so(clock: HandClock, unused_tcp_po
     assert gauge(inputs, "database_up") == 0
 
 
-async def test_app_that_is_not_in_the_settings_is_a_gauge_of_its_own(inputs: AllInputs) -> None:
-    """Its rows are not due, however old; they rest, until the app is back and the gauge is gone."""
+async def test_rows_of_an_app_that_is_not_in_the_settings_have_their_own_gauge(inputs: AllInputs) -> None:
+    """They do not count as due, however old they are. The gauge disappears when the app is back in the settings."""
     await make_due(inputs, flow("flow-1", app="us"), due_at=NOW - timedelta(days=1))
     await check_health.measure(inputs)
     resting = (gauge(inputs, "due"), gauge(inputs, "oldest_due_seconds"), gauge(inputs, "resting", app="us"))

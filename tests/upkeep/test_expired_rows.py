@@ -1,10 +1,10 @@
-"""What is deleted, and what stays."""
+"""Deletes of expired rows: which rows go, and which stay."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.feed import event_rows
 from app.flows import refresh_rows
@@ -25,7 +25,7 @@ Deletion = Callable[..., Awaitable[int]]
 
 
 async def receive(engine: AsyncEngine, message_id: str, *, minutes: int) -> None:
-    """A webhook so many minutes after the beginning."""
+    """Store a webhook received at this minute."""
     webhook = Webhook(
         app="default",
         message_id=message_id,
@@ -39,20 +39,20 @@ async def receive(engine: AsyncEngine, message_id: str, *, minutes: int) -> None
 
 
 async def refresh(engine: AsyncEngine, *, minutes: int) -> None:
-    """A refresh that ended so many minutes after the beginning."""
+    """Record a refresh that ended at this minute."""
     record = RefreshRecord(ended_at=later(minutes), due_by="webhook", outcome="unchanged")
     async with database.transaction(engine) as connection:
         await refresh_rows.add(connection, [(FLOW, record)])
 
 
 async def expire(engine: AsyncEngine, delete: Deletion, *, minutes: int, limit: int = 100) -> int:
-    """Delete what is from before so many minutes after the beginning."""
+    """Delete rows from before this minute. Returns the number of deleted rows."""
     async with database.transaction(engine) as connection:
         return await delete(connection, before=later(minutes), limit=limit)
 
 
 async def feed(engine: AsyncEngine, *minutes: int) -> None:
-    """Events that occurred then, with places in this order."""
+    """Append events that occurred at these minutes, and number them in this order."""
     for index, minute in enumerate(minutes):
         event = feeding.step_events(index + 1, at=later(minute))[index]
         await feeding.append(engine, [event], after_sequence=index)
@@ -60,25 +60,25 @@ async def feed(engine: AsyncEngine, *minutes: int) -> None:
 
 
 async def positions(engine: AsyncEngine) -> list[int | None]:
-    """The places of the events that are kept."""
+    """The positions of the remaining events."""
     return [row["position"] for row in await stored.rows(engine, "SELECT position FROM events ORDER BY row_id")]
 
 
 async def expired_position(engine: AsyncEngine) -> int:
-    """Up to where cursors have expired."""
+    """The position of the last expired event."""
     async with database.transaction(engine) as connection:
         return (await event_rows.state(connection)).expired_position
 
 
-async def test_bodies_are_forgotten_and_ids_kept(engine: AsyncEngine) -> None:
-    """A repeat of what has no body any more is still a repeat."""
+async def test_bodies_are_cleared_and_ids_kept(engine: AsyncEngine) -> None:
+    """A repeat of a webhook whose body has expired still counts as a repeat."""
     await receive(engine, "msg_1", minutes=1)
     await receive(engine, "msg_2", minutes=2)
 
-    forgotten = [await expire(engine, expired_rows.forget_bodies, minutes=2) for _ in range(2)]
+    cleared = [await expire(engine, expired_rows.forget_bodies, minutes=2) for _ in range(2)]
     await receive(engine, "msg_1", minutes=3)
 
-    assert forgotten == [1, 0]
+    assert cleared == [1, 0]
     assert await stored.rows(engine, "SELECT message_id, body, received_count FROM webhooks ORDER BY message_id") == [
         {"message_id": "msg_1", "body": None, "received_count": 2},
         {"message_id": "msg_2", "body": b"body", "received_count": 1},
@@ -86,7 +86,7 @@ async def test_bodies_are_forgotten_and_ids_kept(engine: AsyncEngine) -> None:
 
 
 async def test_webhook_stays_while_it_is_repeated(engine: AsyncEngine) -> None:
-    """Its id is needed as long as Dots may send it again, which counts from the last time."""
+    """The retention time of an id starts when the webhook was last received."""
     await receive(engine, "msg_1", minutes=1)
     await receive(engine, "msg_2", minutes=1)
     await receive(engine, "msg_2", minutes=5)
@@ -102,7 +102,7 @@ async def test_webhook_stays_while_it_is_repeated(engine: AsyncEngine) -> None:
 
 
 async def test_old_refreshes_are_deleted(engine: AsyncEngine) -> None:
-    """The timeline loses its oldest lines."""
+    """Refreshes that ended before the limit are deleted; younger ones stay."""
     for minutes in (3, 1, 2):
         await refresh(engine, minutes=minutes)
 
@@ -125,7 +125,7 @@ async def test_old_refreshes_are_deleted(engine: AsyncEngine) -> None:
     ],
 )
 async def test_batches_are_bounded(engine: AsyncEngine, delete: Deletion) -> None:
-    """Never more than asked for at once, and all of it in the end."""
+    """One call deletes at most `limit` rows. Repeated calls delete everything."""
     for number in range(5):
         await receive(engine, f"msg_{number}", minutes=1)
         await refresh(engine, minutes=1)
@@ -136,8 +136,8 @@ async def test_batches_are_bounded(engine: AsyncEngine, delete: Deletion) -> Non
     assert counts == [2, 2, 1, 0]
 
 
-async def test_what_somebody_holds_is_passed_by(engine: AsyncEngine) -> None:
-    """A clean-up waits for nobody; the next one takes the rest."""
+async def test_locked_row_is_skipped(engine: AsyncEngine) -> None:
+    """A delete does not wait for a locked row. The next delete takes it."""
     await receive(engine, "msg_1", minutes=1)
     await receive(engine, "msg_2", minutes=1)
 
@@ -150,7 +150,7 @@ async def test_what_somebody_holds_is_passed_by(engine: AsyncEngine) -> None:
 
 
 async def test_front_of_the_feed_is_deleted(engine: AsyncEngine) -> None:
-    """Cursors that point into what is gone have expired; the feed goes on where it was."""
+    """The cursors of deleted events expire. The other events keep their positions."""
     await feed(engine, 1, 2, 3)
 
     deleted = await expire(engine, expired_rows.delete_events, minutes=3)
@@ -161,7 +161,7 @@ async def test_front_of_the_feed_is_deleted(engine: AsyncEngine) -> None:
 
 
 async def test_front_ends_before_the_first_young_event(engine: AsyncEngine) -> None:
-    """An old event behind a young one stays with it: a gap would be events that readers never learn of."""
+    """An old event behind a young one stays. Otherwise the feed would have a gap that readers cannot see."""
     await feed(engine, 1, 5, 1)
 
     deleted = [await expire(engine, expired_rows.delete_events, minutes=3) for _ in range(2)]
@@ -172,7 +172,7 @@ async def test_front_ends_before_the_first_young_event(engine: AsyncEngine) -> N
 
 
 async def test_whole_feed_may_expire(engine: AsyncEngine) -> None:
-    """What comes afterwards has the places after it, as if it were still there."""
+    """The next event gets the next position, not the first one."""
     await feed(engine, 1, 1)
     deleted = await expire(engine, expired_rows.delete_events, minutes=3)
 
@@ -183,8 +183,8 @@ async def test_whole_feed_may_expire(engine: AsyncEngine) -> None:
     assert await expired_position(engine) == 2
 
 
-async def test_events_without_a_place_stay(engine: AsyncEngine) -> None:
-    """However old they are, nobody has been able to read them."""
+async def test_events_without_a_position_stay(engine: AsyncEngine) -> None:
+    """An event without a position is not deleted, however old it is, because no reader has seen it."""
     await feed(engine, 1)
     await feeding.append(engine, feeding.step_events(1, flow_id="flow-2", at=NOW))
 
@@ -195,8 +195,8 @@ async def test_events_without_a_place_stay(engine: AsyncEngine) -> None:
     assert await expired_position(engine) == 1
 
 
-async def test_nothing_expires_of_an_empty_feed(engine: AsyncEngine) -> None:
-    """No cursor of it has expired either."""
+async def test_purge_of_an_empty_feed_expires_no_cursor(engine: AsyncEngine) -> None:
+    """Nothing is deleted, and `expired_position` does not move."""
     deleted = await expire(engine, expired_rows.delete_events, minutes=3)
 
     assert deleted == 0
@@ -204,7 +204,7 @@ async def test_nothing_expires_of_an_empty_feed(engine: AsyncEngine) -> None:
 
 
 async def test_young_events_stay_while_they_are_being_stamped(engine: AsyncEngine) -> None:
-    """A purge goes on beside a sequencer that has not committed: it takes what is old, and nothing behind it."""
+    """A purge does not wait for a sequencer that has not committed. It deletes only the old events."""
     await feed(engine, 0)
     await feeding.append(engine, feeding.step_events(3, flow_id="young", at=later(50)))
     async with database.transaction(engine) as stamping:
@@ -218,50 +218,9 @@ async def test_young_events_stay_while_they_are_being_stamped(engine: AsyncEngin
     assert (await feeding.state(engine)).last_position == 4
 
 
-async def test_deliveries_go_with_their_events(engine: AsyncEngine) -> None:
-    """An event that is no longer kept cannot be sent; its delivery and its attempts are gone with it, others stay."""
+async def test_event_stays_until_all_its_deliveries_are_deleted(engine: AsyncEngine) -> None:
+    """Each pass deletes a batch of deliveries, and the event after the last of them. Younger deliveries stay."""
     await feed(engine, 0, 40)
-    await stored.execute(
-        engine,
-        "INSERT INTO subscriptions (id, caller, url, types, with_compliance, created_at) "
-        "VALUES (gen_random_uuid(), 'shop', 'http://127.0.0.1:9', '{*}', false, :at)",
-        at=NOW,
-    )
-    await stored.execute(
-        engine,
-        "INSERT INTO deliveries (subscription_id, position, app, subject, created_at) "
-        "SELECT s.id, e.position, e.app, e.subject, :at FROM subscriptions s CROSS JOIN events e",
-        at=NOW,
-    )
-
-    await expire(engine, expired_rows.delete_events, minutes=30)
-
-    assert [row["position"] for row in await stored.rows(engine, "SELECT position FROM deliveries")] == [2]
-
-
-async def test_expiry_and_deletion_are_one_step(engine: AsyncEngine) -> None:
-    """No reader sees events gone whose cursors have not expired, nor the other way round."""
-    await feed(engine, 1, 2)
-
-    async with engine.connect() as cleaner:
-        await expired_rows.delete_events(cleaner, before=later(3), limit=100)
-        during = (await positions(engine), await expired_position(engine))
-        await assert_gone(cleaner)
-        await cleaner.rollback()
-
-    assert during == ([1, 2], 0)
-    assert (await positions(engine), await expired_position(engine)) == ([1, 2], 0)
-
-
-async def assert_gone(connection: AsyncConnection) -> None:
-    """The deleting transaction itself sees both done."""
-    assert (await event_rows.state(connection)).expired_position == 2
-    assert await event_rows.between(connection, after=0, up_to=9, types=["dots.flow.step_completed"], limit=9) == []
-
-
-async def test_event_stays_until_all_its_deliveries_are_gone(engine: AsyncEngine) -> None:
-    """Each pass deletes a batch of deliveries, however many subscriptions there are, and the event comes last."""
-    await feed(engine, 0)
     await stored.execute(
         engine,
         "INSERT INTO subscriptions (id, caller, url, types, with_compliance, created_at) "
@@ -275,9 +234,10 @@ async def test_event_stays_until_all_its_deliveries_are_gone(engine: AsyncEngine
         (
             await expire(engine, expired_rows.delete_events, minutes=30, limit=2),
             await stored.count(engine, "deliveries"),
-            await stored.count(engine, "events"),
+            await positions(engine),
         )
         for _ in range(4)
     ]
 
-    assert passes == [(2, 3, 1), (2, 1, 1), (2, 0, 0), (0, 0, 0)]
+    assert passes == [(2, 8, [1, 2]), (2, 6, [1, 2]), (2, 5, [2]), (0, 5, [2])]
+    assert await stored.row(engine, "SELECT DISTINCT position FROM deliveries") == {"position": 2}

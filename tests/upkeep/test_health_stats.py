@@ -1,4 +1,4 @@
-"""What is counted for operators, and of which apps."""
+"""The counts for operators, by app."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from tests.storage import stored
 
 
 async def take(engine: AsyncEngine, *apps: str) -> HealthStats:
-    """The signs two minutes after the beginning."""
+    """The stats two minutes after NOW."""
     async with database.transaction(engine) as connection:
         return await health_stats.take(
             connection, apps=apps, now=NOW + 2 * MINUTE, overdue_before=NOW - timedelta(days=3)
@@ -58,7 +58,7 @@ async def two_apps(engine: AsyncEngine) -> AsyncEngine:
 
 
 async def test_apps_in_the_settings_are_counted(two_apps: AsyncEngine) -> None:
-    """Rows of an app that was taken out rest: they are neither due nor late, and nothing of theirs is overdue."""
+    """The counts leave out the rows of apps that are not in the settings."""
     both, one, none = await take(two_apps, "default", "eu"), await take(two_apps, "default"), await take(two_apps)
 
     assert both == HealthStats(
@@ -88,8 +88,8 @@ async def test_apps_in_the_settings_are_counted(two_apps: AsyncEngine) -> None:
     assert (none.due, none.oldest_due_seconds, none.failing, none.dead) == (0, 0, 0, 0)
 
 
-async def test_what_rests_is_counted_by_app(two_apps: AsyncEngine) -> None:
-    """Flows that are due or will be, and creations that wait for an answer; an app that is back is not named."""
+async def test_resting_rows_are_counted_by_app(two_apps: AsyncEngine) -> None:
+    """Counts flows with a planned refresh and unfinished creations, only of apps that are not in the settings."""
     async with database.transaction(two_apps) as connection:
         resting = [await health_stats.resting(connection, apps) for apps in (["default"], ["default", "eu"], [])]
 
@@ -97,7 +97,7 @@ async def test_what_rests_is_counted_by_app(two_apps: AsyncEngine) -> None:
 
 
 async def test_app_with_nothing_to_do_does_not_rest(engine: AsyncEngine) -> None:
-    """A flow that is looked at no more waits for nobody."""
+    """A flow without a planned refresh is not counted."""
     await syncing.mark_due(engine, subject(1, app="eu"))
     (claim,) = await syncing.claim_due(engine, apps=["eu"])
     await syncing.settle(engine, claim)
@@ -108,8 +108,8 @@ async def test_app_with_nothing_to_do_does_not_rest(engine: AsyncEngine) -> None
     assert resting == {}
 
 
-async def test_the_dead_of_an_app_that_rests_are_not_named(two_apps: AsyncEngine) -> None:
-    """A replay could do nothing for them."""
+async def test_only_dead_letters_of_apps_in_the_settings_are_named(two_apps: AsyncEngine) -> None:
+    """An operator cannot replay those of other apps."""
     async with database.transaction(two_apps) as connection:
         named = [await health_stats.given_up(connection, apps=apps, limit=5) for apps in (["default"], ["us"])]
 

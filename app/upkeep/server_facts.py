@@ -1,4 +1,4 @@
-"""What the Postgres server says about itself."""
+"""What the Postgres server reports about itself."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerSigns:
-    """`version` as Postgres prints it, `major` its first number; a commit is durable only if the server uses fsync."""
+class ServerFacts:
+    """`version` is as Postgres prints it, `major` its first number; `is_durable` is whether fsync is on."""
 
     version: str
     major: int
@@ -16,10 +16,10 @@ class ServerSigns:
     is_standby: bool
 
 
-async def take(connection: AsyncConnection) -> ServerSigns:
-    """Ask the server that the transaction is on."""
+async def take(connection: AsyncConnection) -> ServerFacts:
+    """Ask the server of this transaction."""
     row = (await connection.execute(_TAKE)).one()
-    return ServerSigns(**row._mapping)  # noqa: SLF001  # SQLAlchemy's documented name
+    return ServerFacts(**row._mapping)  # noqa: SLF001  # SQLAlchemy's documented name
 
 
 _TAKE = text("""
