@@ -1,1 +1,1 @@
-"""Everything SQL-shaped: the database, its tables, and the statements over them."""
+"""Shared by all SQL: connections, transactions, notifications, the tables and the check of the schema."""

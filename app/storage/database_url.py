@@ -1,6 +1,6 @@
-"""DATABASE_URL as the service understands it: every parameter is translated or refused, and nothing else is read.
+"""Parses DATABASE_URL. Every parameter is translated or refused.
 
-Neither libpq's environment variables (PGHOST and so on) nor files in HOME have any say.
+Ignores libpq's environment variables (PGHOST and so on) and files in HOME.
 """
 
 import os
@@ -23,12 +23,12 @@ _LONGEST_TIMEOUT_SECONDS = 3600
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseAddress:
-    """Where Postgres is and how to connect to it.
+    """The hosts of Postgres and how to connect to them.
 
-    `hosts` are tried in their order; one that begins with `/` is a socket's directory. `ssl` is what
-    `asyncpg.connect` takes; `ssl_fallback` is what to try on the same host if the server will not have `ssl`
-    (sslmode prefer and allow), None for nothing. `connect_timeout` is in seconds, None if not set.
-    `session_settings` are to be SET when a connection opens.
+    `hosts` are tried in order; a host that begins with `/` is the directory of a socket. `ssl` is an argument of
+    `asyncpg.connect`. `ssl_fallback` is tried on the same host if the server refuses `ssl` (sslmode prefer and allow);
+    None means no second attempt. `connect_timeout` is in seconds, None if not set. `session_settings` are SET when a
+    connection opens.
     """
 
     hosts: tuple[tuple[str, int], ...]
@@ -46,15 +46,15 @@ class DatabaseAddress:
 
     @property
     def endpoints(self) -> list[tuple[str, int]]:
-        """The hosts and ports that are reached over TCP: all but sockets."""
+        """The hosts and ports that are reached over TCP, without sockets."""
         return [(host, port) for host, port in self.hosts if not host.startswith("/")]
 
     def connect_arguments(self) -> dict[str, Any]:
-        """What `asyncpg.connect` takes for one host, besides `host`, `port` and `timeout`.
+        """The arguments of `asyncpg.connect` for one host, except `host`, `port` and `timeout`.
 
-        asyncpg fills each argument that is None from environment variables or from files in HOME. A missing
-        password would make it read `~/.pgpass`, and the name of an sslmode `~/.postgresql`. So all are given.
-        With several hosts, or an `ssl_fallback`, connect by `database_connection.connect`.
+        asyncpg fills each argument that is None from environment variables or from files in HOME. Without a
+        password it would read `~/.pgpass`, and for the name of an sslmode `~/.postgresql`. So none is left out.
+        With several hosts or an `ssl_fallback`, connect with `database_connection.connect`.
         """
         return {
             "user": self.user,
@@ -69,7 +69,7 @@ class DatabaseAddress:
 
 
 def parse(database_url: str) -> DatabaseAddress:
-    """Read the URL. Raises SettingsError: one line that names the parameter, and quotes nothing that may be secret."""
+    """Read the URL. Raises SettingsError with one line that names the parameter and contains no secret."""
     parameters = libpq_url.read(database_url)
     libpq_parameters.check(parameters)
     hosts = libpq_hosts.read(parameters)
@@ -94,7 +94,7 @@ def parse(database_url: str) -> DatabaseAddress:
 
 
 def user_named(*, user_id: int) -> str:
-    """The name of a user of this system, which libpq takes if a URL names none. Raises SettingsError."""
+    """The name of this system user, which libpq uses if the URL names no user. Raises SettingsError."""
     try:
         return pwd.getpwuid(user_id).pw_name
     except KeyError:  # In a container the user id often has no entry in /etc/passwd.
@@ -111,7 +111,7 @@ def _connect_timeout(parameters: Mapping[str, str]) -> float | None:
 
 
 def _session_attributes(parameters: Mapping[str, str], *, has_several: bool) -> SessionAttributes:
-    """Which servers will do; of several hosts, the service needs the one that it can write to."""
+    """Which kind of server to accept. With several hosts, the default is a writable one."""
     wanted = parameters.get("target_session_attrs", "read-write" if has_several else "any")
     if wanted not in _ATTRIBUTES:
         raise SettingsError(

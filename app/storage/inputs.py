@@ -1,4 +1,4 @@
-"""What every subject needs to read and write. Each subject adds its own inputs; `processes/wiring` builds them all."""
+"""The inputs that all subjects share. Each subject adds its own; `processes/wiring` builds them all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from app.storage.notifications import Notifications
 
 @dataclass(frozen=True, kw_only=True)
 class StorageInputs:
-    """The database, the notifications about it, and the clock."""
+    """The database, its notifications, and the clock."""
 
     engine: AsyncEngine
     notifications: Notifications

@@ -17,15 +17,15 @@ _BRACKETED = re.compile(r"\[(?P<name>[^\[\]]+)\](?::(?P<port>[0-9]+))?")
 
 
 def read(parameters: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
-    """The hosts to dial with their ports, in order: names, addresses or socket directories. Raises SettingsError.
+    """The hosts to dial and their ports, in order: names, addresses or socket directories. Raises SettingsError.
 
-    A `hostaddr` is dialled instead of its `host`, so that nothing is resolved.
+    A `hostaddr` is dialled instead of its `host`, without a name look-up.
     """
     named = [_split(host) for host in parameters["host"].split(",")] if "host" in parameters else []
     dialled = [(address, "") for address in _addresses(parameters)] or named
     if not dialled:
         raise SettingsError(
-            "DATABASE_URL names no host; a socket's directory is given as ?host=/run/postgresql, for instance."
+            "DATABASE_URL names no host; to use a socket, give its directory, for example ?host=/run/postgresql."
         )
     if named and len(named) != len(dialled):
         raise SettingsError(f"DATABASE_URL: hostaddr has {len(dialled)} entries, but host has {len(named)}.")
@@ -41,12 +41,12 @@ def _addresses(parameters: Mapping[str, str]) -> list[str]:
         try:
             ipaddress.ip_address(address)
         except ValueError:
-            raise SettingsError("DATABASE_URL: hostaddr holds something that is no IP address.") from None
+            raise SettingsError("DATABASE_URL: hostaddr contains an invalid IP address.") from None
     return found
 
 
 def _split(host: str) -> tuple[str, str]:
-    """The host, and the port that follows it after `?host=`, which asyncpg and SQLAlchemy understand."""
+    """The host and its port in `?host=name:port`, a form that asyncpg and SQLAlchemy accept."""
     parts = _WITH_PORT.fullmatch(host) or _BRACKETED.fullmatch(host)
     return (parts["name"], parts["port"] or "") if parts else (host, "")
 
@@ -62,21 +62,21 @@ def _ports(parameters: Mapping[str, str], *, count: int) -> list[str]:
 
 def _checked(host: str) -> str:
     if not host:
-        raise SettingsError("DATABASE_URL: host holds an empty entry.")
+        raise SettingsError("DATABASE_URL: host contains an empty entry.")
     if host.startswith("@"):
         raise SettingsError("DATABASE_URL: host may not be an abstract socket.")
     if not host.startswith("/") and re.search(r"[\s/\\@\[\]]", host):
-        raise SettingsError("DATABASE_URL: host holds something that is no host name.")
+        raise SettingsError("DATABASE_URL: host contains an invalid host name.")
     if not host.startswith("/") and ":" in host:
         try:
             ipaddress.IPv6Address(host)
         except ValueError:
-            raise SettingsError("DATABASE_URL: host holds something that is no host name.") from None
+            raise SettingsError("DATABASE_URL: host contains an invalid host name.") from None
     return host
 
 
 def _port(text: str) -> int:
-    """The port; the text is not quoted, because a password with an unencoded slash ends up in its place."""
+    """The port. The error does not quote the text, because an unencoded slash can move part of a password here."""
     if not text:
         return _DEFAULT_PORT
     if not _PORT.fullmatch(text) or not 1 <= int(text) <= _HIGHEST_PORT:

@@ -10,7 +10,7 @@ from app.errors import SettingsError
 _NAME = re.compile(r"[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)*")
 _ITEM = re.compile(r"(?:\\.|[^\\\s])+")
 
-# The service sets these itself, because what it promises depends on them.
+# The service sets these itself, because its promises depend on them.
 _OURS = {
     "search_path": "set DATABASE_SCHEMA instead",
     "application_name": "use the parameter application_name",

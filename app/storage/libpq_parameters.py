@@ -1,4 +1,4 @@
-"""Libpq's parameters that the service does not translate: what it accepts of them, and why it refuses the rest.
+"""Decides which libpq parameters the service translates, which values it can ignore, and why it refuses the others.
 
 Source: https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-PARAMKEYWORDS, read 2026-11-27.
 """
@@ -35,7 +35,7 @@ TRANSLATED = frozenset(
     }
 )
 
-# The values that ask for nothing but what happens anyway.
+# Values that already describe what the service does, so they need no translation.
 _HARMLESS = {
     "channel_binding": frozenset({"prefer", "disable"}),
     "client_encoding": frozenset({"utf8", "utf-8", "unicode", "auto"}),
@@ -71,7 +71,7 @@ REFUSED = {
     "keepalives_idle": _OWN_KEEPALIVE,
     "keepalives_interval": _OWN_KEEPALIVE,
     "krbsrvname": _NO_KERBEROS,
-    "load_balance_hosts": "hosts are tried in the order they are written in",
+    "load_balance_hosts": "hosts are tried in the given order",
     "max_protocol_version": "the driver speaks version 3.0",
     "min_protocol_version": "the driver speaks version 3.0",
     "oauth_client_id": _NO_OAUTH,
@@ -89,8 +89,8 @@ REFUSED = {
     "scram_client_key": "give the password instead",
     "scram_server_key": "give the password instead",
     "search_path": "remove it and set DATABASE_SCHEMA",
-    "service": "service files are not read; write what it holds into DATABASE_URL",
-    "servicefile": "service files are not read; write what it holds into DATABASE_URL",
+    "service": "service files are not read; write its parameters into DATABASE_URL",
+    "servicefile": "service files are not read; write its parameters into DATABASE_URL",
     "sslcompression": "compression inside TLS is unsafe",
     "sslcrldir": "give one file as sslcrl",
     "sslkeylogfile": "session keys are never written to a file",
@@ -102,9 +102,9 @@ REFUSED = {
 
 
 def check(parameters: Mapping[str, str]) -> None:
-    """Raise SettingsError for the first parameter that the service can neither translate nor ignore safely."""
+    """Raise SettingsError for the first parameter that the service cannot translate or safely ignore."""
     for name, value in parameters.items():
         if name in TRANSLATED or value.lower() in _HARMLESS.get(name, ()):
             continue
-        reason = REFUSED.get(name, "no such parameter is known")
-        raise SettingsError(f"DATABASE_URL: {name} cannot be used as given; {reason}.")
+        reason = REFUSED.get(name, "the parameter is unknown")
+        raise SettingsError(f"DATABASE_URL: this value of {name} cannot be used; {reason}.")

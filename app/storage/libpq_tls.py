@@ -1,6 +1,6 @@
-"""Builds the TLS settings of a connection to Postgres from libpq's parameters, without looking into HOME.
+"""Builds the TLS settings of a connection to Postgres from libpq's parameters, without reading files in HOME.
 
-What `sslmode` means in libpq, and here:
+`sslmode` means the same here as in libpq:
 
 | sslmode     | encrypted                      | certificate                  | name     |
 |-------------|--------------------------------|------------------------------|----------|
@@ -11,7 +11,7 @@ What `sslmode` means in libpq, and here:
 | verify-ca   | always                         | checked                      | ignored  |
 | verify-full | always                         | checked                      | checked  |
 
-asyncpg would build the same from the name of a mode, but it reads `~/.postgresql` and environment variables then.
+asyncpg can build the same from the name of a mode, but it then reads `~/.postgresql` and environment variables.
 
 Source: https://www.postgresql.org/docs/18/libpq-ssl.html, read 2026-11-27.
 """
@@ -26,7 +26,7 @@ from app.errors import SettingsError
 
 _MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _UNCHECKED = frozenset({"disable", "allow", "prefer"})
-_JDBC = {"true": "require", "false": "disable"}  # libpq reads `ssl=true` like this; the rest is asyncpg's.
+_JDBC = {"true": "require", "false": "disable"}  # libpq accepts `ssl=true`; asyncpg also accepts modes as `ssl`.
 _VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 _LIMITS = ("ssl_min_protocol_version", "ssl_max_protocol_version")
 _SYSTEM = "system"
@@ -36,7 +36,7 @@ Encryption = ssl.SSLContext | Literal[False]
 
 @dataclass(frozen=True, kw_only=True)
 class Tls:
-    """How to encrypt; `fallback` is for when the server will not have `first`, None allows nothing else."""
+    """How to encrypt. `fallback` is used if the server refuses `first`; None allows no fallback."""
 
     first: Encryption
     fallback: Encryption | None
@@ -44,7 +44,7 @@ class Tls:
 
 
 def read(parameters: Mapping[str, str]) -> Tls:
-    """The TLS settings. Raises SettingsError, naming the parameter and the file that cannot be used."""
+    """The TLS settings. Raises SettingsError that names the parameter and the unusable file."""
     mode = _mode(parameters)
     is_direct = _is_direct(parameters, mode)
     if mode == "disable":
@@ -72,20 +72,20 @@ def _mode(parameters: Mapping[str, str]) -> str:
 
 
 def _check_use(parameters: Mapping[str, str], mode: str) -> None:
-    """Refuse parameters that a mode would make useless: the URL promises a safety that is not there."""
+    """Refuse parameters that have no effect in this mode, because the URL then promises more safety than there is."""
     if mode in _UNCHECKED and "sslrootcert" in parameters:
         raise SettingsError("DATABASE_URL: sslrootcert needs sslmode=verify-full, verify-ca or require.")
     if mode.startswith("verify-") and "sslrootcert" not in parameters:
         raise SettingsError(
             f"DATABASE_URL: sslmode={mode} needs sslrootcert: a file of trusted certificates, "
-            "or system for those of this machine."
+            "or `system` for the certificates of this machine."
         )
     if "sslcrl" in parameters and "sslrootcert" not in parameters:
         raise SettingsError("DATABASE_URL: sslcrl needs sslrootcert.")
     if "sslkey" in parameters and "sslcert" not in parameters:
         raise SettingsError("DATABASE_URL: sslkey needs sslcert.")
     if mode == "disable" and "sslcert" in parameters:
-        raise SettingsError("DATABASE_URL: sslcert has no use with sslmode=disable.")
+        raise SettingsError("DATABASE_URL: sslcert has no effect with sslmode=disable.")
     if mode == "verify-full" and "host" in parameters and "hostaddr" in parameters:
         raise SettingsError(
             "DATABASE_URL: hostaddr cannot be checked against host with sslmode=verify-full; remove it."
@@ -113,7 +113,7 @@ def _context(parameters: Mapping[str, str], mode: str) -> ssl.SSLContext:
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
     if "sslcert" in parameters and _may_show_certificate(parameters):
         _identify(context, parameters)
-    context.set_alpn_protocols(["postgresql"])  # Postgres 17 and later insist on it for direct TLS.
+    context.set_alpn_protocols(["postgresql"])  # Postgres 17 and later require it for direct TLS.
     return context
 
 
@@ -142,7 +142,7 @@ def _load(context: ssl.SSLContext, name: str, path: str) -> None:
         context.load_verify_locations(cafile=path)
     except (ssl.SSLError, OSError, ValueError):
         kind = "revocation list" if name == "sslcrl" else "certificate"
-        raise SettingsError(f"DATABASE_URL: {name} names {path}, which holds no valid {kind}.") from None
+        raise SettingsError(f"DATABASE_URL: {name} names {path}, which contains no valid {kind}.") from None
 
 
 def _may_show_certificate(parameters: Mapping[str, str]) -> bool:
@@ -153,17 +153,17 @@ def _may_show_certificate(parameters: Mapping[str, str]) -> bool:
 
 
 def _identify(context: ssl.SSLContext, parameters: Mapping[str, str]) -> None:
-    """Load our own certificate. Without sslkey, its key is expected in the same file."""
+    """Load the client certificate. Without sslkey, its key must be in the same file."""
     certificate, key = parameters["sslcert"], parameters.get("sslkey")
     _check_readable("sslcert", certificate)
     if key is not None:
         _check_readable("sslkey", key)
     try:
-        # An empty password keeps OpenSSL from asking for one at the terminal.
+        # With an empty password, OpenSSL does not ask for one at the terminal.
         context.load_cert_chain(certificate, keyfile=key, password=parameters.get("sslpassword", ""))
     except (ssl.SSLError, OSError, ValueError):
         where = f"sslcert {certificate} and sslkey {key}" if key else f"sslcert {certificate} without sslkey"
-        raise SettingsError(f"DATABASE_URL: {where} do not give a certificate with its key.") from None
+        raise SettingsError(f"DATABASE_URL: {where} do not contain a certificate with its key.") from None
 
 
 def _check_readable(name: str, path: str) -> None:

@@ -1,4 +1,4 @@
-"""Splits DATABASE_URL into libpq's parameters, as libpq does; what a parameter means is decided elsewhere.
+"""Splits DATABASE_URL into libpq's parameters, as libpq does. `database_url` interprets them.
 
 Source: https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-CONNSTRING-URIS, read 2026-11-27.
 """
@@ -18,10 +18,10 @@ _ENCODE = "write the characters @ : / ? # % in its user and password as %40 %3A 
 
 
 def read(database_url: str) -> dict[str, str]:
-    """The value of each parameter; hosts and ports are lists separated by commas, of equal length in the authority.
+    """The value of each parameter. Hosts and ports are comma-separated lists.
 
-    A parameter after `?` wins over the same one before it, as in libpq. Raises SettingsError, which never quotes
-    a value: it may be a piece of a password.
+    A parameter after `?` overrides the same one before it, as in libpq. Raises SettingsError. It never quotes a value,
+    because a value may be part of a password.
     """
     scheme, has_scheme, rest = database_url.partition("://")
     if not has_scheme:
@@ -33,7 +33,7 @@ def read(database_url: str) -> dict[str, str]:
     user_info, has_user, hosts = authority.rpartition("@")
     is_user_cut = not has_user and "@" in rest and not _NAMES_USER.search(query)
     if is_user_cut or "@" in database:  # A / or ? in the password has cut it in two.
-        raise SettingsError(f"DATABASE_URL is not readable: {_ENCODE}")
+        raise SettingsError(f"DATABASE_URL cannot be read: {_ENCODE}")
     user, _, password = user_info.partition(":")
     written = {"user": user, "password": password, "dbname": database}
     found = {name: _decode(name, value) for name, value in written.items() if value}
@@ -41,7 +41,7 @@ def read(database_url: str) -> dict[str, str]:
 
 
 def _hosts(hosts: str) -> dict[str, str]:
-    """The hosts of the authority; a port that is not given is an empty item."""
+    """The hosts of the authority. A missing port is an empty item."""
     if not hosts:
         return {}
     pairs = [_host(host) for host in hosts.split(",")]
@@ -56,10 +56,10 @@ def _hosts(hosts: str) -> dict[str, str]:
 def _host(text: str) -> tuple[str, str]:
     parts = _HOST.fullmatch(text)
     if parts is None:
-        raise SettingsError(f"DATABASE_URL: host is malformed; IPv6 addresses stand in brackets, and {_ENCODE}")
+        raise SettingsError(f"DATABASE_URL: host is malformed; put IPv6 addresses in brackets, and {_ENCODE}")
     host = parts["name"] if parts["ipv6"] is None else parts["ipv6"]
     if parts["ipv6"] is not None and ":" not in host:
-        raise SettingsError("DATABASE_URL: host has brackets around something that is no IPv6 address.")
+        raise SettingsError("DATABASE_URL: host has brackets, but no IPv6 address in them.")
     return _decode("host", host), _decode("port", parts["port"] or "")
 
 
@@ -69,9 +69,9 @@ def _query(query: str) -> dict[str, str]:
         name, _, value = item.partition("=")
         name = _decode("a parameter's name", name)
         if not _NAME.fullmatch(name):
-            raise SettingsError(f"DATABASE_URL: a parameter after the ? has no valid name; {_ENCODE}")
+            raise SettingsError(f"DATABASE_URL: a parameter after the ? has an invalid name; {_ENCODE}")
         if name in found:
-            raise SettingsError(f"DATABASE_URL: {name} is given twice.")
+            raise SettingsError(f"DATABASE_URL: {name} occurs twice.")
         if not value:
             raise SettingsError(f"DATABASE_URL: {name} has no value.")
         found[name] = _decode(name, value)
@@ -87,5 +87,5 @@ def _decode(name: str, text: str) -> str:
     if "\0" in decoded or _STRAY_PERCENT.search(text):
         raise SettingsError(f"DATABASE_URL: {name} is not percent-encoded UTF-8; {_ENCODE}")
     if _CONTROL.search(decoded) and name != "password":
-        raise SettingsError(f"DATABASE_URL: {name} holds a control character.")
+        raise SettingsError(f"DATABASE_URL: {name} contains a control character.")
     return decoded

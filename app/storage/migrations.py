@@ -1,4 +1,4 @@
-"""Bringing the database to this program's schema, and refusing to run on another one."""
+"""Upgrades the database to this program's schema, and checks that the database is at it."""
 
 import asyncio
 import functools
@@ -18,7 +18,7 @@ from app.errors import SchemaRightsError, SchemaTakenError, SchemaVersionError
 from app.storage import database, failures
 from app.storage.database import DEFAULT_SCHEMA, Pooler
 
-# A table of our own: another program may have its `alembic_version` in the same schema.
+# Not `alembic_version`: another program may have that table in the same schema.
 VERSION_TABLE = "dots_gateway_version"
 
 _NO_RIGHT = "42501"  # insufficient_privilege
@@ -27,9 +27,9 @@ _NAME_TAKEN = ("42P07", "42710", "42P06")  # duplicate table, object, schema
 
 @dataclass(frozen=True, kw_only=True)
 class SchemaState:
-    """What the schema of our tables holds; `name` is None when there is no such schema, `revision` before `migrate`.
+    """The state of the schema. `name` is None if the schema does not exist, `revision` is None before `migrate`.
 
-    `has_others` when there are tables and none of them is ours.
+    `has_others` is true if the schema has tables, but was never migrated by this program.
     """
 
     name: str | None
@@ -38,10 +38,10 @@ class SchemaState:
 
 
 async def upgrade(database_url: str, *, schema: str = DEFAULT_SCHEMA, pooler: Pooler = "none") -> None:
-    """Migrate the database to this program's schema. Two at once wait for each other.
+    """Migrate the database to this program's schema. Concurrent calls wait for each other.
 
     Raises SettingsError, DatabaseUnavailableError, SchemaVersionError (the schema is newer than this program),
-    SchemaTakenError (its tables are another program's), SchemaRightsError.
+    SchemaTakenError (the tables belong to another program), SchemaRightsError.
     """
     try:
         with failures.failures_named():
@@ -58,13 +58,13 @@ async def upgrade(database_url: str, *, schema: str = DEFAULT_SCHEMA, pooler: Po
 
 
 async def downgrade(database_url: str, revision: str) -> None:
-    """Migrate the database down to `revision`. Data without a place in the older schema is lost."""
+    """Migrate the database down to `revision`. Data that the older schema cannot store is lost."""
     await asyncio.to_thread(command.downgrade, _config(database_url, DEFAULT_SCHEMA, "none"), revision)
 
 
 @functools.cache
 def head() -> str:
-    """The revision this program was written for."""
+    """The revision that this program needs."""
     revision = ScriptDirectory.from_config(_config("", DEFAULT_SCHEMA, "none")).get_current_head()
     if revision is None:
         raise SchemaVersionError("This installation contains no migrations.")
@@ -73,32 +73,32 @@ def head() -> str:
 
 @functools.cache
 def known() -> frozenset[str]:
-    """Every revision this program knows."""
+    """Every revision that this program knows."""
     scripts = ScriptDirectory.from_config(_config("", DEFAULT_SCHEMA, "none"))
     return frozenset(script.revision for script in scripts.walk_revisions())
 
 
 async def current(engine: AsyncEngine) -> str | None:
-    """The revision the database is at; None when it was never migrated. Raises DatabaseUnavailableError."""
+    """The revision of the database; None if it was never migrated. Raises DatabaseUnavailableError."""
     async with database.transaction(engine) as connection:
         return (await state(connection)).revision
 
 
 async def state(connection: AsyncConnection) -> SchemaState:
-    """What the schema of our tables holds."""
+    """Read the state of the schema."""
     row = (await connection.execute(_STATE)).one()
     revision = await connection.scalar(_REVISION) if row.is_ours else None
     return SchemaState(name=row.name, revision=revision, has_others=row.has_tables and not row.is_ours)
 
 
 async def require_head(engine: AsyncEngine) -> None:
-    """Raise SchemaVersionError or SchemaTakenError unless the database is at this program's own revision."""
+    """Raise SchemaVersionError or SchemaTakenError unless the database is at this program's revision."""
     async with database.transaction(engine) as connection:
         require_current(await state(connection))
 
 
 def require_current(found: SchemaState) -> None:
-    """Raise SchemaVersionError or SchemaTakenError unless the schema is at this program's own revision."""
+    """Raise SchemaVersionError or SchemaTakenError unless the schema is at this program's revision."""
     if found.revision == head():
         return
     if found.has_others:
@@ -114,7 +114,7 @@ def require_current(found: SchemaState) -> None:
 def _config(database_url: str, schema: str, pooler: Pooler) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(str(files("migrations")))))
-    # Passed as attributes: in an option, a `%` in a password would be read as interpolation.
+    # Passed as attributes, because Alembic would interpolate a `%` of a password in an option.
     config.attributes.update(database_url=database_url, schema=schema, pooler=pooler)
     return config
 
@@ -128,7 +128,7 @@ def _newer(revision: str | None = None) -> SchemaVersionError:
 
 
 def taken(schema: str | None) -> str:
-    """What to say of a schema with another program's tables."""
+    """The error text for a schema with the tables of another program."""
     return (
         f"The schema {schema or 'named by DATABASE_SCHEMA'} holds the tables of another program: check DATABASE_URL, "
         "or set DATABASE_SCHEMA to a schema of dots-gateway's own."

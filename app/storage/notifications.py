@@ -1,4 +1,4 @@
-"""NOTIFY and LISTEN, as hints only: whoever waits for one also polls, so that a lost hint costs a moment."""
+"""Notifications between processes over NOTIFY and LISTEN. Receivers also poll, so a lost one only costs some time."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ FEED = "dots_gateway_feed"
 DELIVERABLE = "dots_gateway_deliverable"
 
 _RECONNECT_SECONDS = 2.0
-# How often the connection that listens is asked whether it is still there; nothing else is ever sent on it.
+# How often to check the listening connection, on which nothing else is sent.
 _CHECK_SECONDS = 5.0
 _PAUSE_SECONDS = 0.02
 
@@ -23,32 +23,34 @@ log = structlog.get_logger()
 
 
 class Notifications:
-    """Hints between the processes: `send` one, wait for the `next`. `run` carries them until cancelled.
+    """Sends notifications with `send`, and receives them with `next`. `run` exchanges them with other processes.
 
-    Behind a transaction pooler nothing can listen, so nothing is sent either: hints stay within the process, and
-    everybody polls.
+    Through a transaction pooler nothing can listen. Then notifications stay within the process, and every loop polls.
     """
 
     def __init__(self, engine: AsyncEngine, *, can_listen: bool = True) -> None:
-        """Take the engine; nothing is connected before `run`."""
+        """Store the engine; `run` opens the connections."""
         self._engine = engine
         self._can_listen = can_listen
-        self._given: set[str] = set()
-        self._is_given = asyncio.Event()
+        self._unsent: set[str] = set()
+        self._has_unsent = asyncio.Event()
         self._next = {channel: asyncio.Event() for channel in (DUE, APPENDED, FEED, DELIVERABLE)}
 
     def send(self, channel: str) -> None:
-        """Wake who waits on the channel, here at once, elsewhere with the next NOTIFY; never blocks, never fails."""
+        """Wake the waiting tasks of this process immediately, and those of other processes with the next NOTIFY.
+
+        Never blocks and never fails.
+        """
         self.wake(channel)
-        self._given.add(channel)
-        self._is_given.set()
+        self._unsent.add(channel)
+        self._has_unsent.set()
 
     def next(self, channel: str) -> asyncio.Event:
-        """What the next hint will set. Take it before looking at the database, so that no hint falls between."""
+        """The event that the next notification sets. Get it before you read the database, or you may miss one."""
         return self._next[channel]
 
     async def run(self) -> None:
-        """Send what is given here and pass on what is given elsewhere, for ever."""
+        """Send the notifications of this process and receive those of others, until cancelled."""
         if not self._can_listen:
             await asyncio.Event().wait()
         async with asyncio.TaskGroup() as tasks:
@@ -56,29 +58,29 @@ class Notifications:
             tasks.create_task(self._listen_forever())
 
     def wake(self, channel: str) -> None:
-        """Wake who waits on the channel in this process only."""
+        """Wake the tasks of this process that wait on the channel."""
         notification, self._next[channel] = self._next[channel], asyncio.Event()
         notification.set()
 
     async def _send_forever(self) -> None:
         while True:
-            await self._is_given.wait()
-            self._is_given.clear()
-            channels, self._given = self._given, set()
+            await self._has_unsent.wait()
+            self._has_unsent.clear()
+            channels, self._unsent = self._unsent, set()
             try:
                 async with self._engine.begin() as connection:
                     for channel in sorted(channels):
                         await connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": channel})
-            except Exception as error:  # noqa: BLE001  # A hint is never worth more than the one who gives it.
+            except Exception as error:  # noqa: BLE001  # A lost notification must not stop the loop.
                 log.debug("notification not sent", error=type(error).__name__)
-            # A NOTIFY takes a lock on the whole database at commit: at most fifty a second from each process.
+            # A NOTIFY locks the whole database at commit, so each process sends at most fifty a second.
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _listen_forever(self) -> None:
         while True:
             try:
                 await self._listen()
-            except Exception as error:  # noqa: BLE001  # Whatever it is, polling goes on, and so does trying.
+            except Exception as error:  # noqa: BLE001  # The loops poll meanwhile, and this loop tries again.
                 log.warning("not listening for notifications, polling only", error=type(error).__name__)
             await asyncio.sleep(_RECONNECT_SECONDS)
 
@@ -89,21 +91,21 @@ class Notifications:
         is_lost = asyncio.Event()
         try:
             driver.add_termination_listener(lambda _connection: is_lost.set())
-            await driver.roll_back()  # Inside a transaction nothing would be heard.
+            await driver.roll_back()  # Postgres delivers no notifications inside a transaction.
             for channel in self._next:
                 await driver.add_listener(channel, lambda _connection, _pid, name, _payload: self.wake(name))
             while not is_lost.is_set():
                 await wait(is_lost, at_most_seconds=_CHECK_SECONDS)
                 await driver.check()
         finally:
-            # Not handed back to the pool: a connection that listens would go on listening there.
+            # Not returned to the pool, where it would go on listening.
             driver.terminate()
             with contextlib.suppress(SQLAlchemyError):
                 connection.invalidate()
 
 
 async def wait(notification: asyncio.Event, *, at_most_seconds: float) -> None:
-    """Return when the hint is given, or when the time is over."""
+    """Return when the notification arrives, or when the time is over."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(at_most_seconds):
             await notification.wait()

@@ -1,4 +1,4 @@
-"""How Postgres plans a statement that people narrow as they like."""
+"""Planning of searches with optional filters."""
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -7,10 +7,10 @@ _PLAN_FOR_VALUES = text("SELECT set_config('plan_cache_mode', 'force_custom_plan
 
 
 async def plan_for_values(connection: AsyncConnection) -> None:
-    """Have each later statement of this transaction planned for the values it is given.
+    """Make Postgres plan each later statement of this transaction for its actual values.
 
-    From its sixth execution on, a prepared statement may get a plan for any values. Which index is right depends on
-    them here: nearly all flows may be of one app, and a handful of another. Planning costs a fraction of a
-    millisecond, so this is for searches, not for statements that run all the time.
+    From its sixth execution on, a prepared statement may get a generic plan. The best index of a search depends on the
+    values: one app may have nearly all flows, and another a handful. Planning costs a fraction of a millisecond, so use
+    this for searches only, not for frequent statements.
     """
     await connection.execute(_PLAN_FOR_VALUES)

@@ -1,4 +1,4 @@
-"""Whether the database can be used when a process starts: wait for it, or say in one line why it cannot."""
+"""Waits for the database when a process starts, or explains in one line why it cannot be used."""
 
 import asyncio
 import socket
@@ -22,15 +22,15 @@ log = structlog.get_logger()
 RETRY_SECONDS = 0.5
 LOG_SECONDS = 3.0
 
-# A second connection is on another session than the first, or there is a transaction pooler; it may take turns.
+# Two open connections share a session only behind a transaction pooler. The pooler may alternate between sessions.
 _PROBES = 3
 
 
 async def require_ready(engine: AsyncEngine, url: str, *, wait: timedelta, needs_schema: bool = True) -> None:
-    """Return once the database can be written to, at this program's own schema unless that is not needed.
+    """Return once the database is writable and, with `needs_schema`, at this program's schema.
 
-    Raises DatabaseUnavailableError when it cannot after `wait`, or at once when waiting does not help,
-    SchemaVersionError and SchemaTakenError. The message is for an operator: it names the setting, host and port.
+    Raises DatabaseUnavailableError after `wait`, or immediately if waiting does not help; SchemaVersionError,
+    SchemaTakenError. The message is for an operator: it names the setting, host and port.
     """
     address = database_url.parse(url)
     began_at = time.monotonic()
@@ -52,12 +52,12 @@ async def require_ready(engine: AsyncEngine, url: str, *, wait: timedelta, needs
 
 
 async def require_writable(connection: AsyncConnection) -> None:
-    """Fail as a write would where nothing can be written, so that the sessions are renewed as after one."""
+    """Fail like a write if the server is read-only, so that sessions are replaced as after a failed write."""
     await connection.execute(_REQUIRE_WRITABLE)
 
 
 async def session_of(connection: AsyncConnection) -> Session:
-    """The session that a transaction is on."""
+    """The session of this transaction."""
     session = (await connection.get_raw_connection()).driver_connection
     if not isinstance(session, Session):
         raise TypeError(type(session).__name__)
@@ -65,7 +65,7 @@ async def session_of(connection: AsyncConnection) -> Session:
 
 
 async def is_pooled(connection: AsyncConnection) -> bool:
-    """Whether there is a pooler in between: it invents the process id that it tells its clients."""
+    """Whether the connection leads through a pooler. A pooler reports an invented process id to its clients."""
     backend_pid: int = (await session_of(connection)).get_server_pid()
     server_pid: int = await connection.scalar(text("SELECT pg_backend_pid()"))
     return server_pid != backend_pid
@@ -83,7 +83,7 @@ async def _look(engine: AsyncEngine, url: str, *, needs_schema: bool) -> None:
 
 
 async def shares_sessions(url: str) -> bool:
-    """Whether two connections that are open at the same time have been on one session of Postgres."""
+    """Whether two open connections have shared a session of Postgres."""
     probe = database.create_engine(url, pool_size=2, pooler="transaction")
     try:
         with database.failures_named():
@@ -100,19 +100,19 @@ async def shares_sessions(url: str) -> bool:
 
 
 async def _server_pid(connection: AsyncConnection) -> int:
-    """The process that serves the connection now, in a transaction that has ended: the pooler may have one session."""
+    """The process id that serves the connection. Ends the transaction, because the pooler may have only one session."""
     pid: int = await connection.scalar(text("SELECT pg_backend_pid()"))
     await connection.rollback()
     return pid
 
 
 def explain(error: BaseException, address: DatabaseAddress) -> tuple[str, bool]:
-    """Why the database cannot be used, in one sentence for an operator, and whether that may pass by itself."""
+    """One sentence for an operator about why the database cannot be used, and whether waiting may help."""
     where = ", ".join(f"{host}:{port}" for host, port in address.hosts)
     if isinstance(error, DatabasePoolerError):
         return error.detail, False
     if isinstance(error, DatabaseReadOnlyError):
-        reason = "can only be read: it is a standby, or its default_transaction_read_only is on"
+        reason = "is read-only: it is a standby, or its default_transaction_read_only is on"
         return f"DATABASE_URL: the server at {where} {reason}.", True
     cause = _cause_of(error)
     reason, may_pass = _reason(cause, address)
@@ -120,7 +120,7 @@ def explain(error: BaseException, address: DatabaseAddress) -> tuple[str, bool]:
 
 
 def _cause_of(error: BaseException) -> BaseException:
-    """What the driver or the operating system has said, below our error and SQLAlchemy's."""
+    """The error of the driver or the operating system, below ours and SQLAlchemy's."""
     while True:
         below = error.orig if isinstance(error, DBAPIError) else None
         deeper = below or error.__cause__
@@ -132,34 +132,33 @@ def _cause_of(error: BaseException) -> BaseException:
 def _reason(cause: BaseException, address: DatabaseAddress) -> tuple[str, bool]:
     for kind, reason, may_pass in _REASONS:
         if isinstance(cause, kind):
-            user, name = address.user, address.database
-            said = str(cause).splitlines()[0].removesuffix(".") if str(cause) else type(cause).__name__
-            values = {"user": user, "database": name, "said": said}
+            message = str(cause).splitlines()[0].removesuffix(".") if str(cause) else type(cause).__name__
+            values = {"user": address.user, "database": address.database, "message": message}
             filled = reason
             for key, value in values.items():
                 filled = filled.replace(f"<{key}>", value.replace("{", "{{").replace("}", "}}"))
             return filled, may_pass
-    return f"the database at {{where}} does not serve us ({type(cause).__name__}).", True
+    return f"the database at {{where}} is unavailable ({type(cause).__name__}).", True
 
 
-# The first that fits counts. What is said by Postgres or the system names no secret.
+# The first matching row counts. Messages of Postgres and of the system contain no secret.
 _REASONS: tuple[tuple[type[BaseException], str, bool], ...] = (
     (asyncpg.InvalidPasswordError, "Postgres at {where} refuses the password of user <user>.", False),
-    (asyncpg.InvalidAuthorizationSpecificationError, "Postgres at {where} refuses user <user>: <said>.", False),
+    (asyncpg.InvalidAuthorizationSpecificationError, "Postgres at {where} refuses user <user>: <message>.", False),
     (asyncpg.InvalidCatalogNameError, "there is no database <database> at {where}.", False),
-    (asyncpg.InsufficientPrivilegeError, "user <user> at {where} lacks a right: <said>.", False),
+    (asyncpg.InsufficientPrivilegeError, "user <user> at {where} lacks a privilege: <message>.", False),
     (asyncpg.CannotConnectNowError, "Postgres at {where} is starting or stopping.", True),
-    (asyncpg.TooManyConnectionsError, "Postgres at {where} has no connection left for us.", True),
-    (asyncpg.ProtocolViolationError, "the server at {where} says: <said>.", True),
-    (ssl.SSLCertVerificationError, "the certificate of {where} does not verify: <said>; see sslrootcert.", False),
-    (ssl.SSLError, "TLS with {where} fails: <said>.", False),
+    (asyncpg.TooManyConnectionsError, "Postgres at {where} has no free connection.", True),
+    (asyncpg.ProtocolViolationError, "the server at {where} reports: <message>.", True),
+    (ssl.SSLCertVerificationError, "the certificate of {where} does not verify: <message>; see sslrootcert.", False),
+    (ssl.SSLError, "TLS with {where} fails: <message>.", False),
     (socket.gaierror, "the host of {where} is unknown.", True),
     (ConnectionRefusedError, "nothing listens at {where}.", True),
     (TimeoutError, "{where} does not answer.", True),
-    (OSError, "no connection to {where}: <said>.", True),
+    (OSError, "no connection to {where}: <message>.", True),
 )
 
-# The code is that of read_only_sql_transaction.
+# 25006 is the SQLSTATE read_only_sql_transaction.
 _REQUIRE_WRITABLE = text("""
     DO $$ BEGIN
         IF current_setting('transaction_read_only') = 'on' THEN

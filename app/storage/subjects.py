@@ -1,4 +1,4 @@
-"""What a webhook or a refresh can be about: a flow or a user of one app."""
+"""The subject of a webhook or a refresh: a flow or a user of one app."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Kind = Literal["flow", "user"]
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Subject:
-    """A flow or a user. Ordered, because rows are always locked in this order, so that no two writers deadlock."""
+    """A flow or a user. Writers lock rows in the order of subjects, so that they cannot deadlock."""
 
     app: str
     kind: Kind

@@ -1,4 +1,4 @@
-"""What the tables of all subjects share. Each subject declares its own in `tables.py`."""
+"""The metadata that the tables of all subjects share. Each subject declares its tables in its `tables.py`."""
 
 from sqlalchemy import DateTime, MetaData
 

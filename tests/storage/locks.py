@@ -11,7 +11,7 @@ WAITING = (
 
 
 async def until_waiting(engine: AsyncEngine, *, number: int = 1) -> list[int]:
-    """The process ids of so many connections that wait for others, as soon as there are that many."""
+    """Wait for this number of blocked connections. Returns their process ids."""
 
     async def look() -> list[int]:
         found = [row["pid"] for row in await stored.rows(engine, WAITING)]

@@ -1,4 +1,4 @@
-"""The statements that run often, or over tables that grow, and how many pages each may read."""
+"""The frequent statements and those over growing tables, and how many pages each may read."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -37,8 +37,8 @@ NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
 FLOW = Subject(app="default", kind="flow", id="flow-7001")
 BUSY_USER = Subject(app="default", kind="user", id="user-1")
-# A look into a few indexes, or an update of a row and all its indexes; a page of flows, each with its steps; a stretch
-# of webhooks.
+# For an index look-up or the update of one row and its indexes; for a page of flows with their steps; for one scan of
+# webhooks.
 LOOK_UP, PAGE, SCAN_LIMIT = 60, 2_000, 5_000
 COMMON, RARE = (UUID(hashlib.md5(name).hexdigest()) for name in (b"subscription1", b"subscription3"))  # noqa: S324  # as in the rows
 
@@ -104,7 +104,7 @@ def _webhook(number: int) -> Webhook:
 
 
 def _merge(number: int) -> Webhook:
-    """A user that was merged before, and one that others wait for, become a new one."""
+    """A webhook that merges a user into a new one: a user that was merged before, or one that other merges wait for."""
     subject = Subject(app="default", kind="user", id=f"new-{number}")
     return replace(_webhook(number), subject=subject, merged_user_id=f"{'old' if number % 2 else 'user'}-{number}")
 
@@ -122,9 +122,9 @@ _LOOK_UPS: dict[str, Run] = {
     "users that were merged": lambda connection: user_rows.take_over(
         connection, "default", ["user-77"], "user-78", now=NOW
     ),
-    "who a user is by now": lambda connection: merge_rows.survivors(connection, [BUSY_USER]),
+    "survivors of merges": lambda connection: merge_rows.survivors(connection, [BUSY_USER]),
     "merges that wait for a user": lambda connection: merge_rows.lock_waiting(connection, BUSY_USER, limit=20),
-    "merges that were applied": lambda connection: merge_rows.settle(connection, "default", ["old-1"], now=NOW),
+    "applied merges": lambda connection: merge_rows.settle(connection, "default", ["old-1"], now=NOW),
     "users that rest": lambda connection: sync_rows.rest(connection, [BUSY_USER]),
     "webhook by id": lambda connection: webhook_search.find(connection, "default", "msg_1"),
     "webhooks of a timeline": lambda connection: webhook_rows.about(connection, FLOW, 200),
@@ -189,12 +189,12 @@ _PASSES: dict[str, Run] = {
     "purge of refreshes": _purge(expired_rows.delete_refreshes, days=18),
     "purge of answers": _purge(expired_rows.delete_answers, days=18),
     "purge of events": _purge(expired_rows.delete_events, days=18),
-    "vital signs": lambda connection: health_stats.take(connection, apps=["default"], now=NOW, overdue_before=NOW),
-    "given up": lambda connection: health_stats.given_up(connection, apps=["default", "eu"], limit=5),
-    "delivery signs": lambda connection: delivery_stats.take(connection, now=NOW),
+    "health stats": lambda connection: health_stats.take(connection, apps=["default"], now=NOW, overdue_before=NOW),
+    "dead letters": lambda connection: health_stats.given_up(connection, apps=["default", "eu"], limit=5),
+    "delivery stats": lambda connection: delivery_stats.take(connection, now=NOW),
 }
 
-# The webhooks that old have lost their bodies already.
+# Webhooks of this age have no bodies any more.
 _IDLE_PASSES: dict[str, Run] = {
     "purge of no bodies": _purge(expired_rows.forget_bodies, days=14),
     "purge of no webhooks": _purge(expired_rows.delete_webhooks, days=100),
@@ -206,7 +206,7 @@ _IDLE_PASSES: dict[str, Run] = {
 CASES: list[PlanCase] = [
     *(PlanCase(name=name, run=run, most_pages=LOOK_UP) for name, run in _LOOK_UPS.items()),
     *(PlanCase(name=name, run=run, most_pages=PAGE) for name, run in _LISTS.items()),
-    # Each webhook and each deleted row touches every index of its table.
+    # Each stored webhook and each deleted row writes to every index of its table.
     *(PlanCase(name=name, run=run, most_pages=PAGE) for name, run in _PASSES.items()),
     *(PlanCase(name=name, run=run, most_pages=LOOK_UP) for name, run in _IDLE_PASSES.items()),
     PlanCase(name="webhooks of a rare app", run=_webhooks(app="eu"), most_pages=SCAN_LIMIT),

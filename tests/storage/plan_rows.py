@@ -1,6 +1,6 @@
-"""Rows for the tests of plans: enough of them that reading a table as a whole is seen, and skewed like real ones.
+"""Rows for the tests of plans: enough to notice a sequential scan, and skewed like real data.
 
-What is rare is old: a search that walks through all rows, newest first, comes to it last.
+Rare rows are old, so a search that reads all rows, newest first, finds them last.
 """
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -57,14 +57,14 @@ _ROWS = (
         'flow', 'flow-' || 1 + n % 20000, CASE WHEN n > 20000 THEN 10 ELSE 9 END
     FROM generate_series(1, 30000) AS n, LATERAL (SELECT now() - (30000 - n) * interval '1 minute' AS at) AS t
     """,
-    # A user about whom Dots has sent thousands.
+    # A user with thousands of webhooks.
     """
     INSERT INTO webhooks
         (app, message_id, received_at, last_received_at, received_count, event, kind, subject_id, raised_gen)
     SELECT 'default', 'msg_user_' || n, at, at, 1, 'user.updated', 'user', 'user-1', 1
     FROM generate_series(1, 3000) AS n, LATERAL (SELECT now() - interval '20 days' + n * interval '1 second' AS at) AS t
     """,
-    # One of a hundred merges waits still.
+    # One of a hundred merges still waits.
     """
     INSERT INTO user_merges (app, old_user_id, new_user_id, survivor_id, received_at, applied_at)
     SELECT 'default', 'old-' || n, 'user-' || n / 2, 'user-' || n / 2, now(), CASE WHEN n % 100 <> 0 THEN now() END

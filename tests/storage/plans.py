@@ -1,7 +1,7 @@
-"""What Postgres does for a statement: its plan, and how many pages it reads.
+"""The plan of a statement, and how many pages it reads.
 
-The real function runs, its statements are caught, and each is prepared and explained: once planned for its values, as
-the first five executions are, and once for any values, as the later ones may be.
+Runs the real function, records its statements, and explains each as a prepared statement. The first five executions
+get a custom plan, later ones may get a generic plan, so both are checked.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 MODES = ("force_custom_plan", "force_generic_plan")
-# These have as many rows as there are apps, subscriptions, brokers or people.
+# The number of their rows does not grow with the traffic.
 SMALL_TABLES = frozenset({"api_keys", "apps", "broker_offsets", "feed", "subscription_secrets", "subscriptions"})
 
 Act = Callable[[AsyncConnection], Awaitable[object]]
@@ -24,19 +24,19 @@ Statement = tuple[str, Sequence[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How Postgres has carried out one statement."""
+    """How Postgres executed one statement."""
 
     statement: str
     root: dict[str, Any]
 
     @property
     def pages(self) -> int:
-        """The pages of shared memory that it looked at."""
+        """The number of pages that it read."""
         return int(self.root["Shared Hit Blocks"]) + int(self.root["Shared Read Blocks"])
 
     @property
     def read_as_a_whole(self) -> set[str]:
-        """The tables that it read from end to end, and really did."""
+        """The tables that it scanned sequentially."""
         return {
             node["Relation Name"]
             for node in self._nodes()
@@ -53,7 +53,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanCase:
-    """A function of storage, and how many pages each of its statements may read at most."""
+    """A function, and the largest number of pages that each of its statements may read."""
 
     name: str
     run: Act
@@ -61,7 +61,7 @@ class PlanCase:
 
 
 async def faults(engine: AsyncEngine, case: PlanCase) -> list[str]:
-    """What is wrong with the plans of a case: a table read as a whole, or too many pages. Changes nothing."""
+    """The faults of a case's plans: a sequential scan, or too many pages. Changes nothing."""
     found = []
     for mode in MODES:
         for plan in await explain(engine, case.run, mode=mode):
@@ -73,7 +73,7 @@ async def faults(engine: AsyncEngine, case: PlanCase) -> list[str]:
 
 
 async def explain(engine: AsyncEngine, act: Act, *, mode: str = "force_custom_plan") -> list[Plan]:
-    """The plan of each statement that `act` sends; whatever it changes is rolled back."""
+    """The plan of each statement that `act` sends. Rolls back its changes."""
     async with engine.connect() as connection:
         with _caught(engine) as statements:
             await act(connection)
@@ -83,7 +83,7 @@ async def explain(engine: AsyncEngine, act: Act, *, mode: str = "force_custom_pl
     async with engine.connect() as connection:
         await connection.exec_driver_sql(f"SET LOCAL plan_cache_mode = {mode}")
         for statement, values in statements:
-            if "set_config" in statement:  # The function plans for its values whatever the mode.
+            if "set_config" in statement:  # It sets plan_cache_mode itself.
                 await connection.exec_driver_sql(statement)
             else:
                 plans.append(await _explain(connection, statement, values))
@@ -92,13 +92,13 @@ async def explain(engine: AsyncEngine, act: Act, *, mode: str = "force_custom_pl
 
 
 async def pages(engine: AsyncEngine, act: Act) -> int:
-    """The pages that all statements of `act` look at together."""
+    """The number of pages that all statements of `act` read together."""
     return sum(plan.pages for plan in await explain(engine, act))
 
 
 @asynccontextmanager
 async def snapshot_held(engine: AsyncEngine) -> AsyncIterator[None]:
-    """While it lasts, no version of a row that was there at its beginning or comes later can be cleaned up."""
+    """Hold a snapshot open, so that Postgres cannot remove dead rows meanwhile."""
     async with engine.connect() as holder:
         await holder.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         await holder.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
@@ -117,7 +117,7 @@ async def _explain(connection: AsyncConnection, statement: str, values: Sequence
 
 @contextmanager
 def _caught(engine: AsyncEngine) -> Iterator[list[Statement]]:
-    """The statements that are executed meanwhile, as the driver gets them; of many rows at once, the first."""
+    """Record the statements that are executed meanwhile, as the driver gets them, with the values of the first row."""
     statements: list[Statement] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, is_many: bool) -> None:  # noqa: FBT001  # SQLAlchemy calls it
@@ -131,7 +131,7 @@ def _caught(engine: AsyncEngine) -> Iterator[list[Statement]]:
 
 
 def _literal(value: Any) -> str:
-    """The value as SQL of no type; EXECUTE takes no parameters of the protocol."""
+    """The value as an untyped SQL literal, because EXECUTE takes no protocol parameters."""
     if value is None:
         return "NULL"
     quoted = _written(value).replace("'", "''")
@@ -139,7 +139,7 @@ def _literal(value: Any) -> str:
 
 
 def _written(value: Any) -> str:
-    """The value as Postgres reads it."""
+    """The value in Postgres' text format."""
     match value:
         case bytes():
             return f"\\x{value.hex()}"

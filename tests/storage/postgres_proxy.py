@@ -1,4 +1,4 @@
-"""A proxy in front of the tests' server, which has no TLS: it answers SSLRequest, and can pretend to be read-only."""
+"""A proxy that adds TLS to the tests' server, and can pretend that the server is read-only."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ _NO_ENTRY = b"SFATAL\0VFATAL\0C28000\0Mno pg_hba.conf entry\0\0"
 
 @dataclass(kw_only=True)
 class Proxy:
-    """What a proxy does and has seen: `port`, and how many connections came each way."""
+    """The configuration of a proxy, its port, and its counts of encrypted and plain connections."""
 
     server: tuple[str, int]
     tls: ssl.SSLContext | None = None
@@ -29,7 +29,7 @@ class Proxy:
 
 @contextlib.asynccontextmanager
 async def running(proxy: Proxy, *, socket: Path | None = None) -> AsyncIterator[Proxy]:
-    """The proxy on a free port of 127.0.0.1, or on a socket in the file system."""
+    """Run the proxy on a free port of 127.0.0.1, or on a Unix socket."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -69,7 +69,7 @@ async def _serve(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.Str
     proxy.plain += not is_encrypted
     server_reader, server_writer = await asyncio.open_connection(*proxy.server)
     try:
-        # A startup message is its length, then names and values, then a zero byte.
+        # A startup message consists of its length, names with values, and a zero byte.
         started = message[4:-1] + proxy.startup + message[-1:]
         server_writer.write(struct.pack("!l", len(started) + 4) + started)
         await asyncio.gather(_pump(reader, server_writer), _pump(server_reader, writer))

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 @contextmanager
 def noted(engine: AsyncEngine) -> Iterator[list[str]]:
-    """The text of every statement until the end of the block, as a list that grows."""
+    """Record the text of every statement until the end of the block."""
     sent: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:

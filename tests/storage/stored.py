@@ -1,4 +1,4 @@
-"""What a test finds in the database, asked for with plain SQL, apart from the code it tests."""
+"""Plain SQL for tests, independent of the tested code."""
 
 from typing import Any
 
@@ -25,14 +25,14 @@ async def count(engine: AsyncEngine, table: str) -> int:
 
 
 async def execute(engine: AsyncEngine, *statements: str, **values: Any) -> None:
-    """Change something behind the code's back."""
+    """Execute statements in one transaction."""
     async with engine.begin() as connection:
         for statement in statements:
             await connection.execute(text(statement), values)
 
 
 async def vacuum(engine: AsyncEngine) -> None:
-    """Clean up and count as autovacuum does, which no transaction may do."""
+    """Run VACUUM ANALYZE, outside a transaction."""
     async with engine.connect() as connection:
         driver: Any = (await connection.get_raw_connection()).driver_connection
         await driver.roll_back()

@@ -1,4 +1,4 @@
-"""Connecting to Postgres: what sslmode promises, several hosts, sockets."""
+"""Connections to Postgres: sslmode, several hosts, sockets."""
 
 import asyncio
 import ssl
@@ -25,13 +25,13 @@ UNCHECKED = (ssl.SSLError, ConnectionError)
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    """The authority that the server's certificate comes from."""
+    """The authority that issues the server's certificate."""
     return Authority(tmp_path)
 
 
 @pytest.fixture
 def server(database_server_url: str) -> tuple[str, int]:
-    """Where the real server listens."""
+    """The host and port of the real server."""
     parts = urlsplit(database_server_url)
     assert parts.hostname
     return parts.hostname, parts.port or 5432
@@ -39,17 +39,17 @@ def server(database_server_url: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """Who connects, and on which kind of event loop: commands run on asyncio, api and worker on uvloop."""
+    """The credentials of a connection and its kind of event loop: commands use asyncio, api and worker uvloop."""
 
     credentials: str
     new_loop: Callable[[], WatchedLoop | WatchedUvloop]
 
     def __str__(self) -> str:
-        """What stands in front of the @."""
+        """The part of a URL before the @."""
         return self.credentials
 
     async def answer_from(self, url: str) -> Any:
-        """Connect, ask something and close."""
+        """Connect, run a query and close."""
 
         async def ask() -> Any:
             connection = await database_connection.connect(database_url.parse(url), timeout=10)
@@ -89,10 +89,10 @@ def user(request: pytest.FixtureRequest, database_server_url: str) -> User:
         ("127.0.0.1", "sslmode=verify-ca&sslrootcert={ca}&sslcrl={crl_of_another}"),
     ],
 )
-async def test_server_with_tls_is_spoken_to_encrypted(
+async def test_connection_to_a_server_with_tls_is_encrypted(
     user: User, server: tuple[str, int], authority: Authority, host: str, query: str
 ) -> None:
-    """Each mode checks what it promises to check, and no more."""
+    """Each mode accepts the certificates that libpq accepts in this mode."""
     other = authority.revoked_file(authority.certificate_file("other.test"))
     asked = query.format(ca=authority.trust_file(), crl_of_another=other)
     async with running(Proxy(server=server, tls=authority.server("localhost"))) as proxy:
@@ -114,10 +114,10 @@ async def test_server_with_tls_is_spoken_to_encrypted(
         ("localhost", "sslmode=verify-ca&sslrootcert={ca}&sslcrl={crl}"),
     ],
 )
-async def test_certificate_that_does_not_hold_is_refused(
+async def test_invalid_certificate_is_refused(
     user: User, server: tuple[str, int], tmp_path: Path, host: str, query: str
 ) -> None:
-    """A wrong name, a wrong authority and a revoked certificate stop the connection before the password is sent."""
+    """A wrong name, a wrong authority or a revoked certificate ends the connection before the password is sent."""
     authority = Authority(tmp_path)
     certificate = authority.certificate_file("localhost")
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -131,10 +131,10 @@ async def test_certificate_that_does_not_hold_is_refused(
     assert (proxy.encrypted, proxy.plain) == (0, 0)
 
 
-async def test_server_that_can_only_do_what_is_forbidden_is_refused(
+async def test_server_without_an_allowed_encryption_is_refused(
     user: User, server: tuple[str, int], authority: Authority
 ) -> None:
-    """A server without TLS, and one that wants a newer TLS than is allowed."""
+    """A server without TLS and a server that requires a newer TLS than is allowed are refused."""
     newest = authority.server("localhost")
     newest.minimum_version = ssl.TLSVersion.TLSv1_3
     async with running(Proxy(server=server)) as without, running(Proxy(server=server, tls=newest)) as new:
@@ -148,8 +148,8 @@ async def test_server_that_can_only_do_what_is_forbidden_is_refused(
     assert (without.plain, new.plain, new.encrypted) == (0, 0, 0)
 
 
-async def test_prefer_and_allow_take_the_other_kind(user: User, server: tuple[str, int], authority: Authority) -> None:
-    """Prefer goes on without TLS, allow with it; only if the server will not have their first choice."""
+async def test_prefer_and_allow_fall_back(user: User, server: tuple[str, int], authority: Authority) -> None:
+    """`prefer` falls back to a plain connection and `allow` to TLS, only if the server refuses the first choice."""
     tls = authority.server("localhost")
     broken = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # It has no certificate, so no handshake succeeds.
     async with (
@@ -177,7 +177,7 @@ async def test_prefer_and_allow_take_the_other_kind(user: User, server: tuple[st
 async def test_wrong_password_is_not_sent_again_in_clear(
     user: User, server: tuple[str, int], authority: Authority
 ) -> None:
-    """Only a server that refuses the encryption gets a second attempt."""
+    """Only a server that refuses the kind of encryption gets a second attempt."""
     async with running(Proxy(server=server, tls=authority.server("localhost"))) as proxy:
         with pytest.raises(asyncpg.InvalidPasswordError):
             await user.answer_from(f"postgresql://nobody:wrong@127.0.0.1:{proxy.port}/postgres")
@@ -185,8 +185,8 @@ async def test_wrong_password_is_not_sent_again_in_clear(
     assert (proxy.encrypted, proxy.plain) == (1, 0)
 
 
-async def test_tls_may_begin_at_once(user: User, server: tuple[str, int], authority: Authority) -> None:
-    """Direct negotiation saves a round trip and asks for the protocol by its name."""
+async def test_direct_tls_is_supported(user: User, server: tuple[str, int], authority: Authority) -> None:
+    """With sslnegotiation=direct, TLS starts without a request and names the protocol."""
     tls = authority.server("localhost")
     tls.set_alpn_protocols(["postgresql"])
     async with running(Proxy(server=server, tls=tls, is_direct=True)) as proxy:
@@ -198,8 +198,8 @@ async def test_tls_may_begin_at_once(user: User, server: tuple[str, int], author
     assert (answer, proxy.encrypted) == (1, 1)
 
 
-async def test_certificate_of_ours_is_shown(user: User, server: tuple[str, int], authority: Authority) -> None:
-    """A server that asks for one gets it; with sslcertmode=disable it does not."""
+async def test_client_certificate_is_sent(user: User, server: tuple[str, int], authority: Authority) -> None:
+    """A server that requires a client certificate gets it, unless sslcertmode is disable."""
     tls = authority.server("localhost")
     tls.load_verify_locations(authority.trust_file())
     tls.verify_mode = ssl.CERT_REQUIRED
@@ -218,8 +218,8 @@ async def test_certificate_of_ours_is_shown(user: User, server: tuple[str, int],
 
 
 @pytest.mark.parametrize("name", ["sslrootcert", "sslcrl", "sslcert", "sslkey"])
-def test_file_that_cannot_be_used_is_named(authority: Authority, tmp_path: Path, name: str) -> None:
-    """One line names the parameter and the file: missing, a directory, or something else than a certificate."""
+def test_unusable_file_is_named(authority: Authority, tmp_path: Path, name: str) -> None:
+    """The error names the parameter and the file if it is missing, a directory or not a certificate."""
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense")
     good = {"sslmode": "verify-ca", "sslrootcert": authority.trust_file()}
@@ -245,8 +245,8 @@ async def test_socket_is_connected_to_without_tls(user: User, server: tuple[str,
     assert (answers, proxy.plain, proxy.encrypted) == ([1, 1], 2, 0)
 
 
-async def test_next_host_is_tried_when_one_is_away(user: User, server: tuple[str, int]) -> None:
-    """The first host that will do is used, those after it are left alone."""
+async def test_next_host_is_tried_when_one_is_unreachable(user: User, server: tuple[str, int]) -> None:
+    """The first reachable host is used, and the later hosts are not contacted."""
     async with running(Proxy(server=server)) as second, running(Proxy(server=server)) as third:
         hosts = f"127.0.0.1:{free_port()},127.0.0.1:{second.port},127.0.0.1:{third.port}"
         answer = await user.answer_from(f"postgresql://{user}@{hosts}/postgres")
@@ -254,8 +254,8 @@ async def test_next_host_is_tried_when_one_is_away(user: User, server: tuple[str
     assert (answer, second.plain, third.plain) == (1, 1, 0)
 
 
-async def test_server_that_cannot_be_written_to_is_passed_over(user: User, server: tuple[str, int]) -> None:
-    """With several hosts the writable one is wanted, without anybody asking for it."""
+async def test_read_only_server_is_skipped(user: User, server: tuple[str, int]) -> None:
+    """With several hosts, the default is the first writable one."""
     async with (
         running(Proxy(server=server, startup=READ_ONLY)) as first,
         running(Proxy(server=server)) as second,
@@ -272,7 +272,7 @@ async def test_server_that_cannot_be_written_to_is_passed_over(user: User, serve
 
 
 async def test_wrong_password_is_final(user: User, server: tuple[str, int]) -> None:
-    """The next host would say the same, and the operator would read about the last one only."""
+    """The next host is not tried, so the error names the host that refused the password."""
     async with running(Proxy(server=server)) as first, running(Proxy(server=server)) as second:
         with pytest.raises(asyncpg.InvalidPasswordError):
             await user.answer_from(f"postgresql://nobody:wrong@127.0.0.1:{first.port},127.0.0.1:{second.port}/postgres")

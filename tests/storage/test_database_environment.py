@@ -1,4 +1,4 @@
-"""The environment and HOME have no say in how the database is connected to."""
+"""Connections to the database ignore environment variables and files in HOME."""
 
 import os
 import pwd
@@ -13,7 +13,7 @@ from app.storage import database_url as storage_database_url
 from app.storage.database_url import parse
 from tests.nameless import started
 
-# Everything that libpq or asyncpg would read.
+# The variables that libpq or asyncpg read.
 ENVIRONMENT = {
     "PGHOST": "elsewhere.invalid",
     "PGPORT": "1",
@@ -51,7 +51,7 @@ asyncio.run(main())
 
 
 async def test_environment_variables_change_nothing(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What DATABASE_URL does not say has a default, whatever libpq's variables say."""
+    """Parameters that DATABASE_URL leaves out have defaults, whatever libpq's variables are set to."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     address = parse(database_url)
@@ -62,23 +62,23 @@ async def test_environment_variables_change_nothing(database_url: str, monkeypat
     assert user == address.user
 
 
-@pytest.mark.parametrize("sslmode", ["disable", "allow", "prefer"])
+@pytest.mark.parametrize("sslmode", ["disable", "prefer"])
 def test_unreadable_home_and_user_without_a_name_connect(database_url: str, tmp_path: Path, sslmode: str) -> None:
-    """Neither ~/.pgpass nor ~/.postgresql is looked at, with or without TLS."""
+    """The service does not read ~/.pgpass or ~/.postgresql, with or without TLS."""
     command = [sys.executable, "-c", PROGRAM, f"{database_url}?sslmode={sslmode}"]
     out, err = started(command, tmp_path, {}).communicate(timeout=60)
 
     assert (out, err) == (f"{parse(database_url).user}\n", "")
 
 
-def test_missing_user_is_the_one_who_runs_the_service() -> None:
-    """As in libpq; the variables that getpass would read have no say."""
+def test_default_user_is_that_of_the_process() -> None:
+    """As in libpq, and without the environment variables that getpass reads."""
     address = parse("postgresql:///?host=db")
 
     assert (address.user, address.database) == (pwd.getpwuid(os.geteuid()).pw_name,) * 2
 
 
-def test_missing_user_that_has_no_name_is_one_line() -> None:
-    """A container's user id is often not in /etc/passwd."""
+def test_user_id_without_a_name_is_a_settings_error() -> None:
+    """In a container the user id is often not in /etc/passwd."""
     with pytest.raises(SettingsError, match="DATABASE_URL names no user"):
         storage_database_url.user_named(user_id=54321)

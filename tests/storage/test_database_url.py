@@ -1,4 +1,4 @@
-"""DATABASE_URL as people write it: each spelling means what it means to libpq."""
+"""Accepted forms of DATABASE_URL. Each means the same as in libpq."""
 
 from dataclasses import replace
 from typing import Any
@@ -29,13 +29,13 @@ HOSTS: list[tuple[str, tuple[tuple[str, int], ...]]] = [
     ("postgresql://shop@/payouts?port=6432&host=a", (("a", 6432),)),
     ("postgresql:///payouts?host=a&user=shop", (("a", 5432),)),
     ("postgresql://?host=a&user=shop", (("a", 5432),)),
-    # A parameter wins over the same one in front of the question mark, as in libpq.
+    # A parameter overrides the same one before the question mark, as in libpq.
     (f"postgresql://shop@localhost/payouts?host={SOCKET}", ((SOCKET, 5432),)),
     ("postgresql://shop@localhost:6432/payouts?host=a", (("a", 6432),)),
     ("postgresql://shop@a:1/payouts?port=2", (("a", 2),)),
     ("postgresql://shop@%2Frun%2Fpostgresql:6432/payouts", ((SOCKET, 6432),)),
     (f"postgresql://shop@/payouts?host=%2Frun%2Fpostgresql,{SOCKET}&port=1,2", ((SOCKET, 1), (SOCKET, 2))),
-    # An address that is dialled instead of the name.
+    # The address is dialled instead of the name.
     ("postgresql://shop@/payouts?hostaddr=10.0.0.1", (("10.0.0.1", 5432),)),
     ("postgresql://shop@db:6432/payouts?hostaddr=::1", (("::1", 6432),)),
     ("postgresql://shop@a,b/payouts?hostaddr=10.0.0.1,10.0.0.2&port=1,2", (("10.0.0.1", 1), ("10.0.0.2", 2))),
@@ -92,39 +92,39 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize(("url", "hosts"), HOSTS)
-def test_hosts_are_tried_in_the_order_they_are_written_in(url: str, hosts: tuple[tuple[str, int], ...]) -> None:
-    """Every way to write hosts and ports gives what libpq would dial."""
+def test_hosts_and_ports_are_read_in_order(url: str, hosts: tuple[tuple[str, int], ...]) -> None:
+    """Every form of hosts and ports gives the addresses that libpq dials."""
     assert database_url.parse(url).hosts == hosts
 
 
 @pytest.mark.parametrize(("url", "changes"), CHANGES)
 def test_parameter_is_translated(url: str, changes: dict[str, Any]) -> None:
-    """A parameter changes what it is for, and nothing else."""
+    """Each parameter changes only its own fields."""
     found = replace(database_url.parse(url), ssl=False, ssl_fallback=None)
 
     assert found == replace(PLAIN, **changes)
 
 
 @pytest.mark.parametrize("parameter", HARMLESS)
-def test_parameter_that_asks_for_what_happens_anyway_is_accepted(parameter: str) -> None:
-    """Such parameters are in URLs of hosted databases, and change nothing."""
+def test_parameter_without_effect_is_accepted(parameter: str) -> None:
+    """Such parameters occur in URLs of hosted databases, and change nothing."""
     assert database_url.parse(f"postgresql://shop:s3cret@db/payouts?sslmode=disable&{parameter}") == PLAIN
 
 
-def test_address_that_is_shown_holds_no_password() -> None:
-    """An address may end up in a message or a log."""
+def test_repr_of_an_address_contains_no_password() -> None:
+    """A log or a message may show an address."""
     assert "s3cret" not in repr(PLAIN)
 
 
 def test_sockets_have_no_endpoint() -> None:
-    """What guards against connections to the database reads only what is reached over TCP."""
+    """`endpoints` lists only hosts that are reached over TCP."""
     url = f"postgresql://shop@a:1,[::1]/payouts?host=a,{SOCKET},::1&port=1,2,3"
 
     assert database_url.parse(url).endpoints == [("a", 1), ("::1", 3)]
 
 
-def test_every_argument_that_asyncpg_would_look_up_is_given() -> None:
-    """An argument that is None is filled from the environment or from HOME."""
+def test_no_argument_is_left_for_asyncpg_to_look_up() -> None:
+    """The driver fills arguments that are None from the environment or from files in HOME."""
     arguments = DatabaseAddress.connect_arguments(replace(PLAIN, password=None))
 
     assert arguments == {

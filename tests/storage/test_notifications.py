@@ -1,4 +1,4 @@
-"""NOTIFY and LISTEN between two engines, as two processes have them."""
+"""NOTIFY and LISTEN between two engines, as between two processes."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ LISTENING = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND query = ANY (:listens) AND state = 'idle'
 """
-# The last of the channels a connection begins to listen on: it hears them all.
+# A connection starts to listen on this channel last, so it then listens on all of them.
 LISTENS = [f'LISTEN "{DELIVERABLE}"', f"LISTEN {DELIVERABLE}"]
 CUT = "SELECT pg_terminate_backend(:pid)"
 DEADLINE_SECONDS = 20
@@ -26,7 +26,7 @@ DEADLINE_SECONDS = 20
 
 @pytest.fixture(autouse=True)
 def logs(monkeypatch: pytest.MonkeyPatch) -> list[MutableMapping[str, Any]]:
-    """What was logged; a lost connection is tried again at once instead of after two seconds."""
+    """The log entries. Also reconnects immediately instead of after two seconds."""
     monkeypatch.setattr(notifications, "_RECONNECT_SECONDS", 0.01)
     captured = structlog.testing.LogCapture()
     monkeypatch.setattr(notifications, "log", structlog.wrap_logger(None, processors=[captured]))
@@ -35,7 +35,7 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> list[MutableMapping[str, Any]]:
 
 @contextlib.asynccontextmanager
 async def running(engine: AsyncEngine) -> AsyncIterator[Notifications]:
-    """Hints that are carried while the block runs."""
+    """Exchange notifications while the block runs."""
     carried = Notifications(engine)
     task = asyncio.create_task(carried.run())
     try:
@@ -46,7 +46,7 @@ async def running(engine: AsyncEngine) -> AsyncIterator[Notifications]:
 
 
 async def until_listening(engine: AsyncEngine, *, number: int = 1, but: frozenset[int] = frozenset()) -> frozenset[int]:
-    """The connections that listen, as soon as there are so many beside those that are known."""
+    """Wait for this number of listening connections, besides those in `but`. Returns their process ids."""
 
     async def look() -> frozenset[int]:
         found = frozenset(row["pid"] for row in await stored.rows(engine, LISTENING, listens=LISTENS)) - but
@@ -55,8 +55,8 @@ async def until_listening(engine: AsyncEngine, *, number: int = 1, but: frozense
     return await eventually(look, within=DEADLINE_SECONDS)
 
 
-async def given(notification: asyncio.Event) -> bool:
-    """Whether the hint is given before the deadline."""
+async def arrives(notification: asyncio.Event) -> bool:
+    """Whether the notification arrives before the deadline."""
     await notifications.wait(notification, at_most_seconds=DEADLINE_SECONDS)
     return notification.is_set()
 
@@ -69,8 +69,8 @@ async def other_engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-async def test_notification_reaches_who_waits_here(engine: AsyncEngine) -> None:
-    """At once, without a database."""
+async def test_notification_reaches_its_own_process(engine: AsyncEngine) -> None:
+    """It wakes the waiting tasks of its channel immediately, without the database."""
     carried = Notifications(engine)
     due, feed = carried.next(DUE), carried.next(FEED)
 
@@ -81,13 +81,13 @@ async def test_notification_reaches_who_waits_here(engine: AsyncEngine) -> None:
 
 
 async def test_notification_reaches_another_process(engine: AsyncEngine, other_engine: AsyncEngine) -> None:
-    """Each on its own channel."""
+    """It wakes only the tasks that wait on its channel."""
     async with running(engine) as here, running(other_engine) as there:
         await until_listening(engine, number=2)
         heard = {channel: there.next(channel) for channel in (DUE, APPENDED, FEED, DELIVERABLE)}
 
         here.send(APPENDED)
-        is_heard = await given(heard[APPENDED])
+        is_heard = await arrives(heard[APPENDED])
 
     assert is_heard
     assert not heard[DUE].is_set()
@@ -95,20 +95,20 @@ async def test_notification_reaches_another_process(engine: AsyncEngine, other_e
 
 
 async def test_every_channel_is_carried(engine: AsyncEngine, other_engine: AsyncEngine) -> None:
-    """Hints given together arrive together, however many there were of each."""
+    """Notifications on all channels arrive, also when they are sent together and repeatedly."""
     async with running(engine) as here, running(other_engine) as there:
         await until_listening(engine, number=2)
         heard = [there.next(channel) for channel in (DUE, APPENDED, FEED, DELIVERABLE)]
 
         for channel in (DUE, APPENDED, FEED, DELIVERABLE, DUE, DUE):
             here.send(channel)
-        answers = [await given(notification) for notification in heard]
+        answers = [await arrives(notification) for notification in heard]
 
     assert answers == [True, True, True, True]
 
 
 async def test_lost_connection_is_replaced(engine: AsyncEngine, other_engine: AsyncEngine) -> None:
-    """Postgres cuts the connection that listens: another one listens, and hints arrive again."""
+    """Postgres ends the listening connection. A new one listens, and notifications arrive again."""
     async with running(other_engine) as there:
         (listener,) = await until_listening(engine)
         await stored.row(engine, CUT, pid=listener)
@@ -117,13 +117,13 @@ async def test_lost_connection_is_replaced(engine: AsyncEngine, other_engine: As
 
         async with running(engine) as here:
             here.send(DUE)
-            is_heard = await given(notification)
+            is_heard = await arrives(notification)
 
     assert is_heard
 
 
-async def test_listener_takes_nothing_back_to_the_pool(engine: AsyncEngine) -> None:
-    """When it ends its connection ends with it: handed back, it would go on listening there."""
+async def test_listening_connection_is_closed_at_the_end(engine: AsyncEngine) -> None:
+    """It does not return to the pool, where it would go on listening."""
     async with running(engine):
         await until_listening(engine)
 
@@ -133,10 +133,10 @@ async def test_listener_takes_nothing_back_to_the_pool(engine: AsyncEngine) -> N
     assert await eventually(look, within=DEADLINE_SECONDS)
 
 
-async def test_notification_without_a_database_costs_nothing(
+async def test_sending_without_a_database_neither_fails_nor_waits(
     database_url: str, logs: list[MutableMapping[str, Any]]
 ) -> None:
-    """Giving never fails and never waits; who listens says once in a while that it only polls."""
+    """The notification still reaches its own process. The log says that only polling is left."""
     gone = database.create_engine(f"{database_url}_gone")
     async with running(gone) as carried:
         notification = carried.next(DUE)
@@ -154,7 +154,7 @@ async def test_notification_without_a_database_costs_nothing(
 
 
 async def test_wait_ends_with_its_time(engine: AsyncEngine) -> None:
-    """A hint that never comes holds nobody up."""
+    """`wait` returns after its time even if no notification arrives."""
     notification = Notifications(engine).next(DUE)
 
     await notifications.wait(notification, at_most_seconds=0.01)

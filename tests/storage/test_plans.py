@@ -1,4 +1,4 @@
-"""Every list has an index and every pass a bound, on the oldest and newest Postgres that is embedded."""
+"""Statements use indexes and read few pages, on both embedded versions of Postgres."""
 
 import tempfile
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.storage import plan_cases, plan_rows, plans
 
 @pytest.mark.parametrize("version", [16, 18])
 async def test_hot_statements_use_indexes_and_read_few_pages(version: int) -> None:
-    """Each reads a bounded number of pages, whether it is planned for its values or for any; 16 cannot skip-scan."""
+    """Each reads a bounded number of pages, with a custom and with a generic plan. Postgres 16 has no skip scan."""
     with (
         tempfile.TemporaryDirectory(prefix="dots-gateway-plans-", dir=fast_directory()) as directory,
         embedded_postgres.running(Path(directory), durable=False, version=version) as postgres,

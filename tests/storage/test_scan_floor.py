@@ -1,4 +1,4 @@
-"""Floors of passes, on a clock set by hand."""
+"""Floors of passes, with explicit times."""
 
 from app.storage.scan_floor import (
     LAG_SECONDS,
@@ -10,14 +10,14 @@ from app.storage.scan_floor import (
 
 
 def look(scan_floor: ScanFloor, now: float, *, reached: int | None, is_whole: bool = True, took: float = 0.1) -> int:
-    """Look once; returns the floor that the look began behind."""
+    """Scan once. Returns the floor of the scan."""
     floor = scan_floor.floor(now)
     scan_floor.looked(floor, reached=reached, is_whole=is_whole, began=now, now=now + took)
     return floor
 
 
-def test_full_looks_take_a_fiftieth_of_the_time() -> None:
-    """After a full look that took a tenth of a second, the next one is due five seconds later."""
+def test_full_scans_take_a_fiftieth_of_the_time() -> None:
+    """After a full scan that took a tenth of a second, the next one is due five seconds later."""
     looks = FullScans()
     first = looks.is_due(0.0)
     looks.took(0.1, now=0.1)
@@ -28,8 +28,8 @@ def test_full_looks_take_a_fiftieth_of_the_time() -> None:
     assert looks.is_due(5.11)
 
 
-def test_full_look_that_takes_long_is_repeated_all_the_same() -> None:
-    """A stalled database must not put the next full look off for ever."""
+def test_pause_after_a_long_full_scan_is_bounded() -> None:
+    """A stalled database does not postpone the next full scan for ever."""
     looks = FullScans()
     looks.took(3600.0, now=0.0)
 
@@ -38,7 +38,7 @@ def test_full_look_that_takes_long_is_repeated_all_the_same() -> None:
 
 
 def test_floor_follows_at_a_distance() -> None:
-    """A pass begins behind what was reached some seconds before, not behind what was reached just now."""
+    """A pass begins after the value that was reached some seconds before, not after the latest one."""
     scan_floor = ScanFloor()
     floors = [look(scan_floor, step / 4, reached=100 * (step + 1)) for step in range(24)]
 
@@ -52,7 +52,7 @@ def test_floor_follows_at_a_distance() -> None:
 
 
 def test_floor_stays_when_nothing_is_found() -> None:
-    """An idle pass learns nothing."""
+    """A pass that finds nothing does not move the floor."""
     scan_floor = ScanFloor()
     for step in range(40):
         look(scan_floor, step / 4, reached=500 if step == 0 else None, took=1.0)
@@ -60,8 +60,8 @@ def test_floor_stays_when_nothing_is_found() -> None:
     assert look(scan_floor, 10.1, reached=None) == 500
 
 
-def test_full_look_that_hit_its_limit_lowers_the_floor() -> None:
-    """What it had no room for is looked at by the very next pass."""
+def test_full_scan_that_hit_its_limit_lowers_the_floor() -> None:
+    """The next pass reads the rows that exceeded the limit."""
     scan_floor = ScanFloor()
     for step in range(40):
         look(scan_floor, step / 4, reached=500, took=1.0)

@@ -1,4 +1,4 @@
-"""Databases that are shared with other programs, or held by roles with few rights."""
+"""Databases that are shared with other programs, and roles with few privileges."""
 
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
@@ -16,14 +16,14 @@ TABLES = "SELECT schemaname || '.' || tablename AS name FROM pg_tables WHERE tab
 
 @pytest.fixture
 async def empty(empty_database_url: str) -> AsyncIterator[AsyncEngine]:
-    """An engine on a database without any table."""
+    """An engine for a database without tables."""
     engine = database.create_engine(empty_database_url)
     yield engine
     await engine.dispose()
 
 
-async def test_schema_of_our_own_is_made_and_used(empty: AsyncEngine, empty_database_url: str) -> None:
-    """Nothing of ours is in `public`, and a second gateway in the same database has its own tables."""
+async def test_own_schema_is_created_and_used(empty: AsyncEngine, empty_database_url: str) -> None:
+    """The service creates no tables in `public`. Two gateways in one database have separate tables."""
     names = ["One of ours", "two"]
     for name in names:
         await migrations.upgrade(empty_database_url, schema=name)
@@ -36,17 +36,8 @@ async def test_schema_of_our_own_is_made_and_used(empty: AsyncEngine, empty_data
     assert found == [f"{name}.feed" for name in names]
 
 
-async def test_two_upgrades_of_one_schema_are_one(empty: AsyncEngine, empty_database_url: str) -> None:
-    """`migrate` of a schema that is there changes nothing."""
-    for _ in range(2):
-        await migrations.upgrade(empty_database_url, schema="ours")
-
-    found = [row["name"] for row in await stored.rows(empty, TABLES, names=["feed", migrations.VERSION_TABLE])]
-    assert found == [f"ours.{migrations.VERSION_TABLE}", "ours.feed"]
-
-
 async def test_schema_that_another_program_migrates_is_left_alone(empty: AsyncEngine, empty_database_url: str) -> None:
-    """Neither `migrate` nor a process takes it for ours, and nobody is advised to migrate it."""
+    """`migrate` and processes refuse the schema, and do not advise to migrate it."""
     await stored.execute(
         empty, "CREATE TABLE alembic_version (version_num text)", "INSERT INTO alembic_version VALUES ('1a2b3c')"
     )
@@ -63,7 +54,7 @@ async def test_schema_that_another_program_migrates_is_left_alone(empty: AsyncEn
 async def test_tables_of_another_program_with_other_names_are_no_obstacle(
     empty: AsyncEngine, empty_database_url: str
 ) -> None:
-    """Only a name that is taken is in the way."""
+    """Only tables with the same names prevent a migration."""
     await stored.execute(empty, "CREATE TABLE orders ()")
 
     await migrations.upgrade(empty_database_url)
@@ -72,7 +63,7 @@ async def test_tables_of_another_program_with_other_names_are_no_obstacle(
 
 
 async def test_upgrade_of_a_newer_schema_says_so(engine: AsyncEngine, database_url: str) -> None:
-    """An old `migrate` run by mistake changes nothing and explains itself."""
+    """An old version's `migrate` changes nothing and says that the schema is newer."""
     await stored.execute(engine, "UPDATE dots_gateway_version SET version_num = '9999'")
 
     with pytest.raises(SchemaVersionError, match="newer than this program"):
@@ -83,7 +74,7 @@ async def test_upgrade_of_a_newer_schema_says_so(engine: AsyncEngine, database_u
 async def test_role_that_may_not_create_is_told_what_to_grant(
     empty: AsyncEngine, empty_database_url: str, schema: str
 ) -> None:
-    """Neither tables in `public`, which Postgres 15 no longer gives to everyone, nor a schema."""
+    """The role may not create tables in `public`, as since Postgres 15 by default, or may not create a schema."""
     role, name = f"visitor_{uuid4().hex[:8]}", urlsplit(empty_database_url).path[1:]
     await stored.execute(
         empty, f"CREATE ROLE {role} LOGIN PASSWORD 'visiting'", f"GRANT CONNECT ON DATABASE {name} TO {role}"

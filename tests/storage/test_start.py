@@ -1,4 +1,4 @@
-"""What is said of a database that cannot be used; that processes wait and end so is shown in the journeys."""
+"""The explanation of an unusable database. The journeys show that processes wait for it and exit."""
 
 import socket
 import ssl
@@ -17,7 +17,7 @@ from tests.storage import stored
 ADDRESS = database_url.parse("postgresql://shop:s3cret@db.example:5433/gateway")
 WHERE = "db.example:5433"
 
-# What it is, what an operator reads, and whether it may pass by itself.
+# The error, the text for an operator, and whether waiting may help.
 REASONS = {
     "password": (asyncpg.InvalidPasswordError("no"), f"Postgres at {WHERE} refuses the password of user shop.", False),
     "pg_hba": (
@@ -27,10 +27,10 @@ REASONS = {
     ),
     "no database": (asyncpg.InvalidCatalogNameError("no"), f"there is no database gateway at {WHERE}.", False),
     "starting": (asyncpg.CannotConnectNowError("no"), f"Postgres at {WHERE} is starting or stopping.", True),
-    "full": (asyncpg.TooManyConnectionsError("no"), f"Postgres at {WHERE} has no connection left for us.", True),
+    "full": (asyncpg.TooManyConnectionsError("no"), f"Postgres at {WHERE} has no free connection.", True),
     "no right": (
         asyncpg.InsufficientPrivilegeError("permission denied for table feed"),
-        f"user shop at {WHERE} lacks a right: permission denied for table feed.",
+        f"user shop at {WHERE} lacks a privilege: permission denied for table feed.",
         False,
     ),
     "certificate": (
@@ -47,7 +47,7 @@ REASONS = {
 
 @pytest.mark.parametrize(("error", "says", "may_pass"), REASONS.values(), ids=REASONS.keys())
 def test_reason_names_the_setting_the_host_and_the_port(error: BaseException, says: str, may_pass: bool) -> None:  # noqa: FBT001  # a column of the table
-    """One sentence an operator can act on, without the password; only what may pass is waited for."""
+    """One sentence that an operator can act on, without the password, and whether waiting may help."""
     ours = DatabaseUnavailableError()
     ours.__cause__ = error
 
@@ -76,25 +76,25 @@ def test_read_only_server_may_become_writable_and_a_pooler_stays() -> None:
     assert start.explain(DatabasePoolerError(), ADDRESS) == (DatabasePoolerError().detail, False)
 
 
-async def test_database_that_can_be_used_is_not_waited_for(engine: AsyncEngine, database_url: str) -> None:
-    """Nothing is raised, and nothing is left behind."""
+async def test_usable_database_is_ready_at_once(engine: AsyncEngine, database_url: str) -> None:
+    """The check raises no error without any time to wait."""
     await start.require_ready(engine, database_url, wait=timedelta())
 
 
-async def test_database_that_can_only_be_read_is_not_ready(engine: AsyncEngine, database_url: str) -> None:
-    """A process that starts beside a standby or a fenced server says what it has found."""
+async def test_read_only_database_is_not_ready(engine: AsyncEngine, database_url: str) -> None:
+    """A process that starts with a standby or a fenced server explains that the server is read-only."""
     address = urlsplit(database_url)
     await stored.execute(engine, f"ALTER DATABASE {address.path[1:]} SET default_transaction_read_only = on")
     fenced = database.create_engine(database_url)
 
-    with pytest.raises(DatabaseUnavailableError, match=rf"{address.port} can only be read"):
+    with pytest.raises(DatabaseUnavailableError, match=rf"{address.port} is read-only"):
         await start.require_ready(fenced, database_url, wait=timedelta())
 
     await fenced.dispose()
 
 
 async def test_database_without_our_schema_is_not_waited_for(empty_database_url: str) -> None:
-    """Nobody else will migrate it."""
+    """Waiting does not help, so the check fails immediately."""
     engine = database.create_engine(empty_database_url)
 
     with pytest.raises(SchemaVersionError, match="run `dots-gateway migrate`"):

@@ -1,4 +1,4 @@
-"""Event loops for tests that have to wait until their connections are closed."""
+"""Event loops for tests that wait until their connections are closed."""
 
 import asyncio
 import os
@@ -16,21 +16,21 @@ def _identity(descriptor: int) -> tuple[int, int] | None:
 
 
 class _Watched:
-    """Knows the sockets of its connections. asyncpg gives a connection up a moment before it is closed."""
+    """Records the sockets of its connections, because asyncpg returns before a connection is closed."""
 
     def __init__(self) -> None:
         super().__init__()
         self._sockets: dict[int, tuple[int, int] | None] = {}
 
     async def create_connection(self, *arguments: Any, **more: Any) -> Any:
-        """Connect as always, and note the connection."""
+        """Connect, and record the socket."""
         transport, protocol = await super().create_connection(*arguments, **more)  # type: ignore[misc]  # of the loop
         descriptor = transport.get_extra_info("socket").fileno()
         self._sockets[descriptor] = _identity(descriptor)
         return transport, protocol
 
     async def are_closed(self) -> bool:
-        """Whether every connection is closed. Its descriptor may stand for another file by now."""
+        """Whether every connection is closed. Its descriptor may have been reused for another file."""
         return all(each is None or _identity(descriptor) != each for descriptor, each in self._sockets.items())
 
 
