@@ -1,1 +1,1 @@
-"""Everything that runs the service without Docker: embedded Postgres, dev, demo."""
+"""Runs the service without Docker: embedded Postgres and the commands `dev` and `demo`."""

@@ -1,4 +1,4 @@
-"""One child process: started, its output read line by line, ended in bounded time."""
+"""One child process: starts it, reads its output line by line, and ends it in bounded time."""
 
 import asyncio
 import os
@@ -20,13 +20,16 @@ LAST_LINES = 15
 LINE_LIMIT_BYTES = 1024 * 1024
 REST_OF_OUTPUT_SECONDS = 2
 
-# Takes the name of a child and one line that it wrote.
+# Called with the name of a child and one line that it wrote.
 Show = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What to run: `arguments` begin with the program, `environment` adds to ours, `ready_url` answers 2xx in time."""
+    """A command. `arguments` start with the program; `environment` extends ours.
+
+    The child is ready when `ready_url` answers with 2xx, which it must do within `ready_within`.
+    """
 
     name: str
     arguments: tuple[str, ...]
@@ -36,7 +39,7 @@ class Command:
 
 
 def prefixed(stream: TextIO) -> Show:
-    """Shows lines on `stream`, each behind the name of the child that wrote it."""
+    """Prints each line to `stream`, after the name of the child that wrote it."""
 
     def show(name: str, line: str) -> None:
         print(f"{name:>9} | {line}", file=stream, flush=True)
@@ -45,13 +48,13 @@ def prefixed(stream: TextIO) -> Show:
 
 
 def filed(directory: Path) -> Show:
-    """Keeps lines in `directory`, one file a child, `<name>.log`, which begins anew."""
-    begun: set[str] = set()
+    """Writes lines to `<name>.log` in `directory`, one file for each child. The first line replaces an older file."""
+    opened: set[str] = set()
 
     def show(name: str, line: str) -> None:
-        with (directory / f"{name}.log").open("a" if name in begun else "w") as file:
+        with (directory / f"{name}.log").open("a" if name in opened else "w") as file:
             file.write(f"{line}\n")
-        begun.add(name)
+        opened.add(name)
 
     return show
 
@@ -67,9 +70,9 @@ class Child:
 
     @classmethod
     async def start(cls, command: Command, show: Show) -> "Child":
-        """Starts the command in a session of its own: Ctrl-C in a terminal reaches only us, and we end it in order.
+        """Starts the command in its own session, so that Ctrl-C in a terminal reaches only us and we end it in order.
 
-        On Linux it is killed when the calling thread ends, however that happens.
+        On Linux the kernel kills it when the calling thread ends for any reason.
         """
         process = await asyncio.create_subprocess_exec(
             *command.arguments,
@@ -84,18 +87,18 @@ class Child:
         return cls(command, process, show)
 
     def last_words(self) -> str:
-        """The last lines it wrote, oldest first."""
-        return "\n".join(self._last_lines) or "(it wrote nothing)"
+        """The last lines that it wrote, oldest first."""
+        return "\n".join(self._last_lines) or "(no output)"
 
     async def ended(self) -> ChildEndedError:
-        """Waits for its end, and says how it ended and what it said last."""
+        """Waits until it ends. Returns an error with its status and its last output."""
         status = await self.process.wait()
         await self._finish_reading()
         how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        return ChildEndedError(f"{self.name} {how}; it said last:\n{self.last_words()}")
+        return ChildEndedError(f"{self.name} {how}; its last output:\n{self.last_words()}")
 
     async def end(self, *, within: timedelta) -> None:
-        """Asks it to end, and kills it when it has not after `within`."""
+        """Asks it to end, and kills it if it still runs after `within`."""
         if self.process.returncode is None:
             self.process.terminate()
         try:
@@ -107,13 +110,13 @@ class Child:
         await self._finish_reading()
 
     def kill(self) -> None:
-        """Kills it and whatever it started, if it still runs."""
+        """Kills it and its process group, if it still runs."""
         if self.process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     async def _finish_reading(self) -> None:
-        # A grandchild may hold the pipe open for ever.
+        # A grandchild may keep the pipe open for ever.
         _, unfinished = await asyncio.wait([self._reading], timeout=REST_OF_OUTPUT_SECONDS)
         for task in unfinished:
             task.cancel()
@@ -126,11 +129,11 @@ class Child:
 
 
 async def lines_of(output: StreamReader) -> AsyncIterator[str]:
-    """What a process writes, line by line, until it closes its output."""
+    """The lines that a process writes until it closes its output."""
     while not output.at_eof():
         try:
             line = await output.readline()
         except ValueError:
-            line = b"(a line longer than anybody would read)"
+            line = b"(a line that is too long to show)"
         if line:
             yield line.decode(errors="replace").rstrip()

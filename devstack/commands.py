@@ -1,4 +1,4 @@
-"""The commands `dev` and `demo`, which `dots-gateway` has in a checkout only: the image does not contain them."""
+"""The commands `dev` and `demo`. They exist only in a checkout; the image does not contain them."""
 
 import asyncio
 import os
@@ -20,12 +20,12 @@ def add_to(cli: typer.Typer) -> None:
 
 
 def run_dev(port: Port = 8000, simulator_port: Port = 8900) -> None:
-    """Run everything here: embedded Postgres (unless DATABASE_URL is set), simulator, api, worker."""
+    """Run the whole service on this machine: embedded Postgres (unless DATABASE_URL is set), simulator, api, worker."""
     asyncio.run(dev.run(database_url=_database_url(), api_port=port, simulator_port=simulator_port))
 
 
 def run_demo() -> None:
-    """Walk five payees through flows against the simulator, print every event, and check that all arrived."""
+    """Walk five payees through flows against the simulator, print every event, and check that all events arrive."""
     asyncio.run(demo.run(database_url=_database_url()))
 
 

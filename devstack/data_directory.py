@@ -1,6 +1,6 @@
-"""The directory an embedded Postgres keeps its data in: making it, locking it, refusing what it cannot be.
+"""The data directory of an embedded Postgres: creates, locks and checks it.
 
-In it: `cluster/` (Postgres' own), `password`, `server.log`, `lock`.
+It contains `cluster/` (the data directory of Postgres itself), `password`, `server.log` and `lock`.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from devstack.errors import DataDirectoryError, DataDirectoryInUseError, Embedde
 
 UNPRIVILEGED_ACCOUNT = "nobody"
 SUPERUSER = "postgres"
-# What surrounds us (PGDATA, PGPORT, a translated LC_MESSAGES, a local time zone) must not reach Postgres.
+# The whole environment of Postgres. It must not inherit ours (PGDATA, PGPORT, LC_MESSAGES, a local time zone).
 SERVER_ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
 LOCK_POLL_SECONDS = 0.02
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """The account that Postgres runs under when we are root, which Postgres refuses to be."""
+    """The account that runs Postgres if we are root, because Postgres refuses to run as root."""
 
     user: int
     group: int
@@ -39,32 +39,32 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class DataDirectory:
-    """A data directory that can be used, and under which account (None: our own)."""
+    """A usable data directory, and the account that runs Postgres on it (None: our own)."""
 
     path: Path
     account: Account | None
 
     @property
     def cluster(self) -> Path:
-        """What Postgres itself calls its data directory."""
+        """The data directory of Postgres itself."""
         return self.path / "cluster"
 
     @property
     def password_file(self) -> Path:
-        """The superuser's password, readable by its owner only."""
+        """The file with the superuser's password. Only its owner can read it."""
         return self.path / "password"
 
     @property
     def log_file(self) -> Path:
-        """What the server said since its last start."""
+        """The log of the server since its last start."""
         return self.path / "server.log"
 
 
 def prepare(wanted: Path) -> DataDirectory:
-    """The data directory `wanted`, made when absent, or a stand-in below the system's temporary directory.
+    """The data directory `wanted`, created if missing, or a substitute below the system's temporary directory.
 
-    The stand-in is for root working below a directory that others may not enter (a checkout in a home
-    directory): Postgres has to run as another account, and that account could not reach its data.
+    If we are root, Postgres runs as another account. That account needs a substitute if it cannot enter the parent
+    directories of `wanted`, for example a checkout in a home directory.
     """
     path = wanted.absolute()
     try:
@@ -73,43 +73,45 @@ def prepare(wanted: Path) -> DataDirectory:
         if os.geteuid() != 0:
             return DataDirectory(path=path, account=None)
         if not postgres_binaries.is_open_to_all(path):
-            path = _stand_in_for(path)
+            path = _substitute_for(path)
         path.chmod(0o711)
     except OSError as error:
         raise DataDirectoryError(f"{path} cannot be used for embedded Postgres: {error.strerror}.") from error
     return DataDirectory(path=path, account=_account_for(path / "cluster"))
 
 
-def _stand_in_for(path: Path) -> Path:
+def _substitute_for(path: Path) -> Path:
     name = hashlib.sha256(bytes(path)).hexdigest()[:12]
-    stand_in = Path(tempfile.gettempdir()).resolve() / f"dots-gateway-postgres-{name}"
-    stand_in.mkdir(exist_ok=True)
-    if stand_in.is_symlink() or stand_in.stat().st_uid != os.geteuid():
-        raise DataDirectoryError(f"{stand_in} belongs to somebody else; remove it.")
-    if not postgres_binaries.is_open_to_all(stand_in):
-        raise DataDirectoryError(f"Others may enter neither {path} nor {stand_in}; set TMPDIR to a place they may.")
-    logger.warning("Embedded Postgres keeps its data in %s: others may not enter %s.", stand_in, path)
-    return stand_in
+    substitute = Path(tempfile.gettempdir()).resolve() / f"dots-gateway-postgres-{name}"
+    substitute.mkdir(exist_ok=True)
+    if substitute.is_symlink() or substitute.stat().st_uid != os.geteuid():
+        raise DataDirectoryError(f"{substitute} belongs to another account; remove it.")
+    if not postgres_binaries.is_open_to_all(substitute):
+        raise DataDirectoryError(
+            f"Other accounts cannot enter {path} or {substitute}; set TMPDIR to a directory that they can enter."
+        )
+    logger.warning("Embedded Postgres keeps its data in %s: other accounts cannot enter %s.", substitute, path)
+    return substitute
 
 
 def _account_for(cluster: Path) -> Account:
-    """Whoever owns the cluster, so that one made by another account stays that account's."""
+    """The owner of an existing cluster, unless that is root; otherwise `nobody`."""
     if cluster.exists() and (owner := cluster.stat()).st_uid != 0:
         return Account(user=owner.st_uid, group=owner.st_gid)
     try:
         account = pwd.getpwnam(UNPRIVILEGED_ACCOUNT)
     except KeyError as error:
         raise EmbeddedPostgresError(
-            f"Postgres refuses to run as root, and there is no account {UNPRIVILEGED_ACCOUNT} to run it as."
+            f"Postgres refuses to run as root, and the account {UNPRIVILEGED_ACCOUNT} to run it does not exist."
         ) from error
     return Account(user=account.pw_uid, group=account.pw_gid)
 
 
 def lock(directory: DataDirectory, *, timeout: timedelta) -> int:
-    """A file descriptor that holds the directory for as long as any process has it open.
+    """Lock the directory. Returns a file descriptor that keeps the lock as long as any process has it open.
 
-    The server inherits it, so the lock says truly whether one lives, which a process id in a file cannot
-    after a crash or a restart of the machine. Waits because a server that is just ending still has it.
+    The server inherits the descriptor, so the lock shows reliably whether a server runs. After a crash or a reboot a
+    process id in a file does not. Waits up to `timeout`, because a server that is stopping still holds the lock.
     """
     deadline = time.monotonic() + timeout.total_seconds()
     try:
@@ -123,7 +125,7 @@ def lock(directory: DataDirectory, *, timeout: timedelta) -> int:
             if time.monotonic() >= deadline:
                 os.close(descriptor)
                 raise DataDirectoryInUseError(
-                    f"An embedded Postgres runs on {directory.path}; stop it, or use another directory."
+                    f"An embedded Postgres runs on {directory.path}; stop it or use another directory."
                 ) from error
             time.sleep(LOCK_POLL_SECONDS)
         else:
@@ -131,9 +133,9 @@ def lock(directory: DataDirectory, *, timeout: timedelta) -> int:
 
 
 def fill(directory: DataDirectory, *, binaries: Path, version: int, durable: bool) -> None:
-    """Makes the cluster when there is none; the caller holds the lock.
+    """Creates the cluster if it is missing. The caller holds the lock.
 
-    Raises DataDirectoryError when there is one that Postgres `version` cannot run.
+    Raises DataDirectoryError if there is a cluster that Postgres `version` cannot run.
     """
     if not directory.cluster.exists():
         _make_cluster(directory, binaries=binaries, durable=durable)
@@ -143,17 +145,17 @@ def fill(directory: DataDirectory, *, binaries: Path, version: int, durable: boo
         directory.password_file.read_text()
     except OSError as error:
         raise DataDirectoryError(
-            f"{directory.path} is no data directory of embedded Postgres that we may read: {error.strerror}."
+            f"{directory.path} cannot be read as a data directory of embedded Postgres: {error.strerror}."
         ) from error
     if found != str(version):
         raise DataDirectoryError(
-            f"{directory.path} was made by Postgres {found}, and this is Postgres {version}: "
-            "remove the directory to start afresh, or use another one."
+            f"{directory.path} was created by Postgres {found}, and this is Postgres {version}: "
+            "remove the directory to start with an empty one, or use another one."
         )
 
 
 def _make_cluster(directory: DataDirectory, *, binaries: Path, durable: bool) -> None:
-    # Made under another name first: a cluster is whole, or it is not there.
+    # Created under another name and renamed at the end, so that `cluster` is always complete.
     half_made = directory.path / "cluster.new"
     shutil.rmtree(half_made, ignore_errors=True)
     directory.password_file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""`dots-gateway demo`: five payees, every kind of step, every event shown as it comes; then a verdict."""
+"""`dots-gateway demo`: walks five payees through all kinds of steps, prints each event, and checks the result."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from devstack.processes import supervising
 from devstack.stack import Stack
 
 DEADLINE_SECONDS = 40.0
-HIDDEN_MISTAKE_SECONDS = 1.0
+EXTRA_EVENTS_SECONDS = 1.0
 CLAIMED_WITHIN_SECONDS, CLAIM_POLL_SECONDS = 10.0, 0.05
 
 
@@ -28,10 +28,10 @@ class DemoError(GatewayError):
 
 
 async def run(*, database_url: str | None) -> None:
-    """Run the demo. Raises DemoError when an event is missing or comes twice."""
+    """Run the demo. Raises DemoError if an event is missing or arrives twice."""
     began = time.monotonic()
     with _directory() as directory:
-        _say("Starting Postgres, a simulated Dots, the api and a worker …")
+        _print("Starting Postgres, a simulated Dots, the api and a worker …")
         with dev.database(database_url, directory) as url:
             async with supervising(filed(directory)) as supervisor:
                 running = await stack.start(
@@ -41,20 +41,20 @@ async def run(*, database_url: str | None) -> None:
                     simulator_port=ports.free_port(),
                     keep_in=None,
                 )
-                await supervisor.watch(_tell(running))
-    _say(f"\nEverything arrived, once and in order, in {time.monotonic() - began:.0f} s. Nothing is left running.")
+                await supervisor.watch(_run_payees(running))
+    _print(f"\nEverything arrived, once and in order, in {time.monotonic() - began:.0f} s. Nothing is left running.")
 
 
 @contextlib.contextmanager
 def _directory() -> Iterator[Path]:
-    """A place for data and logs that is gone afterwards; open to the account that embedded Postgres runs under."""
+    """A temporary directory for data and logs. The account that runs embedded Postgres can enter it."""
     with tempfile.TemporaryDirectory(prefix="dots-gateway-demo-") as name:
         directory = Path(name)
         directory.chmod(0o755)
         yield directory
 
 
-async def _tell(running: Stack) -> None:
+async def _run_payees(running: Stack) -> None:
     async with (
         httpx.AsyncClient(
             base_url=running.api_url, headers={"Authorization": f"Bearer {running.key}"}, trust_env=False, timeout=40
@@ -63,36 +63,36 @@ async def _tell(running: Stack) -> None:
     ):
         cursor = (await _get(gateway, "/v1/events", after="latest"))["next_cursor"]
         flows = {payee.reference: await _create(gateway, dots, payee) for payee in PAYEES}
-        _say("\nEvents, as another service reads them from GET /v1/events:\n")
-        listening = asyncio.create_task(_listen(gateway, cursor, sum(len(payee.expected) for payee in PAYEES)))
+        _print("\nEvents, as another service reads them from GET /v1/events:\n")
+        reading = asyncio.create_task(_read_events(gateway, cursor, sum(len(payee.expected) for payee in PAYEES)))
         for payee in PAYEES:
             await _walk(dots, payee, flows[payee.reference]["id"])
-        _judge(await listening)
+        _check(await reading)
 
 
 async def _create(gateway: httpx.AsyncClient, dots: httpx.AsyncClient, payee: Payee) -> dict[str, Any]:
     user_id = None
     if payee.has_user:
         user_id = (await _post(dots, "/_control/users", {"status": "verified"}))["id"]
-    order = {"steps": payee.steps, "reference": payee.reference, "user_id": user_id}
+    request = {"steps": payee.steps, "reference": payee.reference, "user_id": user_id}
     key = {"Idempotency-Key": f"{payee.reference}-{time.time_ns()}"}
-    flow = await _post(gateway, "/v1/flows", order, headers=key)
+    flow = await _post(gateway, "/v1/flows", request, headers=key)
     names = ", ".join(step["name"] for step in flow["steps"])
-    _say(f"  {payee.reference} {payee.timeline}: {names}")
+    _print(f"  {payee.reference} {payee.description}: {names}")
     return flow
 
 
 async def _walk(dots: httpx.AsyncClient, payee: Payee, flow_id: str) -> None:
-    """Complete steps as the payee would; the first one of a flow without a user is signing up."""
+    """Complete the payee's steps. In a flow without a user, signing up counts as the first step."""
     count = payee.completes if payee.completes is not None else len(payee.steps) + (not payee.has_user)
     for _ in range(count):
         body = {"verdict": payee.verdict} if payee.verdict else {}
         await _post(dots, f"/_control/flows/{flow_id}/complete-next", body)
 
 
-async def _listen(gateway: httpx.AsyncClient, cursor: str, expected: int) -> dict[str, list[str]]:
-    """Read the feed until as many events have come as are expected, then a moment longer for any too many."""
-    heard: dict[str, list[str]] = {}
+async def _read_events(gateway: httpx.AsyncClient, cursor: str, expected: int) -> dict[str, list[str]]:
+    """Read the feed until the expected number of events has arrived, and a moment longer to detect extra ones."""
+    received: dict[str, list[str]] = {}
     references: dict[str, str] = {}
     deadline = time.monotonic() + DEADLINE_SECONDS
     while (left := deadline - time.monotonic()) > 0:
@@ -101,15 +101,15 @@ async def _listen(gateway: httpx.AsyncClient, cursor: str, expected: int) -> dic
         for event in page["events"]:
             reference = await _reference(gateway, event, references)
             line = " ".join(filter(None, (_name(event), event["data"].get("step"))))
-            heard.setdefault(reference, []).append(line)
-            _say(f"  {event['time'][11:23]}  {reference}  {event['type']:<32} {event['data'].get('step', '')}")
-        if sum(map(len, heard.values())) >= expected:
-            deadline = min(deadline, time.monotonic() + HIDDEN_MISTAKE_SECONDS)
-    return heard
+            received.setdefault(reference, []).append(line)
+            _print(f"  {event['time'][11:23]}  {reference}  {event['type']:<32} {event['data'].get('step', '')}")
+        if sum(map(len, received.values())) >= expected:
+            deadline = min(deadline, time.monotonic() + EXTRA_EVENTS_SECONDS)
+    return received
 
 
 async def _reference(gateway: httpx.AsyncClient, event: dict[str, Any], known: dict[str, str]) -> str:
-    """Whose event it is; a user may be verified before it is known which flow they have claimed."""
+    """The reference of the payee that the event is about."""
     data = event["data"]
     for named in (data, *data.get("flows", ())):
         if "reference" in named:
@@ -121,11 +121,11 @@ async def _reference(gateway: httpx.AsyncClient, event: dict[str, Any], known: d
 
 
 async def reference_of_user(gateway: httpx.AsyncClient, user_id: str) -> str:
-    """Whose flow a user has: that they are verified may be told before it is known which flow they have claimed."""
+    """The reference of the user's flow. Waits, because a user may be verified before we know which flow is theirs."""
     deadline = time.monotonic() + CLAIMED_WITHIN_SECONDS
     while not (found := (await _get(gateway, "/v1/flows", user_id=user_id))["flows"]):
         if time.monotonic() > deadline:
-            return "nobody"
+            return "unknown"
         await asyncio.sleep(CLAIM_POLL_SECONDS)
     return str(found[0]["reference"])
 
@@ -135,22 +135,22 @@ def _name(event: dict[str, Any]) -> str:
     return name.removeprefix("dots.flow.").removeprefix("dots.user.").removeprefix("dots.")
 
 
-def _judge(heard: dict[str, list[str]]) -> None:
-    _say("")
+def _check(received: dict[str, list[str]]) -> None:
+    _print("")
     wrong = []
     for payee in PAYEES:
-        missing = Counter(payee.expected) - Counter(heard.get(payee.reference, []))
-        extra = Counter(heard.get(payee.reference, [])) - Counter(payee.expected)
-        in_order = [line for line in heard.get(payee.reference, []) if "check." not in line and "id_" not in line]
+        missing = Counter(payee.expected) - Counter(received.get(payee.reference, []))
+        extra = Counter(received.get(payee.reference, [])) - Counter(payee.expected)
+        in_order = [line for line in received.get(payee.reference, []) if "check." not in line and "id_" not in line]
         wanted = [line for line in payee.expected if "check." not in line and "id_" not in line]
         is_right = not missing and not extra and in_order == wanted
-        _say(f"  {'✓' if is_right else '✗'} {payee.reference}: {len(payee.expected)} events")
+        _print(f"  {'✓' if is_right else '✗'} {payee.reference}: {len(payee.expected)} events")
         if not is_right:
             wrong.append(
                 f"{payee.reference} (missing: {', '.join(missing) or '-'}; too many: {', '.join(extra) or '-'})"
             )
     if wrong:
-        raise DemoError(f"Not every event came as expected: {'; '.join(wrong)}.")
+        raise DemoError(f"Some events are missing or unexpected: {'; '.join(wrong)}.")
 
 
 async def _get(client: httpx.AsyncClient, path: str, **query: Any) -> dict[str, Any]:
@@ -171,5 +171,5 @@ def _content(response: httpx.Response) -> dict[str, Any]:
     return content
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)

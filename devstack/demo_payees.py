@@ -1,4 +1,4 @@
-"""The five payees of the demo: what they are asked for, what they do, and which events that must make."""
+"""The five payees of the demo: their steps, what they do, and the expected events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Payee:
-    """Who gets a flow with which steps, how many of them they complete, and what their check comes to."""
+    """A payee. `completes` is the number of steps they complete (None: all), `verdict` that of the background check."""
 
     reference: str
-    timeline: str
+    description: str
     steps: Sequence[str | dict[str, Any]]
     expected: Sequence[str]
     has_user: bool = True
@@ -21,7 +21,7 @@ class Payee:
 PAYEES = (
     Payee(
         reference="payee-1",
-        timeline="has no Dots user yet: signs up on the way",
+        description="has no Dots user yet and signs up in the flow",
         steps=["compliance", "id-verification", "manage-payouts"],
         has_user=False,
         expected=[
@@ -36,7 +36,7 @@ PAYEES = (
     ),
     Payee(
         reference="payee-2",
-        timeline="has a background check that comes back flagged",
+        description="has a background check that comes back flagged",
         steps=["compliance", "background-check"],
         verdict="flagged",
         expected=[
@@ -49,7 +49,7 @@ PAYEES = (
     ),
     Payee(
         reference="payee-3",
-        timeline="has a background check that comes back clear",
+        description="has a background check that comes back clear",
         steps=["background-check", "manage-payments", {"name": "pdf-form-fill", "template_id": "contract"}],
         verdict="cleared",
         expected=[
@@ -63,13 +63,13 @@ PAYEES = (
     ),
     Payee(
         reference="payee-4",
-        timeline="withdraws, and is sent back to the shop",
+        description="withdraws and returns to the shop",
         steps=["payout", {"name": "redirect", "redirect_url": "https://shop.example.com/thanks"}],
         expected=["created", "step_completed payout", "completed"],
     ),
     Payee(
         reference="payee-5",
-        timeline="gives up half-way",
+        description="stops after the first step",
         steps=["compliance", "manage-payouts", "payout"],
         completes=1,
         expected=["created", "step_completed compliance"],

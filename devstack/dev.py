@@ -1,4 +1,4 @@
-"""`dots-gateway dev`: everything on this machine, for a developer, until Ctrl-C."""
+"""`dots-gateway dev`: runs the whole service on a developer's machine until Ctrl-C."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ DIRECTORY = Path(".dev")
 
 @contextlib.contextmanager
 def database(database_url: str | None, directory: Path) -> Iterator[str]:
-    """The URL of the database to use: the one that is set, else an embedded one with its data in `directory`."""
+    """The URL of the database: `database_url` if set, otherwise an embedded Postgres with its data in `directory`."""
     directory.mkdir(exist_ok=True)
     if database_url is not None:
         yield database_url
@@ -26,7 +26,7 @@ def database(database_url: str | None, directory: Path) -> Iterator[str]:
 
 
 async def run(*, database_url: str | None, api_port: int, simulator_port: int) -> None:
-    """Run everything until a signal, with the logs of all on standard error. Raises GatewayErrors of the room."""
+    """Run all processes until a signal, with their logs on standard error. Raises GatewayError."""
     with database(database_url, DIRECTORY) as url:
         async with supervising(prefixed(sys.stderr)) as supervisor:
             running = await stack.start(
@@ -42,7 +42,7 @@ async def run(*, database_url: str | None, api_port: int, simulator_port: int) -
 
 def _welcome(running: Stack) -> str:
     return f"""
-dots-gateway is running, with a simulated Dots and a Postgres of its own. Ctrl-C ends everything.
+dots-gateway is running against a simulated Dots. Ctrl-C stops everything.
 
   API          {running.api_url}/v1/flows       (documentation: {running.api_url}/docs)
   Simulator    {running.simulator_url}
@@ -53,7 +53,7 @@ Create a flow, then open its link in a browser:
   curl -s {running.api_url}/v1/flows -H 'Authorization: Bearer {running.key}' \\
     -H 'Content-Type: application/json' -d '{{"steps": ["compliance", "background-check"], "reference": "payee-1"}}'
 
-See what happens:
+Watch the events:
 
   curl -sN {running.api_url}/v1/events/stream -H 'Authorization: Bearer {running.key}'
 """

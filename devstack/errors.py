@@ -1,4 +1,4 @@
-"""What can go wrong on this machine while running the service without Docker."""
+"""The errors of `dev`, `demo` and embedded Postgres."""
 
 from app.errors import GatewayError
 
@@ -20,12 +20,12 @@ class DataDirectoryInUseError(DataDirectoryError):
 
 
 class ChildError(GatewayError):
-    """A process that was started for this one does not do its work."""
+    """A child process failed."""
 
 
 class ChildEndedError(ChildError):
-    """A process ended although it was still needed."""
+    """A child process ended too early."""
 
 
 class ChildNotReadyError(ChildError):
-    """A process did not get ready in time."""
+    """A child process did not become ready in time."""

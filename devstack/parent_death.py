@@ -1,4 +1,4 @@
-"""Ends child processes with their parent, however it ends."""
+"""Ends child processes when their parent ends, even if it is killed."""
 
 import ctypes
 import os
@@ -10,10 +10,10 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def signalled_on_parent_death(number: signal.Signals) -> Callable[[], None] | None:
-    """What to run in a child before its exec so that it gets signal `number` when its parent is gone.
+    """A function to run in a child before its exec. The child then gets signal `number` when its parent ends.
 
-    The kernel means the parent's *thread*: start children from a thread that outlives them.
-    None where the system has no such thing (macOS): there a killed parent leaves its children behind.
+    The kernel watches the parent's *thread*, so start children from a thread that outlives them.
+    Returns None where the system cannot do this (macOS). There a killed parent leaves its children behind.
 
     Source: prctl(2), PR_SET_PDEATHSIG.
     """
@@ -22,10 +22,10 @@ def signalled_on_parent_death(number: signal.Signals) -> Callable[[], None] | No
     libc = ctypes.CDLL(None)
     parent = os.getpid()
 
-    def ask_for_the_signal() -> None:
+    def request_signal() -> None:
         libc.prctl(PR_SET_PDEATHSIG, number)
-        # A parent that went away before the call above will not be reported any more.
+        # If the parent ended before the call above, the signal never comes.
         if os.getppid() != parent:
             os._exit(1)
 
-    return ask_for_the_signal
+    return request_signal

@@ -1,10 +1,10 @@
-"""Ports of this machine."""
+"""Free ports of this machine."""
 
 import socket
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now; somebody may before you do."""
+    """A free TCP port of 127.0.0.1. Another program may take it before you use it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

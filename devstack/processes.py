@@ -1,4 +1,4 @@
-"""Child processes that begin one after the other, end in reverse, and never outlive us; for `dev` and `demo`."""
+"""Supervises the child processes of `dev` and `demo`: starts them in order and stops them in reverse order."""
 
 import asyncio
 import signal
@@ -20,16 +20,16 @@ Result = TypeVar("Result")
 
 
 class Supervisor:
-    """The children that run now; see `supervising`."""
+    """The running children; see `supervising`."""
 
     def __init__(self, show: Show) -> None:
         self._show = show
         self._children: list[Child] = []
 
     async def start(self, command: Command) -> int:
-        """Starts a child and returns its process id as soon as its `ready_url` (if any) answers 2xx.
+        """Start a child. Returns its process id as soon as its `ready_url` (if any) answers with 2xx.
 
-        Raises ChildEndedError when it, or a child before it, ends instead; ChildNotReadyError at the deadline.
+        Raises ChildEndedError if any child ends before that, ChildNotReadyError at the deadline.
         """
         child = await Child.start(command, self._show)
         self._children.append(child)
@@ -38,7 +38,7 @@ class Supervisor:
         return child.process.pid
 
     async def watch(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """The result of `work`; when a child ends before, `work` is cancelled and ChildEndedError raised."""
+        """The result of `work`. If a child ends first, cancels `work` and raises ChildEndedError."""
         task = asyncio.create_task(work)
         ends = {asyncio.create_task(child.ended()) for child in self._children}
         try:
@@ -52,23 +52,23 @@ class Supervisor:
             await asyncio.gather(task, *ends, return_exceptions=True)
 
     async def stop(self, *, within: timedelta) -> None:
-        """Ends the children, the last first, each within twice `within`."""
+        """Stop the children in reverse order."""
         try:
             while self._children:
                 await self._children[-1].end(within=within)
                 self._children.pop()
         finally:
-            # Only when the orderly way was cut short is there one left.
+            # Children are left only if stopping was interrupted.
             for child in self._children:
                 child.kill()
 
 
 @asynccontextmanager
 async def supervising(show: Show, *, stop_within: timedelta = timedelta(seconds=10)) -> AsyncIterator[Supervisor]:
-    """A supervisor for the length of an `async with` block, after which no child runs any more.
+    """A supervisor for an `async with` block. After the block no child runs.
 
-    SIGINT, SIGTERM and SIGHUP cancel the block and, when the children have ended, become SystemExit with the
-    status a shell expects. For the main thread only.
+    SIGINT, SIGTERM and SIGHUP cancel the block. When the children have ended, it raises SystemExit with the status that
+    a shell expects. Use it in the main thread only.
     """
     supervisor = Supervisor(show)
     received: list[signal.Signals] = []
@@ -77,7 +77,7 @@ async def supervising(show: Show, *, stop_within: timedelta = timedelta(seconds=
             try:
                 yield supervisor
             finally:
-                await _undisturbed(supervisor.stop(within=stop_within))
+                await _finish(supervisor.stop(within=stop_within))
     except asyncio.CancelledError:
         if received:
             raise SystemExit(128 + received[0]) from None
@@ -86,7 +86,7 @@ async def supervising(show: Show, *, stop_within: timedelta = timedelta(seconds=
 
 @contextmanager
 def _cancelled_by_signals(received: list[signal.Signals]) -> Iterator[None]:
-    """Cancels the current task at the first stop signal; later ones must not disturb the stopping."""
+    """Cancel the current task at the first stop signal. Later signals do not interrupt the stopping."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
 
@@ -95,7 +95,7 @@ def _cancelled_by_signals(received: list[signal.Signals]) -> Iterator[None]:
         if task and len(received) == 1:
             task.cancel()
 
-    # What whoever started us wants ignored (nohup, a background job) stays ignored.
+    # Signals that our parent ignores (nohup, a background job) stay ignored.
     numbers = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     for number in numbers:
         loop.add_signal_handler(number, cancel, number)
@@ -106,8 +106,8 @@ def _cancelled_by_signals(received: list[signal.Signals]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:
-    """Finishes `work`, which is bounded in time, before a cancellation that comes meanwhile goes on."""
+async def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Finish `work`, which is bounded in time, even if the task is cancelled meanwhile."""
     task = asyncio.create_task(work)
     try:
         await asyncio.shield(task)
@@ -127,7 +127,7 @@ async def _until_ready(child: Child, url: str, *, within: timedelta) -> None:
     except TimeoutError as error:
         seconds = f"{within.total_seconds():g}"
         raise ChildNotReadyError(
-            f"{child.name} did not answer {url} within {seconds} s; it said last:\n{child.last_words()}"
+            f"{child.name} did not answer {url} within {seconds} s; its last output:\n{child.last_words()}"
         ) from error
 
 

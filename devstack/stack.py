@@ -1,4 +1,4 @@
-"""The whole service on this machine: simulator, migrations, api, worker, each a process of its own."""
+"""Starts the whole service on this machine: migrates the database, then runs simulator, api and worker."""
 
 import contextlib
 import secrets
@@ -22,7 +22,7 @@ WEBHOOK_SECRET_BYTES = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """Where everything listens, and a key that may do everything."""
+    """The URLs of the running service, and a key with all scopes."""
 
     api_url: str
     simulator_url: str
@@ -38,10 +38,10 @@ async def start(
     keep_in: Path | None,
     speed: float = 1.0,
 ) -> Stack:
-    """Migrate the database, start everything, and return when it answers; `speed` is of the webhooks' retries.
+    """Migrate the database, start all processes, and return when the api is ready.
 
-    What has to outlive a restart, the key for callers and the one that secrets are encrypted with, is kept in a
-    directory, if given.
+    `speed` divides the simulator's waiting times between retries of webhooks. If `keep_in` is given, the API key and
+    the encryption key are kept there for the next start.
 
     Raises ChildEndedError, ChildNotReadyError, DatabaseUnavailableError.
     """
@@ -87,16 +87,16 @@ def _simulator(url: str, port: int, webhook_url: str, secret: str, speed: float)
 
 
 def _program(name: str) -> str:
-    """A command of this installation, which need not be on the PATH."""
+    """The path of a command of this installation, which may not be on the PATH."""
     return str(Path(sys.executable).with_name(name))
 
 
 async def _key(database_url: str, key_file: Path | None) -> str:
-    """The key that was kept from the last time if it still works, else a new one."""
+    """The API key of the last start if it still works, otherwise a new one."""
     engine = database.create_engine(database_url, pool_size=1)
     try:
         if kept := _read(key_file):
-            with contextlib.suppress(KeyRefusedError):  # Of another database.
+            with contextlib.suppress(KeyRefusedError):  # It is the key of another database.
                 await manage_keys.check_key(engine, kept)
                 return kept
         new = await manage_keys.create_key(
@@ -109,7 +109,7 @@ async def _key(database_url: str, key_file: Path | None) -> str:
 
 
 def _encryption_key(key_file: Path | None) -> str:
-    """The one that was kept from the last time, so that what it has encrypted stays readable, else a new one."""
+    """The encryption key of the last start, so that its secrets stay readable, otherwise a new one."""
     kept = _read(key_file)
     if kept is None:
         kept = f"dev:{b64encode(secrets.token_bytes(secret_cipher.KEY_BYTES)).decode()}"

@@ -1,4 +1,4 @@
-"""Whether processes live, for tests that end them."""
+"""Checks whether processes are alive."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ POLL_SECONDS = 0.01
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process has this id, ours or another account's."""
+    """Whether a process with this id exists, of any account."""
     try:
         os.kill(pid, 0)
     except OSError as error:
@@ -18,7 +18,7 @@ def is_alive(pid: int) -> bool:
 
 
 def all_end(*pids: int) -> bool:
-    """Whether all of them end before a deadline."""
+    """Wait until all processes have ended. Returns False at the deadline."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while any(is_alive(pid) for pid in pids):
         if time.monotonic() > deadline:

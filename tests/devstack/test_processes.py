@@ -17,26 +17,26 @@ from tests.devstack.liveness import all_end, is_alive
 
 WAIT_FOR_EVER = "import signal; print('begun'); signal.pause()"
 IGNORE_SIGTERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('begun'); signal.pause()"
-SOON = timedelta(seconds=10)
-AT_ONCE = timedelta(milliseconds=50)
+DEADLINE = timedelta(seconds=10)
+SHORTLY = timedelta(milliseconds=50)
 
 
 class Listener:
-    """Keeps what children write, and waits for a line."""
+    """Records the lines of children, and waits for a line."""
 
     def __init__(self) -> None:
-        """Begin with nothing heard."""
+        """Begin without lines."""
         self.lines: list[tuple[str, str]] = []
         self._something_new = asyncio.Event()
 
     def __call__(self, name: str, line: str) -> None:
-        """Take one line of a child."""
+        """Record one line of a child."""
         self.lines.append((name, line))
         self._something_new.set()
 
     async def hear(self, name: str, line: str) -> None:
         """Return when the child has written this line."""
-        async with asyncio.timeout(SOON.total_seconds()):
+        async with asyncio.timeout(DEADLINE.total_seconds()):
             while (name, line) not in self.lines:
                 self._something_new.clear()
                 await self._something_new.wait()
@@ -53,12 +53,12 @@ def web_server(name: str, port: int) -> Command:
         name=name,
         arguments=(sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"),
         ready_url=f"http://127.0.0.1:{port}/",
-        ready_within=SOON,
+        ready_within=DEADLINE,
     )
 
 
 async def test_child_is_ready_when_its_url_answers(tmp_path: Path) -> None:
-    """`start` returns after the first answer, so that the next child may rely on this one."""
+    """`start` returns after the first 2xx answer, so that the next child can use this one."""
     port = free_port()
 
     async with supervising(filed(tmp_path)) as supervisor:
@@ -71,7 +71,7 @@ async def test_child_is_ready_when_its_url_answers(tmp_path: Path) -> None:
 
 
 async def test_children_end_in_reverse_order() -> None:
-    """Who was started last, and may need the others, ends first; nobody is left."""
+    """The last child may need the others, so it ends first. No child is left."""
     listener = Listener()
     program = (
         "import signal, sys\n"
@@ -91,10 +91,10 @@ async def test_children_end_in_reverse_order() -> None:
 
 
 async def test_child_that_will_not_end_is_killed() -> None:
-    """A child that ignores SIGTERM does not hold us up."""
+    """A child that ignores SIGTERM is killed after `stop_within`."""
     listener = Listener()
 
-    async with supervising(listener, stop_within=AT_ONCE) as supervisor:
+    async with supervising(listener, stop_within=SHORTLY) as supervisor:
         pid = await supervisor.start(python("stubborn", IGNORE_SIGTERM))
         await listener.hear("stubborn", "begun")
 
@@ -102,7 +102,7 @@ async def test_child_that_will_not_end_is_killed() -> None:
 
 
 async def test_children_end_when_the_block_fails() -> None:
-    """An error in the block passes through, after every child has ended."""
+    """An error in the block propagates after all children have ended."""
     pids = []
 
     async def start_and_fail() -> None:
@@ -117,7 +117,7 @@ async def test_children_end_when_the_block_fails() -> None:
 
 
 async def test_child_that_dies_before_it_is_ready_is_reported() -> None:
-    """The error carries how it ended and what it said, at once and not at the deadline."""
+    """The error contains the exit status and the output. It comes immediately, not at the deadline."""
     command = Command(
         name="broken",
         arguments=(sys.executable, "-c", "import sys; sys.exit('no such setting')"),
@@ -131,12 +131,12 @@ async def test_child_that_dies_before_it_is_ready_is_reported() -> None:
 
 
 async def test_child_that_never_gets_ready_is_reported() -> None:
-    """At the deadline the error names the URL and what the child said, and the child has ended."""
+    """At the deadline the error names the URL."""
     command = Command(
         name="slow",
         arguments=(sys.executable, "-c", WAIT_FOR_EVER),
         ready_url=f"http://127.0.0.1:{free_port()}/",
-        ready_within=AT_ONCE,
+        ready_within=SHORTLY,
     )
 
     with pytest.raises(ChildNotReadyError, match=r"slow did not answer http://127.0.0.1:\d+/ within 0.05 s"):
@@ -144,16 +144,16 @@ async def test_child_that_never_gets_ready_is_reported() -> None:
             await supervisor.start(command)
 
 
-async def test_child_that_dies_later_ends_what_is_watched() -> None:
-    """Work that needs the children is given up as soon as one of them is gone."""
+async def test_child_that_dies_later_cancels_the_watched_work() -> None:
+    """The work is cancelled as soon as a child has ended."""
     listener = Listener()
-    given_up = asyncio.Event()
+    is_cancelled = asyncio.Event()
 
     async def work() -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            given_up.set()
+            is_cancelled.set()
 
     async def watch() -> None:
         async with supervising(listener) as supervisor:
@@ -165,11 +165,11 @@ async def test_child_that_dies_later_ends_what_is_watched() -> None:
     with pytest.raises(ChildEndedError, match=r"(?s)victim was ended by SIGKILL.*begun"):
         await watch()
 
-    assert given_up.is_set()
+    assert is_cancelled.is_set()
 
 
 async def test_watched_work_gives_its_result() -> None:
-    """While all children live, watching changes nothing."""
+    """`watch` returns the result while all children run."""
 
     async def work() -> int:
         return 42
@@ -181,8 +181,8 @@ async def test_watched_work_gives_its_result() -> None:
     assert result == 42
 
 
-async def test_environment_is_added_and_endless_lines_are_borne() -> None:
-    """A child sees its settings beside ours, and a line of megabytes does not stop the reading."""
+async def test_environment_is_extended_and_long_lines_are_skipped() -> None:
+    """A child gets its own variables and ours. A line of megabytes does not stop the reading."""
     listener = Listener()
     program = "import os; print('x' * 3_000_000); print(os.environ['GREETING'], 'PATH' in os.environ)"
 
@@ -195,7 +195,7 @@ async def test_environment_is_added_and_endless_lines_are_borne() -> None:
 
 
 def test_prefixed_lines_name_their_child() -> None:
-    """On a terminal, every line says who wrote it."""
+    """Each line begins with the name of the child that wrote it."""
     stream = io.StringIO()
 
     prefixed(stream)("api", "started")
@@ -203,8 +203,8 @@ def test_prefixed_lines_name_their_child() -> None:
     assert stream.getvalue() == "      api | started\n"
 
 
-def test_filed_lines_begin_anew(tmp_path: Path) -> None:
-    """A log file holds the lines of this run only."""
+def test_log_files_are_replaced(tmp_path: Path) -> None:
+    """A log file contains only the lines of this run."""
     (tmp_path / "api.log").write_text("of an earlier run\n")
     show = filed(tmp_path)
 
@@ -214,7 +214,7 @@ def test_filed_lines_begin_anew(tmp_path: Path) -> None:
     assert (tmp_path / "api.log").read_text() == "one\ntwo\n"
 
 
-# Whoever runs the tests in the background has SIGINT ignored, and children inherit that.
+# In a background job SIGINT is ignored, and children inherit that, so the program resets it.
 SUPERVISE_TWO = """
 import asyncio, signal, sys
 from devstack.child import Command
@@ -235,14 +235,14 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_no_child_outlives_a_signal(number: signal.Signals) -> None:
-    """Ctrl-C, a stop, a closed terminal and even a kill (on Linux) leave no child behind."""
+    """Ctrl-C, SIGTERM, a closed terminal and, on Linux, even a kill leave no child behind."""
     with subprocess.Popen([sys.executable, "-c", SUPERVISE_TWO], stdout=subprocess.PIPE) as supervisor:
         assert supervisor.stdout is not None
         pids = [int(supervisor.stdout.readline()) for _ in range(2)]
 
         supervisor.send_signal(number)
         try:
-            status = supervisor.wait(SOON.total_seconds())
+            status = supervisor.wait(DEADLINE.total_seconds())
         finally:
             supervisor.kill()
 
