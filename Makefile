@@ -5,13 +5,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NODE_MODULES := clients/javascript/node_modules/.package-lock.json tests/contracts/npm/node_modules/.package-lock.json
 WORKERS ?= 2
-# Whoever is idle takes over what waits behind the longest tests.
+# An idle worker takes over tests that wait behind the longest ones.
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 COVERAGE := --cov=app --cov=devstack --cov=simulator --cov=dots_gateway_client --cov-branch --cov-report=term:skip-covered --cov-fail-under=85
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url --no-emit-find-links
-# Compiled modules are kept whatever the shell says: the tests start hundreds of processes, each of which would compile
-# everything anew.
+# Python keeps compiled modules whatever the shell sets. Otherwise each of the hundreds of processes that the tests start
+# would compile all modules.
 export PYTHONDONTWRITEBYTECODE :=
 # Further arguments for pytest, the bench, dev and demo: make unit ARGS="-k feed".
 ARGS ?=
@@ -23,29 +23,29 @@ ARGS ?=
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
 
-install: $(INSTALLED) ## Make .venv from requirements-dev.lock
+install: $(INSTALLED) ## Create .venv from requirements-dev.lock
 
 $(INSTALLED): requirements-dev.lock pyproject.toml scripts/make_venv.sh
 	scripts/make_venv.sh $(VENV)
 	@touch $@
 
-# Not `install`: what pyproject.toml names newly is in no lock yet, and cannot be installed from one.
+# Without the prerequisite `install`: a new dependency in pyproject.toml is in no lock yet, so `install` does not help.
 $(BIN)/uv:
 	$(MAKE) install
 
-demo: install ## Walk five payees through flows, against the simulator, and show every event
+demo: install ## Walk five payees through flows against the simulator, and print every event
 	$(BIN)/dots-gateway demo $(ARGS)
 
-dev: install ## Run the whole service here: embedded Postgres, simulator, api, worker
+dev: install ## Run the whole service on this machine: embedded Postgres, simulator, api, worker
 	$(BIN)/dots-gateway dev $(ARGS)
 
-test: browser javascript pgbouncer check ## Everything: installs what is missing, then `check`
+test: browser javascript pgbouncer check ## Install missing test programs, then run `check`
 
-# The brokers' own servers are a quarter of a gigabyte, most of it Erlang: they have a target of their own.
-check: lint types ## The quality tools, then the whole test suite with branch coverage
+# The servers of the brokers take a quarter of a gigabyte, most of it Erlang, so `test-brokers` is a separate target.
+check: lint types ## Run lint, types and the whole test suite with branch coverage
 	$(PYTEST) --ignore=tests/brokers/real $(COVERAGE) $(ARGS)
 
-lint: install ## Format, lint rules, floors, dependencies, locks, Dockerfile, compose file
+lint: install ## Check format, lint rules, imports, dependencies, locks, Dockerfile and compose file
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
@@ -54,22 +54,22 @@ lint: install ## Format, lint rules, floors, dependencies, locks, Dockerfile, co
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
-format: install ## Format, and mend what ruff can mend
+format: install ## Format the code, and apply ruff's automatic fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-types: install ## mypy --strict
+types: install ## Run mypy --strict
 	$(BIN)/mypy
 
-unit: install javascript pgbouncer ## Only the fast tests: no journeys, no faults, no browser
+unit: install javascript pgbouncer ## Run the fast tests: all but journeys, faults, browser and real brokers
 	$(PYTEST) --ignore=tests/brokers/real --ignore=tests/journeys --ignore=tests/faults --ignore=tests/browser $(ARGS)
 
-browser: install ## Install Chromium for the browser tests where there is none
+browser: install ## Install Chromium for the browser tests if it is missing
 	scripts/need_chromium.sh $(BIN)/playwright
 
-javascript: $(NODE_MODULES) ## Install Node where there is none, and what the tests need of npm
+javascript: $(NODE_MODULES) ## Install Node if it is missing, and the npm packages of the tests
 
-pgbouncer: ## Install PgBouncer for the tests of poolers where there is none
+pgbouncer: ## Install PgBouncer for the tests of poolers if it is missing
 	scripts/need_servers.sh pgbouncer
 
 %/node_modules/.package-lock.json: %/package-lock.json %/package.json scripts/need_node.sh
@@ -77,50 +77,50 @@ pgbouncer: ## Install PgBouncer for the tests of poolers where there is none
 	cd $* && npm ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-test-brokers: install ## The tests against real NATS, RabbitMQ, Kafka (Tansu) and Redis servers, which it installs
+test-brokers: install ## Install NATS, RabbitMQ, Kafka (Tansu) and Redis servers, and run the tests against them
 	scripts/need_servers.sh
 	$(BIN)/pytest tests/brokers/real $(ARGS)
 
-container: ## Build the image, run it beside Postgres, and check what the Dockerfile promises
+container: ## Build the image, run it with Postgres, and check the promises of the Dockerfile
 	scripts/container_check.sh
 
-contracts: install ## Write docs/openapi.json, docs/asyncapi.json and docs/events as the service makes them now
+contracts: install ## Write the current docs/openapi.json, docs/asyncapi.json and docs/events
 	$(BIN)/python -m tests.contracts.documents
 
-campaigns: install ## Break everything, and check that nothing is lost or doubled
+campaigns: install ## Run the fault campaigns, which check that nothing is lost or duplicated
 	scripts/need_servers.sh nats-server
 	$(BIN)/python -m tests.faults.campaigns $(ARGS)
 
-faults: campaigns ## The campaigns, and then that they catch planted bugs
+faults: campaigns ## Run the campaigns, and check that they catch planted bugs
 	$(BIN)/python -m tests.faults.campaigns.plant
 
-faults-short: install ## Every campaign at a tenth of its size, without planted bugs
+faults-short: install ## Run every campaign at a tenth of its size
 	scripts/need_servers.sh nats-server
 	$(BIN)/python -m tests.faults.campaigns --times 0.1 --jobs 3 $(ARGS)
 
-soak: install ## The same campaigns with ten times the figures, for a release
+soak: install ## Run the campaigns at ten times their size, before a release
 	scripts/need_servers.sh nats-server
 	$(BIN)/python -m tests.faults.campaigns --times 10 $(ARGS)
 
-mutants: install ## Change the code a little, thousands of times, and check that a test notices
+mutants: install ## Run mutation testing: change the code in small ways, and check that a test fails
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-bench: install bench/node_receiver/node_modules/.package-lock.json ## Measure webhooks and refreshes per second beside their baselines
+bench: install bench/node_receiver/node_modules/.package-lock.json ## Compare webhooks and refreshes per second with their baselines
 	$(BIN)/python bench/run.py $(ARGS)
 
-bench-growth: install ## Measure each query and pass on a grown database beside an empty one
+bench-growth: install ## Compare each query and pass on a grown database with an empty one
 	scripts/need_postgres.sh
 	$(BIN)/python -m bench.growth $(ARGS)
 
-lock: $(BIN)/uv ## Make all locks anew from pyproject.toml, keeping the pins that still fit
+lock: $(BIN)/uv ## Update all locks from pyproject.toml, and keep the pins that still fit
 	$(COMPILE) pyproject.toml --output-file requirements.lock
 	$(COMPILE) pyproject.toml --extra dev --group dev --output-file requirements-dev.lock
 	echo hatchling | $(COMPILE) - --constraints requirements-dev.lock --output-file requirements-build.lock
 	scripts/check_locks.sh
 
-hooks: install ## Run the fast checks before each commit
+hooks: install ## Install the pre-commit hook, which runs the fast checks
 	$(BIN)/pre-commit install
 
-clean: ## Remove .venv, caches and the data of `make dev`
+clean: ## Delete .venv, caches and the data of `make dev`
 	rm -rf $(VENV) $(dir $(NODE_MODULES)) .dev .coverage .coverage.* .hypothesis .import_linter_cache .mutants .mypy_cache .pytest_cache .ruff_cache
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +

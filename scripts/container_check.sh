@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image, runs it beside a real Postgres, and checks what the Dockerfile promises. Leaves nothing running.
+# Builds the image, runs it with a real Postgres, and checks the promises of the Dockerfile. Removes all containers.
 # Use: [CONTAINER_ENGINE=docker|podman] [BUILD_ARGUMENTS="…"] [POSTGRES_IMAGE=postgres:17] make container
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 engine=${CONTAINER_ENGINE:-docker}
 postgres_image=${POSTGRES_IMAGE:-postgres:17}
 image=dots-gateway:check
-run="dots-gateway-check-$$" # what every container and the network of this run begin with
+run="dots-gateway-check-$$" # prefix of the names of all containers and of the network
 password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 secret="whsec_$(head -c 24 /dev/urandom | base64)"
 hardened=(--read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges)
@@ -29,11 +29,11 @@ trap clean_up EXIT
 
 passed() { printf 'ok   %s\n' "$*"; }
 failed() { printf 'FAIL %s\n' "$*" >&2; exit 1; }
-start() { # start NAME COMMAND...: a hardened container of our image in the background
+start() { # start NAME COMMAND...: starts a hardened container of the image in the background
   local name=$1; shift
   "$engine" run --detach --name "$run-$name" --network "$run" "${hardened[@]}" "${settings[@]}" "$image" "$@" >/dev/null
 }
-wait_until() { # wait_until WHAT SECONDS COMMAND...
+wait_until() { # wait_until DESCRIPTION SECONDS COMMAND...: waits until the command succeeds
   local what=$1 deadline=$((SECONDS + $2)); shift 2
   until "$@" >/dev/null 2>&1; do
     [ "$SECONDS" -lt "$deadline" ] || failed "$what"
@@ -42,7 +42,7 @@ wait_until() { # wait_until WHAT SECONDS COMMAND...
   passed "$what"
 }
 probe() { "$engine" exec --interactive "$run-api" python - "$@" --secret "$secret" <scripts/container_probe.py; }
-stored() { # stored ID: how many rows the webhook is
+stored() { # stored ID: prints the number of rows of the webhook
   "$engine" exec --env "PGPASSWORD=$password" "$run-db" psql --host=127.0.0.1 --username=dots_gateway \
     --tuples-only --no-align --command "SELECT count(*) FROM webhooks WHERE message_id = '$1'"
 }
@@ -50,7 +50,7 @@ is_healthy() {
   if [ "$engine" = podman ]; then podman healthcheck run "$run-api"
   else [ "$("$engine" inspect --format '{{.State.Health.Status}}' "$run-api")" = healthy ]; fi
 }
-drains() { # drains NAME: SIGTERM must end the container with status 0 well inside its grace time
+drains() { # drains NAME: checks that the container ends within 25 s of SIGTERM, with status 0
   local began=$SECONDS status
   "$engine" stop --time 30 "$run-$1" >/dev/null
   status=$("$engine" inspect --format '{{.State.ExitCode}}' "$run-$1")
@@ -59,7 +59,7 @@ drains() { # drains NAME: SIGTERM must end the container with status 0 well insi
   passed "$1 drained after SIGTERM in $((SECONDS - began)) s, status 0"
 }
 
-# shellcheck disable=SC2086 # several build arguments are meant to be split
+# shellcheck disable=SC2086 # BUILD_ARGUMENTS may hold several arguments
 "$engine" build ${BUILD_ARGUMENTS:-} --tag "$image" .
 passed "image built: $(($("$engine" image inspect --format '{{.Size}}' "$image") / 1000000)) MB"
 
@@ -86,7 +86,7 @@ passed "not root, read-only root file system, no development packages"
 
 [ "$("$engine" inspect --format '{{.State.Running}}' "$run-worker")" = true ] || failed "worker does not run"
 drains worker
-# Process 1 ends soon after it has answered, and may take the probe with it before its exit status is seen.
+# Process 1 ends soon after its answer, which may kill the probe, so its output counts and not its exit status.
 taken=$(probe drains msg_drain || true)
 [ "$taken" = yes ] || failed "the webhook in flight at SIGTERM was not answered 204"
 [ "$(stored msg_drain)" = 1 ] || failed "the webhook in flight at SIGTERM is not one row"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the virtual environment $1 with exactly what requirements-dev.lock names, and this project in it.
-# PYTHON=… chooses the interpreter; otherwise the first of the usual names that is Python 3.11 or newer.
+# Creates the virtual environment $1 with the packages of requirements-dev.lock and this project.
+# PYTHON=… chooses the interpreter. The default is the first of the usual names that is Python 3.11 or newer.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 environment=$1
@@ -12,7 +12,7 @@ stop() { printf '%s\n' "$*" >&2; exit 1; }
 find_python() {
   local name
   for name in ${PYTHON:-python3 python3.11 python3.12 python3.13 python3.14}; do
-    # Running it, because a name on the path may be a shim with nothing behind it.
+    # Run it, because a name on the path may be a shim without an interpreter.
     if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       printf '%s\n' "$name"
       return
@@ -23,11 +23,11 @@ find_python() {
 
 python=$(find_python) || stop "Python 3.11 or newer is needed; none found among ${PYTHON:-python3, python3.11 … python3.14}."
 
-# Debian ships Python without the part that puts pip into new environments.
+# Debian ships Python without ensurepip, which installs pip into new environments.
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
   package="python$("$python" -c "$version")-venv"
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    stop "$python cannot make virtual environments; run: sudo apt-get install $package"
+    stop "$python cannot create virtual environments; run: sudo apt-get install $package"
   fi
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package"
@@ -35,7 +35,7 @@ fi
 
 echo "Installing into $environment, which takes a minute or two …"
 clear=()
-# An environment of another Python (the system was upgraded) would become a mixture of both.
+# Replace an environment of another Python version, for example after an upgrade of the system.
 if [ -e "$environment" ] && [ "$("$environment/bin/python" -c "$version" 2>&1)" != "$("$python" -c "$version")" ]; then
   clear=(--clear)
 fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to it that the browser tests find Chromium: Debian's own, else the one Playwright ($1) brings.
+# Installs Chromium for the browser tests if it is missing: Debian's package, otherwise Playwright's ($1).
 set -euo pipefail
 playwright=$1
 
@@ -14,5 +14,5 @@ fi
 if "$playwright" install chromium; then
   exit 0
 fi
-echo "The browser tests need Chromium, and it could not be installed from here; run: sudo apt-get install chromium" >&2
+echo "The browser tests need Chromium, and this script could not install it; run: sudo apt-get install chromium" >&2
 exit 1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to it that the tests of the JavaScript consumer find Node 18 or newer and npm: what is there, else Debian's.
+# Installs Debian's Node and npm for the tests of the JavaScript consumer, unless Node 18 or newer is installed.
 set -euo pipefail
 
 is_there() {

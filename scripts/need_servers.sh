@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that the servers named ($@), or nats-server, redis-server and rabbitmq-server, are installed. Starts none.
+# Installs the given servers ($@) if they are missing; the default is nats-server, redis-server and rabbitmq-server.
+# Starts no server.
 set -euo pipefail
 
 wanted=("$@")
@@ -8,7 +9,7 @@ if [ $# = 0 ]; then
 fi
 packages=()
 for package in "${wanted[@]}"; do
-  # Debian keeps servers where only root's path leads.
+  # Debian installs some servers in /usr/sbin, which may be missing from the path of other users than root.
   PATH=$PATH:/usr/sbin command -v "$package" >/dev/null || packages+=("$package")
 done
 if [ ${#packages[@]} = 0 ]; then
@@ -20,7 +21,7 @@ if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then
   as_root=(sudo)
 fi
 if [ "$(id -u)" = 0 ] || [ ${#as_root[@]} != 0 ]; then
-  # The tests start servers of their own; Debian's packages would start theirs, unless this says no.
+  # Debian's packages start their servers unless this file forbids it. The tests start their own.
   policy=/usr/sbin/policy-rc.d
   if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
