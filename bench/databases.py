@@ -1,4 +1,4 @@
-"""The databases of a bench run: made empty, checked to be durable, counted, dropped."""
+"""The databases of a benchmark: creates them, checks that they are durable, counts their rows and drops them."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -8,12 +8,12 @@ from uuid import uuid4
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-# With any of these off, an acknowledgement would promise what a power cut could take back.
+# With any of these off, a power failure could lose acknowledged webhooks.
 DURABLE_SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
 
 
 class NotComparableError(Exception):
-    """The run cannot be trusted, and the message says why."""
+    """The run is not comparable; the message says why."""
 
 
 def database_url(server_url: str, name: str) -> str:
@@ -55,7 +55,7 @@ async def empty_database(server_url: str, *, purpose: str) -> AsyncIterator[str]
 
 
 async def settle(url: str) -> None:
-    """Write everything out, so that no round pays for the one before it."""
+    """Run a CHECKPOINT, so that no round pays for the one before it."""
     async with connected(url) as connection:
         await connection.execute(text("CHECKPOINT"))
 

@@ -1,7 +1,7 @@
-"""How soon a healthy subscriber hears of an event, alone and beside one that is slow and one that is dead.
+"""Measures the delay of deliveries to a healthy subscriber, alone and beside a slow and a dead one.
 
-.venv/bin/python -m bench.deliveries [--rounds 5 --seconds 10 --rate 50]: exits 1 when the neighbours cost it more
-than a fifth of its p99. Prints too how many deliveries a second one worker makes when there is much to deliver.
+.venv/bin/python -m bench.deliveries [--rounds 5 --seconds 10 --rate 50]: exits 1 if the other two raise its p99 by more
+than a fifth. It also prints how many deliveries per second one worker makes to one subscriber from a backlog.
 """
 
 import argparse
@@ -41,23 +41,23 @@ DEADLINE_SECONDS = 120.0
 
 
 class Clocked:
-    """Notes how long each event took, from the moment it occurred until it was here, in seconds."""
+    """Records the delay of each event from its occurrence to its arrival, in seconds."""
 
     def __init__(self, expected: int) -> None:
-        """Take how many are to come."""
+        """Expect this number of events."""
         self.taken: list[float] = []
         self._expected = expected
         self._are_here = asyncio.Event()
 
     def answer(self, received: Received) -> tuple[int, dict[str, str]]:
-        """Take an event well."""
+        """Record an event and answer with success."""
         self.taken.append((datetime.now(UTC) - datetime.fromisoformat(received.event["time"])).total_seconds())
         if len(self.taken) >= self._expected:
             self._are_here.set()
         return 204, {}
 
     async def all(self) -> list[float]:
-        """What was noted, once all are here."""
+        """Wait for all events. Returns their delays."""
         async with asyncio.timeout(DEADLINE_SECONDS):
             await self._are_here.wait()
         return self.taken
@@ -67,7 +67,7 @@ class Bench:
     """One worker, and events that occur at a steady rate."""
 
     def __init__(self, inputs: Inputs, *, rate: float, seconds: float) -> None:
-        """Take the way to the database that the worker works on."""
+        """Use the inputs of the worker's database."""
         self._inputs = inputs
         self._rate = rate
         self._seconds = seconds
@@ -84,7 +84,7 @@ class Bench:
             return statistics.quantiles(await clocked.all(), n=100)[98]
 
     async def deliveries_per_second(self) -> float:
-        """How fast one subscriber is served, to whom much has to be told."""
+        """The deliveries per second to one subscriber from a backlog."""
         clocked = Clocked(BURST)
         async with subscriber.listening(clocked.answer) as healthy, self._subscribed(healthy.url) as [waiting]:
             await manage_subscriptions.pause_subscription(self._inputs.subscriptions, waiting)
@@ -97,7 +97,7 @@ class Bench:
             return BURST / (perf_counter() - began)
 
     async def _occur(self) -> None:
-        """Let the next event of one of the flows occur."""
+        """Append the next event of one of the flows."""
         flow, sequence = self._occurred % FLOWS, self._occurred // FLOWS
         facts = FlowFacts(app="default", flow_id=f"flow-{flow}", reference="payee-17", user_id=None)
         fresh = events.step_completed(facts, datetime.now(UTC), step=f"step-{sequence}")
@@ -107,7 +107,7 @@ class Bench:
         self._occurred += 1
 
     async def _sequenced(self) -> None:
-        """Wait until every event has its place in the feed, and so its delivery."""
+        """Wait until every event has its position in the feed, and so its delivery."""
         async with asyncio.timeout(DEADLINE_SECONDS):
             position = 0
             while position < self._occurred:
@@ -116,21 +116,21 @@ class Bench:
 
     @asynccontextmanager
     async def _subscribed(self, *urls: str) -> AsyncIterator[list[UUID]]:
-        """Subscriptions to everything, deleted at the end."""
-        made: list[UUID] = []
+        """Create subscriptions to all events, and delete them at the end."""
+        created: list[UUID] = []
         for url in urls:
             request = SubscriptionRequest(url=url, types=("*",))
             new = await manage_subscriptions.create_subscription(self._inputs.subscriptions, request, caller="bench")
-            made.append(new.subscription.id)
+            created.append(new.subscription.id)
         try:
-            yield made
+            yield created
         finally:
-            for each in made:
+            for each in created:
                 await manage_subscriptions.delete_subscription(self._inputs.subscriptions, each)
 
 
 async def run(arguments: argparse.Namespace) -> bool:
-    """Print what was measured; whether the neighbours cost little enough."""
+    """Run all rounds and print the figures. Returns whether the median ratio is within the limit."""
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         postgres = stack.enter_context(embedded_postgres.running(DIRECTORY / "postgres"))
@@ -157,7 +157,7 @@ async def run(arguments: argparse.Namespace) -> bool:
 
 
 def environment_for(database_url: str) -> dict[str, str]:
-    """The worker's settings; Dots is never called."""
+    """The settings of the worker, which never calls Dots."""
     receiver = gateway(database_url=database_url, secret=f"whsec_{b64encode(secrets.token_bytes(24)).decode()}")
     return {
         **receiver.environment,
@@ -184,10 +184,10 @@ async def worker(environment: dict[str, str]) -> AsyncIterator[None]:
 
 def main() -> None:
     """Measure."""
-    parser = argparse.ArgumentParser(description="Measure deliveries alone and beside bad neighbours.")
+    parser = argparse.ArgumentParser(description="Measure deliveries, alone and beside a slow and a dead subscriber.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--rate", type=float, default=50.0, help="events a second")
+    parser.add_argument("--rate", type=float, default=50.0, help="events per second")
     sys.exit(0 if asyncio.run(run(parser.parse_args())) else 1)
 
 

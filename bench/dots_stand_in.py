@@ -1,4 +1,4 @@
-"""Answers like Dots for every flow and user there could be, fast enough not to be what is measured.
+"""Answers like Dots for every flow and user, fast enough not to affect the measurement.
 
 Each answer about a flow has one more step completed than the last, until all are.
 """
@@ -15,7 +15,7 @@ STEPS = ("compliance", "id-verification", "manage-payouts", "redirect")
 
 @dataclass(kw_only=True)
 class DotsStandIn:
-    """Counts the answers; `url` is what DOTS_API_URL is set to."""
+    """Counts the answers; `url` is the value for DOTS_API_URL."""
 
     url: str = ""
     answered: int = 0

@@ -1,4 +1,4 @@
-"""What a bench run measured, and how it is printed."""
+"""The figures of a benchmark, and their table."""
 
 import statistics
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Round:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """One receiver over all rounds: medians, and the spread of the rates."""
+    """The medians of one receiver over all rounds, and the range of its rates."""
 
     receiver: str
     acknowledged: int
@@ -69,7 +69,7 @@ def figures_of(receiver: str, played: Sequence[Round]) -> Figures:
 def ratios(baseline: str, compared: str, played: Sequence[Round]) -> list[float]:
     """Return, for each round, how many times the baseline's rate the other receiver had in that same round.
 
-    Within a round both meet the same machine; other work on it moves the rates of a whole run far apart.
+    Other work on the machine affects both receivers of a round alike, but makes the rates of a whole run vary.
     """
     rates = {(each.receiver, each.number): each.load.acknowledged / each.load.seconds for each in played}
     numbers = sorted({each.number for each in played})

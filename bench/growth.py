@@ -1,4 +1,4 @@
-"""What each query and each pass costs on a database with years of work in it, beside an empty one.
+"""Compares the time of each query and pass on a database after years of use with that on an almost empty one.
 
 .venv/bin/python -m bench.growth [--server debian|embedded|both] [--scale 1] [--minutes 1] [--jit on|off]
 [--only TEXT]: prints a Markdown table for each server and writes .dev/bench/growth.json.
@@ -39,7 +39,7 @@ from bench.growth_table import Row
 from bench.growth_target import Target
 from devstack import embedded_postgres
 
-# Inside the checkout, not in the temporary directory: that one may be memory, where fsync costs nothing.
+# Inside the checkout, because the temporary directory may be in memory, where fsync costs nothing.
 DIRECTORY = Path(__file__).parent.parent / ".dev" / "bench"
 RESULTS = DIRECTORY / "growth.json"
 SERVERS = ("debian", "embedded")
@@ -68,7 +68,7 @@ class Measured:
 
 
 async def measure(server_url: str, options: argparse.Namespace) -> Measured:
-    """Fill what is not filled yet, and measure everything on the empty and on the grown database."""
+    """Fill the databases that are missing, and measure everything on the empty and on the grown one."""
     rows = []
     await growth_fill.remove_leftovers(server_url)
     async with AsyncExitStack() as stack:
@@ -132,14 +132,14 @@ def parsed_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Every query and pass on an empty and on a grown database.")
     parser.add_argument("--server", choices=[*SERVERS, "both"], default="both")
     parser.add_argument("--scale", type=float, default=1.0, help="1: three million webhooks; 0.01 for a quick look")
-    parser.add_argument("--minutes", type=float, default=1.0, help="how long the transaction stays open; 0: not at all")
+    parser.add_argument("--minutes", type=float, default=1.0, help="how long the transaction stays open; 0 skips it")
     parser.add_argument("--jit", choices=["on", "off"], default="on", help="off: as if the server had no llvmjit")
     parser.add_argument("--only", default="", help="measure only the rows whose name contains this")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure; exit 1 when the run cannot be trusted."""
+    """Measure. Exit 1 if the run is not comparable."""
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     logs.configure(log_format="text", log_level="error")
     try:

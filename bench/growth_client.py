@@ -1,4 +1,4 @@
-"""One keep-alive connection to the api that costs next to nothing beside what it measures."""
+"""One keep-alive connection to the api, with hardly any overhead."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ class Client:
     """Sends one request after the other."""
 
     def __init__(self, port: int, key: str) -> None:
-        """Take where the api listens on 127.0.0.1; nothing is connected before the first request."""
+        """Use the api at this port of 127.0.0.1. The first request connects."""
         self._port = port
         self._key = key
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -32,7 +32,7 @@ class Client:
         return await self._send("POST", path, body)
 
     async def _send(self, method: str, path: str, body: bytes) -> bytes:
-        # The api closes a connection that has been idle for long.
+        # The api closes idle connections.
         if self._streams is None or self._streams[0].at_eof():
             self.close()
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)

@@ -1,7 +1,7 @@
 """SQL that fills the tables of deliveries, their attempts and their ordering keys, for one subscription."""
 
-# The youngest events of a type, as many as `:deliveries`. The last few still wait for another attempt, and one in
-# `:dead_every` was given up.
+# The youngest `:deliveries` events of a type. The last few wait for another attempt, and one in `:dead_every` is a dead
+# letter.
 DELIVERIES = """
     INSERT INTO deliveries (
         subscription_id, position, app, subject, state, attempts, created_at, settled_at, last_error

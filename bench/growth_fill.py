@@ -30,14 +30,14 @@ from bench.growth_sizes import Sizes
 # The receivers answer well (`/well`) or never (`/failing`); the third subscription is paused.
 WELL, FAILING, PAUSED = "dots.flow.step_completed", "dots.flow.completed", "dots.flow.created"
 SUBSCRIPTIONS = {WELL: "/well", FAILING: "/failing", PAUSED: "/paused"}
-# Only the fill runs with these: it has to be fast, and nothing is lost if it has to begin again.
+# Only the fill uses these settings. It must be fast, and can start again after a crash.
 WHILE_FILLING = {"max_wal_size": "'16GB'", "checkpoint_timeout": "'1h'", "autovacuum": "off"}
 TYPES: Mapping[type, Any] = {int: BigInteger, str: Text, UUID: Uuid}
 SESSION = "SET synchronous_commit = off; SET jit = off; SET work_mem = '256MB'"
 
 
 def template_name(sizes: Sizes) -> str:
-    """Name the database by all that decides what is in it: schema, statements, size, day."""
+    """The name of the database, derived from everything that its content depends on: schema, statements, size, day."""
     parts = [
         *growth_flow_statements.FUNCTIONS,
         *growth_flow_statements.STATEMENTS,
@@ -51,7 +51,7 @@ def template_name(sizes: Sizes) -> str:
 
 
 async def remove_leftovers(server_url: str) -> None:
-    """Drop what earlier runs have left, except the databases that were filled today."""
+    """Drop the databases of earlier runs, except those that were filled today."""
     today = datetime.now(UTC).date().isoformat()
     async with connected(server_url) as connection:
         found = await connection.execute(
@@ -63,7 +63,7 @@ async def remove_leftovers(server_url: str) -> None:
 
 
 async def ensure_template(server_url: str, sizes: Sizes) -> str:
-    """Return the name of a filled database, made unless an earlier run of today has left it."""
+    """Return the name of a filled database. Creates it unless an earlier run of today did."""
     name = template_name(sizes)
     half_made = f"{name}_half_made"
     async with connected(server_url) as connection:
@@ -140,7 +140,7 @@ async def _execute(url: str, statements: Sequence[str], parameters: Mapping[str,
             await connection.execute(text(function))
         for statement in statements:
             query = text(statement)
-            # Without a type each place of a parameter could be taken for another type.
+            # Without a type, Postgres may infer different types for different uses of a parameter.
             typed = [
                 bindparam(name, parameters[name], TYPES[type(parameters[name])]) for name in query.compile().params
             ]
@@ -157,4 +157,4 @@ async def _check_feed(url: str) -> None:
     finally:
         await engine.dispose()
     if stored != last_position:
-        raise NotComparableError(f"{stored} events were filled in, and the feed ends at {last_position}")
+        raise NotComparableError(f"{stored} events were filled in, but the feed ends at {last_position}")

@@ -100,7 +100,7 @@ SYNC_ROWS = """
     ) AS subjects
 """
 
-# Refreshes are kept for 30 days, so only the youngest third of the flows still has some.
+# Refreshes are kept for 30 days, so only the youngest third of the flows has any.
 REFRESHES = """
     INSERT INTO refreshes (app, kind, subject_id, ended_at, due_by, outcome)
     SELECT pg_temp.app_of(pg_temp.user_of(n)), 'flow', pg_temp.name_of('flow', n),

@@ -1,4 +1,4 @@
-"""How long an event takes from its commit until a stream shows it, with one worker that sequences."""
+"""Measures the time from the commit of an event until a stream sends it, with one worker."""
 
 import asyncio
 import json

@@ -26,7 +26,7 @@ from bench.growth_target import Target
 
 WEBHOOKS_PER_SECOND = 200.0
 CONNECTIONS = 16
-# The worker's own start is not what is measured.
+# The measurement leaves out the start of the worker.
 SETTLING_SECONDS = 10.0
 SLICE_SECONDS = 10.0
 BACKLOG_PER_SECOND = 400
@@ -35,7 +35,7 @@ UNLIMITED = {"DOTS_CALLS_PER_SECOND": "10000", "DOTS_CALLS_BURST": "100000"}
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """What one worker did a second, slice after slice."""
+    """The rates of one worker per second, for each slice of time."""
 
     refreshes: list[float]
     deliveries: list[float]
@@ -125,7 +125,7 @@ async def _rates(target: Target, dots: DotsStandIn, *, minutes: float, directory
 
 
 async def _make_backlog(target: Target, count: int) -> None:
-    """Make flows due for a sweep and deliveries pending, as many as one worker could get done in the time."""
+    """Make more flows due for a sweep and more deliveries pending than one worker can process in the time."""
     await target.execute(
         "UPDATE sync_rows SET due_at = now(), due_by = 'sweep' WHERE (app, kind, subject_id) IN "
         "(SELECT app, kind, subject_id FROM sync_rows WHERE kind = 'flow' AND dead_at IS NULL LIMIT :count)",

@@ -115,7 +115,7 @@ async def rows(empty: Target, grown: Target, *, only: str) -> AsyncIterator[Row]
     for name, each in PASSES.items():
         if only not in name:
             continue
-        # What the row before has appended must not be sent at the expense of this one.
+        # Deliveries of the row before must not slow this one.
         for target in (empty, grown):
             while await deliver(target):
                 pass

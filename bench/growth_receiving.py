@@ -1,4 +1,4 @@
-"""How many webhooks a second the api acknowledges, for flows and message ids as the database holds them."""
+"""Measures how many webhooks per second the api acknowledges, for flows that exist in the database."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ OVERHEAD_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How the api is loaded; `rate` is in webhooks a second, None means as fast as they are acknowledged."""
+    """The load on the api. `rate` is in webhooks per second; None means as fast as they are acknowledged."""
 
     seconds: float
     connections: int = 32
@@ -29,7 +29,7 @@ class Load:
 
 
 async def row(empty: Target, grown: Target, *, rounds: int, seconds: float, directory: Path) -> Row:
-    """Load both in turn; a round after the warm-up counts."""
+    """Load both databases' apis in turn. Only the rounds after the warm-up count."""
     rates: dict[str, list[float]] = {empty.name: [], grown.name: []}
     for number in range(rounds + 1):
         for target in (empty, grown) if number % 2 else (grown, empty):

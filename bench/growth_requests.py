@@ -15,7 +15,7 @@ EVENTS_BEFORE_THE_PAGE = 500
 
 
 def _get(path: str) -> Request:
-    """Describe a request that asks for one flow or user after the other."""
+    """Describe a request for one flow or user after the other."""
 
     async def send(target: Target, number: int) -> bytes:
         chosen = target.flow_number(number)
@@ -27,7 +27,7 @@ def _get(path: str) -> Request:
 
 
 def _dry_run(**order: str) -> Request:
-    """Describe a replay that only counts."""
+    """Describe a replay with `dry_run`, which only counts."""
 
     async def send(target: Target, _number: int) -> bytes:
         return await target.client.post("/v1/webhooks/replay", json.dumps({**order, "dry_run": True}).encode())
@@ -41,7 +41,7 @@ async def _feed_page(target: Target, _number: int) -> bytes:
 
 
 async def _cursor(target: Target) -> str:
-    """Return a cursor that is not at the beginning; asked for once for each database."""
+    """Return a cursor behind the first events. Fetched once for each database."""
     if target.database_url not in _CURSORS:
         page = json.loads(await target.client.get(f"/v1/events?limit={EVENTS_BEFORE_THE_PAGE}"))
         _CURSORS[target.database_url] = page["next_cursor"]

@@ -5,7 +5,7 @@ from base64 import b64encode
 
 from bench.receivers import Receiver, gateway
 
-# The fill seals the subscriptions' secrets, and a later run opens them: the keys must stay the same.
+# The fill encrypts the subscriptions' secrets and later runs decrypt them, so the keys must not change.
 WEBHOOK_SECRET = f"whsec_{b64encode(bytes(24)).decode()}"
 ENCRYPTION_KEYS = f"bench:{b64encode(bytes(32)).decode()}"
 # This app exists only for the rows that no pass may claim.
@@ -14,7 +14,7 @@ SECOND_APP = "europe"
 
 
 def service(database_url: str, *, dots_url: str = "http://127.0.0.1:9/api", **more: str) -> Receiver:
-    """Describe the service with three Dots apps; `more` are further settings."""
+    """Describe the service with three Dots apps; `more` are additional settings."""
     receiver = gateway(database_url=database_url, secret=WEBHOOK_SECRET)
     apps = {
         f"DOTS_APPS__{name.upper()}__{setting}": value

@@ -1,4 +1,4 @@
-"""How many rows the grown database holds, and the names under which the fill and the measurements find them."""
+"""The row counts of the databases, and the ids that the fill and the measurements share."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from typing import Self
 from uuid import UUID
 
 FLOWS = 300_000
-# Webhooks, events and users for each flow; see the issue: 3 million, 1.5 million and 200,000.
+# At full scale 3 million webhooks, 1.5 million events and 200,000 users.
 WEBHOOKS_PER_FLOW = 10
 SMALLEST_FLOWS = 1000
-# On a database of any size: what waits or is rare costs by its number, and it is growth that is measured.
+# The same on a database of any size, because the cost of waiting or rare rows depends on their number.
 FAILED_FLOWS = 20
 RARE = 200
 # Webhook ids are kept for longer and bodies for 30 days, so that nothing expires while the bench runs.
@@ -26,12 +26,12 @@ class Sizes:
 
     @classmethod
     def grown(cls, scale: float) -> Self:
-        """The grown database, or a part of it."""
+        """The grown database, at this scale."""
         return cls(flows=max(SMALLEST_FLOWS, round(FLOWS * scale)))
 
     @classmethod
     def empty(cls) -> Self:
-        """As few rows as it takes for every question to get an answer as long as on the grown database."""
+        """The fewest rows with which every request gets an answer as long as on the grown database."""
         return cls(flows=SMALLEST_FLOWS)
 
     @property
@@ -46,12 +46,12 @@ class Sizes:
 
     @property
     def every(self) -> int:
-        """Of this many flows one has a failing sync row, and a user whose check is pending."""
+        """One flow of this many has a failing sync row and a user with a pending check."""
         return self.flows // RARE
 
     @property
     def parameters(self) -> dict[str, int]:
-        """The values that the statements of the fill take."""
+        """The parameters of the fill's statements."""
         return {
             "flows": self.flows,
             "users": self.users,
@@ -74,5 +74,5 @@ def user_id(flow_number: int) -> str:
 
 
 def _name_of(kind: str, number: int) -> str:
-    # Random-looking UUIDs, like Dots' own, that need no look-up.
+    # UUIDs that look random like Dots' own, but are computed from the number.
     return str(UUID(hashlib.md5(f"{kind}-{number}".encode(), usedforsecurity=False).hexdigest()))

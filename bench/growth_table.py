@@ -1,4 +1,4 @@
-"""The table of the grown database: one row for each query or pass, and how it is printed."""
+"""The table of the comparison: one row for each query or pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from bench.growth_timing import Timing
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What one query or pass costs; `ratio` says how many times as much on the grown database.
+    """The cost of one query or pass; `ratio` is how many times more it costs on the grown database.
 
     `timings` are those of the empty and of the grown database, if it was times that were compared.
     """
@@ -31,18 +31,18 @@ class Row:
 
     @classmethod
     def of_timings(cls, name: str, empty: Timing, grown: Timing) -> "Row":
-        """Compare two times; where one of them is a failure, the ratio says only "at least"."""
+        """Compare two times. If one of them is a failure, the true ratio is at least this one."""
         ratio = grown.median_milliseconds / empty.median_milliseconds
         return cls(name=name, empty=str(empty), grown=str(grown), ratio=ratio, timings=(empty, grown))
 
     @classmethod
     def of_rates(cls, name: str, empty: float, grown: float) -> "Row":
-        """Compare two rates a second, of which the larger is the better."""
+        """Compare two rates per second. A higher rate is better."""
         return cls(name=name, empty=f"{empty:,.0f}/s", grown=f"{grown:,.0f}/s", ratio=empty / grown if grown else None)
 
     @classmethod
     def of_counts(cls, name: str, empty: float, grown: float) -> "Row":
-        """Compare two counts; there is no ratio to nothing."""
+        """Compare two counts. There is no ratio to 0."""
         return cls(name=name, empty=f"{empty:,.0f}", grown=f"{grown:,.0f}", ratio=grown / empty if empty else None)
 
 

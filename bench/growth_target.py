@@ -1,4 +1,4 @@
-"""One filled database and what a measurement needs: an api process, a key, a worker's inputs, a subscriber."""
+"""One filled database with the api process, key, worker's inputs and subscriber of a measurement."""
 
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -30,7 +30,7 @@ PATHS = {kind: growth_fill.SUBSCRIPTIONS[kind] for kind in (WELL, FAILING, PAUSE
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A database that is measured; `client` talks to its api, `inputs` are a worker's."""
+    """A measured database. `client` is a connection to its api, `inputs` are those of a worker."""
 
     name: str
     sizes: Sizes

@@ -1,4 +1,4 @@
-"""How one thing is timed: warmed up until its plans are generic, then repeated until the median is steady."""
+"""Times actions: warms them up until Postgres may use generic plans, then repeats them for a stable median."""
 
 import statistics
 import time
@@ -12,7 +12,7 @@ from bench.growth_client import UnexpectedStatusError
 WARM_UP = 12
 REPETITIONS = 60
 LEAST_REPETITIONS = 3
-# What is slow is repeated less often, so that the whole run stays bounded.
+# Slow actions are repeated less often, so that the whole run stays bounded.
 WARM_UP_SECONDS = 10.0
 MEASURE_SECONDS = 3.0
 LONGEST_SECONDS = 10.0
@@ -20,7 +20,7 @@ LONGEST_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """One thing timed on one database; `failure` is the status or the code of the error that ended it."""
+    """The times of one action on one database; `failure` is the status or error code that ended it."""
 
     median_milliseconds: float
     fastest_milliseconds: float
@@ -35,7 +35,7 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """What is timed; `prepare` makes its work ready before each repetition and does not count."""
+    """A timed action. `prepare` runs before each repetition and is not timed."""
 
     act: Callable[[int], Awaitable[object]]
     prepare: Callable[[int], Awaitable[object]] | None = None
@@ -46,14 +46,14 @@ async def timed(*actions: Action) -> list[Timing]:
 
     Each is called with 0, 1, 2, … and counts after the warm-up. One that fails or takes long is called less often.
     """
-    courses = [_Course(action) for action in actions]
-    while unfinished := [course for course in courses if not course.is_finished]:
-        for course in unfinished:
-            await course.step()
-    return [course.timing() for course in courses]
+    all_repetitions = [_Repetitions(action) for action in actions]
+    while unfinished := [each for each in all_repetitions if not each.is_finished]:
+        for repetitions in unfinished:
+            await repetitions.step()
+    return [each.timing() for each in all_repetitions]
 
 
-class _Course:
+class _Repetitions:
     """The repetitions of one action."""
 
     def __init__(self, action: Action) -> None:
@@ -66,7 +66,7 @@ class _Course:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it was repeated often enough, for long enough, or in vain."""
+        """Whether it was repeated often enough or for long enough, or has failed."""
         return (
             self._failure is not None
             or len(self._taken) >= REPETITIONS
@@ -94,7 +94,7 @@ class _Course:
             self._is_warm = self._number >= WARM_UP or self._warming_seconds >= WARM_UP_SECONDS
 
     def timing(self) -> Timing:
-        """Sum up; after a failure only what took as long as it did counts."""
+        """Summarize the repetitions. After a failure only the failed one counts."""
         taken = self._taken[-1:] if self._failure else self._taken
         return Timing(
             median_milliseconds=statistics.median(taken) * 1000,

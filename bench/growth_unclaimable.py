@@ -1,4 +1,4 @@
-"""The rows of the table about claim passes before which lie many due rows that may not be claimed."""
+"""The rows of the table about claim passes that must skip many due rows."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -50,7 +50,7 @@ async def _pause(target: Target) -> None:
 
 
 async def _spend(target: Target) -> None:
-    """Leave the app no call to Dots, and no refill before an hour has passed."""
+    """Empty the app's budget of calls to Dots, without a refill within the next hour."""
     await target.execute(
         "INSERT INTO apps (app, tokens, tokens_at) VALUES (:app, 0, now() + interval '1 hour') "
         "ON CONFLICT (app) DO UPDATE SET tokens = 0, tokens_at = excluded.tokens_at",

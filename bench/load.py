@@ -27,13 +27,13 @@ from bench.signed_webhooks import SignedWebhook, sign_webhooks
 
 CONTENT_LENGTH = re.compile(rb"^content-length:[ \t]*(\d+)", re.IGNORECASE | re.MULTILINE)
 SUCCESSES = range(200, 300)
-# Svix gives up on an answer after 15 s (dots-api.md §5); a receiver that is slower has failed here too.
+# Svix waits 15 s for an answer (dots-api.md §5), so a slower answer counts as a failure here too.
 ANSWER_WITHIN_SECONDS = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadResult:
-    """What one run saw; `seconds` runs from the first byte sent to the last acknowledgement."""
+    """The result of one run. `seconds` is the time from the first byte sent to the last acknowledgement."""
 
     acknowledged: int
     refused: dict[str, int]
@@ -45,7 +45,7 @@ class LoadResult:
 
 @dataclass(kw_only=True)
 class PassResult:
-    """What the connections of one run have seen so far; times are `time.perf_counter()` seconds."""
+    """The results of the connections so far. Times are `time.perf_counter()` seconds."""
 
     upcoming: Iterator[SignedWebhook]
     rate: float | None = None
@@ -64,7 +64,7 @@ class PassResult:
 
 
 def answered_status(received: bytes) -> int | None:
-    """Return the status once the whole answer is there; chunked answers are a `ValueError`."""
+    """Return the status once the whole answer has arrived. Raises ValueError for a chunked answer."""
     head, separator, rest = received.partition(b"\r\n\r\n")
     if not separator:
         return None
@@ -88,15 +88,15 @@ class Connection(asyncio.Protocol):
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport; nothing is sent before `send_next`."""
+        """Store the transport; `send_next` sends the first webhook."""
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's own class is no subclass
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Finish; what was in flight stays unanswered."""
+        """Finish. The webhook in flight stays unanswered."""
         self._finish()
 
     def send_next(self) -> None:
-        """Send the next webhook, at once or when its time has come."""
+        """Send the next webhook, immediately or at its time."""
         pause = self._tally.pause_seconds(time.perf_counter())
         if pause:
             asyncio.get_running_loop().call_later(pause, self._send)
@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(self._in_flight.request)
 
     def data_received(self, data: bytes) -> None:
-        """Count the answer once it is whole, and send the next webhook."""
+        """Count the answer once it is complete, and send the next webhook."""
         self._received += data
         status = answered_status(self._received)
         if status is None or self._in_flight is None:
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether a webhook was sent and no whole answer came."""
+        """Whether a webhook was sent and its complete answer has not arrived."""
         return self._in_flight is not None
 
     def close(self) -> None:
@@ -179,16 +179,16 @@ async def send_load(
 
 def parsed_arguments() -> argparse.Namespace:
     """Read the command line; the webhook secret comes from `WEBHOOK_SECRET`."""
-    parser = argparse.ArgumentParser(description="Send signed webhooks to 127.0.0.1 and count what is acknowledged.")
+    parser = argparse.ArgumentParser(description="Send signed webhooks to 127.0.0.1 and count the acknowledged ones.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--webhooks", type=int, default=60_000, help="how many are signed, hence sent, at most")
-    parser.add_argument("--flows", type=int, default=500, help="over how many flows they are spread")
-    parser.add_argument("--flow-ids", type=Path, help="file with the ids of the flows, instead of random ones")
-    parser.add_argument("--rate", type=float, help="webhooks a second; without it, as fast as they are answered")
-    parser.add_argument("--prefix", help="what every message id begins with; without it, ids like those of Svix")
-    parser.add_argument("--acknowledged-ids", type=Path, required=True, help="file for the ids that got a 2xx")
+    parser.add_argument("--webhooks", type=int, default=60_000, help="largest number of webhooks to sign and send")
+    parser.add_argument("--flows", type=int, default=500, help="number of flows that the webhooks are about")
+    parser.add_argument("--flow-ids", type=Path, help="file with ids of flows; default: random ids")
+    parser.add_argument("--rate", type=float, help="webhooks per second; default: as fast as they are answered")
+    parser.add_argument("--prefix", help="prefix of the message ids; default: ids like those of Svix")
+    parser.add_argument("--acknowledged-ids", type=Path, required=True, help="file for the acknowledged ids")
     return parser.parse_args()
 
 

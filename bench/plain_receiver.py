@@ -1,4 +1,4 @@
-"""The webhook receiver a competent team writes first, kept as the baseline of `make bench`.
+"""The baseline of `make bench`: the webhook receiver that a competent team writes first.
 
 A FastAPI route, Svix' own verifier, one SQLAlchemy session and one commit a request. Nothing is held back:
 uvicorn picks uvloop and httptools, the pool has SQLAlchemy's defaults, the row the columns such a table has.
@@ -21,7 +21,7 @@ from svix.webhooks import Webhook, WebhookVerificationError
 
 
 class Base(DeclarativeBase):
-    """The baseline's own tables; it shares nothing with the service it is compared with."""
+    """The baseline's own tables. It shares no code with the service."""
 
 
 class PlainWebhook(Base):
@@ -36,7 +36,7 @@ class PlainWebhook(Base):
 
 
 def create_app() -> FastAPI:
-    """Build the baseline from the environment; its table is made at start."""
+    """Build the baseline from the environment. It creates its table at start."""
     url = make_url(os.environ["DATABASE_URL"]).set(drivername="postgresql+asyncpg")
     engine = create_async_engine(url)
     sessions = async_sessionmaker(engine, expire_on_commit=False)

@@ -1,4 +1,4 @@
-"""What many streams cost: events a second that one api process fans out to them, caught up with and live.
+"""Measures how many events per second one api process sends to many streams, while they catch up and live.
 
 .venv/bin/python -m bench.streams --streams 200 --events 5000
 """
@@ -30,17 +30,17 @@ BETWEEN_BATCHES_SECONDS = 0.02
 
 
 class Stream:
-    """An open stream that counts the events that come."""
+    """An open stream that counts its events."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take the connection, the request sent."""
+        """Use the connection, on which the request was already sent."""
         self._reader = reader
         self._rest = b""
         self.writer = writer
         self.count = 0
 
     async def until(self, count: int) -> None:
-        """Read on until so many events have come."""
+        """Read until this number of events has arrived."""
         while self.count < count:
             chunk = await self._reader.read(1 << 18)
             if not chunk:
@@ -60,7 +60,7 @@ async def open_stream(port: int, key: str) -> Stream:
 
 
 async def append(engine: AsyncEngine, count: int, *, flow: str) -> None:
-    """Append events of one flow; they have no places in the feed yet."""
+    """Append events of one flow, without positions in the feed."""
     facts = FlowFacts(app="default", flow_id=flow, reference="payee-17", user_id=None)
     fresh = [events.step_completed(facts, datetime.now(UTC), step=f"step-{number}") for number in range(count)]
     async with database.transaction(engine) as connection:
@@ -68,7 +68,7 @@ async def append(engine: AsyncEngine, count: int, *, flow: str) -> None:
 
 
 async def sequence(engine: AsyncEngine, *, batch: int) -> None:
-    """Give all events their places, so many at a time, with a hint after each batch, as a worker does."""
+    """Number all events in batches, and send a notification after each batch, as a worker does."""
     stamped = batch
     while stamped == batch:
         async with database.transaction(engine) as connection:
@@ -79,7 +79,7 @@ async def sequence(engine: AsyncEngine, *, batch: int) -> None:
 
 
 async def measure(engine: AsyncEngine, *, port: int, options: argparse.Namespace) -> None:
-    """Open the streams on a feed that is there already, then let it grow under them; print both rates."""
+    """Open the streams on an existing feed, then append events to it. Prints both rates."""
     made = await manage_keys.create_key(
         engine, name="bench", scopes=["events:read"], now=datetime.now(UTC), random_bytes=secrets.token_bytes
     )
@@ -101,7 +101,7 @@ async def measure(engine: AsyncEngine, *, port: int, options: argparse.Namespace
 
 
 def report(name: str, options: argparse.Namespace, seconds: float) -> None:
-    """Print what came of a part."""
+    """Print the rate of one part."""
     sent = options.streams * options.events
     print(
         f"{name}: {sent:,} events to {options.streams} streams in {seconds:.2f} s, {sent / seconds:,.0f}/s", flush=True
@@ -124,7 +124,7 @@ async def bench(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """Read the command line, and run."""
-    parser = argparse.ArgumentParser(description="Events fanned out to many streams.")
+    parser = argparse.ArgumentParser(description="Measure events per second to many streams.")
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--events", type=int, default=5_000, help="of each part")
     parser.add_argument("--batch", type=int, default=100, help="live: events stamped at a time")

@@ -7,7 +7,7 @@ from bench.databases import NotComparableError
 
 
 def install(directory: Path, version: str, *programs: str) -> None:
-    """Lay out an installation as Debian's packages do."""
+    """Create the files of an installation where Debian's packages put them."""
     for program in programs:
         path = directory / version / program
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -15,7 +15,7 @@ def install(directory: Path, version: str, *programs: str) -> None:
 
 
 def test_newest_server_with_llvmjit_is_chosen(tmp_path: Path) -> None:
-    """Versions compare as numbers; clients alone and servers without llvmjit do not count."""
+    """Versions compare as numbers. Installations without a server or without llvmjit do not count."""
     install(tmp_path, "9.6", "bin/postgres", "lib/llvmjit.so")
     install(tmp_path, "15", "bin/postgres", "lib/llvmjit.so")
     install(tmp_path, "100", "bin/postgres", "lib/llvmjit.so")
@@ -28,6 +28,6 @@ def test_newest_server_with_llvmjit_is_chosen(tmp_path: Path) -> None:
 
 
 def test_missing_server_names_the_script_that_installs_it(tmp_path: Path) -> None:
-    """Without a server the bench says in one line what to run."""
+    """Without a server, the error says what to run."""
     with pytest.raises(NotComparableError, match=r"scripts/need_postgres\.sh"):
         debian_postgres.newest(tmp_path)

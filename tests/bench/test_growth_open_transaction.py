@@ -2,7 +2,7 @@ from bench.growth_open_transaction import Compared, Rates
 
 
 def test_share_kept_is_that_of_the_last_third() -> None:
-    """What piles up shows at the end, so the first two thirds of the time do not count."""
+    """The slowdown grows over time, so only the last third counts."""
     compared = Compared(
         without=Rates(refreshes=[100.0] * 6, deliveries=[300.0] * 6, webhooks=200.0),
         beside=Rates(refreshes=[100, 100, 100, 100, 60, 40], deliveries=[300.0] * 6, webhooks=200.0),

@@ -15,14 +15,14 @@ def timing(milliseconds: float, failure: str | None = None) -> Timing:
 
 
 def test_ratio_says_how_many_times_worse_the_grown_database_is() -> None:
-    """More time and a lower rate both give a ratio above 1."""
+    """More time and a lower rate both give a ratio above 1. A ratio to 0 does not exist."""
     assert Row.of_timings("timeline", timing(5), timing(65)).ratio == 13
     assert Row.of_rates("receive", 4800, 3000).ratio == 1.6
     assert Row.of_counts("rows", 0, 16).ratio is None
 
 
 def test_table_is_markdown_that_shows_failures() -> None:
-    """One line for each row, ready for the documentation."""
+    """The table has one line for each row."""
     rows = [
         Row.of_timings("webhooks by state", timing(4), timing(10_000, "503")),
         Row.of_counts("rows it updates", 0, 16),

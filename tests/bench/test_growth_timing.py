@@ -1,3 +1,5 @@
+import pytest
+
 from app.errors import DatabaseUnavailableError
 from bench import growth_timing
 from bench.growth_client import UnexpectedStatusError
@@ -5,7 +7,7 @@ from bench.growth_timing import Action, timed
 
 
 async def test_actions_take_turns_until_their_plans_are_generic_and_the_median_is_steady() -> None:
-    """Each is called for the warm-up and for every repetition, and prepared as often."""
+    """Each action is prepared and called once for each round of the warm-up and for each repetition."""
     calls: list[str] = []
 
     async def note(name: str) -> None:
@@ -22,26 +24,19 @@ async def test_actions_take_turns_until_their_plans_are_generic_and_the_median_i
     assert growth_timing.WARM_UP > 6
 
 
-async def test_action_that_fails_ends_and_its_status_is_shown() -> None:
-    """A request that gets 503 is not repeated and shows in the table as what it is."""
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [(UnexpectedStatusError("503"), "503"), (DatabaseUnavailableError(), DatabaseUnavailableError.code)],
+)
+async def test_action_that_fails_ends_and_its_status_is_shown(error: Exception, shown: str) -> None:
+    """A failed action is not repeated. The table shows its status or the code of its error."""
     calls: list[int] = []
 
     async def refuse(number: int) -> None:
         calls.append(number)
-        raise UnexpectedStatusError("503")
+        raise error
 
     [timing] = await timed(Action(act=refuse))
 
     assert calls == [0]
-    assert str(timing).startswith("503 after ")
-
-
-async def test_pass_that_runs_into_a_time_limit_ends_only_its_own_row() -> None:
-    """The table names the error's code, and the run goes on."""
-
-    async def refuse(_number: int) -> None:
-        raise DatabaseUnavailableError
-
-    [timing] = await timed(Action(act=refuse))
-
-    assert str(timing).startswith(f"{DatabaseUnavailableError.code} after ")
+    assert str(timing).startswith(f"{shown} after ")
