@@ -20,7 +20,7 @@ STOP_WITHIN_SECONDS = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class Receiver:
-    """How one receiver is prepared and started; `{port}` in `serve` stands for the port."""
+    """The commands that prepare and start one receiver. `{port}` in `serve` is replaced by the port."""
 
     name: str
     table: str
@@ -30,7 +30,7 @@ class Receiver:
 
     @property
     def database_url(self) -> str:
-        """The database it writes to."""
+        """The URL of its database."""
         return self.environment["DATABASE_URL"]
 
 
@@ -58,7 +58,7 @@ def node_receiver(*, database_url: str, secret: str) -> Receiver:
 
 
 def gateway(*, database_url: str, secret: str) -> Receiver:
-    """Describe the service as it is deployed; Dots is never called, so its address leads nowhere."""
+    """Describe the service as it is deployed. It never calls Dots, so nothing listens at its address for Dots."""
     command = str(Path(sys.executable).parent / "dots-gateway")
     return Receiver(
         name="dots-gateway",
@@ -76,7 +76,7 @@ def gateway(*, database_url: str, secret: str) -> Receiver:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
+    """Return a free port of 127.0.0.1."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
         return port
@@ -84,7 +84,7 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def running(receiver: Receiver, *, log_directory: Path) -> AsyncIterator[int]:
-    """Prepare and start one receiver, yield its port once it is alive, stop it by SIGTERM."""
+    """Prepare and start one receiver, yield its port once it is alive, and stop it with SIGTERM."""
     log_path = log_directory / f"{receiver.name.replace(' ', '-')}.log"
     environment = {**os.environ, **receiver.environment}
     port = free_port()
@@ -103,7 +103,7 @@ async def running(receiver: Receiver, *, log_directory: Path) -> AsyncIterator[i
 
 
 async def _wait_until_alive(process: asyncio.subprocess.Process, *, port: int, log_path: Path) -> None:
-    """Poll `/livez`; raise `NotComparableError` with the end of the log when the process does not come up."""
+    """Poll `/livez`. Raises `NotComparableError` with the end of the log if the process does not start."""
     deadline = asyncio.get_running_loop().time() + START_WITHIN_SECONDS
     async with httpx.AsyncClient(trust_env=False) as client:
         while asyncio.get_running_loop().time() < deadline and process.returncode is None:
@@ -113,16 +113,16 @@ async def _wait_until_alive(process: asyncio.subprocess.Process, *, port: int, l
             except httpx.TransportError:
                 pass
             await asyncio.sleep(0.1)
-    raise NotComparableError(f"no receiver came up on port {port}:\n{_end_of(log_path)}")
+    raise NotComparableError(f"no receiver started on port {port}:\n{_end_of(log_path)}")
 
 
 def _end_of(log_path: Path) -> str:
-    """Return what a process said last."""
+    """Return the end of a log."""
     return log_path.read_text()[-2000:]
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """Ask the process to drain, and end it when it does not."""
+    """Ask the process to drain, and kill it if it does not end."""
     if process.returncode is not None:
         return
     process.send_signal(signal.SIGTERM)

@@ -91,7 +91,7 @@ async def _loop_rate(dots_url: str, directory: Path) -> float:
 
 
 async def _worker_rate(server_url: str, dots_url: str, directory: Path) -> float:
-    """Let one worker refresh all flows; from the first answer that it stored to the last one."""
+    """Let one worker refresh all flows. Measures from the first stored answer to the last one."""
     async with empty_database(server_url, purpose="refresh") as url:
         service = gateway(database_url=url, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")  # noqa: S106  # opens nothing
         environment = {
@@ -145,19 +145,19 @@ async def _child(
 
 async def _line(process: asyncio.subprocess.Process) -> str:
     if process.stdout is None or not (line := await process.stdout.readline()):
-        raise NotComparableError("a process of the refresh comparison said nothing; see its log")
+        raise NotComparableError("a process of the refresh comparison printed nothing; see its log")
     return line.decode()
 
 
 async def serve_dots() -> None:
-    """Be the fake Dots until terminated, and print its URL."""
+    """Serve the fake Dots until terminated, and print its URL."""
     async with dots_stand_in.listening() as stand_in:
         print(stand_in.url, flush=True)
         await asyncio.Event().wait()
 
 
 async def ask_in_a_loop(url: str) -> None:
-    """Ask about every flow once with the worker's concurrency, and print the answers a second."""
+    """Request every flow once with the worker's concurrency, and print the answers per second."""
     numbers = iter(range(1, FLOWS + 1))
     limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
     async with httpx.AsyncClient(trust_env=False, limits=limits, auth=("pk_dev_bench", "sk_dev_bench")) as client:
@@ -173,7 +173,7 @@ async def ask_in_a_loop(url: str) -> None:
 
 
 def main() -> None:
-    """Be one of the other processes."""
+    """Run as one of the other processes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("role", choices=("dots", "loop"))
     parser.add_argument("--url", default="")

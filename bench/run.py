@@ -27,22 +27,22 @@ from bench.load import LoadResult
 from bench.receivers import Receiver, gateway, node_receiver, plain_receiver, running
 from devstack import embedded_postgres
 
-# Below the checkout, not in the temporary directory: that one may be memory, where fsync costs nothing.
+# Inside the checkout, because the temporary directory may be in memory, where fsync costs nothing.
 DIRECTORY = Path(__file__).parent.parent / ".dev" / "bench"
 RESULTS = DIRECTORY / "latest.json"
 WARM_UP_SECONDS = 2.0
-# What a load run may take beyond its sending time: signing before, the last answers after.
+# The time of a load run besides sending: signing before, and the last answers after.
 LOAD_OVERHEAD_SECONDS = 45.0
 
 
 SERVICE = "dots-gateway"
-# How many times the rate of each baseline the service must have.
+# The service must reach this many times the rate of each baseline.
 GOALS = {"plain receiver": 11.0, "node receiver": 0.9}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How each receiver is loaded."""
+    """The load on each receiver."""
 
     connections: int
     seconds: float
@@ -50,7 +50,7 @@ class Load:
 
 
 async def send(load: Load, *, port: int, seconds: float, prefix: str) -> tuple[LoadResult, list[str]]:
-    """Run the load generator in its own process; returns what it saw and the acknowledged message ids."""
+    """Run the load generator in its own process. Returns its result and the acknowledged message ids."""
     ids_path = DIRECTORY / "acknowledged-ids"
     options = {
         "--port": port,
@@ -77,7 +77,7 @@ async def send(load: Load, *, port: int, seconds: float, prefix: str) -> tuple[L
 
 
 async def play_round(receiver: Receiver, load: Load, *, port: int, number: int) -> Round:
-    """Load one receiver once, and count in its database what it acknowledged; round 0 warms up."""
+    """Load one receiver once, and count the acknowledged webhooks in its database. Round 0 warms up."""
     prefix = f"msg_{number}_"
     seconds = load.seconds if number else WARM_UP_SECONDS
     await settle(receiver.database_url)
@@ -93,7 +93,7 @@ async def play_round(receiver: Receiver, load: Load, *, port: int, number: int) 
 
 
 async def play_rounds(load: Load, *, rounds: int, server_url: str) -> list[Round]:
-    """Run all receivers side by side and load them in turn, the first one changing; without the warm-up."""
+    """Run all receivers and load them in turn, in alternating order. Leaves the warm-up out of the results."""
     async with AsyncExitStack() as stack:
         turns: list[tuple[Receiver, int]] = []
         for describe in (plain_receiver, node_receiver, gateway):
@@ -118,7 +118,7 @@ async def postgres_server() -> AsyncIterator[str]:
 
 
 async def compare(options: argparse.Namespace) -> list[Comparison]:
-    """Play all rounds, print and write the figures; returns how the service compares with each baseline."""
+    """Run all rounds, print and write the figures. Returns the comparison with each baseline."""
     load = Load(
         connections=options.connections,
         seconds=options.seconds,
@@ -165,7 +165,7 @@ def parsed_options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Exit 0 when the service is fast enough, 1 when it is not or the run cannot be trusted."""
+    """Exit 0 if the service is fast enough, 1 if it is not or the run is not comparable."""
     options = parsed_options()
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,1 +1,1 @@
-"""Alembic: how the schema came to be, one revision a file."""
+"""The Alembic revisions of the schema, one per file."""

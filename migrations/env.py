@@ -10,7 +10,7 @@ from app.storage import database, migrations
 from app.storage.migrations import VERSION_TABLE
 from migrations import tables
 
-# Any number that no other lock in the database uses.
+# An arbitrary number that no other lock in the database uses.
 MIGRATION_LOCK = 7_300_001
 
 
@@ -21,8 +21,8 @@ def run(connection: Connection) -> None:
         connection=connection, target_metadata=tables.METADATA, compare_server_default=True, version_table=VERSION_TABLE
     )
     with context.begin_transaction():
-        # A second `migrate` waits here. A lock on a busy table fails after 5 s, because every other statement on that
-        # table would queue behind the request for it. An index on a large table may take any time.
+        # A concurrent `migrate` waits here. Waiting for a lock on a busy table fails after 5 s, because all other
+        # statements on that table queue behind the request. Building an index on a large table may take any time.
         connection.execute(
             text("SELECT pg_advisory_xact_lock(:lock, hashtext(:schema))"), {"lock": MIGRATION_LOCK, "schema": schema}
         )
@@ -33,7 +33,7 @@ def run(connection: Connection) -> None:
 
 
 def take_schema(connection: Connection, schema: str) -> None:
-    """Create the schema if there is none. Raises SchemaTakenError when another program migrates it with Alembic."""
+    """Create the schema if it is missing. Raises SchemaTakenError if another program migrates it with Alembic."""
     if connection.scalar(text("SELECT current_schema()")) is None:
         preparer = connection.dialect.identifier_preparer
         connection.execute(text(f"CREATE SCHEMA {preparer.quote_identifier(schema)}"))

@@ -1,6 +1,6 @@
-"""What `container_check.sh` runs inside the api container; standard library only, fed through standard input."""
+"""The probe that `container_check.sh` runs inside the api container through standard input. Standard library only."""
 
-# ruff: noqa: INP001, T201 -- a script that tells its caller what it saw
+# ruff: noqa: INP001, T201 -- a script that prints its result
 
 import argparse
 import base64
@@ -32,14 +32,14 @@ def webhook_head(secret: str, message_id: str, *, is_forged: bool = False) -> by
 
 
 def answers(path: str, _: str) -> bool:
-    """Whether the API says 200 at a path."""
+    """Whether the API answers a path with 200."""
     with socket.create_connection(API, 4) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nhost: check\r\n\r\n".encode())
         return status(connection) == HTTPStatus.OK
 
 
 def receives(message_id: str, secret: str) -> bool:
-    """Whether a signed webhook gets 204, and a forged one 401."""
+    """Whether a signed webhook gets 204 and a forged one 401."""
     seen = []
     for is_forged in (False, True):
         with socket.create_connection(API, 10) as connection:
@@ -50,7 +50,7 @@ def receives(message_id: str, secret: str) -> bool:
 
 
 def drains(message_id: str, secret: str) -> bool:
-    """Whether a webhook of which half has come when SIGTERM does still gets 204. Ends the container."""
+    """Whether a webhook gets 204 if SIGTERM arrives when half of it is sent. Ends the container."""
     with socket.create_connection(API, 10) as connection:
         connection.sendall(webhook_head(secret, message_id) + BODY[:10])
         time.sleep(0.5)
@@ -61,7 +61,7 @@ def drains(message_id: str, secret: str) -> bool:
 
 
 def is_locked_down(path: str, _: str) -> bool:
-    """Whether we are not root, nothing can be written at `path`, and no development package is there."""
+    """Whether the user is not root, `path` is not writable, and no development package is installed."""
     try:
         Path(path).write_text("probe")
     except OSError as error:
@@ -76,7 +76,7 @@ def is_locked_down(path: str, _: str) -> bool:
 
 
 def status(connection: socket.socket) -> int:
-    """Return the status of the answer; 0 when the connection was closed without one."""
+    """Return the status of the answer; 0 if the connection was closed without an answer."""
     line = connection.recv(4096).split()
     return int(line[1]) if len(line) > 1 else 0
 
@@ -85,14 +85,14 @@ PROBES = {each.__name__: each for each in (answers, receives, drains, is_locked_
 
 
 def main() -> None:
-    """Exit 0 when what the probe is named after is so."""
+    """Exit 0 if the named probe succeeds."""
     parser = argparse.ArgumentParser()
     parser.add_argument("probe", choices=PROBES)
     parser.add_argument("subject", help="a path, or the id of the webhook to send")
     parser.add_argument("--secret", default="")
     arguments = parser.parse_args()
     is_so = PROBES[arguments.probe](arguments.subject, arguments.secret)
-    # The container may end at any moment after `drains`, so the word goes out at once.
+    # The container may end at any moment after `drains`, so the output is flushed immediately.
     print("yes" if is_so else "no", flush=True)
     sys.exit(not is_so)
 

@@ -1,4 +1,4 @@
-"""Transactions of the background loops: never more at once than the pool can serve, and patient while a lease lasts."""
+"""Transactions of the background loops. Limits how many run at once, and retries writes while their lease lasts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -24,23 +24,23 @@ _RETRIES = BackoffSchedule(waits=tuple(timedelta(seconds=seconds) for seconds in
 
 @dataclass(frozen=True, kw_only=True)
 class BackgroundInputs(StorageInputs):
-    """`loop_connections` has a place for each connection that the loops may hold at once; `jitter` is in 0–1."""
+    """`loop_connections` limits how many connections the loops hold at once; `jitter` returns numbers from 0 to 1."""
 
     loop_connections: asyncio.Semaphore
     jitter: Callable[[], float]
 
 
 def connections_of(pool_size: int) -> int:
-    """How many connections of a pool the loops may hold at once; the others are for everything else."""
+    """How many connections of a pool the loops may hold at once. The others are for requests."""
     return max(1, pool_size // 2)
 
 
 @asynccontextmanager
 async def transaction(inputs: BackgroundInputs) -> AsyncIterator[AsyncConnection]:
-    """One transaction, begun as soon as the loops have a connection left. Do not begin one inside another.
+    """One transaction, which waits until the loops have a free connection. Do not nest these transactions.
 
-    Without this, as many transactions as there are refreshes under way would ask the pool for a connection, and it
-    would refuse those that it could not serve within its timeout. Raises DatabaseUnavailableError.
+    Without the limit, all running refreshes would request connections from the pool, which refuses requests that it
+    cannot serve within its timeout. Raises DatabaseUnavailableError.
     """
     async with inputs.loop_connections, database.transaction(inputs.engine) as connection:
         yield connection
@@ -48,7 +48,7 @@ async def transaction(inputs: BackgroundInputs) -> AsyncIterator[AsyncConnection
 
 @asynccontextmanager
 async def running(work: Coroutine[Any, Any, NoReturn]) -> AsyncIterator[None]:
-    """Let work that never ends run until the end of the block."""
+    """Run endless work until the end of the block."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -62,7 +62,7 @@ async def persist(
 ) -> Result:
     """Write, and retry with short waits while Postgres is unavailable, until the lease ends.
 
-    `write` must be conditional on the lease: an attempt that failed may have been committed all the same.
+    `write` must be conditional on the lease, because a failed attempt may have been committed.
     Raises DatabaseUnavailableError once the lease has ended.
     """
     loop = asyncio.get_running_loop()
@@ -77,6 +77,6 @@ async def persist(
             if loop.time() + wait_seconds >= deadline or inputs.clock() >= until:
                 log.error("not stored before its lease ended", what=what, error=str(error))  # noqa: TRY400  # no bug
                 raise
-            if failures == 1:  # One line for each, not one for each attempt: there may be many.
+            if failures == 1:  # Only the first failure is logged, because there may be many attempts.
                 log.warning("not stored yet, trying again", what=what, error=str(error))
         await asyncio.sleep(wait_seconds)

@@ -25,7 +25,7 @@ POOL_TIMEOUT_SECONDS = 2
 COMMAND_TIMEOUT_SECONDS = 15
 DEFAULT_SCHEMA = "public"
 
-# SQLAlchemy keeps options that it does not know, for its users.
+# SQLAlchemy keeps execution options that it does not know.
 _SESSIONS = "sessions"
 
 Pooler = Literal["none", "session", "transaction"]
@@ -39,7 +39,7 @@ def create_engine(
     pooler: Pooler = "none",
     command_timeout_seconds: float | None = COMMAND_TIMEOUT_SECONDS,
 ) -> AsyncEngine:
-    """An engine with bounded waits everywhere; nothing is connected yet. Raises SettingsError."""
+    """An engine whose waits are all bounded. It does not connect yet. Raises SettingsError."""
     address = database_urls.parse(database_url)
     is_pooled = pooler == "transaction" or address.is_pooled
     sessions = Sessions(
@@ -52,22 +52,22 @@ def create_engine(
 
 
 def separate_engine(engine: AsyncEngine) -> AsyncEngine:
-    """An engine with one connection that the pool of `engine` does not count. What one learns of the server, both know.
+    """An engine with one connection outside the pool of `engine`. A failure of one replaces the sessions of both.
 
-    Nothing is connected yet.
+    It does not connect yet.
     """
     return _engine_over(sessions_of(engine), pool_size=1)
 
 
 def sessions_of(engine: AsyncEngine) -> Sessions:
-    """What opens the sessions of an engine that was made here."""
+    """The sessions of an engine of this module."""
     sessions: Sessions = engine.get_execution_options()[_SESSIONS]
     return sessions
 
 
 def _engine_over(sessions: Sessions, *, pool_size: int) -> AsyncEngine:
     is_pooled = sessions.has_transaction_pooler
-    # A statement without a name lives until the next one: within a transaction, which a pooler keeps on one session.
+    # An unnamed statement lives until the next one in its transaction. A pooler keeps the session for a transaction.
     unnamed = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str} if is_pooled else {}
     engine = create_async_engine(
         "postgresql+asyncpg://",
@@ -87,10 +87,9 @@ def _engine_over(sessions: Sessions, *, pool_size: int) -> AsyncEngine:
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """One transaction: committed when the block ends, rolled back when it raises.
+    """One transaction. It is committed when the block ends, and rolled back if the block raises an error.
 
-    Raises DatabaseUnavailableError when Postgres cannot be asked now; a retry helps, and has to reckon with the
-    commit having happened.
+    Raises DatabaseUnavailableError while Postgres is unavailable. A retry helps, but the commit may have happened.
     """
     with failures_named():
         async with engine.begin() as connection:

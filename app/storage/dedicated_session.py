@@ -1,32 +1,32 @@
-"""A session outside the pool for one user, who then never waits for a connection behind anybody else."""
+"""A session outside the pool for one user, who therefore never waits for a connection."""
 
 import time
 
 from app.storage import failures
 from app.storage.sessions import Session, Sessions
 
-# A session that has answered within this time is used at once; after a longer pause it is asked first.
+# A session that has answered within this time is used without a check. After a longer pause it is checked first.
 TRUSTED_SECONDS = 0.02
-# Longer than Postgres' own limits on a statement, and shorter than a sender of webhooks waits.
+# Longer than the statement timeout of Postgres, and shorter than the time that a sender of webhooks waits.
 STATEMENT_TIMEOUT_SECONDS = 11.0
 
 
 class DedicatedSession:
-    """Executes statements one at a time, each as a transaction of its own, on a session that stays open.
+    """Executes statements one at a time, each in its own transaction, on a session that stays open.
 
-    Its state must be its own: behind a transaction pooler this class cannot be used.
+    Do not use it behind a transaction pooler, which shares sessions between clients.
     """
 
     def __init__(self, sessions: Sessions) -> None:
-        """Take what opens sessions; nothing is connected before the first statement."""
+        """Store what opens sessions. The first statement connects."""
         self._sessions = sessions
         self._session: Session | None = None
         self._answered_at = 0.0
 
     async def execute(self, statement: str, *arguments: object) -> None:
-        """Execute one statement, which is prepared once. It is committed when this returns.
+        """Execute one statement, which is prepared once. Returns after the commit.
 
-        Raises DatabaseUnavailableError when Postgres cannot do it now; the statement may be committed all the same.
+        Raises DatabaseUnavailableError while Postgres is unavailable. The statement may be committed nevertheless.
         """
         with failures.failures_named():
             session = await self._ready()
@@ -40,13 +40,13 @@ class DedicatedSession:
         self._answered_at = time.monotonic()
 
     def close(self) -> None:
-        """Close the session; the next statement opens another."""
+        """Close the session. The next statement opens another one."""
         if self._session is not None:
             self._session.terminate()
             self._session = None
 
     async def _ready(self) -> Session:
-        """A session that answers: the one that is open, or a new one. Nothing has been sent yet, so nothing is lost."""
+        """The open session if it answers, otherwise a new one. The statement is not sent yet, so nothing is lost."""
         if self._session is None or not await self._still_answers(self._session):
             self.close()
             self._session = await self._sessions.open()

@@ -1,4 +1,4 @@
-"""What each failure of Postgres means for us: one table by SQLSTATE, and the errors of ours that it becomes."""
+"""The meaning of each failure of Postgres: a table by SQLSTATE, and the conversion to our errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,27 +11,27 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.errors import DatabasePoolerError, DatabaseReadOnlyError, DatabaseUnavailableError
 
-# All that asyncpg raises. An InternalClientError comes when a server dies in the middle of an answer.
+# All errors of asyncpg. It raises InternalClientError if the server dies in the middle of an answer.
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class Meaning(Enum):
-    """What to do after a failure. Every one but BUG is over at some time, so a retry helps."""
+    """The reaction to a failure. All but BUG are temporary, so a retry helps."""
 
-    UNDONE = "The transaction was undone. Its session is fine."
-    BUSY = "The server cannot do this now. The session is fine."
-    LOST = "The session is gone, and the others may be: open new ones."
-    READ_ONLY = "The session leads to a server that cannot write: open new ones, which may lead elsewhere."
-    REFUSED = "The server does not let us in."
-    POOLED = "A transaction pooler has given us another session than the one we prepared our statement on."
-    BUG = "The statement is wrong, and will be wrong again."
+    UNDONE = "The transaction was rolled back. Its session is usable."
+    BUSY = "The server cannot do this now. The session is usable."
+    LOST = "The session is lost, and others may be too. Open new ones."
+    READ_ONLY = "The server is read-only. Open new sessions, which may reach another server."
+    REFUSED = "The server refuses the connection."
+    POOLED = "A transaction pooler has switched sessions, so a prepared statement is missing."
+    BUG = "The statement is wrong. A retry does not help."
 
 
 ENDS_SESSIONS = frozenset({Meaning.LOST, Meaning.READ_ONLY, Meaning.POOLED})
-"""After these, no session is used again that is open now."""
+"""After these failures, no session that is open now is used again."""
 
 
-# By code or by class, which is the code's first two characters; the code counts before its class.
+# By code or by the first characters of a code. The longest match counts.
 # Source: https://www.postgresql.org/docs/18/errcodes-appendix.html, read 2026-11-27.
 _MEANINGS = {
     "08": Meaning.LOST,  # connection exception; PgBouncer's own errors come as 08P01
@@ -54,7 +54,7 @@ _MEANINGS = {
 
 
 def meaning_of(sqlstate: str | None) -> Meaning:
-    """What the SQLSTATE means; a bug unless the table says otherwise."""
+    """The meaning of the SQLSTATE; BUG if it is not in the table."""
     state = sqlstate or ""
     for length in (5, 3, 2):
         if state[:length] in _MEANINGS:
@@ -63,7 +63,7 @@ def meaning_of(sqlstate: str | None) -> Meaning:
 
 
 def meaning_of_error(error: BaseException | None) -> Meaning:
-    """The same for an error of SQLAlchemy, of the driver or of the operating system."""
+    """The meaning of an error of SQLAlchemy, the driver or the operating system."""
     translated = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else None
     if isinstance(translated or error, OSError | TimeoutError | asyncpg.InternalClientError):
         return Meaning.LOST
@@ -73,14 +73,14 @@ def meaning_of_error(error: BaseException | None) -> Meaning:
     sqlstate: str | None = getattr(driver_error, "sqlstate", None)
     if sqlstate is not None:
         return meaning_of(sqlstate)
-    # What the driver says of itself has no SQLSTATE: the connection is closed, or was used wrongly.
+    # The driver's own errors have no SQLSTATE: the connection is closed, or it was used incorrectly.
     is_lost = isinstance(error, asyncpg.InterfaceError | InterfaceError | OperationalError)
     return Meaning.LOST if is_lost or getattr(error, "connection_invalidated", False) else Meaning.BUG
 
 
 @contextmanager
 def failures_named() -> Iterator[None]:
-    """Raise a DatabaseUnavailableError for a failure that a retry may help; a bug stays what it is."""
+    """Convert failures that a retry may help to DatabaseUnavailableError. Other errors propagate unchanged."""
     try:
         yield
     except (OSError, TimeoutError, PoolTimeoutError, DBAPIError, *DRIVER_ERRORS) as error:
@@ -95,6 +95,6 @@ def failures_named() -> Iterator[None]:
 
 
 def _name_of(error: BaseException) -> str:
-    """The name of the driver's error: it tells an operator a wrong password from a server that is away."""
+    """The name of the driver's error, so that an operator can tell a wrong password from an unreachable server."""
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else None
     return type(cause or error).__name__

@@ -1,4 +1,4 @@
-"""Writes the items that are in flight at the same moment together, and answers each one after the commit."""
+"""Writes concurrent items together in one batch, and answers each one after the commit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,8 +29,8 @@ def _no_size(_item: object) -> int:
 class GroupCommit(Generic[Item, Result]):
     """A bounded queue and its one writer.
 
-    While the writer commits a batch, the next batch gathers. Batches therefore grow with the load. Without load,
-    each item is a batch of its own and waits for no other.
+    While the writer commits a batch, the queue collects the next one. So batches grow with the load. Without load,
+    each item is written alone and immediately, unless `gather_seconds` is set.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class GroupCommit(Generic[Item, Result]):
         batch_limit_bytes: int = 16 * 1024 * 1024,
         gather_seconds: float = 0.0,
     ) -> None:
-        """Take the function that writes a batch; nothing is written before `run`.
+        """Store the function that writes a batch; `run` calls it.
 
         `write` owns its transaction. It returns one result per item, in their order, after the commit. `name` says
         in the log what the items are. `gather_seconds` is how long a batch waits for more items.

@@ -1,7 +1,7 @@
-"""Sessions with Postgres: how one is opened, how its transactions begin, and when it is no longer trusted.
+"""Sessions with Postgres: opens them, begins their transactions, and replaces them after failures.
 
-A session takes nothing from the defaults of the server, the database or the role: a pooler, a role or an
-administrator could otherwise change what a transaction means.
+A session sets everything that changes the meaning of a transaction. It does not rely on the defaults of the server, the
+database or the role.
 """
 
 import asyncio
@@ -22,18 +22,18 @@ from app.storage.database_url import DatabaseAddress
 
 log = structlog.get_logger()
 
-# In all, and for each host.
+# For all hosts together, and the least for each host.
 CONNECT_TIMEOUT_SECONDS = 5.0
 LEAST_CONNECT_TIMEOUT_SECONDS = 2.0
-# How long a session may take to answer where nothing is computed: when a transaction begins, and when it is checked.
+# The longest time for an answer that needs no work: when a transaction begins, and when a session is checked.
 BEGIN_TIMEOUT_SECONDS = 3.0
-# A process that was held up reads what has arrived meanwhile before it takes a session for dead.
+# After a pause, a process gets this time to read a waiting answer before it closes the session.
 _GRACE_SECONDS = 0.1
-# A session that leads to a standby is given up when it has been open for so long: a new one may lead elsewhere.
+# A session with a standby is replaced when it is older than this, because a new one may reach the primary.
 STANDBY_SECONDS = 1.0
 
-# Server-side limits, so that a dead client cannot hold anything for long, and whatever else changes what a statement
-# means or costs. Compiling a statement of 0.1 ms has been seen to take 244 ms (`jit`).
+# Server-side limits, so that a dead client holds nothing for long, and settings that change the meaning or cost of
+# statements. With `jit`, a statement of 0.1 ms took 244 ms to compile.
 _SETTINGS: Mapping[str, str] = {
     "default_transaction_isolation": "read committed",
     "standard_conforming_strings": "on",
@@ -46,18 +46,18 @@ _SETTINGS: Mapping[str, str] = {
 }
 
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
-# An acknowledged webhook must survive a crash. What an administrator chose beyond that (`remote_apply`, `local`) stays.
+# An acknowledged webhook must survive a crash. Other values that an administrator chose (`remote_apply`, `local`) stay.
 _DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', {is_local}) WHERE current_setting('synchronous_commit') = 'off'"
 )
 
-# A peer that is gone is noticed after 20 s of silence (seconds, seconds, probes); after 5 s when something was sent
-# (milliseconds). Not every system has every option.
+# Detect a dead peer after 20 s of silence (seconds, seconds, probes), or 5 s after data were sent (milliseconds). Some
+# systems lack some of these options.
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 5000}
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-    """One session. `is_suspect` when others like it have failed: it is not used again."""
+    """One session. It is not used again once `is_suspect` is set, after it or another session has failed."""
 
     begin_statement = _BEGIN
     has_transaction_pooler = False
@@ -66,24 +66,24 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no typ
     is_suspect = False
 
     def __init__(self, protocol: Any, transport: asyncio.Transport, *arguments: Any) -> None:
-        """Take what asyncpg has connected, and let the system watch over the connection."""
+        """Use the connection of asyncpg, and enable keepalive on it."""
         super().__init__(protocol, transport, *arguments)
         self.opened_at = time.monotonic()
         _keep_alive(transport.get_extra_info("socket"))
 
     @property
     def is_on_standby(self) -> bool:
-        """Whether Postgres has said so; it tells every session when its server is promoted."""
+        """Whether the server is a standby. Postgres tells every session when its server is promoted."""
         return getattr(self.get_settings(), "in_hot_standby", "off") == "on"
 
     def transaction(self, **_options: Any) -> "_Transaction":
-        """A transaction as SQLAlchemy's dialect uses it; its isolation is always ours."""
+        """A transaction for SQLAlchemy's dialect. Ignores the dialect's options, such as the isolation level."""
         return _Transaction(self)
 
     async def answer(self, statement: str, *arguments: object, timeout: float) -> str:
-        """Execute a statement, or close the session when no answer comes within `timeout` seconds.
+        """Execute a statement, and close the session if no answer arrives within `timeout` seconds.
 
-        Closing needs no other connection, which a driver's own time limit opens to have the statement cancelled.
+        The driver's own time limit would open another connection to cancel the statement. Closing needs none.
         """
         loop = asyncio.get_running_loop()
         alarm: asyncio.TimerHandle
@@ -99,11 +99,11 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no typ
             alarm.cancel()
 
     async def check(self) -> None:
-        """Return if the session still answers; it is closed if it does not."""
+        """Return if the session still answers. Otherwise close it and raise the driver's error."""
         await self.answer("SELECT 1", timeout=BEGIN_TIMEOUT_SECONDS)
 
     async def begin(self) -> None:
-        """Begin a transaction with everything that it depends on, in one message."""
+        """Begin a transaction, with its settings in the same message."""
         await self.answer(self.begin_statement, timeout=BEGIN_TIMEOUT_SECONDS)
         self.has_begun = True
 
@@ -111,17 +111,17 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no typ
         """End the transaction. Raises InFailedSQLTransactionError when Postgres has rolled it back instead."""
         self.has_begun = False
         if await self.execute("COMMIT") != "COMMIT":
-            # Postgres says no more than this when a statement has failed and the error was caught.
+            # Postgres answers with ROLLBACK if a statement has failed and the caller caught the error.
             raise asyncpg.InFailedSQLTransactionError("A transaction with a failed statement cannot be committed.")
 
     async def roll_back(self) -> None:
-        """End the transaction, if there is one, without a trace."""
+        """Roll back the transaction, if there is one."""
         if self.has_begun and not self.is_closed():
             self.has_begun = False
             await self.execute("ROLLBACK")
 
     async def close(self, *, timeout: float | None = None) -> None:
-        """Close it; one that is suspect without a farewell, for which it could let us wait."""
+        """Close the session. A suspect session is closed without waiting for the server."""
         if self.is_suspect:
             self.terminate()
         else:
@@ -129,7 +129,7 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no typ
 
 
 class _Transaction:
-    """A session's transaction as SQLAlchemy's dialect uses it."""
+    """The transaction of a session for SQLAlchemy's dialect."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -146,10 +146,10 @@ class _Transaction:
 
 
 class Sessions:
-    """Opens the sessions of one engine, begins their transactions, and distrusts all at the first sign of trouble.
+    """Opens the sessions of one engine, begins their transactions, and replaces all of them after a failure.
 
-    Behind a transaction pooler a session's state is another client's a moment later: everything then goes into the
-    message that begins each transaction, and no statement is prepared under a name.
+    A transaction pooler gives the session to another client after each transaction. So the message that begins a
+    transaction then contains all settings, and no prepared statement has a name.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class Sessions:
         has_transaction_pooler: bool,
         command_timeout_seconds: float | None,
     ) -> None:
-        """Take what is needed; nothing is connected before `open`."""
+        """Store the settings; `open` connects."""
         self._address = address
         self._command_timeout_seconds = command_timeout_seconds
         self.has_transaction_pooler = has_transaction_pooler
@@ -173,9 +173,9 @@ class Sessions:
         self._open: weakref.WeakSet[Session] = weakref.WeakSet()
 
     async def open(self) -> Session:
-        """A session with the first of the hosts that takes us.
+        """Open a session with the first usable host.
 
-        Raises what asyncpg raises: OSError, TimeoutError, PostgresError, InterfaceError.
+        Raises the errors of asyncpg: OSError, TimeoutError, PostgresError, InterfaceError.
         """
         timeout = max(LEAST_CONNECT_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS / len(self._address.hosts))
         try:
@@ -187,25 +187,25 @@ class Sessions:
                 **({"statement_cache_size": 0} if self.has_transaction_pooler else {}),
             )
         except asyncpg.TargetServerAttributeNotMatched as error:
-            raise asyncpg.ReadOnlySQLTransactionError("no host can be written to") from error
+            raise asyncpg.ReadOnlySQLTransactionError("no host is writable") from error
         if self.has_transaction_pooler:
             session.has_transaction_pooler = True
             session.begin_statement = f"{_BEGIN}; {_written('SET LOCAL', self._settings)}"
         else:
             try:
                 await session.answer(_written("SET", self._settings), timeout=BEGIN_TIMEOUT_SECONDS)
-            except BaseException:  # Also when the caller is cancelled: nobody else knows this session yet.
+            except BaseException:  # Also if the caller is cancelled, because nothing else can close the session yet.
                 session.terminate()
                 raise
         self._open.add(session)
         return session
 
     def begin(self, adapter: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
-        """Begin the transaction that a session is taken for; on one that is no good, let the pool open another.
+        """Begin a transaction when the pool hands out a session. If that fails, the pool opens another session.
 
-        Nothing has been done on the session yet, so nothing is lost: a balancer may have dropped it without a word.
-        For the pool's event `checkout`. Raises DisconnectionError, which the pool handles, and ConnectionError when
-        it was a new session already.
+        Nothing is lost, because the session has done nothing yet. A balancer may have dropped it silently. For the
+        pool's event `checkout`. Raises DisconnectionError, which the pool handles, and ConnectionError if the session
+        was new.
         """
         session: Session = record.driver_connection  # type: ignore[assignment]  # SQLAlchemy knows no driver's type
         if session.is_used and (session.is_closed() or session.is_suspect):
@@ -217,14 +217,14 @@ class Sessions:
             self.distrust(because=type(error).__name__)
             if session.is_used:
                 raise DisconnectionError from error
-            raise ConnectionError("A new session does not begin a transaction.") from error
+            raise ConnectionError("A new session cannot begin a transaction.") from error
         if session.is_on_standby and time.monotonic() - session.opened_at > STANDBY_SECONDS:
             self.distrust(because="standby")
             raise DisconnectionError
         session.is_used = True
 
     async def answers(self, session: Session) -> bool:
-        """Whether an open session still answers; if it does not, no session that is open now is used again."""
+        """Whether an open session still answers. If not, no session that is open now is used again."""
         try:
             await session.check()
         except (OSError, *failures.DRIVER_ERRORS) as error:
@@ -233,13 +233,13 @@ class Sessions:
         return True
 
     def end(self, adapter: DBAPIConnection, record: ConnectionPoolEntry, _state: PoolResetState) -> None:
-        """Roll back a transaction in which nothing was done. For the pool's event `reset`."""
+        """Roll back a transaction that is still open. For the pool's event `reset`."""
         session = record.driver_connection
         if isinstance(session, Session) and session.has_begun:
             adapter.run_async(lambda driver: driver.roll_back())
 
     def judge(self, context: ExceptionContext) -> None:
-        """Have no session used again once one of them is lost or read-only. For the engine's event `handle_error`."""
+        """Replace all sessions if the error means that one is lost or read-only. For the event `handle_error`."""
         meaning = failures.meaning_of_error(context.sqlalchemy_exception or context.original_exception)
         if meaning not in failures.ENDS_SESSIONS:
             return
@@ -250,7 +250,7 @@ class Sessions:
             context.is_disconnect = True
 
     def distrust(self, *, because: str) -> None:
-        """Use none of the sessions again that are open now; those in use end as they may."""
+        """Mark all open sessions as suspect, so that none is used again. Running transactions continue."""
         suspects = [session for session in self._open if not session.is_suspect]
         for session in suspects:
             session.is_suspect = True
@@ -259,7 +259,7 @@ class Sessions:
 
 
 def _written(command: str, settings: Mapping[str, str]) -> str:
-    """The settings as one message of several statements."""
+    """The statements that set these settings, as one message."""
     statements = [f"{command} {name} = {_quoted(name, value)}" for name, value in settings.items()]
     return "; ".join([*statements, _DURABLE.format(is_local=str(command == "SET LOCAL").lower())])
 

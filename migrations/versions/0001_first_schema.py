@@ -26,7 +26,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop all tables, and first those that refer to others."""
+    """Drop all tables. Tables that refer to others go first."""
     for statement in reversed(STATEMENTS):
         for table in TABLE.findall(statement):
             op.drop_table(table)

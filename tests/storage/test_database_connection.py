@@ -174,17 +174,6 @@ async def test_prefer_and_allow_fall_back(user: User, server: tuple[str, int], a
     ]
 
 
-async def test_wrong_password_is_not_sent_again_in_clear(
-    user: User, server: tuple[str, int], authority: Authority
-) -> None:
-    """Only a server that refuses the kind of encryption gets a second attempt."""
-    async with running(Proxy(server=server, tls=authority.server("localhost"))) as proxy:
-        with pytest.raises(asyncpg.InvalidPasswordError):
-            await user.answer_from(f"postgresql://nobody:wrong@127.0.0.1:{proxy.port}/postgres")
-
-    assert (proxy.encrypted, proxy.plain) == (1, 0)
-
-
 async def test_direct_tls_is_supported(user: User, server: tuple[str, int], authority: Authority) -> None:
     """With sslnegotiation=direct, TLS starts without a request and names the protocol."""
     tls = authority.server("localhost")
@@ -271,10 +260,13 @@ async def test_read_only_server_is_skipped(user: User, server: tuple[str, int]) 
     assert (first.plain, second.plain) == (3, 1)
 
 
-async def test_wrong_password_is_final(user: User, server: tuple[str, int]) -> None:
-    """The next host is not tried, so the error names the host that refused the password."""
-    async with running(Proxy(server=server)) as first, running(Proxy(server=server)) as second:
+async def test_wrong_password_is_final(user: User, server: tuple[str, int], authority: Authority) -> None:
+    """It is not sent again without encryption, nor to the next host, so the error names the host that refused it."""
+    async with (
+        running(Proxy(server=server, tls=authority.server("localhost"))) as first,
+        running(Proxy(server=server)) as second,
+    ):
         with pytest.raises(asyncpg.InvalidPasswordError):
             await user.answer_from(f"postgresql://nobody:wrong@127.0.0.1:{first.port},127.0.0.1:{second.port}/postgres")
 
-    assert (first.plain, second.plain) == (1, 0)
+    assert (first.encrypted, first.plain, second.plain) == (1, 0, 0)

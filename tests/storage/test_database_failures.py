@@ -45,6 +45,7 @@ async def test_deadlock_costs_one_of_the_two(engine: AsyncEngine) -> None:
 
     async def lock_both(first: int, second: int, own: asyncio.Event, other: asyncio.Event) -> None:
         async with database.transaction(engine) as connection:
+            await connection.exec_driver_sql("SET LOCAL deadlock_timeout = '20ms'")
             await connection.exec_driver_sql(LOCK.format(key=first))
             own.set()
             await other.wait()

@@ -1,4 +1,4 @@
-"""The session of one user: what it survives, and what it says when it cannot go on."""
+"""The dedicated session: failures that it survives, and the errors for the others."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ async def cut(engine: AsyncEngine) -> None:
 
 
 async def test_a_statement_is_committed_when_it_returns(engine: AsyncEngine, session: DedicatedSession) -> None:
-    """Other sessions see it at once, and the second statement uses the same session."""
+    """Other sessions see it immediately, and the second statement uses the same session."""
     await session.execute(WRITE, 1)
     seen = await position(engine)
     await session.execute(WRITE, 1)
@@ -81,7 +81,7 @@ async def test_a_session_that_was_cut_is_replaced(engine: AsyncEngine, session: 
 async def test_a_session_cut_in_a_statement_is_unavailable_and_replaced(
     engine: AsyncEngine, session: DedicatedSession
 ) -> None:
-    """Nobody knows what became of the statement, so the caller is told to repeat it."""
+    """The outcome of the statement is unknown, so the caller gets an error and must repeat it."""
     async with engine.connect() as holder:
         await holder.exec_driver_sql("UPDATE feed SET expired_position = expired_position")
         waiting = asyncio.create_task(session.execute(WRITE, 1))
@@ -96,7 +96,7 @@ async def test_a_session_cut_in_a_statement_is_unavailable_and_replaced(
 
 
 async def test_a_server_that_became_read_only_fails_one_statement(engine: AsyncEngine, database_url: str) -> None:
-    """The session is given up, and so are those of the pool: new ones may reach the server that can write."""
+    """The session and those of the pool are replaced. New ones may reach a writable server."""
     name = urlsplit(database_url).path[1:]
     await stored.execute(engine, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     failed_over = database.create_engine(database_url, pool_size=2)
@@ -126,7 +126,7 @@ async def test_a_server_that_became_read_only_fails_one_statement(engine: AsyncE
 async def test_a_bug_stays_a_bug(
     engine: AsyncEngine, session: DedicatedSession, statement: str, argument: object, kind: type[Exception]
 ) -> None:
-    """A statement that is wrong is no outage; the session is fine afterwards."""
+    """A wrong statement is not an outage. The session stays usable."""
     await session.execute(WRITE, 1)
     with pytest.raises(kind):
         await session.execute(statement, argument)
@@ -137,7 +137,7 @@ async def test_a_bug_stays_a_bug(
 
 
 async def test_a_lock_that_is_not_given_is_unavailable(engine: AsyncEngine, session: DedicatedSession) -> None:
-    """Postgres' own limit ends the wait. Nothing is written, and the session stays."""
+    """The limit of Postgres ends the wait. Nothing is written, and the session stays."""
     await session.execute("SELECT set_config('lock_timeout', CAST($1 AS text), false)", "50ms")
     async with engine.connect() as holder:
         await holder.exec_driver_sql("UPDATE feed SET expired_position = expired_position")
@@ -166,7 +166,7 @@ async def behind_a_proxy(database_url: str) -> AsyncIterator[tuple[DedicatedSess
 async def test_a_session_that_fell_silent_while_idle_is_replaced(
     engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is asked before the next statement is sent, so that nothing is lost."""
+    """It is checked before the next statement is sent, so that nothing is lost."""
     monkeypatch.setattr(sessions, "BEGIN_TIMEOUT_SECONDS", IMPATIENT_SECONDS)
     async with behind_a_proxy(database_url) as (session, proxy):
         await session.execute(WRITE, 1)
@@ -181,7 +181,7 @@ async def test_a_session_that_fell_silent_while_idle_is_replaced(
 async def test_a_session_that_falls_silent_in_a_statement_is_given_up_at_the_deadline(
     engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The caller is told to repeat it, and the next statement goes to a new session."""
+    """The caller gets an error and must repeat it. The next statement uses a new session."""
     monkeypatch.setattr(dedicated_session, "STATEMENT_TIMEOUT_SECONDS", IMPATIENT_SECONDS)
     monkeypatch.setattr(dedicated_session, "TRUSTED_SECONDS", 3600.0)
     async with behind_a_proxy(database_url) as (session, proxy):

@@ -106,7 +106,7 @@ async def test_a_batch_is_bounded_by_count_and_by_bytes() -> None:
 
 @pytest.mark.parametrize(("waiting_limit", "items"), [(2, (1, 2, 3)), (100, (100, 90, 11))])
 async def test_a_full_queue_refuses_at_once(waiting_limit: int, items: tuple[int, ...]) -> None:
-    """What the queue cannot hold is refused without waiting; the others are written."""
+    """Items that exceed the queue are refused without waiting. The others are written."""
     writer = Writer()
     group = group_of(writer, waiting_limit=waiting_limit)
 
@@ -134,7 +134,7 @@ async def test_a_failed_batch_is_answered_and_the_writer_goes_on(poison: int, er
 
 
 async def test_a_caller_may_stop_waiting() -> None:
-    """The item of a caller that has gone is written all the same, and the others get their results."""
+    """The item of a cancelled caller is still written, and the others get their results."""
     writer = Writer()
     group = group_of(writer)
     writer.gate.clear()

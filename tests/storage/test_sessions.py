@@ -1,4 +1,4 @@
-"""What every session and transaction is, whatever the server, the database or the role have as defaults."""
+"""Sessions and transactions: the same whatever the defaults of the server, the database or the role are."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from tests.faults.campaigns import proxy as proxies
 from tests.faults.campaigns.proxy import Interceptor, Proxy
 from tests.storage import stored
 
-# Each is what an administrator may have set, and what our transactions are nevertheless.
+# Each row is a default that an administrator may have set, and the value in our transactions.
 DEFAULTS = {
     "default_transaction_isolation": ("serializable", "transaction_isolation", "read committed"),
     "default_transaction_deferrable": ("on", "transaction_isolation", "read committed"),
@@ -39,12 +39,12 @@ IMPATIENT_SECONDS = 0.2
 
 
 class CountingProxy(Proxy):
-    """Counts the connections that were opened."""
+    """Counts opened connections."""
 
     opened = 0
 
     def intercept(self) -> Interceptor:
-        """Look at nothing, and count."""
+        """Count a connection."""
         self.opened += 1
         return super().intercept()
 
@@ -86,7 +86,7 @@ async def _show(engine: AsyncEngine, name: str) -> object:
 
 
 async def test_behind_a_transaction_pooler_nothing_of_a_session_outlives_its_transaction(database_url: str) -> None:
-    """The next client of the same session finds neither our settings nor a statement that we prepared."""
+    """The next client of the same session finds no settings and no prepared statements of ours."""
     engine = database.create_engine(database_url, pool_size=1, pooler="transaction")
     async with database.transaction(engine) as connection:
         await connection.execute(text("SELECT count(*) FROM feed WHERE expired_position > :least"), {"least": -1})
@@ -107,8 +107,8 @@ async def _driver(connection: AsyncConnection) -> sessions.Session:
     return driver
 
 
-async def test_transaction_with_a_failed_statement_is_never_taken_for_committed(engine: AsyncEngine) -> None:
-    """Postgres rolls back when asked to commit; whoever swallowed the error is told."""
+async def test_commit_after_a_failed_statement_raises(engine: AsyncEngine) -> None:
+    """If the caller swallowed an error, Postgres rolls back instead of committing, and the commit raises an error."""
     with pytest.raises(Exception, match="cannot be committed"):  # noqa: PT012  # the block is the transaction
         async with database.transaction(engine) as connection:
             await connection.execute(text("UPDATE feed SET expired_position = 7"))
@@ -120,13 +120,13 @@ async def test_transaction_with_a_failed_statement_is_never_taken_for_committed(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session's answer is not waited for long."""
+    """The wait for the answer of a session is short."""
     monkeypatch.setattr(sessions, "BEGIN_TIMEOUT_SECONDS", IMPATIENT_SECONDS)
 
 
 @pytest.mark.usefixtures("impatient")
 async def test_sessions_that_fell_silent_fail_no_transaction(proxy: CountingProxy, database_url: str) -> None:
-    """The first one finds out and all are renewed; each of the others takes no longer than usual."""
+    """The first transaction detects it, and all sessions are replaced. The others take no longer than usual."""
     engine = through(proxy, database_url)
     await asyncio.gather(*(stored.row(engine, "SELECT pg_sleep(0.1)::text AS slept") for _ in range(4)))
     proxy.silence()
@@ -143,7 +143,7 @@ async def test_sessions_that_fell_silent_fail_no_transaction(proxy: CountingProx
 
 @pytest.mark.usefixtures("impatient")
 async def test_sessions_that_fell_silent_fail_none_of_many_at_once(proxy: CountingProxy, database_url: str) -> None:
-    """Each of the requests finds a silent session, and each is given a new one."""
+    """Each request gets a silent session first, and then a new one."""
     engine = through(proxy, database_url)
     await asyncio.gather(*(stored.row(engine, "SELECT pg_sleep(0.1)::text AS slept") for _ in range(4)))
     proxy.silence()
@@ -155,7 +155,7 @@ async def test_sessions_that_fell_silent_fail_none_of_many_at_once(proxy: Counti
 
 
 async def test_transaction_that_did_nothing_leaves_nothing_open(engine: AsyncEngine, database_url: str) -> None:
-    """A session that was taken and given back unused is not idle in a transaction."""
+    """A session that was checked out and returned unused is not idle in a transaction."""
     idle = "SELECT count(*) AS count FROM pg_stat_activity WHERE datname = current_database() AND state = :state"
     async with database.transaction(engine):
         pass
@@ -168,13 +168,13 @@ async def test_transaction_that_did_nothing_leaves_nothing_open(engine: AsyncEng
 
 
 async def stored_in_transaction(engine: AsyncEngine) -> int:
-    """How many rows the feed has, asked as the service asks."""
+    """The number of rows of the feed, read in a transaction of the service."""
     async with database.transaction(engine) as connection:
         return int((await connection.execute(text("SELECT count(*) FROM feed"))).scalar_one())
 
 
 async def test_server_that_became_read_only_fails_one_transaction(engine: AsyncEngine, database_url: str) -> None:
-    """Sessions that cannot write are given up, so that a new one may reach the server that can."""
+    """Read-only sessions are replaced, so that a new one may reach a writable server."""
     name = urlsplit(database_url).path[1:]
     await stored.execute(engine, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     failed_over = database.create_engine(database_url, pool_size=2)
@@ -194,8 +194,8 @@ async def _write(engine: AsyncEngine) -> None:
         await connection.execute(text("UPDATE feed SET expired_position = expired_position + 1"))
 
 
-async def test_connection_is_watched_over_by_the_system(engine: AsyncEngine) -> None:
-    """TCP keepalive finds a peer that is gone while a statement waits for its answer."""
+async def test_connection_has_keepalive(engine: AsyncEngine) -> None:
+    """TCP keepalive detects a dead peer while a statement waits for its answer."""
     async with database.transaction(engine) as connection:
         await connection.execute(text("SELECT 1"))
         session = await _driver(connection)
@@ -206,10 +206,10 @@ async def test_connection_is_watched_over_by_the_system(engine: AsyncEngine) -> 
         assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
 
 
-async def test_session_that_the_driver_has_lost_track_of_is_replaced(
+async def test_session_with_an_internal_driver_error_is_replaced(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asyncpg has an error of its own for a server that dies in the middle of an answer; the request goes on."""
+    """Asyncpg raises an error of another class if the server dies in the middle of an answer. The request succeeds."""
     assert await stored_in_transaction(engine) == 1
     begin, lost = sessions.Session.begin, iter([asyncpg.InternalClientError("got result for unknown protocol state")])
 
