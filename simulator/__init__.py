@@ -1,1 +1,1 @@
-"""A stand-in for Dots and Svix: its API, hosted pages and webhooks, for work and tests without an account."""
+"""A simulator of Dots and Svix (API, hosted pages, webhooks), for development and tests without an account."""

@@ -1,4 +1,4 @@
-"""The web application: API, pages and control, put together around one simulation."""
+"""The web application: the API, the pages and the control API of one simulation."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ from simulator.simulation import Simulation
 
 
 def create_app(simulation: Simulation) -> FastAPI:
-    """The simulator as an ASGI application; its shutdown closes the simulation."""
+    """The simulator as an ASGI application. Its shutdown closes the simulation."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -48,5 +48,5 @@ def create_app(simulation: Simulation) -> FastAPI:
 
 
 async def _refused(_request: Request, failure: RefusalError) -> JSONResponse:
-    """Tell a test what the control API would not do."""
+    """The control API's answer to a request that it refuses."""
     return JSONResponse({"detail": failure.message, "error_code": failure.error_code}, failure.status)

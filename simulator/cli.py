@@ -1,4 +1,4 @@
-"""The command `dots-simulator`: reads its options, builds everything, serves."""
+"""The command `dots-simulator`: reads the options, builds the application and serves it."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from simulator.knobs import Knobs, WebhookKnobs
 from simulator.settings import DEFAULT_API_KEY, DEFAULT_CLIENT_ID, Settings
 from simulator.simulation import build
 
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not bound to
+_LOOPBACK_BY_WILDCARD = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not bound to
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 _TOKEN = re.compile(r"[!-~]{16,200}")
@@ -83,14 +83,14 @@ def _serve(
     ] = 8900,
     webhook_url: Annotated[
         str | None,
-        typer.Option(envvar="SIMULATOR_WEBHOOK_URL", callback=_web_address, help="Where webhooks go."),
+        typer.Option(envvar="SIMULATOR_WEBHOOK_URL", callback=_web_address, help="URL that receives webhooks."),
     ] = None,
     webhook_secret: Annotated[
         str | None,
         typer.Option(
             envvar="SIMULATOR_WEBHOOK_SECRET",
             callback=_webhook_secret,
-            help="whsec_… that signs webhooks; without one it is made up and printed on standard error.",
+            help="Secret (whsec_…) that signs webhooks. By default a new one is printed on standard error.",
         ),
     ] = None,
     client_id: Annotated[
@@ -101,18 +101,18 @@ def _serve(
     ] = DEFAULT_API_KEY,
     speed: Annotated[
         float,
-        typer.Option(envvar="SIMULATOR_SPEED", callback=_speed, help="The retry schedule runs this many times faster."),
+        typer.Option(envvar="SIMULATOR_SPEED", callback=_speed, help="Divides all waits of the retry schedule."),
     ] = 1.0,
     public_url: Annotated[
         str | None,
-        typer.Option(envvar="SIMULATOR_PUBLIC_URL", callback=_web_address, help="Address of the pages in flow links."),
+        typer.Option(envvar="SIMULATOR_PUBLIC_URL", callback=_web_address, help="Base URL of flow links."),
     ] = None,
     allowed_hosts: Annotated[
         str | None,
         typer.Option(
             envvar="SIMULATOR_ALLOWED_HOSTS",
             callback=_host_names,
-            help="Further names it may be reached by, separated by commas; loopback and --public-url always may.",
+            help="More host names to answer to, separated by commas. Loopback and the --public-url host always work.",
         ),
     ] = None,
     control_token: Annotated[
@@ -120,13 +120,15 @@ def _serve(
         typer.Option(
             envvar="SIMULATOR_CONTROL_TOKEN",
             callback=_token,
-            help="What /_control and the overview ask for, as a bearer token or password; beyond loopback one is made "
-            "up and printed on standard error if it is not given.",
+            help="Bearer token or password for /_control and the overview. If the simulator listens beyond loopback, "
+            "the default is a new token, printed on standard error.",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(envvar="SIMULATOR_SEED", help="Makes ids and dice repeatable.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(envvar="SIMULATOR_SEED", help="Makes ids and random choices repeatable.")
+    ] = None,
 ) -> None:
-    """Stand in for Dots: its API under /api, hosted pages at each flow's link, signed webhooks, /_control for tests."""
+    """Simulate Dots: its API under /api, a page at each flow's link, signed webhooks, and /_control for tests."""
     try:
         listener = server.listen(host, port)
     except OSError as failure:
@@ -154,7 +156,7 @@ def _serve(
 
 
 def _announcement(address: str) -> Callable[[], None]:
-    """What says, in the one line on standard output, that connections are answered."""
+    """A function that prints the address on standard output."""
 
     def announce() -> None:
         print(f"dots-simulator listening on {address}", flush=True)  # noqa: T201 - the command's one line
@@ -163,9 +165,9 @@ def _announcement(address: str) -> Callable[[], None]:
 
 
 def _reachable(address: str) -> str:
-    """The address a browser on this machine can open, also when the simulator listens on all of them."""
-    for anywhere, here in _ANYWHERE.items():
-        address = address.replace(f"//{anywhere}:", f"//{here}:").replace(f"//[{anywhere}]:", f"//{here}:")
+    """The address that a browser on this machine can open: loopback if the simulator listens on all addresses."""
+    for wildcard, loopback in _LOOPBACK_BY_WILDCARD.items():
+        address = address.replace(f"//{wildcard}:", f"//{loopback}:").replace(f"//[{wildcard}]:", f"//{loopback}:")
     return address
 
 

@@ -1,4 +1,4 @@
-"""Flows and users as Dots writes them: keys alphabetical, times naive, steps as bare names."""
+"""Flows and users in Dots' JSON format: sorted keys, times without a zone, steps as bare names."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -34,7 +34,7 @@ def flow_object(flow: Flow, *, public_url: str, unknowns: Unknowns) -> dict[str,
 
 
 def flow_link(flow: Flow, *, public_url: str) -> str:
-    """Where the payee walks through a flow."""
+    """The link that a payee opens."""
     return f"{public_url}/flow/{flow.id}"
 
 
@@ -62,10 +62,10 @@ def user_object(user: User, unknowns: Unknowns) -> dict[str, Any]:
 
 
 def flow_of_app(world: World, flow_id: str, api_app_id: str, unknowns: Unknowns) -> Flow:
-    """The flow of that id, if it is this app's.
+    """This app's flow with that id.
 
     Raises:
-        RefusalError: there is none, or it is another app's: the answer does not tell which.
+        RefusalError: there is none, or it belongs to another app. Both have the same answer.
     """
     flow = world.flows.get(flow_id)
     if flow is None or flow.api_app_id != api_app_id:
@@ -74,10 +74,10 @@ def flow_of_app(world: World, flow_id: str, api_app_id: str, unknowns: Unknowns)
 
 
 def user_object_by_id(world: World, user_id: str, api_app_id: str, unknowns: Unknowns) -> dict[str, Any]:
-    """The user object under an id that may be the old one of a merged user.
+    """The user object for an id, which may be the old id of a merged user.
 
     Raises:
-        RefusalError: the app has no such user, or Dots no longer answers for the old id.
+        RefusalError: the app has no such user, or the old id no longer works.
     """
     is_merged = user_id in world.merged
     user = world.users.get(world.final_user_id(user_id))
@@ -119,7 +119,7 @@ def _compliance(user: User, unknowns: Unknowns) -> dict[str, Any]:
 
 
 def _flag(check: BackgroundCheck | None, unknowns: Unknowns) -> dict[str, bool | None]:
-    """`has_criminal_activity`, or nothing: what an undecided flag looks like is a knob."""
+    """`has_criminal_activity` as a dictionary. A knob decides how an undecided flag looks."""
     has_activity = check.has_activity if check else None
     if has_activity is not None:
         return {"has_criminal_activity": has_activity}

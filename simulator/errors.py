@@ -1,4 +1,4 @@
-"""The one way the simulator says no; how it looks on the wire is the business of the API and control rooms."""
+"""The exception for every refused request. The API and the control API convert it to their own formats."""
 
 from http import HTTPStatus
 
@@ -7,7 +7,7 @@ class RefusalError(Exception):
     """The request cannot be carried out."""
 
     def __init__(self, *, status: int, error_code: str, message: str) -> None:
-        """Keep what an answer needs: an HTTP status, a Dots error code and a sentence."""
+        """Set the HTTP status, the Dots error code and the message of the answer."""
         super().__init__(message)
         self.status = status
         self.error_code = error_code
@@ -15,22 +15,22 @@ class RefusalError(Exception):
 
 
 def invalid_input(message: str) -> RefusalError:
-    """A refusal of what was sent."""
+    """The request is invalid (400)."""
     return RefusalError(status=HTTPStatus.BAD_REQUEST, error_code="invalid-input", message=message)
 
 
 def not_found(message: str) -> RefusalError:
-    """A refusal because there is no such thing."""
+    """The object does not exist (404)."""
     return RefusalError(status=HTTPStatus.NOT_FOUND, error_code="not-found", message=message)
 
 
 def hidden(status: int, message: str) -> RefusalError:
-    """A refusal that does not tell what does not exist from what is another app's: 403 or 404."""
+    """The object does not exist or belongs to another app (403 or 404): the answer is the same for both."""
     if status == HTTPStatus.FORBIDDEN:
         return RefusalError(status=status, error_code="forbidden", message="Forbidden")
     return not_found(message)
 
 
 def conflict(message: str) -> RefusalError:
-    """A refusal because the thing is not in a state that allows it."""
+    """The object's state does not allow the request (409)."""
     return RefusalError(status=HTTPStatus.CONFLICT, error_code="resource-busy", message=message)

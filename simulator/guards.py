@@ -1,4 +1,4 @@
-"""Who may reach the simulator by which name, and who may steer it."""
+"""Access checks: the `Host` header of every request, and the token of the control API and the overview."""
 
 import base64
 import binascii
@@ -20,16 +20,16 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:
-    """The names beside loopback: those of the settings, and the one that flow links carry."""
+    """The host names to answer to besides loopback: those of the settings and the one in flow links."""
     named = {name.lower().strip("[]").removesuffix(".") for name in settings.allowed_hosts}
     return frozenset(named | {urlsplit(settings.public_url).hostname or ""}) - {""}
 
 
 class HostCheck:
-    """Answers only requests for a name of the simulator's own.
+    """Rejects requests whose `Host` header does not name the simulator.
 
-    A page from elsewhere may let its own name lead to this machine (DNS rebinding). A browser then takes the simulator
-    for a part of that page, and lets it read and steer everything; the `Host` header gives it away.
+    A malicious page can make its own host name resolve to this machine (DNS rebinding). The browser then lets the page
+    read and control the simulator. The `Host` header still has the page's name.
     """
 
     def __init__(self, app: ASGIApp, *, allowed: frozenset[str]) -> None:
@@ -38,7 +38,7 @@ class HostCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 421."""
-        if scope["type"] in ("http", "websocket") and not self._is_own(scope):
+        if scope["type"] in ("http", "websocket") and not self._is_allowed(scope):
             refusal = PlainTextResponse(
                 "The simulator does not answer to this host name (--allowed-hosts).\n", HTTPStatus.MISDIRECTED_REQUEST
             )
@@ -46,21 +46,21 @@ class HostCheck:
             return
         await self._app(scope, receive, send)
 
-    def _is_own(self, scope: Scope) -> bool:
+    def _is_allowed(self, scope: Scope) -> bool:
         given = Headers(scope=scope).getlist("host")
         host = _name(given[0]) if len(given) == 1 else None
         if host is None:
             return False
-        # The address that the connection came to: one of this machine's, if it listens on all of them.
+        # The local address of the connection.
         bound_address = (scope.get("server") or ("",))[0]
         return loopback.is_loopback(host) or host in self._allowed or host == str(bound_address).lower()
 
 
 def _name(host: str) -> str | None:
-    """The name in a `Host` header, without port and brackets; None if there is none."""
+    """The name in a `Host` header without port and brackets, or None if the header is malformed."""
     try:
         parts = urlsplit(f"//{host}")
-        _ = parts.port  # Reading it is what checks it.
+        _ = parts.port  # Reading the port validates it.
     except ValueError:
         return None
     is_plain = parts.netloc == host and "@" not in host
@@ -68,14 +68,14 @@ def _name(host: str) -> str | None:
 
 
 def control_guard(settings: Settings) -> Callable[[Request], Awaitable[None]]:
-    """A dependency for what steers the simulator: asks for the token, if there is one.
+    """A dependency of the routes that control the simulator: requires the token if one is set.
 
-    It refuses what pages of other sites send in any case: a browser sends it with the password it remembers.
+    It always refuses requests from pages of other sites: a browser adds the remembered password to them.
     """
 
     async def guard(request: Request) -> None:
         if request.method not in _SAFE_METHODS and request.headers.get("sec-fetch-site") == "cross-site":
-            raise HTTPException(HTTPStatus.FORBIDDEN, "Pages of other sites may not steer the simulator.")
+            raise HTTPException(HTTPStatus.FORBIDDEN, "Pages of other sites may not control the simulator.")
         is_open = settings.control_token is None or request.url.path == _OPEN_TO_ALL
         if not is_open and not _has_token(request.headers.get("authorization"), settings.control_token or ""):
             raise HTTPException(
@@ -88,7 +88,7 @@ def control_guard(settings: Settings) -> Callable[[Request], Awaitable[None]]:
 
 
 def _has_token(authorization: str | None, token: str) -> bool:
-    """Whether the header carries the token: as a bearer token, or as the password of any user."""
+    """Whether the header has the token, as a bearer token or as the password of any user."""
     scheme, _, given = (authorization or "").partition(" ")
     if scheme.lower() == "basic":
         try:

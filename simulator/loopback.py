@@ -1,4 +1,4 @@
-"""Which hosts are this machine, and nothing beyond it."""
+"""Recognizes loopback hosts and URLs."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_loopback_url(url: str) -> bool:
-    """Whether this is an http(s) URL of this machine."""
+    """Whether this is an http(s) URL with a loopback host."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,7 +1,7 @@
-"""The webhooks that Dots publishes, one body for each shape, with invented values, and ids of one's own put in.
+"""The webhook bodies in Dots' documentation, with invented values that a caller can replace.
 
-Source: https://docs.dots.dev (docs repository at 31a5720 and two earlier states), gathered in
-`published_webhooks.json` beside this file. `subject` says what a receiver has to look at.
+Source: https://docs.dots.dev (docs repository at 31a5720 and two earlier states), collected in
+`published_webhooks.json` beside this file.
 """
 
 import json
@@ -17,7 +17,7 @@ _FILE = Path(__file__).with_name("published_webhooks.json")
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedWebhook:
-    """One published body; `subject` None: stored and acknowledged only."""
+    """One published body. `subject` is the flow or user it is about; None: neither."""
 
     published_as: str
     body: Mapping[str, Any]
@@ -25,32 +25,28 @@ class PublishedWebhook:
 
 
 def published_webhooks() -> list[PublishedWebhook]:
-    """Every shape. Two may have the same name: `user.updated.user_merged` comes with and without `event`."""
+    """All published bodies. Two can have the same name: `user.updated.user_merged` exists with and without `event`."""
     return [PublishedWebhook(**each) for each in json.loads(_FILE.read_text(encoding="utf-8"))]
 
 
 def body(published_as: str, values: Mapping[str, Any], *, variant: int = 0) -> bytes:
-    """The body of a shape; `variant` counts those of its name, and `values` replace what stands under their keys.
+    """A published body as JSON. `variant` is its index among those of its name; `values` replace values by key.
 
     Raises:
-        RefusalError: there is no such shape, or it has no such key.
+        RefusalError: there is no such body, or it has no such key.
     """
-    named = [
-        published_webhook
-        for published_webhook in published_webhooks()
-        if published_webhook.published_as == published_as
-    ]
+    named = [each for each in published_webhooks() if each.published_as == published_as]
     if not 0 <= variant < len(named):
-        raise not_found("No such shape")
+        raise not_found("No such published webhook")
     replaced: set[str] = set()
     content = _replace(named[variant].body, values, replaced)
     if missing := sorted(values.keys() - replaced):
-        raise invalid_input(f"values: the shape has no {', '.join(missing)}")
+        raise invalid_input(f"values: the body has no {', '.join(missing)}")
     return json.dumps(content).encode()
 
 
 def _replace(value: Any, values: Mapping[str, Any], replaced: set[str]) -> Any:
-    """A copy in which every key of `values` has its new value, at any depth; notes the keys found."""
+    """A copy with the new values at any depth. Adds the keys it found to `replaced`."""
     if isinstance(value, Mapping):
         replaced |= values.keys() & value.keys()
         return {

@@ -1,4 +1,4 @@
-"""Serving the simulator: a socket of our own, one line when it listens, an end within two seconds."""
+"""Serves the application with uvicorn: opens the socket, announces the address, stops within two seconds."""
 
 import signal
 import socket
@@ -13,17 +13,17 @@ from simulator import loopback
 from simulator.api.middleware import CUT_EXTENSION
 
 _KEEP_ALIVE_SECONDS = 75
-"""Longer than clients keep idle connections, so that none is closed just as a client uses it again."""
+"""Longer than clients keep idle connections, so that the server never closes one that a client reuses."""
 
 _GRACE_SECONDS = 1
-"""How long requests in flight may go on after SIGTERM; a hanging one is then cancelled."""
+"""How long requests in flight may continue after SIGTERM. Then they are cancelled."""
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 picks a free one.
 
     Raises:
-        OSError: the address cannot be had.
+        OSError: the address is not available.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family)
@@ -41,7 +41,7 @@ def is_on_loopback(listener: socket.socket) -> bool:
 
 
 def serve(app: ASGIApp, listener: socket.socket, *, announce: Callable[[], None], stop: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `announce` is called once connections are answered, `stop` when it ends."""
+    """Serve until SIGTERM or SIGINT. Calls `announce` when the server accepts connections, `stop` when it stops."""
     config = uvicorn.Config(
         app,
         http=CuttableProtocol,
@@ -51,14 +51,14 @@ def serve(app: ASGIApp, listener: socket.socket, *, announce: Callable[[], None]
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    # uvicorn raises the signal again when it is through; here an asked-for end is a good end (exit status 0).
+    # uvicorn raises the signal again after it stops. These handlers ignore it, so that the exit status is 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
     _Server(config, announce, stop).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it has started, and when it is about to wait for requests in flight."""
+    """Calls `announce` after the start, and `stop` before it waits for requests in flight."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None], stop: Callable[[], None]) -> None:
         super().__init__(config)
@@ -75,10 +75,10 @@ class _Server(uvicorn.Server):
 
 
 class CuttableProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose applications may close the connection without an answer, through an ASGI extension."""
+    """HTTP/1.1 with an ASGI extension that closes the connection without an answer."""
 
     def on_message_begin(self) -> None:
-        """Begin a request: put the extension into its scope."""
+        """Add the extension to the scope of each request."""
         super().on_message_begin()
         scope: Any = self.scope
         scope["extensions"] = {**scope.get("extensions", {}), CUT_EXTENSION: self.transport.abort}

@@ -1,4 +1,4 @@
-"""What the simulator is started with."""
+"""The settings of a simulator."""
 
 from dataclasses import dataclass, field
 
@@ -6,15 +6,15 @@ from simulator.knobs import Knobs
 
 DEFAULT_CLIENT_ID = "pk_dev_simulator"
 DEFAULT_API_KEY = "sk_dev_simulator"
-"""Public on purpose, like the client id: they open nothing but a simulator."""
+"""Public on purpose, like the client id: they only give access to a simulator."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where pages are reached, who may call the API, and where webhooks go (nowhere without a URL).
+    """The URL of the pages, the API's credentials, and the first webhook endpoint (none without a URL).
 
-    `allowed_hosts` are names it may be reached by, beside loopback and that of `public_url`; with a `control_token`
-    the control API and the overview ask for it.
+    `allowed_hosts` are host names to answer to, besides loopback and that of `public_url`. If there is a
+    `control_token`, the control API and the overview require it.
     """
 
     public_url: str

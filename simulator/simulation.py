@@ -1,4 +1,4 @@
-"""Everything the rooms of the simulator share, built in one place."""
+"""The state that the API, the pages and the control API share, and how it is built."""
 
 import asyncio
 import uuid
@@ -24,9 +24,9 @@ _API_CALLS_KEPT = 20_000
 
 @dataclass(kw_only=True)
 class ApiCall:
-    """One call of the simulated API, noted when it comes in: a test may wait for one that hangs.
+    """One call of the simulated API, logged on arrival, so that a test can wait for a hanging call.
 
-    `status` is None while there is no answer, and stays so when the connection was cut.
+    `status` is None before the answer and after a cut connection.
     """
 
     method: str
@@ -53,16 +53,16 @@ class Simulation:
 
     @property
     def unknowns(self) -> Unknowns:
-        """The assumptions that hold now."""
+        """The current knobs about undocumented behaviour."""
         return self.panel.current.unknowns
 
     def announce(self, webhook_events: Iterable[WebhookEvent]) -> None:
-        """Tell by webhook what happened."""
+        """Send a webhook for each event."""
         for webhook_event in webhook_events:
             self.sender.dispatch(webhooks.body(webhook_event, self.world, self.unknowns))
 
     async def hold(self, seconds: float) -> None:
-        """Keep a caller waiting, but not beyond the end of the simulator."""
+        """Wait, at most until the simulator stops."""
         waits = [asyncio.ensure_future(self.sleep(seconds)), asyncio.ensure_future(self.stopping.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -72,7 +72,7 @@ class Simulation:
             await asyncio.gather(*waits, return_exceptions=True)
 
     async def reset(self) -> None:
-        """Back to the start: no flows, no users, first knobs, first endpoint. Ids never come twice all the same."""
+        """Delete flows, users and logs; restore the first knobs and endpoint. New ids differ from earlier ones."""
         await self.sender.stop()
         self.world.clear()
         self.panel.reset()
@@ -80,7 +80,7 @@ class Simulation:
         self.sender.set_endpoints(first_endpoints(self.settings))
 
     async def close(self) -> None:
-        """End deliveries and close connections."""
+        """Cancel deliveries and close connections."""
         await self.sender.stop()
         await self.client.aclose()
 
@@ -88,12 +88,12 @@ class Simulation:
 def build(
     settings: Settings, *, clock: Clock, sleep: Sleep, transport: httpx.AsyncBaseTransport | None = None
 ) -> Simulation:
-    """Put a simulator together; `transport` stands in for the network webhooks go over."""
+    """A new simulation. `transport` replaces the network for webhooks."""
     random = Random(settings.seed)  # noqa: S311 - ids of simulated things; a seed makes them repeatable
     panel = KnobPanel(settings.knobs)
     client = httpx.AsyncClient(
         transport=transport,
-        # A connection an attempt: one that is kept may be closed by httpcore 1.0.9 just as it is used again.
+        # One connection per attempt: httpcore 1.0.9 may close a kept connection while an attempt uses it.
         limits=httpx.Limits(max_keepalive_connections=0),
         follow_redirects=False,
         trust_env=False,
@@ -114,7 +114,7 @@ def build(
 
 
 def endpoint_for(url: str, secret: str) -> Endpoint:
-    """An endpoint; the same URL always gives the same id, so messages under way survive a change of secrets."""
+    """An endpoint. Its id depends only on the URL, so unfinished messages survive a change of secrets."""
     return Endpoint(
         id=f"ep_{uuid.uuid5(uuid.NAMESPACE_URL, url).hex[:20]}",
         url=url,

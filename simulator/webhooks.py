@@ -1,4 +1,4 @@
-"""What Dots says in a webhook: flat, thin bodies that never name the step.
+"""Webhook bodies in Dots' format: flat, with ids only, without the step's name.
 
 Source: https://docs.dots.dev (webhooks reference), read 2026-11-23 through dots-api.md §4.
 """
@@ -12,16 +12,16 @@ from simulator.world.world import World
 
 
 def body(webhook_event: WebhookEvent, world: World, unknowns: Unknowns) -> bytes:
-    """The JSON body that tells of a happening."""
+    """The JSON body for an event."""
     if unknowns.webhooks_omit_event and webhook_event.old_user_id is not None:
         merged = {"old_user_id": webhook_event.old_user_id, "new_user_id": webhook_event.user_id}
         return json.dumps(merged).encode()
-    said: dict[str, Any] = {} if unknowns.webhooks_omit_event else {"event": webhook_event.event}
+    content: dict[str, Any] = {} if unknowns.webhooks_omit_event else {"event": webhook_event.event}
     if webhook_event.flow_id is not None:
-        said |= _flow_fields(webhook_event.flow_id, world, unknowns)
+        content |= _flow_fields(webhook_event.flow_id, world, unknowns)
     if webhook_event.user_id is not None:
-        said |= _user_fields(webhook_event.user_id, webhook_event.old_user_id, world, unknowns)
-    return json.dumps(said).encode()
+        content |= _user_fields(webhook_event.user_id, webhook_event.old_user_id, world, unknowns)
+    return json.dumps(content).encode()
 
 
 def _flow_fields(flow_id: str, world: World, unknowns: Unknowns) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who may call the simulated API: HTTP Basic, `client_id:api_key`, compared in constant time."""
+"""Checks the credentials of API calls: HTTP Basic, `client_id:api_key`, compared in constant time."""
 
 import base64
 import binascii

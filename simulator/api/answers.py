@@ -1,4 +1,4 @@
-"""How the simulated API answers: Dots' error shape, in the variants nobody ruled out."""
+"""Answers of the simulated API other than success: Dots' error format and its possible variants."""
 
 from http import HTTPStatus
 
@@ -10,7 +10,7 @@ from simulator.knobs import Fault, Unknowns
 def error(
     unknowns: Unknowns, *, status: int, error_code: str, message: str, headers: dict[str, str] | None = None
 ) -> Response:
-    """An error as Dots words it: `success`, `message` and `error_code`, of which some may be missing."""
+    """An error in Dots' format. `error_format` decides which of `success`, `message`, `error_code` it has."""
     formats = {
         "full": {"success": False, "message": message, "error_code": error_code},
         "message_only": {"message": message},
@@ -35,7 +35,7 @@ def bad_credentials(unknowns: Unknowns) -> Response:
 
 
 def rate_limited(unknowns: Unknowns, *, retry_after_seconds: int | None) -> Response:
-    """The answer to one call too many."""
+    """The answer to a call above the rate limit."""
     headers = {} if retry_after_seconds is None else {"retry-after": str(retry_after_seconds)}
     return error(
         unknowns,
@@ -47,7 +47,7 @@ def rate_limited(unknowns: Unknowns, *, retry_after_seconds: int | None) -> Resp
 
 
 def failed(unknowns: Unknowns, fault: Fault) -> Response:
-    """An error of Dots' kind, as the fault words it."""
+    """An error in Dots' format with the fault's status and code."""
     return error(
         unknowns,
         status=fault.status,
@@ -57,7 +57,7 @@ def failed(unknowns: Unknowns, fault: Fault) -> Response:
 
 
 def proxy_page(status: int) -> Response:
-    """The answer of a proxy in front of Dots: an HTML page, or an empty answer where HTTP allows no body."""
+    """The answer of a proxy in front of Dots: an HTML page, or no body where HTTP allows none."""
     if status == HTTPStatus.NOT_MODIFIED:
         return Response(status_code=status)
     headers = {"location": "https://elsewhere.example/"} if status < HTTPStatus.BAD_REQUEST else {}

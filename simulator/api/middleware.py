@@ -1,4 +1,4 @@
-"""What every API call passes before it reaches a route: the call log, access, the rate limit, and faults."""
+"""Runs before every API route: the call log, credentials, the rate limit and faults."""
 
 from datetime import timedelta
 
@@ -11,43 +11,43 @@ from simulator.knobs import Fault
 from simulator.simulation import ApiCall, Simulation
 
 CUT_EXTENSION = "dots_simulator.cut"
-"""The ASGI extension with which a server lets an application close the connection without an answer."""
+"""The name of the ASGI extension with which an application closes the connection without an answer."""
 
 _MINUTE = timedelta(minutes=1)
 
 
 class ConnectionCutError(Exception):
-    """The connection was cut, under a server that cannot cut it (an in-process transport)."""
+    """Stands for a cut connection under an in-process transport, which has no connection to cut."""
 
 
 class ApiMiddleware:
-    """The door in front of the API's routes."""
+    """ASGI middleware around the API's routes."""
 
     def __init__(self, routes: ASGIApp, simulation: Simulation) -> None:
         self._routes = routes
         self._simulation = simulation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one call, and remember it."""
+        """Answer one call and log it."""
         simulation, method, path = self._simulation, str(scope["method"]), str(scope["path"])
         refusal = self._refusal(scope)
         fault = simulation.panel.draw_fault(method, path)
         call = ApiCall(method=method, path=path, at=simulation.clock(), fault=fault.kind if fault else None)
         simulation.api_calls.append(call)
 
-        async def send_and_note(message: Message) -> None:
+        async def send_and_log(message: Message) -> None:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
             await send(message)
 
         good = refusal or self._routes
         if fault is None:
-            await good(scope, receive, send_and_note)
+            await good(scope, receive, send_and_log)
         else:
-            await self._suffer(fault, good, scope, receive, send_and_note)
+            await self._apply_fault(fault, good, scope, receive, send_and_log)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        """The answer to a call that may not come in, or None."""
+        """The answer to a call that is refused, or None."""
         unknowns = self._simulation.unknowns
         if self._is_over_rate():
             seconds = int(_MINUTE.total_seconds()) if unknowns.rate_limit_retry_after else None
@@ -64,8 +64,8 @@ class ApiMiddleware:
         answered = [call for call in self._simulation.api_calls if call.at > since and call.status != 429]  # noqa: PLR2004 - HTTP
         return len(answered) >= limit
 
-    async def _suffer(self, fault: Fault, good: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a fault happen to a call that `good` would have answered."""
+    async def _apply_fault(self, fault: Fault, good: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Apply a fault to a call that `good` would have answered."""
         kind, unknowns = fault.kind, self._simulation.unknowns
         if kind.startswith("create_then_") or kind == "junk_body":
             await good(scope, receive, _swallow)
@@ -88,7 +88,7 @@ class ApiMiddleware:
             await answers.failed(unknowns, fault)(scope, receive, send)
 
     def _late(self, seconds: float, send: Send) -> Send:
-        """A `send` that holds the answer back."""
+        """A `send` that delays the answer."""
 
         async def send_late(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -99,7 +99,7 @@ class ApiMiddleware:
 
 
 async def _swallow(_message: Message) -> None:
-    """Take an answer and tell nobody."""
+    """Discard an answer."""
 
 
 async def _cut(scope: Scope, receive: Receive) -> None:
@@ -107,6 +107,6 @@ async def _cut(scope: Scope, receive: Receive) -> None:
     if abort is None:
         raise ConnectionCutError(ConnectionCutError.__doc__)
     abort()
-    # Returning before the server has noticed would make it answer 500 instead.
+    # The server answers 500 if the application returns before the disconnect is processed.
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -20,13 +20,13 @@ from simulator.world.flow import Flow
 
 _LIMIT_MAXIMUM = 100
 _DEFAULT_LIMIT = 10
-"""Flows on a page when no `limit` is given: made up, Dots does not say."""
+"""The page size without `limit`. An assumption: Dots does not document it."""
 
 _CREATE_PATHS = ("/v2/flows", "/v2/flow/create")
 
 
 def _acts_for(api_app_id: Annotated[str | None, Header()] = None) -> str:
-    """The app that a call acts for."""
+    """The app named by the call's `Api-App-Id` header."""
     return apps.of_header(api_app_id)
 
 
@@ -34,7 +34,7 @@ _App = Annotated[str, Depends(_acts_for)]
 
 
 def create_api(simulation: Simulation) -> FastAPI:
-    """The API as an application of its own, so that its errors are Dots' and no framework's."""
+    """The API as a separate application, so that all its errors have Dots' format."""
     api = FastAPI(title="Dots (simulated)", redirect_slashes=False, docs_url=None, redoc_url=None, openapi_url=None)
     _add_errors(api, simulation)
     _add_flows(api, simulation)
@@ -53,10 +53,10 @@ def _add_flows(api: FastAPI, simulation: Simulation) -> None:
         return dots_json.flow_object(flow, public_url=public_url, unknowns=simulation.unknowns)
 
     async def create_flow(request: Request, app: _App) -> Response:
-        asked = flow_request.read(_decoded(await request.body()), simulation.unknowns)
+        flow_to_create = flow_request.read(_decoded(await request.body()), simulation.unknowns)
         flow = flow_creation.create(
             simulation.world,
-            asked,
+            flow_to_create,
             unknowns=simulation.unknowns,
             now=simulation.clock(),
             api_app_id=app,
@@ -90,7 +90,7 @@ def _add_flows(api: FastAPI, simulation: Simulation) -> None:
 
 
 def _add_errors(api: FastAPI, simulation: Simulation) -> None:
-    async def refused(_request: Request, failure: Exception) -> Response:
+    async def answer_error(_request: Request, failure: Exception) -> Response:
         if isinstance(failure, RefusalError):
             return answers.error(
                 simulation.unknowns,
@@ -103,12 +103,12 @@ def _add_errors(api: FastAPI, simulation: Simulation) -> None:
         error_code = phrase.lower().replace(" ", "-")
         return answers.error(simulation.unknowns, status=status, error_code=error_code, message=phrase)
 
-    api.exception_handler(RefusalError)(refused)
-    api.exception_handler(HTTPException)(refused)
+    api.exception_handler(RefusalError)(answer_error)
+    api.exception_handler(HTTPException)(answer_error)
 
 
 def _both(path: str) -> tuple[str, str]:
-    """A path without and with its trailing slash: the guides use both."""
+    """The path without and with a trailing slash: Dots' guides use both."""
     return path, f"{path}/"
 
 

@@ -1,1 +1,1 @@
-"""What Dots does not have: `/_control`, with which tests and developers steer the simulator."""
+"""The control API, `/_control`: tests and developers control the simulator with it. Dots has no such API."""

@@ -1,4 +1,4 @@
-"""Pieces the control routes share: finding things, and writing them down for tests."""
+"""JSON answers shared by the control routes."""
 
 import base64
 from typing import Any
@@ -11,19 +11,19 @@ from simulator.world.flow import Flow
 
 
 def flow_answer(simulation: Simulation, flow_id: str) -> dict[str, Any]:
-    """A flow as Dots would answer it now."""
+    """A flow as the simulated Dots API returns it now."""
     flow: Flow = simulation.world.flow(flow_id)
     public_url = simulation.settings.public_url
     return dots_json.flow_object(flow, public_url=public_url, unknowns=simulation.unknowns)
 
 
 def user_answer(simulation: Simulation, user_id: str) -> dict[str, Any]:
-    """A user as Dots would answer it now."""
+    """A user as the simulated Dots API returns it now."""
     return dots_json.user_object(simulation.world.user(user_id), simulation.unknowns)
 
 
 def endpoint_answer(endpoint: Endpoint) -> dict[str, Any]:
-    """An endpoint with the secret that signs first."""
+    """An endpoint with its newest secret."""
     return {
         "id": endpoint.id,
         "url": endpoint.url,
@@ -34,7 +34,7 @@ def endpoint_answer(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def message_answer(message: Message, state: MessageState) -> dict[str, Any]:
-    """A message and what became of it; the body as text, with its base64 when it is not UTF-8."""
+    """A message and its state. The body is text; a body that is not UTF-8 is also given as base64."""
     answer: dict[str, Any] = {
         "message_id": message.id,
         "endpoint": message.url,

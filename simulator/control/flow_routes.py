@@ -1,4 +1,4 @@
-"""`/_control/flows`: be the payee without a browser."""
+"""`/_control/flows`: act as the payee without a browser."""
 
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ from simulator.control import answers
 from simulator.simulation import Simulation
 from simulator.world import apps, flow_creation, flow_request, payee
 
-# What a claim is called where steps are named.
+# The step name that stands for a claim.
 ONBOARDING = "onboarding"
 
 
@@ -18,7 +18,7 @@ class _Request(BaseModel):
 
 
 class Completion(_Request):
-    """How a step ends; a step that cannot end in several ways takes no notice."""
+    """How a step ends. Steps with a single outcome ignore it."""
 
     verdict: str | None = Field(
         None, description="background-check: `cleared`, `flagged`, `pending` or a check status such as `consider`."
@@ -32,20 +32,20 @@ class NamedCompletion(Completion):
     step: str
 
 
-class Act(NamedCompletion):
-    """What the payee of a flow does; the step `onboarding` claims a flow that nobody has."""
+class Action(NamedCompletion):
+    """One action of a flow's payee. The step `onboarding` claims an unclaimed flow."""
 
     flow_id: str
 
 
 class Skip(_Request):
-    """Which step Dots passes over."""
+    """The step to skip."""
 
     step: str
 
 
 class Claim(_Request):
-    """Who claims the flow; without an id a new user."""
+    """The user who claims the flow. Without an id, a new user does."""
 
     user_id: str | None = None
 
@@ -56,9 +56,9 @@ def flow_router(simulation: Simulation) -> APIRouter:
 
     @router.post("", status_code=201)
     async def create_flow(body: dict[str, Any]) -> dict[str, Any]:
-        """Make a flow that the gateway did not ask for, such as a payout link.
+        """Create a flow that the gateway did not request, such as a payout link.
 
-        Takes the body of `POST /v2/flows`, `payout_link_id`, and `api_app_id` for a flow of another app.
+        Takes the body of `POST /v2/flows`, plus `payout_link_id` and `api_app_id` (for a flow of another app).
         """
         request = flow_request.read(body, simulation.unknowns)
         flow = flow_creation.create(
@@ -72,22 +72,22 @@ def flow_router(simulation: Simulation) -> APIRouter:
         return answers.flow_answer(simulation, flow.id)
 
     @router.post("/complete")
-    async def complete_many(acts: list[Act]) -> dict[str, Any]:
-        """Let many payees act, one after the other, up to the first who cannot; each flow's user after it."""
+    async def complete_many(actions: list[Action]) -> dict[str, Any]:
+        """Perform actions in order, up to the first that fails. Returns each flow's user after its action."""
         user_ids: list[str | None] = []
-        for act in acts:
-            if act.step == ONBOARDING and simulation.world.flow(act.flow_id).step_named(ONBOARDING) is None:
-                _claim(simulation, act.flow_id, None)
+        for action in actions:
+            if action.step == ONBOARDING and simulation.world.flow(action.flow_id).step_named(ONBOARDING) is None:
+                _claim(simulation, action.flow_id, None)
             else:
-                _complete(simulation, act.flow_id, act.step, act)
-            user_ids.append(simulation.world.flow(act.flow_id).user_id)
+                _complete(simulation, action.flow_id, action.step, action)
+            user_ids.append(simulation.world.flow(action.flow_id).user_id)
         return {"user_ids": user_ids}
 
     @router.post("/{flow_id}/complete-next")
     async def complete_next(flow_id: str, how: Annotated[Completion | None, Body()] = None) -> dict[str, Any]:
-        """Do the payee's next thing: claim the flow when nobody has, else finish its next step.
+        """Perform the payee's next action: claim the flow, or finish its next step if it is claimed.
 
-        `step` says what was done: `onboarding` for the claim, a step's name, or null when nothing is left.
+        `step` in the answer is `onboarding` for the claim, the step's name, or null when the flow is finished.
         """
         flow = simulation.world.flow(flow_id)
         done: str | None = None
@@ -99,22 +99,22 @@ def flow_router(simulation: Simulation) -> APIRouter:
             _complete(simulation, flow_id, done, how or Completion())
         return {"flow": answers.flow_answer(simulation, flow_id), "step": done}
 
-    _add_acts(router, simulation)
+    _add_single_actions(router, simulation)
     return router
 
 
-def _add_acts(router: APIRouter, simulation: Simulation) -> None:
-    """The routes of single acts: complete a step, skip one, claim."""
+def _add_single_actions(router: APIRouter, simulation: Simulation) -> None:
+    """The routes of single actions: complete a step, skip a step, claim a flow."""
 
     @router.post("/{flow_id}/complete")
     async def complete_step(flow_id: str, how: NamedCompletion) -> dict[str, Any]:
-        """Finish the step named, in whatever order; 409 when the flow has no user yet or the step is done."""
+        """Finish the named step, in any order. 409 if the flow has no user yet or the step is done."""
         _complete(simulation, flow_id, how.step, how)
         return {"flow": answers.flow_answer(simulation, flow_id), "step": how.step}
 
     @router.post("/{flow_id}/skip")
     async def skip_step(flow_id: str, which: Skip) -> dict[str, Any]:
-        """Pass over the step named, as Dots may; knobs say whether that shows in `completed_steps` or is told."""
+        """Skip the named step. Knobs decide whether `completed_steps` shows it and whether a webhook follows."""
         flow = simulation.world.flow(flow_id)
         webhook_events = payee.skip(
             simulation.world, flow, which.step, unknowns=simulation.unknowns, now=simulation.clock()
@@ -124,7 +124,7 @@ def _add_acts(router: APIRouter, simulation: Simulation) -> None:
 
     @router.post("/{flow_id}/claim")
     async def claim_flow(flow_id: str, who: Annotated[Claim | None, Body()] = None) -> dict[str, Any]:
-        """Authenticate and onboard: sets the flow's user while `completed_steps` stays empty; 409 when it has one."""
+        """Authenticate and onboard: set the flow's user and leave `completed_steps` empty. 409 if it has a user."""
         _claim(simulation, flow_id, who.user_id if who else None)
         return {"flow": answers.flow_answer(simulation, flow_id), "step": ONBOARDING}
 

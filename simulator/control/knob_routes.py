@@ -1,4 +1,4 @@
-"""`/_control/knobs`: turn the knobs."""
+"""`/_control/knobs`: read and change the knobs."""
 
 from typing import Any
 
@@ -14,30 +14,30 @@ def knob_router(simulation: Simulation) -> APIRouter:
     router = APIRouter(tags=["knobs"])
     panel = simulation.panel
 
-    def end_of_pause() -> None:
+    def flush_unless_paused() -> None:
         if not panel.current.webhooks.paused:
             simulation.sender.flush()
 
     @router.get("/knobs")
     async def get_knobs() -> Knobs:
-        """All knobs as they stand, the fault queue as far as it is not used up."""
+        """All knobs, with the faults that are still queued."""
         return panel.current
 
     @router.put("/knobs")
     async def replace_knobs(knobs: Knobs) -> Knobs:
-        """Set every knob; one that is not named gets its default. The end of a pause releases what it held."""
+        """Set every knob; a missing one gets its default. Ending a pause sends the held messages."""
         panel.replace(knobs)
-        end_of_pause()
+        flush_unless_paused()
         return panel.current
 
     @router.patch("/knobs")
     async def turn_knobs(changes: dict[str, Any]) -> Knobs:
-        """Set the knobs named, nested as `GET` shows them, and leave the others: `{"webhooks": {"drop": 0.2}}`."""
+        """Set some knobs, nested as `GET` shows them, and keep the others: `{"webhooks": {"drop": 0.2}}`."""
         try:
             panel.merge(changes)
         except ValidationError as failure:
             raise HTTPException(422, failure.errors(include_context=False, include_url=False)) from failure
-        end_of_pause()
+        flush_unless_paused()
         return panel.current
 
     return router

@@ -1,4 +1,4 @@
-"""`/_control` around the simulator as a whole: its state, its call log, reset and health."""
+"""`/_control` routes about the whole simulator: state, API call log, reset and health."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def state_router(simulation: Simulation) -> APIRouter:
 
     @router.get("/state")
     async def get_state() -> dict[str, Any]:
-        """All flows and users as Dots would answer them, oldest first: the truth a test compares with."""
+        """All flows and users as the simulated Dots API returns them, oldest first. Tests compare with this."""
         world, unknowns = simulation.world, simulation.unknowns
         return {
             "flows": [answers.flow_answer(simulation, flow_id) for flow_id in world.flows],
@@ -24,12 +24,12 @@ def state_router(simulation: Simulation) -> APIRouter:
 
     @router.get("/api-calls")
     async def list_api_calls() -> dict[str, Any]:
-        """Every call of the Dots API, oldest first, noted when it comes in; status null: no answer yet, or cut."""
+        """Every call of the Dots API, oldest first, logged on arrival. Status null: no answer yet, or a cut."""
         return {"api_calls": [answers.api_call_answer(call) for call in simulation.api_calls]}
 
     @router.post("/reset")
     async def reset() -> dict[str, bool]:
-        """Forget flows, users, logs and deliveries; knobs and endpoints are those of the start again."""
+        """Delete flows, users, logs and deliveries. Restore the initial knobs and endpoints."""
         await simulation.reset()
         return {"ok": True}
 

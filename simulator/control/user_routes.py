@@ -1,4 +1,4 @@
-"""`/_control/users`: what happens to a payee outside a flow."""
+"""`/_control/users`: change a payee outside a flow."""
 
 from dataclasses import replace
 from typing import Annotated, Any
@@ -17,26 +17,26 @@ class _Request(BaseModel):
 
 
 class NewUser(_Request):
-    """A user to invent. A verdict word or check status gives it a background check from the start."""
+    """A user to create. With `verdict`, a verdict word or a check status, the user has a background check."""
 
     status: UserStatus = "verified"
     id_verified: bool = False
     verdict: str | None = None
     metadata: Any = None
-    api_app_id: str | None = Field(None, description="The app whose user it is; absent: the simulator's own.")
+    api_app_id: str | None = Field(None, description="The user's app; absent: the simulator's own.")
 
 
 class NewVerdict(_Request):
-    """Where a background check stands now."""
+    """The new state of a background check."""
 
     status: str = Field(description="`pass`, `failed`, `consider`, … or `cleared`, `flagged`, `pending`.")
     has_criminal_activity: bool | None = Field(
-        None, description="The flag, if it shall not follow from the status. An explicit null: not decided."
+        None, description="The flag; absent: it follows from the status. An explicit null: not decided."
     )
 
 
 class IdVerification(_Request):
-    """Whether the identity is confirmed."""
+    """The new state of the identity check."""
 
     id_verified: bool = True
 
@@ -48,13 +48,13 @@ class Merge(_Request):
 
 
 def user_router(simulation: Simulation) -> APIRouter:
-    """The routes about users. Each but the first sends the webhook Dots would send."""
+    """The routes about users. All except the creation send the webhook that Dots would send."""
     router = APIRouter(prefix="/users", tags=["users"])
     world = simulation.world
 
     @router.post("", status_code=201)
     async def create_user(new: Annotated[NewUser | None, Body()] = None) -> dict[str, Any]:
-        """Invent a user, `verified` unless told otherwise. Sends nothing."""
+        """Create a user, `verified` by default. Sends no webhook."""
         wanted = new or NewUser()
         app_id = apps.of_header(wanted.api_app_id)
         user = world.invent_user(status=wanted.status, now=simulation.clock(), api_app_id=app_id)
@@ -66,7 +66,7 @@ def user_router(simulation: Simulation) -> APIRouter:
 
     @router.post("/{user_id}/verdict")
     async def set_verdict(user_id: str, new: NewVerdict) -> dict[str, Any]:
-        """Move a user's background check, also long after its step. Sends `user.updated.background_check`."""
+        """Change a user's background check at any time. Sends `user.updated.background_check`."""
         user = world.user(user_id)
         check = verdict.background_check(new.status, unknowns=simulation.unknowns, now=simulation.clock())
         if "has_criminal_activity" in new.model_fields_set:
@@ -76,7 +76,7 @@ def user_router(simulation: Simulation) -> APIRouter:
 
     @router.post("/{user_id}/id-verified")
     async def set_id_verified(user_id: str, new: Annotated[IdVerification | None, Body()] = None) -> dict[str, Any]:
-        """Confirm an identity, or take it back. Sends `user.updated.id_verified` (or its published typo)."""
+        """Confirm an identity or revoke the confirmation. Sends `user.updated.id_verified` (or its published typo)."""
         is_verified = (new or IdVerification()).id_verified
         webhook_events = user_changes.set_id_verified(
             world, world.user(user_id), is_verified=is_verified, unknowns=simulation.unknowns
@@ -86,7 +86,7 @@ def user_router(simulation: Simulation) -> APIRouter:
 
     @router.post("/{user_id}/merge")
     async def merge(user_id: str, target: Merge) -> dict[str, Any]:
-        """Merge a user into another, which is answered. Sends `user.updated.user_merged`."""
+        """Merge a user into another and return that other user. Sends `user.updated.user_merged`."""
         user, into = world.user(user_id), world.user(target.into)
         simulation.announce(user_changes.merge(world, user, into=into, now=simulation.clock()))
         return answers.user_answer(simulation, into.id)

@@ -1,4 +1,4 @@
-"""`/_control` around webhooks: where they go, what is sent by hand, and what became of them."""
+"""`/_control` routes about webhooks: endpoints, sending by hand, secrets, and the delivery log."""
 
 import base64
 import binascii
@@ -30,7 +30,7 @@ class _Request(BaseModel):
 
 
 class NewEndpoint(_Request):
-    """A receiver; without a secret it gets the one the simulator was started with."""
+    """A receiver. The default secret is the one the simulator started with."""
 
     url: HttpUrl
     secret: _Secret | None = None
@@ -39,17 +39,17 @@ class NewEndpoint(_Request):
 class HandMadeWebhook(_Request):
     """A webhook with any body, correctly signed."""
 
-    body: str | None = Field(None, description="The raw body as text; it is signed and sent as its UTF-8.")
-    body_base64: str | None = Field(None, description="The raw body instead, when it is not text.")
-    headers: dict[str, str] = Field(default_factory=dict, description="Laid over the signed ones.")
+    body: str | None = Field(None, description="The raw body as text, encoded as UTF-8.")
+    body_base64: str | None = Field(None, description="The raw body as base64, instead of `body`.")
+    headers: dict[str, str] = Field(default_factory=dict, description="Override the signed headers.")
 
 
 class Rotation(_Request):
     """How to rotate a secret."""
 
-    url: str | None = Field(None, description="The endpoint; the first one if absent.")
-    secret: _Secret | None = Field(None, description="The new secret; a fresh one if absent.")
-    overlap_seconds: float = Field(_ROTATION_OVERLAP_SECONDS, ge=0, description="How long the old one signs too.")
+    url: str | None = Field(None, description="The endpoint; absent: the first one.")
+    secret: _Secret | None = Field(None, description="The new secret; absent: a random one.")
+    overlap_seconds: float = Field(_ROTATION_OVERLAP_SECONDS, ge=0, description="How long the old secret also signs.")
 
 
 def webhook_router(simulation: Simulation) -> APIRouter:
@@ -59,27 +59,27 @@ def webhook_router(simulation: Simulation) -> APIRouter:
 
     @router.put("/webhook-endpoints")
     async def set_endpoints(endpoints: list[NewEndpoint]) -> list[dict[str, Any]]:
-        """Send to these and nowhere else. A disabled endpoint named again is enabled."""
+        """Replace all endpoints. A disabled endpoint in the list is enabled again."""
         default = simulation.settings.webhook_secret
         sender.set_endpoints([endpoint_for(str(new.url), new.secret or default) for new in endpoints])
         return [answers.endpoint_answer(endpoint) for endpoint in sender.endpoints]
 
     @router.get("/webhook-endpoints")
     async def list_endpoints() -> list[dict[str, Any]]:
-        """Where webhooks go."""
+        """The endpoints that receive webhooks."""
         return [answers.endpoint_answer(endpoint) for endpoint in sender.endpoints]
 
     @router.post("/webhooks", status_code=202)
-    async def send_webhook(made: HandMadeWebhook) -> dict[str, Any]:
-        """Send a body of your own to every endpoint, with good signatures (and the delivery knobs in force)."""
-        messages = sender.dispatch(_raw_body(made), made.headers)
+    async def send_webhook(webhook: HandMadeWebhook) -> dict[str, Any]:
+        """Send any body to every endpoint, correctly signed. The delivery knobs apply."""
+        messages = sender.dispatch(_raw_body(webhook), webhook.headers)
         return {"message_ids": [message.id for message in messages]}
 
     @router.get("/webhooks")
     async def list_webhooks(after: str | None = None) -> dict[str, Any]:
-        """Messages with their bodies and states: held, waiting, delivered, given_up or dropped; oldest first.
+        """Messages, oldest first, each with its body and its state: held, waiting, delivered, given_up or dropped.
 
-        All that are remembered, or those made after the one whose id is given.
+        Lists all messages in the log, or only those created after the message `after`.
         """
         log = sender.log
         messages = [answers.message_answer(item, log.states[item.id]) for item in log.since(after)]
@@ -87,12 +87,12 @@ def webhook_router(simulation: Simulation) -> APIRouter:
 
     @router.post("/webhooks/flush")
     async def flush() -> dict[str, int]:
-        """Send what a pause holds; the pause goes on for later ones."""
+        """Send the held messages. The pause continues for later ones."""
         return {"released": sender.flush()}
 
     @router.post("/webhooks/{message_id}/resend", status_code=202)
     async def resend(message_id: str) -> dict[str, Any]:
-        """Send a message again under its old id, delivered, dropped or given up as it may be."""
+        """Send a message again under its old id, in any state."""
         message = sender.log.messages.get(message_id)
         if message is None:
             raise not_found("No such message")
@@ -101,7 +101,7 @@ def webhook_router(simulation: Simulation) -> APIRouter:
 
     @router.post("/webhook-secret/rotate")
     async def rotate(how: Annotated[Rotation | None, Body()] = None) -> dict[str, Any]:
-        """Give an endpoint a new secret; the old one signs beside it for a while, as at Svix (24 h)."""
+        """Give an endpoint a new secret. The old secret also signs for a while: 24 h by default, as at Svix."""
         wanted = how or Rotation()
         old = _endpoint(sender.endpoints, wanted.url)
         until = simulation.clock() + timedelta(seconds=wanted.overlap_seconds)
@@ -111,20 +111,20 @@ def webhook_router(simulation: Simulation) -> APIRouter:
 
     @router.get("/deliveries")
     async def list_deliveries() -> dict[str, Any]:
-        """Every attempt in the order they ended, and how many deliveries are still under way."""
+        """Every attempt in the order they ended, and the number of unfinished deliveries."""
         attempts = [answers.attempt_answer(attempt) for attempt in sender.log.attempts]
         return {"deliveries": attempts, "under_way": sender.under_way}
 
     return router
 
 
-def _raw_body(made: HandMadeWebhook) -> bytes:
-    if (made.body is None) == (made.body_base64 is None):
+def _raw_body(webhook: HandMadeWebhook) -> bytes:
+    if (webhook.body is None) == (webhook.body_base64 is None):
         raise invalid_input("Give body or body_base64")
-    if made.body_base64 is None:
-        return (made.body or "").encode(errors="surrogatepass")
+    if webhook.body_base64 is None:
+        return (webhook.body or "").encode(errors="surrogatepass")
     try:
-        return base64.b64decode(made.body_base64, validate=True)
+        return base64.b64decode(webhook.body_base64, validate=True)
     except (binascii.Error, ValueError):
         raise invalid_input("body_base64: is not base64") from None
 

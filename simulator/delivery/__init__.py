@@ -1,1 +1,1 @@
-"""The part of Svix: signing, sending and retrying messages. Knows nothing of flows or users."""
+"""Simulates Svix: signs, sends and retries messages. Does not know flows or users."""

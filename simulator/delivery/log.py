@@ -1,4 +1,4 @@
-"""What became of each message, newest last, bounded."""
+"""The delivery log: messages, their states and their attempts. Its size is bounded."""
 
 from collections import deque
 from itertools import takewhile
@@ -9,7 +9,7 @@ _KEPT = 20_000
 
 
 class DeliveryLog:
-    """Messages with their state, and every attempt in the order it ended; the oldest are forgotten."""
+    """Messages with their states, and attempts in the order they ended. The oldest entries are deleted."""
 
     def __init__(self) -> None:
         self.messages: dict[str, Message] = {}
@@ -17,13 +17,13 @@ class DeliveryLog:
         self.attempts: deque[Attempt] = deque(maxlen=_KEPT)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete everything."""
         self.messages.clear()
         self.states.clear()
         self.attempts.clear()
 
     def add(self, message: Message, state: MessageState) -> None:
-        """Remember a new message."""
+        """Add a new message."""
         if len(self.messages) >= _KEPT:
             oldest = next(iter(self.messages))
             del self.messages[oldest], self.states[oldest]
@@ -31,15 +31,15 @@ class DeliveryLog:
         self.states[message.id] = state
 
     def since(self, message_id: str | None) -> list[Message]:
-        """The messages that came after this one, oldest first; all of them when there is none of that id any more."""
+        """The messages after this one, oldest first; all messages if the log has no such id."""
         newest_first = reversed(self.messages.values())
         return list(takewhile(lambda message: message.id != message_id, newest_first))[::-1]
 
     def mark(self, message: Message, state: MessageState) -> None:
-        """Change the state of a message, unless it was forgotten meanwhile."""
+        """Change the state of a message if the log still has it."""
         if message.id in self.states:
             self.states[message.id] = state
 
     def add_attempt(self, attempt: Attempt) -> None:
-        """Remember an attempt."""
+        """Add an attempt."""
         self.attempts.append(attempt)

@@ -1,4 +1,4 @@
-"""Messages under way and the log of attempts."""
+"""A message and an attempt to deliver it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _ID_CHARACTERS = 27
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """One message to one endpoint. Its id stays the same over all attempts and resends."""
+    """One message to one endpoint. All its attempts and resends have the same id."""
 
     id: str
     endpoint_id: str
@@ -26,7 +26,7 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One try to deliver a message. `status` is None, and `error` says why, when no answer came."""
+    """One attempt to deliver a message. Without an answer `status` is None and `error` names the cause."""
 
     message_id: str
     endpoint: str
@@ -38,10 +38,10 @@ class Attempt:
 
     @property
     def is_success(self) -> bool:
-        """Whether the receiver took the message: any 2xx. A redirect is a failure."""
+        """Whether the receiver accepted the message: any 2xx. A redirect is a failure."""
         return self.status is not None and 200 <= self.status <= 299  # noqa: PLR2004 - the range of HTTP success
 
 
 def new_message_id(random: Random) -> str:
-    """An id as Svix writes them: `msg_` and 27 letters and digits."""
+    """An id in Svix' format: `msg_` and 27 letters and digits."""
     return "msg_" + "".join(random.choices(_ID_ALPHABET, k=_ID_CHARACTERS))

@@ -1,4 +1,4 @@
-"""One attempt over HTTP: sign, send, say what came of it."""
+"""One delivery attempt over HTTP: sign, send, return the outcome."""
 
 import asyncio
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _USER_AGENT = "Svix-Webhooks/1.0 (dots-simulator)"
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the receiver said, or why it said nothing."""
+    """The receiver's answer, or the reason why there is none."""
 
     status: int | None = None
     error: str | None = None
@@ -32,7 +32,7 @@ async def post(
     knobs: WebhookKnobs,
     now: datetime,
 ) -> Attempt:
-    """Send a message once, with a timestamp and signatures of this moment."""
+    """Send a message once, with a current timestamp and current signatures."""
     headers = _headers(message, endpoint, knobs=knobs, now=now)
     answer = await _answer(client, message, headers, timeout_seconds=knobs.timeout_seconds, now=now)
     return Attempt(
@@ -47,7 +47,7 @@ async def post(
 
 
 def _headers(message: Message, endpoint: Endpoint, *, knobs: WebhookKnobs, now: datetime) -> dict[str, str]:
-    """The signed headers; those given with the message win, so that a test can send wrong ones."""
+    """The signed headers. The message's own headers override them, so that a test can send wrong ones."""
     family, timestamp = knobs.header_family, int(now.timestamp())
     signature = signing.signature_header(
         endpoint.live_secrets(now), message_id=message.id, timestamp=timestamp, body=message.body

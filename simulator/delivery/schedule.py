@@ -1,4 +1,4 @@
-"""When an attempt follows a failed one.
+"""The backoff schedule of webhook deliveries.
 
 Source: https://docs.svix.com/retries, read 2026-11-23 through dots-api.md §5.
 """
@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from random import Random
 
 WAITS_SECONDS = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 10 * 3600)
-"""The wait before each attempt: at once, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h; 27 h 35 min in all."""
+"""The wait before each attempt: none, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h; 27 h 35 min in total."""
 
 JITTER = 0.2
 
@@ -16,10 +16,9 @@ JITTER = 0.2
 def wait_seconds(
     attempt: int, *, random: Random, retry_after_seconds: float | None = None, speed: float = 1.0
 ) -> float | None:
-    """How long to wait before attempt number `attempt` (the first is 1); None: there is no such attempt.
+    """How long to wait before attempt number `attempt` (the first is 1). None after the last attempt.
 
-    `Retry-After` can only lengthen the wait. `speed` divides all of it, what the receiver asked for as well:
-    a faster simulator is one whose time runs faster.
+    `Retry-After` can only lengthen the wait. `speed` divides the whole wait, including `Retry-After`.
     """
     if attempt > len(WAITS_SECONDS):
         return None
@@ -28,7 +27,7 @@ def wait_seconds(
 
 
 def read_retry_after(value: str | None, *, now: datetime) -> float | None:
-    """The seconds a `Retry-After` header asks for, given as seconds or as a date; None when it says neither."""
+    """The wait in a `Retry-After` header, in seconds. None if it is neither a number nor a date."""
     if value is None:
         return None
     if value.strip().isdecimal():

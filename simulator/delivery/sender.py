@@ -1,4 +1,4 @@
-"""The Svix-like sender: takes bodies, delivers them to every endpoint, retries on Svix' schedule."""
+"""The sender: delivers each body to every endpoint and retries on Svix' schedule."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,14 +19,14 @@ from simulator.knob_panel import KnobPanel
 Sleep = Callable[[float], Awaitable[None]]
 Clock = Callable[[], datetime]
 
-_AT_ONCE = 64
-"""Attempts in flight at the same time; the others wait their turn without their time-out running."""
+_CONCURRENT_ATTEMPTS = 64
+"""The most attempts in flight at once. An attempt's time-out starts when it is sent."""
 
 
 class Sender:
-    """Delivers messages in tasks of its own. Needs a running event loop from the first message on.
+    """Delivers messages in its own tasks. Needs a running event loop.
 
-    Each endpoint gets its own message id for the same fact, as a Dots app and its organization would.
+    Each endpoint gets a different message id for the same body, like the endpoints of a Dots app and its organization.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class Sender:
         self._random = random
         self._held: list[Message] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_CONCURRENT_ATTEMPTS)
 
     def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
-        """Send to these from now on; messages under way to an endpoint that is gone are given up."""
+        """Replace the endpoints. Unfinished messages to a removed endpoint are given up."""
         self.endpoints = tuple(endpoints)
 
     def dispatch(self, body: bytes, headers: Mapping[str, str] | None = None) -> list[Message]:
-        """Start the delivery of a body to every endpoint that is not disabled; the messages made."""
+        """Start to deliver a body to every enabled endpoint. Returns the new messages."""
         messages = [
             Message(
                 id=new_message_id(self._random),
@@ -66,7 +66,7 @@ class Sender:
         return messages
 
     def flush(self) -> int:
-        """Let go of what a pause held; how many messages that were."""
+        """Send the messages that a pause held. Returns their number."""
         held, self._held = self._held, []
         for message in held:
             self.log.mark(message, "waiting")
@@ -74,22 +74,22 @@ class Sender:
         return len(held)
 
     def resend(self, message: Message) -> None:
-        """Deliver a message again under the same id, as somebody can by hand in Svix' dashboard."""
+        """Deliver a message again under the same id, like the resend button of Svix' dashboard."""
         self.log.mark(message, "waiting")
         self._start(message)
 
     @property
     def under_way(self) -> int:
-        """How many deliveries are not finished: waiting, in flight or between two attempts."""
+        """The number of unfinished deliveries: held, waiting, in flight or between two attempts."""
         return len(self._tasks) + len(self._held)
 
     async def settle(self) -> None:
-        """Wait until nothing is under way but what a pause holds."""
+        """Wait until all deliveries are finished or held by a pause."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def stop(self) -> None:
-        """End all deliveries and forget them."""
+        """Cancel all deliveries and clear the log."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -98,8 +98,8 @@ class Sender:
         self.log.clear()
 
     def _accept(self, message: Message) -> None:
-        knobs, dice = self._panel.current.webhooks, self._panel.delivery_dice
-        is_dropped, is_doubled = dice.random() < knobs.drop, dice.random() < knobs.duplicate
+        knobs, random = self._panel.current.webhooks, self._panel.delivery_random
+        is_dropped, is_doubled = random.random() < knobs.drop, random.random() < knobs.duplicate
         if is_dropped:
             self.log.add(message, "dropped")
             return
@@ -112,16 +112,16 @@ class Sender:
                 self._start(message)
 
     def _start(self, message: Message) -> None:
-        # Each delivery gets dice of its own, so that its waits do not depend on how tasks interleave.
-        dice = Random(self._panel.delivery_dice.getrandbits(64))  # noqa: S311 - jitter, not a secret
-        task = asyncio.get_running_loop().create_task(self._deliver(message, dice))
+        # Each delivery has its own random source, so that its waits do not depend on the order of the tasks.
+        random = Random(self._panel.delivery_random.getrandbits(64))  # noqa: S311 - jitter, not a secret
+        task = asyncio.get_running_loop().create_task(self._deliver(message, random))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _deliver(self, message: Message, dice: Random) -> None:
-        """Try until it succeeds, the schedule ends, or the endpoint is gone or disabled."""
+    async def _deliver(self, message: Message, random: Random) -> None:
+        """Try until an attempt succeeds, the schedule ends, or the endpoint is removed or disabled."""
         knobs = self._panel.current.webhooks
-        wait: float | None = knobs.delay_seconds + dice.uniform(0, knobs.shuffle_seconds)
+        wait: float | None = knobs.delay_seconds + random.uniform(0, knobs.shuffle_seconds)
         number = 0
         while wait is not None:
             if wait > 0:
@@ -136,28 +136,28 @@ class Sender:
                 return
             wait = schedule.wait_seconds(
                 number + 1,
-                random=dice,
+                random=random,
                 retry_after_seconds=attempt.retry_after_seconds,
                 speed=self._panel.current.webhooks.speed,
             )
         self.log.mark(message, "given_up")
 
     async def _attempt(self, message: Message, endpoint: Endpoint, number: int) -> Attempt:
-        async with self._turns:
+        async with self._slots:
             knobs = self._panel.current.webhooks
             attempt = await post(self._client, message, endpoint, attempt=number, knobs=knobs, now=self._clock())
         self.log.add_attempt(attempt)
-        self._judge_endpoint(endpoint.id, attempt)
+        self._update_endpoint(endpoint.id, attempt)
         return attempt
 
     def _endpoint_of(self, message: Message) -> Endpoint | None:
         return next((endpoint for endpoint in self.endpoints if endpoint.id == message.endpoint_id), None)
 
-    def _judge_endpoint(self, endpoint_id: str, attempt: Attempt) -> None:
-        """Disable an endpoint that answers 410 or has failed for too long; a success clears its record."""
+    def _update_endpoint(self, endpoint_id: str, attempt: Attempt) -> None:
+        """Disable an endpoint that answers 410 or has failed for too long. A success resets `failing_since`."""
         limit = self._panel.current.webhooks.disable_after_seconds
 
-        def judged(endpoint: Endpoint) -> Endpoint:
+        def updated(endpoint: Endpoint) -> Endpoint:
             if endpoint.id != endpoint_id:
                 return endpoint
             if attempt.is_success:
@@ -166,4 +166,4 @@ class Sender:
             is_too_long = limit is not None and (attempt.at - since).total_seconds() > limit
             return replace(endpoint, failing_since=since, is_disabled=is_too_long or attempt.status == HTTPStatus.GONE)
 
-        self.endpoints = tuple(judged(endpoint) for endpoint in self.endpoints)
+        self.endpoints = tuple(updated(endpoint) for endpoint in self.endpoints)

@@ -1,4 +1,4 @@
-"""Signing as Svix signs.
+"""Signatures in Svix' format.
 
 Source: https://docs.svix.com/receiving/verifying-payloads/how-manual, read 2026-11-23 through dots-api.md §5.
 """
@@ -19,7 +19,7 @@ class SecretError(ValueError):
 
 
 def signature_header(secrets: Sequence[str], *, message_id: str, timestamp: int, body: bytes) -> str:
-    """One `v1,…` signature a secret, separated by spaces. `timestamp` is in seconds.
+    """One `v1,…` signature per secret, separated by spaces. `timestamp` is in seconds.
 
     Raises:
         SecretError: a secret is malformed.
@@ -29,7 +29,7 @@ def signature_header(secrets: Sequence[str], *, message_id: str, timestamp: int,
 
 
 def key(secret: str) -> bytes:
-    """The bytes a secret stands for.
+    """The decoded bytes of a secret.
 
     Raises:
         SecretError: it is malformed.
@@ -46,7 +46,7 @@ def key(secret: str) -> bytes:
 
 
 def new_secret(random: Random) -> str:
-    """A fresh secret."""
+    """A new random secret."""
     return _PREFIX + base64.b64encode(random.randbytes(_KEY_BYTES)).decode()
 
 

@@ -1,1 +1,1 @@
-"""The hosted pages a payee clicks through, and the developer's index page."""
+"""The hosted pages for payees and the overview for developers."""

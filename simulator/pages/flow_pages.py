@@ -1,8 +1,8 @@
-"""The hosted pages at a flow's link: a person onboards, then walks through each step.
+"""The hosted pages at a flow's link: the payee onboards, then completes each step.
 
-`hide_continue_button` is meant for steps whose own form already ends them, so we take it as: no Continue button,
-and the page's own action (such as "Submit tax details") completes the step and walks on. A `redirect` has no
-form, so with Continue hidden it redirects as soon as it is reached. Assumption; Dots documents only the name.
+Dots documents only the name of `hide_continue_button`. We assume that it replaces the Continue button by the page's
+own button (such as "Submit tax details"), which completes the step. A `redirect` has no form, so with a hidden Continue
+button the flow's link redirects immediately.
 """
 
 import secrets
@@ -23,14 +23,14 @@ from simulator.world.flow import Flow, Step
 
 _HEADERS = {"referrer-policy": "no-referrer", "cache-control": "no-store"}
 _STATUSES = ("completed", "completed-saved")
-# What a page hands on to the next one in its address: the theme, and that a code was given. In a frame of another
-# site a browser keeps the cookie to itself.
+# Query parameters that each page passes to the next: the theme and the session. Browsers do not send the cookie in a
+# frame of another site, so the session is also in the URL.
 _CARRIED = ("styles", "session")
 _SESSION_BYTES = 16
 
 
 class FlowPages:
-    """What the routes below share: who is authenticated, and how a page is shown."""
+    """Shared by the routes below: authentication and rendering."""
 
     def __init__(self, simulation: Simulation, templates: Jinja2Templates) -> None:
         self._simulation = simulation
@@ -38,7 +38,7 @@ class FlowPages:
         self._sessions: set[tuple[str, str]] = set()
 
     def show_flow(self, request: Request, flow: Flow) -> Response:
-        """The page the payee has to see now."""
+        """The page for the flow's current state."""
         if flow.user_id is None:
             return self.show(request, "phone.html", flow)
         if not self.is_authenticated(request, flow):
@@ -53,25 +53,25 @@ class FlowPages:
         return self.show(request, "step.html", flow, step=step, page=step_pages.page_of(step), chosen=chosen)
 
     def show(self, request: Request, template: str, flow: Flow, **further: object) -> Response:
-        """Render a page of a flow, in the theme asked for, which tells the page around it what was completed."""
+        """Render a page of a flow with its theme. The page reports a completed step to the page that embeds it."""
         carried = _carried(request)
         context = {
             "flow": flow,
             "theme": theme.read(carried.get("styles")),
             "carried": f"?{urlencode(carried)}" if carried else "",
-            "told": _reported(request, flow),
+            "reported": _reported(request, flow),
             **further,
         }
         return self._templates.TemplateResponse(request, template, context, headers=_HEADERS)
 
     def is_authenticated(self, request: Request, flow: Flow) -> bool:
-        """Whether no one-time code is needed: a fresh pre-authenticated link, or a browser that gave a code."""
+        """Whether the payee needs no code: the link is pre-authenticated, or this browser has entered a code."""
         is_fresh = flow.is_pre_authenticated(self._simulation.clock())
         has_code = (flow.id, request.query_params.get("session")) in self._sessions
         return is_fresh or has_code or request.cookies.get(_cookie(flow)) == "yes"
 
     def authenticate(self, request: Request, flow: Flow) -> Response:
-        """Take a one-time code for right; a flow without a user gets one."""
+        """Accept any one-time code. Claims an unclaimed flow."""
         simulation = self._simulation
         if flow.user_id is None:
             simulation.announce(payee.claim(simulation.world, flow, now=simulation.clock()))
@@ -84,7 +84,7 @@ class FlowPages:
     def finish_step(
         self, request: Request, flow: Flow, step: Step, *, outcome: str | None, choice: str | None
     ) -> Response:
-        """Complete a step and send the browser on: to the flow again, or where a `redirect` leads."""
+        """Complete a step and redirect the browser: to the flow, or to the URL of a `redirect` step."""
         simulation = self._simulation
         webhook_events = payee.complete(
             simulation.world,
@@ -100,7 +100,7 @@ class FlowPages:
         return go_to(request, flow, over=step.name, status=self._status(flow, step, choice))
 
     def skip_step(self, request: Request, flow: Flow, step: Step) -> Response:
-        """Pass over a step."""
+        """Skip a step."""
         simulation = self._simulation
         simulation.announce(
             payee.skip(simulation.world, flow, step.name, unknowns=simulation.unknowns, now=simulation.clock())
@@ -108,7 +108,7 @@ class FlowPages:
         return go_to(request, flow)
 
     def _status(self, flow: Flow, step: Step, choice: str | None) -> str:
-        """What the page around is told of a finished step; saving payout methods unchanged has a word of its own."""
+        """The status for the embedding page: `completed`, or `completed-saved` for an unchanged payout method."""
         if step.name != "manage-payouts" or flow.user_id is None or not (choice or "").isdecimal():
             return "completed"
         world = self._simulation.world
@@ -136,7 +136,7 @@ def page_router(simulation: Simulation, templates: Jinja2Templates) -> APIRouter
 
     @router.post("/flow/{flow_id}/phone")
     async def send_code(request: Request, flow_id: str) -> Response:
-        # The phone number is not even in the form: nobody is called.
+        # The form does not send the phone number.
         return go_to(request, world.flow(flow_id), "/code")
 
     @router.get("/flow/{flow_id}/code")
@@ -160,9 +160,9 @@ def page_router(simulation: Simulation, templates: Jinja2Templates) -> APIRouter
 
 
 def _add_steps(router: APIRouter, simulation: Simulation, pages: FlowPages) -> None:
-    """The routes that end the step a page shows.
+    """The routes that complete or skip the current step.
 
-    A second click, or a page left open, finds another step than the one it shows: it changes nothing.
+    A second click or an old page names another step than the current one, and changes nothing.
     """
     world = simulation.world
 
@@ -191,15 +191,15 @@ def _add_steps(router: APIRouter, simulation: Simulation, pages: FlowPages) -> N
         return go_to(request, flow) if found is None else pages.skip_step(request, flow, found)
 
 
-def go_to(request: Request, flow: Flow, path: str = "", **said: str) -> RedirectResponse:
-    """Send the browser to a page of the flow, which keeps its theme and may say what was completed."""
-    query = urlencode(_carried(request) | said)
+def go_to(request: Request, flow: Flow, path: str = "", **parameters: str) -> RedirectResponse:
+    """Redirect to a page of the flow. Keeps the carried parameters and adds `parameters`."""
+    query = urlencode(_carried(request) | parameters)
     target = f"/flow/{flow.id}{path}"
     return RedirectResponse(f"{target}?{query}" if query else target, HTTPStatus.SEE_OTHER, headers=_HEADERS)
 
 
 def _redirect(request: Request, flow: Flow, step: Step) -> RedirectResponse:
-    """Go where a `redirect` leads, or, where that is this machine, to a page that says so."""
+    """Redirect to the step's URL. For a loopback URL, redirect to a page that links to it."""
     url = step_pages.redirect_url(step)
     if loopback.is_loopback_url(url):
         return go_to(request, flow, "/thanks", over=step.name, status="completed")
@@ -207,7 +207,7 @@ def _redirect(request: Request, flow: Flow, step: Step) -> RedirectResponse:
 
 
 def _reported(request: Request, flow: Flow) -> dict[str, str] | None:
-    """What a page tells the page around it, if it is true: that a step of the flow was completed."""
+    """The completed step to report to the embedding page, or None. Checks the claim in the URL against the flow."""
     step, status = request.query_params.get("over", ""), request.query_params.get("status", "")
     is_true = step in flow.done and step not in flow.skipped and status in _STATUSES
     return {"step": step, "status": status} if is_true else None

@@ -1,4 +1,4 @@
-"""The developer's overview: every flow and user, what was sent, and the knobs in view."""
+"""The overview for developers: flows, users, webhook attempts and knobs."""
 
 from http import HTTPStatus
 from itertools import islice
@@ -17,7 +17,7 @@ _SHOWN = 50
 
 
 def index_router(simulation: Simulation, templates: Jinja2Templates) -> APIRouter:
-    """The overview and its few buttons, which do what `/_control` does."""
+    """The overview and its buttons, which do the same as `/_control`."""
     router = APIRouter(include_in_schema=False)
     world = simulation.world
 
@@ -49,7 +49,7 @@ def _back() -> RedirectResponse:
 
 
 def _overview(simulation: Simulation) -> dict[str, Any]:
-    """What the overview shows: the newest of everything, newest first."""
+    """The context of the overview: the newest flows, users and attempts, newest first."""
     log = simulation.sender.log
     world, public_url = simulation.world, simulation.settings.public_url
     flows = islice(reversed(world.flows.values()), _SHOWN)

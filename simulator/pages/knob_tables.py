@@ -1,4 +1,4 @@
-"""The knobs as the overview shows them: a table a group, a row a knob."""
+"""The knobs for the overview: one table per group, one row per knob."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from simulator.knobs import Knobs
 
 @dataclass(frozen=True, kw_only=True)
 class KnobRow:
-    """One knob: its value as JSON, what it means, and whether it differs from its default."""
+    """One knob: its value as JSON, its description, and whether it differs from its default."""
 
     name: str
     value: str

@@ -1,4 +1,4 @@
-"""Templates and style of the pages, found beside this file wherever the package is installed."""
+"""Loads the templates and static files beside this file."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _TEMPLATE_DIRECTORY = Path(__file__).parent / "templates"
 
 
 def page_templates() -> Jinja2Templates:
-    """The templates; a name that a page forgot to give is an error, not an empty place."""
+    """The templates. An undefined variable is an error."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATE_DIRECTORY),
         autoescape=True,

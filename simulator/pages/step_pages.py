@@ -1,4 +1,4 @@
-"""What the page of each step says, and which fields and outcomes it offers."""
+"""The text, fields and outcomes of each step's page."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from simulator.world.flow import Step
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One input. It has no `name` in the form, so what is typed never leaves the browser."""
+    """One input. It has no `name` in the form, so the browser never sends its value."""
 
     label: str
     kind: str = "text"
@@ -18,7 +18,7 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How the tester lets a check end."""
+    """An outcome that the tester can choose."""
 
     value: str
     label: str
@@ -27,7 +27,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class StepPage:
-    """The page of a step. `action` is its own button, which takes over where Continue is hidden."""
+    """The page of a step. `action` labels the button that replaces a hidden Continue button."""
 
     title: str
     lead: str
@@ -44,7 +44,7 @@ _ADDRESS = Field(label="Address", placeholder="1 Invented Street, Springfield")
 
 _SIGN_UP = StepPage(
     title="Sign up",
-    lead="Dots would make an account for the payee here.",
+    lead="Dots would create an account for the payee here.",
     action="Sign up",
 )
 
@@ -53,53 +53,55 @@ _PAGES = {
     "authorization": _SIGN_UP,
     "compliance": StepPage(
         title="Tax details",
-        lead="Payers in the US must know who they pay. Dots asks for tax data here.",
+        lead="Dots would ask for tax details here.",
         action="Submit tax details",
         fields=(_FULL_NAME, _DATE_OF_BIRTH, _SSN, _ADDRESS),
     ),
     "id-verification": StepPage(
         title="Verify your identity",
-        lead="Dots would scan a government ID and a face. Here you choose how that ends.",
+        lead="Dots would scan a government ID and a face. Here you choose the outcome.",
         action="Submit identity check",
         outcomes=(
             Outcome(value="verified", label="Verified", explanation="ID and face match"),
             Outcome(
-                value="failed", label="Not verified", explanation="the step is done, the identity is not confirmed"
+                value="failed", label="Not verified", explanation="the step is complete, the identity is not confirmed"
             ),
         ),
     ),
     "background-check": StepPage(
         title="Background check",
-        lead="Dots would order a criminal-history check with these details. Here you choose how it ends.",
+        lead="Dots would order a criminal-history check with these details. Here you choose the outcome.",
         action="Submit background check",
         fields=(_FULL_NAME, _DATE_OF_BIRTH, _SSN),
         outcomes=(
             Outcome(value="cleared", label="Clear", explanation="status pass, no criminal activity"),
             Outcome(value="flagged", label="Flagged", explanation="status failed, criminal activity"),
-            Outcome(value="pending", label="Pending for later", explanation="decide from the overview or by /_control"),
-            Outcome(value="consider", label="Consider", explanation="somebody at Dots has to look"),
+            Outcome(
+                value="pending", label="Pending for later", explanation="decide later, in the overview or by /_control"
+            ),
+            Outcome(value="consider", label="Consider", explanation="a person at Dots must review it"),
         ),
     ),
     "manage-payments": StepPage(
         title="Connect a bank account",
-        lead="Dots connects a US bank account from which payments to the app are taken.",
+        lead="Dots would connect a US bank account for payments to the app.",
         action="Connect bank account",
         choices=("Simulated Savings Bank ····0000", "First Imaginary Credit Union ····1111"),
     ),
     "manage-payouts": StepPage(
         title="Choose how you are paid",
-        lead="Dots keeps one or more payout methods, of which one is the default.",
+        lead="Dots would save payout methods here; one of them is the default.",
         action="Save payout method",
         choices=("Bank transfer (ACH) ····0000", "Debit card ····1111", "Digital wallet"),
     ),
     "payout": StepPage(
         title="Withdraw your balance",
-        lead="Dots pays out what is in the wallet. This wallet is empty, and stays so.",
+        lead="Dots would pay out the balance of the wallet. This wallet is always empty.",
         action="Withdraw",
     ),
     "pdf-form-fill": StepPage(
         title="Fill in a form",
-        lead="Dots shows a PDF form to fill in and sign.",
+        lead="Dots would show a PDF form to fill in and sign.",
         action="Submit form",
         fields=(Field(label="Signature", placeholder="Ada Ashdown"),),
     ),
@@ -107,7 +109,7 @@ _PAGES = {
 
 
 def page_of(step: Step) -> StepPage:
-    """The page of a step, a plain one when Dots documents no step of that name."""
+    """The page of a step; a plain page for an undocumented step."""
     if step.name == "redirect":
         return StepPage(
             title="One more stop",
@@ -116,13 +118,13 @@ def page_of(step: Step) -> StepPage:
         )
     unknown = StepPage(
         title=step.name,
-        lead="The simulator does not know this step. Completing it is all there is to do.",
+        lead="The simulator does not know this step. You can only complete it.",
         action="Finish this step",
     )
     return _PAGES.get(step.name, unknown)
 
 
 def redirect_url(step: Step) -> str:
-    """Where a `redirect` step leads."""
+    """The URL of a `redirect` step."""
     url: Any = step.options.get("redirect_url", "/")
     return str(url)

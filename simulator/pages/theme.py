@@ -1,6 +1,6 @@
-"""The theme that a page takes from `?styles=<JSON>`: a few CSS variables, checked one by one.
+"""The theme in `?styles=<JSON>`: a few CSS variables, each validated.
 
-Dots documents the parameter; the names in it are ours.
+Dots documents the parameter but not the names in it. These names are an assumption.
 """
 
 import json
@@ -21,20 +21,20 @@ _VARIABLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Theme:
-    """CSS declarations for the page, and what was wrong with what was asked for, in a sentence for the tester."""
+    """CSS declarations for the page, and a message for the tester if some values were invalid."""
 
     style: str = ""
     problem: str | None = None
 
 
 def read(styles: str | None) -> Theme:
-    """The theme of a page. What cannot be used is left out and said: a payee sees a page all the same."""
+    """The theme of a page. Invalid values are ignored and reported: the payee sees the page in any case."""
     if not styles:
         return Theme()
     try:
         wanted = json.loads(styles)
     except (ValueError, RecursionError):
-        return Theme(problem="styles: not JSON")
+        return Theme(problem="styles: invalid JSON")
     if not isinstance(wanted, dict):
         return Theme(problem="styles: not a JSON object")
     declarations: list[str] = []

@@ -1,1 +1,1 @@
-"""What Dots would keep: flows and users, and the rules by which a payee changes them. No I/O."""
+"""Flows and users in memory, and the rules by which payees change them. No I/O."""

@@ -1,7 +1,7 @@
-"""Dots Apps: whose a flow or a user is, and for which one a caller acts."""
+"""Dots Apps: every flow and user belongs to one, and every call acts for one."""
 
 SIMULATED_APP_ID = "00000000-0000-4000-8000-000000000001"
-"""The app of the simulator's own credentials, for callers that name none."""
+"""The app of callers that name no app."""
 
 _OWN_APP = ("", "default")
 

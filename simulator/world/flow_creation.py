@@ -1,4 +1,4 @@
-"""Making a flow from a checked request."""
+"""Creates a flow from a checked request."""
 
 from datetime import datetime
 
@@ -19,10 +19,10 @@ def create(
     api_app_id: str = SIMULATED_APP_ID,
     payout_link_id: str | None = None,
 ) -> Flow:
-    """Add a flow. The same request again makes a second one: Dots knows no idempotency key here.
+    """Create a flow. A repeated request creates a second one: Dots has no idempotency key for flows.
 
     Raises:
-        RefusalError: the request names a user who does not exist, or is another app's.
+        RefusalError: the request's user does not exist or belongs to another app.
     """
     if request.user_id is not None:
         user = world.users.get(request.user_id)
@@ -47,7 +47,7 @@ def create(
 
 
 def _with_added_compliance(steps: tuple[Step, ...], unknowns: Unknowns) -> tuple[Step, ...]:
-    """Put `compliance` in front, as Dots does where tax law asks for it, when the knob says so."""
+    """Add `compliance` as the first step if the knob says so. Dots does this where tax law requires it."""
     is_requested = any(step.name == "compliance" for step in steps)
     if unknowns.added_compliance == "never" or is_requested:
         return steps

@@ -1,4 +1,4 @@
-"""One page of flows, cut as Dots' cursors cut it."""
+"""One page of flows, with Dots' cursors."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from simulator.world.flow import Flow
 def page(
     flows: Sequence[Flow], *, limit: int, starting_after: str | None, ending_before: str | None
 ) -> tuple[Sequence[Flow], bool]:
-    """The flows right after or right before a cursor, in list order, and whether more lie beyond them.
+    """The flows right after or before a cursor, in list order, and whether there are more in that direction.
 
     Raises:
-        RefusalError: the cursor names no flow, or there are two cursors.
+        RefusalError: there is no such flow, or there are two cursors.
     """
     if starting_after is not None and ending_before is not None:
         raise invalid_input("Give starting_after or ending_before, not both")

@@ -1,4 +1,4 @@
-"""Reading the body of `POST /v2/flows`: what is asked for, or why it is refused."""
+"""Reads and checks the body of `POST /v2/flows`."""
 
 import uuid
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _METADATA_VALUE_CHARACTERS = 500
 
 @dataclass(frozen=True, kw_only=True)
 class FlowRequest:
-    """A flow somebody asks for, checked except for whether its user exists."""
+    """A checked request for a flow. Whether its user exists is not checked."""
 
     steps: tuple[Step, ...]
     user_id: str | None
@@ -27,10 +27,10 @@ class FlowRequest:
 
 
 def read(body: Any, unknowns: Unknowns) -> FlowRequest:
-    """Check a decoded JSON body; fields Dots does not know are ignored.
+    """Check a decoded JSON body. Unknown fields are ignored.
 
     Raises:
-        RefusalError: the body breaks a documented rule; the message names the field.
+        RefusalError: the body breaks a documented rule. The message names the field.
     """
     if not isinstance(body, dict):
         raise invalid_input("The request body must be a JSON object")
@@ -57,7 +57,7 @@ def _steps(value: Any, unknowns: Unknowns) -> tuple[Step, ...]:
 
 
 def _step(item: Any) -> Step:
-    """One entry of `steps`, which is a name or an object with a name and options."""
+    """One entry of `steps`: a name, or an object with a name and options."""
     name = item.get("name") if isinstance(item, dict) else item
     if not isinstance(name, str) or not name:
         raise invalid_input("steps: each must be a name or an object with a name")
@@ -92,5 +92,5 @@ def _metadata(value: Any, unknowns: Unknowns) -> Any:
             for key, content in value.items()
         )
         if len(value) > _METADATA_KEYS or too_long:
-            raise invalid_input("metadata: too many keys, or too long a key or value")
+            raise invalid_input("metadata: too many keys, or a key or value is too long")
     return value

@@ -1,4 +1,4 @@
-"""Invented personal data, so that a user looks like one and nothing real is ever kept."""
+"""Invents personal data, so that the simulator never stores real data."""
 
 from dataclasses import dataclass
 from random import Random
@@ -9,7 +9,7 @@ _LAST_NAMES = ("Ashdown", "Bellweather", "Corwin", "Duvall", "Ellery", "Fairbank
 
 @dataclass(frozen=True, kw_only=True)
 class InventedPerson:
-    """Somebody who does not exist. The phone number lies in the range set aside for fiction (555-01xx)."""
+    """An invented person. The phone number is in the range reserved for fiction (555-01xx)."""
 
     first_name: str
     last_name: str
@@ -18,7 +18,7 @@ class InventedPerson:
 
 
 def invent(random: Random) -> InventedPerson:
-    """Make up a person."""
+    """Invent a person."""
     first_name, last_name = random.choice(_FIRST_NAMES), random.choice(_LAST_NAMES)
     return InventedPerson(
         first_name=first_name,

@@ -1,4 +1,4 @@
-"""What a payee does on a flow's pages: claims it, and finishes its steps."""
+"""Actions of a payee on a flow: claim it, finish a step, skip a step."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -19,13 +19,13 @@ _FURTHER_EVENTS = {
 
 
 def claim(world: World, flow: Flow, *, user_id: str | None = None, now: datetime) -> list[WebhookEvent]:
-    """Authenticate and onboard: the flow gets its user, a new one unless `user_id` names one.
+    """Authenticate and onboard: set the flow's user, a new one unless `user_id` names one.
 
     Raises:
-        RefusalError: the flow has a user already, or there is no user of that id.
+        RefusalError: the flow already has a user, or there is no user with that id.
     """
     if flow.user_id is not None:
-        raise conflict("The flow has a user already")
+        raise conflict("The flow already has a user")
     if user_id:
         user = world.user(user_id)
     else:
@@ -39,14 +39,14 @@ def complete(
 ) -> list[WebhookEvent]:
     """Finish one step, not necessarily the next one.
 
-    `outcome` is a verdict or check status for `background-check` (default `cleared`) and one of
-    `ID_OUTCOMES` for `id-verification` (default `verified`); other steps ignore it.
+    `outcome` is a verdict or check status for `background-check` (default `cleared`), and one of
+    `ID_OUTCOMES` for `id-verification` (default `verified`). Other steps ignore it.
 
     Raises:
-        RefusalError: nobody claimed the flow, it has no such step, the step is done, or the outcome is no word we know.
+        RefusalError: the flow has no user or no such step, the step is done, or the outcome is unknown.
     """
     user_id = _require_step(flow, step_name)
-    # The effects come first: they are what can be refused, and then nothing may have changed.
+    # The effects come first, because they can be refused. A refused action must change nothing.
     effects = _after_effects(world, user_id, step_name, outcome, unknowns=unknowns, now=now)
     webhook_events = [*_verify(world, user_id), *effects]
     if step_name == "manage-payments":
@@ -56,10 +56,10 @@ def complete(
 
 
 def skip(world: World, flow: Flow, step_name: str, *, unknowns: Unknowns, now: datetime) -> list[WebhookEvent]:
-    """Pass over one step, as Dots may: it is over, and nothing was done.
+    """Skip one step, as Dots may: it counts as done without effects.
 
     Raises:
-        RefusalError: nobody claimed the flow, it has no such step, or the step is over.
+        RefusalError: the flow has no user or no such step, or the step is done.
     """
     _require_step(flow, step_name)
     skipped = flow.skipped | {step_name}
@@ -68,18 +68,18 @@ def skip(world: World, flow: Flow, step_name: str, *, unknowns: Unknowns, now: d
 
 
 def _require_step(flow: Flow, step_name: str) -> str:
-    """The user of a flow whose step can be done now."""
+    """Check that the step can be done now. Returns the flow's user."""
     if flow.user_id is None:
         raise conflict("The flow has no user yet")
     if flow.step_named(step_name) is None:
         raise invalid_input("The flow has no such step")
     if step_name in flow.done:
-        raise conflict("The step is done already")
+        raise conflict("The step is already done")
     return flow.user_id
 
 
 def _verify(world: World, user_id: str) -> list[WebhookEvent]:
-    """Turn an unverified user into a verified one, which anybody is who got through the one-time code."""
+    """Mark an unverified user as verified: the one-time code verifies a user."""
     user = world.user(user_id)
     if user.status != "unverified":
         return []
@@ -90,7 +90,7 @@ def _verify(world: World, user_id: str) -> list[WebhookEvent]:
 def _after_effects(
     world: World, user_id: str, step_name: str, outcome: str | None, *, unknowns: Unknowns, now: datetime
 ) -> list[WebhookEvent]:
-    """What finishing a step does to the user."""
+    """Apply the effects of a finished step on the user."""
     user = world.user(user_id)
     if step_name == "background-check":
         check = verdict.background_check(outcome or "cleared", unknowns=unknowns, now=now)

@@ -1,4 +1,4 @@
-"""The steps Dots documents and the options each takes.
+"""The documented steps and their options.
 
 Source: https://docs.dots.dev (API reference, Create Flow), read 2026-11-23 through dots-api.md §2.
 """
@@ -13,7 +13,7 @@ from simulator.errors import invalid_input
 from simulator.knobs import Unknowns
 
 _PUBLISHED_URL = re.compile(r"https?://[-a-zA-Z0-9@:%._+~#=]{1,256}\.[a-zA-Z0-9]{1,6}\b")
-"""Unanchored and case-sensitive, as published: a scheme, a host with a dot, and a last label of 1 to 6 characters."""
+"""As published, unanchored and case-sensitive: a scheme, a host with a dot, a last label of 1 to 6 characters."""
 
 _Check = Callable[[Any], bool]
 
@@ -31,7 +31,7 @@ def _is_fee_party(value: Any) -> bool:
 
 
 def _is_url(value: Any) -> bool:
-    """Whether a browser could go there: http(s) with a host."""
+    """Whether this is an http(s) URL with a host."""
     try:
         parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
     except ValueError:
@@ -65,14 +65,14 @@ _REQUIRED = {"redirect": ("redirect_url",), "pdf-form-fill": ("template_id",)}
 
 
 def is_listed(step: str) -> bool:
-    """Whether the API reference lists a step of this name; the guide also names `onboard`, once `authorization`."""
+    """Whether the API reference lists this step. The guide also names `onboard` and, once, `authorization`."""
     return step in _CHECKS_BY_STEP and step not in _ONLY_IN_GUIDES
 
 
 def check(step: str, options: Mapping[str, Any], unknowns: Unknowns) -> None:
-    """Check the options of a step; unknown ones pass.
+    """Check the options of a step. Unknown options pass.
 
-    A `redirect_url` on this machine passes whatever Dots' pattern says: only a simulator can be used with one.
+    A loopback `redirect_url` passes even if it does not match Dots' pattern: developers use one with the simulator.
 
     Raises:
         RefusalError: a documented option is missing or has a wrong value.

@@ -1,4 +1,4 @@
-"""A user and the background check of one, as Dots keeps them."""
+"""A user and a background check."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,7 @@ CHECK_STATUSES: tuple[str, ...] = get_args(CheckStatus)
 
 @dataclass(frozen=True, kw_only=True)
 class BackgroundCheck:
-    """Where the criminal-history check of a user stands. `has_activity` None: not decided."""
+    """The state of a user's criminal-history check. `has_activity` None: not decided."""
 
     status: CheckStatus
     has_activity: bool | None
@@ -34,9 +34,9 @@ class BackgroundCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """One payee. Name, e-mail and phone number are always invented, never what somebody typed.
+    """One payee. Name, e-mail address and phone number are always invented.
 
-    `payout_choice` is the number of the payout method that was saved last.
+    `payout_choice` is the number of the payout method saved last.
     """
 
     id: str

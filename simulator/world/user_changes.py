@@ -1,4 +1,4 @@
-"""What happens to a user outside any flow: a late verdict, an ID check, a merge."""
+"""Changes to a user outside a flow: a late verdict, an ID check, a payout method, a merge."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -11,28 +11,28 @@ from simulator.world.world import World
 
 
 def set_check(world: World, user: User, check: BackgroundCheck) -> list[WebhookEvent]:
-    """The background check of a user changes, also long after its step."""
+    """Set the background check of a user."""
     world.save_user(replace(user, background_check=check))
     return [user_webhook_event("user.updated.background_check", user.id)]
 
 
 def set_id_verified(world: World, user: User, *, is_verified: bool, unknowns: Unknowns) -> list[WebhookEvent]:
-    """The identity of a user is confirmed, or no longer."""
+    """Set whether the identity of a user is confirmed."""
     world.save_user(replace(user, id_verified=is_verified))
     return [user_webhook_event(unknowns.id_verified_event, user.id)]
 
 
 def choose_payout(world: World, user: User, choice: str) -> bool:
-    """Save the payout method of this number; False if it was saved before."""
+    """Save the payout method. Returns False if it was already saved."""
     world.save_user(replace(user, payout_choice=choice))
     return choice != user.payout_choice
 
 
 def merge(world: World, user: User, *, into: User, now: datetime) -> list[WebhookEvent]:
-    """One user becomes another: flows move over, and the one that stays keeps the better knowledge of both.
+    """Merge a user into another: move its flows, and combine the ID verification and background check of both.
 
     Raises:
-        RefusalError: the two are one.
+        RefusalError: both are the same user.
     """
     if user.id == into.id:
         raise invalid_input("into: a user cannot be merged into itself")

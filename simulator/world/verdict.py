@@ -1,4 +1,4 @@
-"""How a background check ends: the words tests and testers use, and what Dots makes of them."""
+"""Converts a verdict word or a check status to a background check."""
 
 from datetime import datetime
 from typing import Literal, get_args
@@ -14,12 +14,12 @@ _STATUS_BY_VERDICT: dict[str, CheckStatus] = {"cleared": "pass", "flagged": "fai
 
 
 def background_check(word: str, *, unknowns: Unknowns, now: datetime) -> BackgroundCheck:
-    """The check after `word`: a verdict (`cleared`, `flagged`, `pending`) or one of Dots' own statuses.
+    """The background check for `word`: a verdict (`cleared`, `flagged`, `pending`) or one of Dots' statuses.
 
-    Only `pass` clears the flag and only `failed` raises it; what `consider` does is a knob.
+    `pass` sets the flag to False, `failed` to True, `consider` to the value of a knob.
 
     Raises:
-        RefusalError: the word is neither.
+        RefusalError: the word is unknown.
     """
     status = _status(word, unknowns)
     flag_by_status: dict[str, bool | None] = {

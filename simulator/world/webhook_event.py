@@ -1,11 +1,11 @@
-"""What happened in the world that Dots would tell by webhook."""
+"""An event that Dots reports by webhook."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookEvent:
-    """One fact worth a webhook. `event` is Dots' name for it; exactly one of flow and user is its subject."""
+    """One event. `event` is Dots' name for it. Exactly one of `flow_id` and `user_id` is set."""
 
     event: str
     flow_id: str | None = None
@@ -14,10 +14,10 @@ class WebhookEvent:
 
 
 def flow_webhook_event(event: str, flow_id: str) -> WebhookEvent:
-    """Something happened to a flow."""
+    """An event about a flow."""
     return WebhookEvent(event=event, flow_id=flow_id)
 
 
 def user_webhook_event(event: str, user_id: str) -> WebhookEvent:
-    """Something happened to a user."""
+    """An event about a user."""
     return WebhookEvent(event=event, user_id=user_id)

@@ -1,4 +1,4 @@
-"""All flows and users there are, in memory."""
+"""All flows and users, in memory."""
 
 import uuid
 from dataclasses import replace
@@ -13,7 +13,7 @@ from simulator.world.user import User, UserStatus
 
 
 class World:
-    """Flows and users by id, oldest first; `merged` leads from the id of a merged user to the one that stayed."""
+    """Flows and users by id, oldest first. `merged` maps the id of a merged user to the user it was merged into."""
 
     def __init__(self, random: Random) -> None:
         self.flows: dict[str, Flow] = {}
@@ -22,17 +22,17 @@ class World:
         self._random = random
 
     def clear(self) -> None:
-        """Forget everything. The random stream goes on, so that no id ever comes twice."""
+        """Delete everything. The random source is not reset, so no id repeats."""
         self.flows.clear()
         self.users.clear()
         self.merged.clear()
 
     def new_id(self) -> str:
-        """A random UUID that nothing carries yet."""
+        """A new random UUID."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def flow(self, flow_id: str) -> Flow:
-        """The flow of that id.
+        """The flow with that id.
 
         Raises:
             RefusalError: there is none.
@@ -43,7 +43,7 @@ class World:
         return flow
 
     def user(self, user_id: str) -> User:
-        """The user of that id, merged ones not among them.
+        """The user with that id. Merged users are not found.
 
         Raises:
             RefusalError: there is none.
@@ -54,17 +54,17 @@ class World:
         return user
 
     def save_flow(self, flow: Flow, *, now: datetime) -> Flow:
-        """Keep this state of a flow, in its old place when it had one."""
+        """Add or replace a flow. A replaced flow keeps its place in the order."""
         self.flows[flow.id] = saved = replace(flow, updated_at=now)
         return saved
 
     def save_user(self, user: User) -> User:
-        """Keep this state of a user."""
+        """Add or replace a user."""
         self.users[user.id] = user
         return user
 
     def final_user_id(self, user_id: str) -> str:
-        """The id of the user that stayed, where this one was merged, perhaps several times."""
+        """The id of the user that this one was merged into, after any number of merges."""
         while user_id in self.merged:
             user_id = self.merged[user_id]
         return user_id
@@ -72,7 +72,7 @@ class World:
     def invent_user(
         self, *, status: UserStatus, now: datetime, user_id: str | None = None, api_app_id: str = SIMULATED_APP_ID
     ) -> User:
-        """Add a user who has invented personal data and nothing else yet."""
+        """Add a user with invented personal data."""
         person = invented_people.invent(self._random)
         return self.save_user(
             User(

@@ -2,23 +2,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 
 import httpx
 import pytest
 
+from simulator import cli
+
 COMMAND = str(Path(sys.executable).with_name("dots-simulator"))
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - a host like any other here
+ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - the simulator asks for a token there
 CREDENTIALS = ("pk_dev_simulator", "sk_dev_simulator")
 
+Started = tuple[subprocess.Popen[str], str]
 
-def start(
-    *options: str, directory: Path, environment: Mapping[str, str] = MappingProxyType({})
-) -> subprocess.Popen[str]:
-    """The real command, started away from the repository."""
-    return subprocess.Popen(
+
+def start(*options: str, directory: Path, **environment: str) -> Started:
+    """Start the installed command outside the repository; the process and its address."""
+    process = subprocess.Popen(
         [COMMAND, "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -26,25 +27,12 @@ def start(
         cwd=directory,
         env={"PATH": "", **environment},
     )
-
-
-def run(
-    *options: str, directory: Path, environment: Mapping[str, str] = MappingProxyType({})
-) -> subprocess.CompletedProcess[str]:
-    """The real command, expected to end by itself; on a free port should it start after all."""
-    return subprocess.run(
-        [COMMAND, *options],
-        capture_output=True,
-        text=True,
-        cwd=directory,
-        timeout=30,
-        check=False,
-        env={"PATH": "", "PYTHONIOENCODING": "utf-8", "SIMULATOR_PORT": "0", **environment},
-    )
+    assert process.stdout is not None
+    return process, process.stdout.readline().removeprefix("dots-simulator listening on ").strip()
 
 
 def stop(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """End a process that a test started; what it had still printed."""
+    """Stop the process; the rest of its output, and its standard error."""
     process.send_signal(signal.SIGTERM)
     try:
         return process.communicate(timeout=10)
@@ -55,35 +43,31 @@ def stop(process: subprocess.Popen[str]) -> tuple[str, str]:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A simulator in a process of its own, and its address."""
-    process = start(directory=tmp_path)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    yield process, line.removeprefix("dots-simulator listening on ").strip()
+def running(tmp_path: Path) -> Iterator[Started]:
+    """A simulator started without options, and its address."""
+    process, address = start(directory=tmp_path)
+    yield process, address
     if process.poll() is None:
         stop(process)
 
 
-def test_it_starts_without_options_and_ends_on_sigterm(running: tuple[subprocess.Popen[str], str]) -> None:
-    """One line on standard output once it answers; the made-up secret goes to standard error; status 0 within 2 s."""
+def test_it_starts_without_options_and_stops_on_sigterm(running: Started) -> None:
+    """It prints its address on standard output and a new secret on standard error, and exits with 0 within 2 s."""
     process, address = running
     health = httpx.get(f"{address}/_control/healthz")
     page = httpx.get(address)
 
-    asked_at = time.monotonic()
+    stopped_at = time.monotonic()
     output, errors = stop(process)
 
     assert (health.status_code, page.status_code) == (200, 200)
     assert (output, process.returncode) == ("", 0)
     assert errors.startswith("dots-simulator: webhook secret whsec_")
-    assert time.monotonic() - asked_at < 2
+    assert time.monotonic() - stopped_at < 2
 
 
-def test_a_cut_connection_is_really_cut_and_a_hang_does_not_delay_the_end(
-    running: tuple[subprocess.Popen[str], str],
-) -> None:
-    """The caller gets no answer although the flow was made; SIGTERM ends a hanging call."""
+def test_cuts_close_the_connection_and_hangs_do_not_delay_the_stop(running: Started) -> None:
+    """The caller gets no answer although the flow was created. SIGTERM ends a hanging call."""
     process, address = running
     faults = {"next_responses": ["create_then_cut", {"kind": "hang", "seconds": 60}]}
     with httpx.Client(base_url=address, auth=CREDENTIALS) as client:
@@ -94,58 +78,43 @@ def test_a_cut_connection_is_really_cut_and_a_hang_does_not_delay_the_end(
             client.post("/api/v2/flows", json={"steps": ["payout"]}, timeout=0.2)
         flows = client.get("/_control/state").json()["flows"]
 
-    asked_at = time.monotonic()
+    stopped_at = time.monotonic()
     _, errors = stop(process)
 
     assert len(flows) == 2
-    assert time.monotonic() - asked_at < 2
+    assert time.monotonic() - stopped_at < 2
     assert "Traceback" not in errors
 
 
-def test_beyond_loopback_a_control_token_is_made_up_and_asked_for(tmp_path: Path) -> None:
-    """It is printed on standard error, like the webhook secret. An empty variable is as good as none."""
-    process = start("--host", EVERYWHERE, directory=tmp_path, environment={"SIMULATOR_CONTROL_TOKEN": ""})
-    assert process.stdout is not None
-    port = process.stdout.readline().strip().rpartition(":")[2]
-    url = f"http://127.0.0.1:{port}/_control/state"
+def test_beyond_loopback_the_control_api_requires_a_printed_token(tmp_path: Path) -> None:
+    """Standard error shows the new token. An empty variable counts as unset."""
+    process, address = start("--host", ALL_ADDRESSES, directory=tmp_path, SIMULATOR_CONTROL_TOKEN="")
 
-    refused = httpx.get(url)
+    refused = httpx.get(f"http://127.0.0.1:{address.rpartition(':')[2]}/_control/state")
     _, errors = stop(process)
 
     token = errors.split("control token ")[1].split()[0]
     assert (refused.status_code, len(token)) == (401, 32)
 
 
-def test_a_control_token_that_is_given_opens_beyond_loopback(tmp_path: Path) -> None:
-    """And is not printed; a name that was allowed is answered, another is not."""
+def test_options_set_token_hosts_credentials_and_public_url(tmp_path: Path) -> None:
+    """Only the allowed host names work, the token is not printed, and links start with the public URL."""
     token = "0123456789abcdef"
-    options = ("--host", EVERYWHERE, "--control-token", token, "--allowed-hosts", "dots, pages.test")
-    process = start(*options, directory=tmp_path)
-    assert process.stdout is not None
-    port = process.stdout.readline().strip().rpartition(":")[2]
+    options = ["--host", ALL_ADDRESSES, "--control-token", token, "--allowed-hosts", "dots, pages.test"]
+    options += ["--public-url", "https://pages.example/", "--client-id", "a", "--api-key", "b"]
+    process, address = start(*options, directory=tmp_path)
+    url = f"http://127.0.0.1:{address.rpartition(':')[2]}"
 
     statuses = [
-        httpx.get(
-            f"http://127.0.0.1:{port}/_control/state", headers={"authorization": f"Bearer {token}", "host": host}
-        ).status_code
+        httpx.get(f"{url}/_control/state", headers={"authorization": f"Bearer {token}", "host": host}).status_code
         for host in ("dots:8900", "pages.test", "evil.test")
     ]
+    flow = httpx.post(f"{url}/api/v2/flows", json={"steps": ["payout"]}, auth=("a", "b")).json()
     _, errors = stop(process)
 
     assert statuses == [200, 200, 421]
-    assert token not in errors
-
-
-def test_links_lead_to_the_public_url(tmp_path: Path) -> None:
-    """Which may be another than the address it listens on."""
-    process = start("--public-url", "https://pages.example/", "--client-id", "a", "--api-key", "b", directory=tmp_path)
-    assert process.stdout is not None
-    address = process.stdout.readline().split()[-1]
-
-    flow = httpx.post(f"{address}/api/v2/flows", json={"steps": ["payout"]}, auth=("a", "b")).json()
-    stop(process)
-
     assert flow["link"] == f"https://pages.example/flow/{flow['id']}"
+    assert token not in errors
 
 
 @pytest.mark.parametrize(
@@ -163,28 +132,41 @@ def test_links_lead_to_the_public_url(tmp_path: Path) -> None:
         ("--port", "70000"),
     ],
 )
-def test_a_malformed_option_is_named(tmp_path: Path, option: str, value: str) -> None:
-    """Exit status 2, before anything listens."""
-    ended = run(option, value, directory=tmp_path)
+@pytest.mark.parametrize("from_environment", [False, True])
+def test_the_error_names_a_malformed_option(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    value: str,
+    from_environment: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    """Exit status 2, also if the value comes from the environment."""
+    given = [] if from_environment else [option, value]
+    if from_environment:
+        monkeypatch.setenv(f"SIMULATOR_{option.removeprefix('--').replace('-', '_').upper()}", value)
+    # The host has no address, so that an accepted value fails with status 1 instead of serving.
+    monkeypatch.setattr(sys, "argv", ["dots-simulator", "--host", "host.invalid", *given])
 
-    assert ended.returncode == 2
-    assert option in ended.stderr
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert (ended.value.code, option in capsys.readouterr().err) == (2, True)
 
 
-def test_a_malformed_environment_variable_is_named_by_its_option(tmp_path: Path) -> None:
-    """Exit status 2 as well."""
-    ended = run(directory=tmp_path, environment={"SIMULATOR_WEBHOOK_SECRET": "secret"})
-
-    assert ended.returncode == 2
-    assert "--webhook-secret" in ended.stderr
-
-
-def test_a_port_in_use_is_said_in_one_line(running: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
-    """Exit status 1, and which option to change."""
+def test_a_port_in_use_is_reported_in_one_line(running: Started, tmp_path: Path) -> None:
+    """Exit status 1. The line names the option to change."""
     _, address = running
     port = address.rpartition(":")[2]
 
-    second = run("--port", port, directory=tmp_path)
+    second = subprocess.run(
+        [COMMAND, "--port", port],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=30,
+        check=False,
+        env={"PATH": ""},
+    )
 
     assert second.returncode == 1
     assert second.stderr.count("\n") == 1

@@ -80,8 +80,8 @@ async def test_a_theme_is_applied_and_kept_from_page_to_page(setup: Setup) -> No
 @pytest.mark.parametrize(
     ("styles", "problem"),
     [
-        ("{", "styles: not JSON"),
-        ("[" * 20_000, "styles: not JSON"),
+        ("{", "styles: invalid JSON"),
+        ("[" * 20_000, "styles: invalid JSON"),
         ('"#fff"', "styles: not a JSON object"),
         ('{"primaryColor": "#12"}', "styles: cannot use primaryColor"),
         ('{"primaryColor": "url(//evil)"}', "styles: cannot use primaryColor"),

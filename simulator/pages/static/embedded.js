@@ -1,12 +1,12 @@
-// What a hosted page tells the page that embeds it, as Dots' pages do. Outside a frame it tells nobody.
+// Reports height and completed steps to the page that embeds this one, like Dots' pages. Does nothing outside a frame.
 (() => {
   if (window.parent === window) return;
-  const tell = (message) => window.parent.postMessage(message, "*");
-  new ResizeObserver(() => tell({ height: Math.ceil(document.body.getBoundingClientRect().height) })).observe(document.body);
+  const post = (message) => window.parent.postMessage(message, "*");
+  new ResizeObserver(() => post({ height: Math.ceil(document.body.getBoundingClientRect().height) })).observe(document.body);
   const { step, status } = document.body.dataset;
   if (step === undefined) return;
-  tell({ step, status });
-  // A reload is no second completion.
+  post({ step, status });
+  // Remove the parameters, so that a reload does not report the step again.
   const address = new URL(window.location.href);
   address.searchParams.delete("over");
   address.searchParams.delete("status");
