@@ -1,4 +1,4 @@
-"""The simulator in this process, for each test anew."""
+"""A fresh in-process simulator for each test."""
 
 from collections.abc import AsyncIterator
 
@@ -7,13 +7,13 @@ import pytest
 
 from simulator.application import create_app
 from simulator.simulation import build
-from tests.simulator.setup import SETTINGS, HandClock, Receiver, Setup
+from tests.simulator.setup import SETTINGS, ManualClock, Receiver, Setup
 
 
 @pytest.fixture
 async def setup() -> AsyncIterator[Setup]:
-    """A simulator whose webhooks go to an in-process receiver, and a client with its credentials."""
-    clock, receiver = HandClock(), Receiver()
+    """A simulator that sends webhooks to an in-process receiver, and a client with its credentials."""
+    clock, receiver = ManualClock(), Receiver()
     simulation = build(SETTINGS, clock=clock.read, sleep=clock.sleep, transport=httpx.MockTransport(receiver))
     transport = httpx.ASGITransport(create_app(simulation))
     credentials = (SETTINGS.client_id, SETTINGS.api_key)

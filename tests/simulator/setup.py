@@ -1,4 +1,4 @@
-"""A simulator in this process: a clock that is set by hand, and a receiver that remembers what it got."""
+"""What an in-process simulator runs with: a manual clock, a receiver of webhooks, and a client."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -18,19 +18,19 @@ SETTINGS = Settings(public_url="http://dots.test", webhook_url=RECEIVER_URL, web
 
 
 @dataclass(kw_only=True)
-class HandClock:
-    """Time that moves only when somebody sleeps or sets it."""
+class ManualClock:
+    """A clock that advances only when a test sets it or the simulator sleeps."""
 
     now: datetime = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
     slept: list[float] = field(default_factory=list)
     while_sleeping: Callable[[], None] = lambda: None
 
     def read(self) -> datetime:
-        """The time."""
+        """The current time."""
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Let that much time pass at once."""
+        """Advance the clock without waiting."""
         self.slept.append(seconds)
         self.while_sleeping()
         self.now += timedelta(seconds=seconds)
@@ -39,13 +39,13 @@ class HandClock:
 
 @dataclass(kw_only=True)
 class Receiver:
-    """Remembers requests; answers with what is queued, then 204. A queued exception is raised, None never answers."""
+    """Records requests. Answers with the queued responses, then 204. Raises a queued exception; hangs on None."""
 
     requests: list[httpx.Request] = field(default_factory=list)
     answers: list[httpx.Response | Exception | None] = field(default_factory=list)
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Take one webhook."""
+        """Receive one webhook."""
         self.requests.append(request)
         answer = self.answers.pop(0) if self.answers else httpx.Response(204)
         if answer is None:
@@ -68,49 +68,49 @@ class Receiver:
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """A simulation, a client of it, and the two ends a test holds."""
+    """A simulation, a client, the clock and the receiver."""
 
     simulation: Simulation
     client: httpx.AsyncClient
-    clock: HandClock
+    clock: ManualClock
     receiver: Receiver
 
     async def create(self, *steps: Any, **fields: Any) -> dict[str, Any]:
-        """A new flow, as the API answered it."""
+        """Create a flow; the API's answer."""
         response = await self.client.post("/api/v2/flows", json={"steps": list(steps), **fields})
         assert response.is_success, response.text
         return dict(response.json())
 
     async def create_user(self, **fields: Any) -> dict[str, Any]:
-        """A new user."""
+        """Create a user; the control API's answer."""
         response = await self.client.post("/_control/users", json=fields)
         assert response.status_code == 201, response.text
         return dict(response.json())
 
     async def control(self, path: str, body: Any = None) -> Any:
-        """POST to the control API; what it answered."""
+        """POST to the control API; the JSON of the answer."""
         response = await self.client.post(f"/_control/{path}", json=body)
         assert response.is_success, response.text
         return response.json()
 
     async def turn(self, **changes: int | Mapping[str, Any]) -> None:
-        """Turn knobs, by group."""
+        """Change knobs, by group."""
         response = await self.client.patch("/_control/knobs", json=changes)
         assert response.is_success, response.text
 
     async def get(self, path: str) -> Any:
-        """GET a path; its JSON."""
+        """GET a path; the JSON of the answer."""
         response = await self.client.get(path)
         assert response.is_success, response.text
         return response.json()
 
     async def settle(self) -> None:
-        """Wait until no delivery is under way."""
+        """Wait until all deliveries are finished or held."""
         await self.simulation.sender.settle()
 
 
 def is_signed_with(request: httpx.Request, secret: str, *, family: str = "svix") -> bool:
-    """Whether a signature of the request is what the standardwebhooks package makes with this secret."""
+    """Whether the request has the signature that the standardwebhooks package makes with this secret."""
     at = datetime.fromtimestamp(int(request.headers[f"{family}-timestamp"]), UTC)
     expected = Webhook(secret).sign(request.headers[f"{family}-id"], at, request.content.decode())
     return expected in request.headers[f"{family}-signature"].split(" ")

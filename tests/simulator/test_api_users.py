@@ -2,7 +2,7 @@ from tests.simulator.setup import Setup
 
 
 async def test_a_verified_user_has_the_documented_fields(setup: Setup) -> None:
-    """With invented personal data, so that a test can show that none of it is stored."""
+    """The personal data is invented."""
     user = await setup.create_user(status="verified", id_verified=True, verdict="flagged", metadata={"a": 1})
 
     answer = await setup.get(f"/api/v2/users/{user['id']}/")
@@ -28,7 +28,7 @@ async def test_a_verified_user_has_the_documented_fields(setup: Setup) -> None:
 
 
 async def test_an_unverified_user_has_neither_compliance_nor_wallet(setup: Setup) -> None:
-    """As documented."""
+    """It has only the other documented fields."""
     user = await setup.create_user(status="unverified", verdict="flagged")
 
     answer = await setup.get(f"/api/v2/users/{user['id']}")

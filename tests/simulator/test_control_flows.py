@@ -5,16 +5,16 @@ import pytest
 from tests.simulator.setup import Setup
 
 
-async def test_complete_next_walks_a_payee_through_the_whole_flow(setup: Setup) -> None:
-    """First the claim, then step by step, then null; `user_id` is set while `completed_steps` is still empty."""
+async def test_complete_next_performs_the_payees_actions_in_order(setup: Setup) -> None:
+    """The claim, then each step, then null. After the claim `user_id` is set and `completed_steps` is empty."""
     flow = await setup.create("compliance", "background-check")
 
-    reported = [await setup.control(f"flows/{flow['id']}/complete-next") for _ in range(4)]
+    answers = [await setup.control(f"flows/{flow['id']}/complete-next") for _ in range(4)]
 
-    assert [each["step"] for each in reported] == ["onboarding", "compliance", "background-check", None]
-    assert (reported[0]["flow"]["user_id"] is None, reported[0]["flow"]["completed_steps"]) == (False, [])
-    assert reported[3]["flow"]["completed_steps"] == ["compliance", "background-check"]
-    assert reported[3]["flow"] == await setup.get(f"/api/v2/flows/{flow['id']}")
+    assert [each["step"] for each in answers] == ["onboarding", "compliance", "background-check", None]
+    assert (answers[0]["flow"]["user_id"] is None, answers[0]["flow"]["completed_steps"]) == (False, [])
+    assert answers[3]["flow"]["completed_steps"] == ["compliance", "background-check"]
+    assert answers[3]["flow"] == await setup.get(f"/api/v2/flows/{flow['id']}")
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,8 @@ async def test_complete_next_walks_a_payee_through_the_whole_flow(setup: Setup) 
         ("information_mismatch", "information_mismatch", None),
     ],
 )
-async def test_a_background_check_ends_as_it_is_told(setup: Setup, word: str, status: str, flag: bool | None) -> None:  # noqa: FBT001 - a row of the table
-    """By a verdict or by one of Dots' own statuses."""
+async def test_the_request_decides_a_background_check(setup: Setup, word: str, status: str, flag: bool | None) -> None:  # noqa: FBT001 - a row of the table
+    """With a verdict or with one of Dots' statuses."""
     user = await setup.create_user()
     flow = await setup.create("background-check", user_id=user["id"])
 
@@ -40,15 +40,15 @@ async def test_a_background_check_ends_as_it_is_told(setup: Setup, word: str, st
     assert (compliance["background_check"]["status"], compliance["has_criminal_activity"]) == (status, flag)
 
 
-async def test_many_payees_act_in_one_call(setup: Setup) -> None:
-    """In the order given; a payee who cannot ends it, and what those before have done stays done."""
+async def test_one_call_can_perform_actions_of_many_payees(setup: Setup) -> None:
+    """In order, up to the first action that fails. The actions before it are kept."""
     first, second = await setup.create("compliance"), await setup.create("payout")
-    acts = [(first["id"], "onboarding"), (second["id"], "onboarding"), (first["id"], "compliance")]
-    beyond = [(second["id"], "payout"), (first["id"], "compliance")]
+    actions = [(first["id"], "onboarding"), (second["id"], "onboarding"), (first["id"], "compliance")]
+    failing = [(second["id"], "payout"), (first["id"], "compliance")]
 
-    done = await setup.control("flows/complete", [{"flow_id": flow_id, "step": step} for flow_id, step in acts])
+    done = await setup.control("flows/complete", [{"flow_id": flow_id, "step": step} for flow_id, step in actions])
     refused = await setup.client.post(
-        "/_control/flows/complete", json=[{"flow_id": flow_id, "step": step} for flow_id, step in beyond]
+        "/_control/flows/complete", json=[{"flow_id": flow_id, "step": step} for flow_id, step in failing]
     )
 
     flows = (await setup.get("/_control/state"))["flows"]
@@ -59,7 +59,7 @@ async def test_many_payees_act_in_one_call(setup: Setup) -> None:
 
 
 async def test_a_refused_outcome_changes_nothing(setup: Setup) -> None:
-    """Not even the status of the user, and nothing is sent."""
+    """The user keeps its status, and no webhook is sent."""
     user = await setup.create_user(status="unverified")
     flow = await setup.create("background-check", "id-verification", user_id=user["id"])
 
@@ -76,8 +76,8 @@ async def test_a_refused_outcome_changes_nothing(setup: Setup) -> None:
     assert setup.receiver.requests == []
 
 
-async def test_a_named_step_may_be_completed_out_of_order(setup: Setup) -> None:
-    """The order in `completed_steps` is the order of completion."""
+async def test_a_named_step_can_be_completed_out_of_order(setup: Setup) -> None:
+    """`completed_steps` has the order of completion."""
     flow = await setup.create("compliance", "payout")
     await setup.control(f"flows/{flow['id']}/claim")
 
@@ -87,8 +87,8 @@ async def test_a_named_step_may_be_completed_out_of_order(setup: Setup) -> None:
     assert last["flow"]["completed_steps"] == ["payout", "compliance"]
 
 
-async def test_steps_are_refused_before_a_claim_twice_and_when_unknown(setup: Setup) -> None:
-    """409 for the wrong moment, 400 for a step the flow does not have."""
+async def test_impossible_steps_are_refused(setup: Setup) -> None:
+    """409 before the claim and for a completed step, 400 for a step that the flow does not have."""
     flow = await setup.create("payout")
     path = f"/_control/flows/{flow['id']}/complete"
     unclaimed = await setup.client.post(path, json={"step": "payout"})
@@ -101,8 +101,8 @@ async def test_steps_are_refused_before_a_claim_twice_and_when_unknown(setup: Se
     assert (unclaimed.status_code, twice.status_code, unknown.status_code) == (409, 409, 400)
 
 
-async def test_a_claim_may_name_its_user_and_happens_once(setup: Setup) -> None:
-    """An existing payee takes the flow; a second claim is refused."""
+async def test_a_claim_can_name_a_user(setup: Setup) -> None:
+    """An existing user claims the flow. A second claim is refused."""
     user = await setup.create_user()
     flow = await setup.create("payout")
 
@@ -113,20 +113,20 @@ async def test_a_claim_may_name_its_user_and_happens_once(setup: Setup) -> None:
     assert again.status_code == 409
 
 
-async def test_each_step_is_told_by_thin_webhooks(setup: Setup) -> None:
-    """One `flow.updated` a step, which never names it, and what changed about the user."""
+async def test_each_step_sends_webhooks_with_ids_only(setup: Setup) -> None:
+    """One `flow.updated` per step, without the step's name, and an event about the user if the user changed."""
     steps = ["compliance", "id-verification", "background-check", "manage-payments", "manage-payouts", "payout"]
     flow = await setup.create(*steps)
     await setup.control(f"flows/{flow['id']}/claim")
     user_id = (await setup.get(f"/api/v2/flows/{flow['id']}"))["user_id"]
     await setup.settle()
-    reported = [sorted(setup.receiver.bodies)]
+    received = [sorted(setup.receiver.bodies)]
 
     for _ in steps:
         setup.receiver.requests.clear()
         await setup.control(f"flows/{flow['id']}/complete-next")
         await setup.settle()
-        reported.append(sorted(setup.receiver.bodies))
+        received.append(sorted(setup.receiver.bodies))
 
     def of_flow(event: str) -> str:
         return json.dumps({"event": event, "flow_id": flow["id"]})
@@ -134,7 +134,7 @@ async def test_each_step_is_told_by_thin_webhooks(setup: Setup) -> None:
     def of_user(event: str) -> str:
         return json.dumps({"event": event, "user_id": user_id})
 
-    assert reported == [
+    assert received == [
         [of_flow("flow.updated"), of_user("user.updated")],
         [of_flow("flow.updated"), of_user("user.updated")],
         [of_flow("flow.updated"), of_user("user.updated.id_verified")],
@@ -145,8 +145,8 @@ async def test_each_step_is_told_by_thin_webhooks(setup: Setup) -> None:
     ]
 
 
-async def test_control_can_make_a_payout_link_flow_that_nobody_asked_for(setup: Setup) -> None:
-    """Webhooks can name flows the gateway never created."""
+async def test_the_control_api_can_create_a_payout_link_flow(setup: Setup) -> None:
+    """The gateway did not create this flow, but receives its webhooks."""
     made = await setup.control("flows", {"steps": ["payout"], "payout_link_id": "pl-1"})
 
     assert await setup.get(f"/api/v2/flows/{made['id']}") == made

@@ -16,13 +16,13 @@ from tests.simulator.setup import Setup
         ({"status": "pass", "has_criminal_activity": True}, "pass", True),
     ],
 )
-async def test_a_verdict_can_come_later_than_its_step(
+async def test_a_verdict_can_change_after_its_step(
     setup: Setup,
     body: dict[str, Any],
     status: str,
     flag: bool | None,  # noqa: FBT001 - a row of the table
 ) -> None:
-    """It is told by a webhook, and the flag can be set apart from the status."""
+    """A webhook reports it. The flag can be set independently of the status."""
     user = await setup.create_user()
     flow = await setup.create("background-check", user_id=user["id"])
     await setup.control(f"flows/{flow['id']}/complete-next", {"verdict": "pending"})
@@ -38,7 +38,7 @@ async def test_a_verdict_can_come_later_than_its_step(
 
 
 async def test_an_unknown_verdict_is_refused(setup: Setup) -> None:
-    """The message lists the words there are."""
+    """The message lists the valid words."""
     user = await setup.create_user()
 
     response = await setup.client.post(f"/_control/users/{user['id']}/verdict", json={"status": "guilty"})
@@ -47,20 +47,20 @@ async def test_an_unknown_verdict_is_refused(setup: Setup) -> None:
     assert "cleared" in response.json()["detail"]
 
 
-async def test_an_identity_can_be_confirmed_and_taken_back(setup: Setup) -> None:
-    """Both are told by a webhook."""
+async def test_an_id_verification_can_be_set_and_revoked(setup: Setup) -> None:
+    """A webhook reports both changes."""
     user = await setup.create_user()
 
     confirmed = await setup.control(f"users/{user['id']}/id-verified")
-    taken_back = await setup.control(f"users/{user['id']}/id-verified", {"id_verified": False})
+    revoked = await setup.control(f"users/{user['id']}/id-verified", {"id_verified": False})
 
     await setup.settle()
-    assert (confirmed["compliance"]["id_verified"], taken_back["compliance"]["id_verified"]) == (True, False)
+    assert (confirmed["compliance"]["id_verified"], revoked["compliance"]["id_verified"]) == (True, False)
     assert [json.loads(body)["event"] for body in setup.receiver.bodies] == ["user.updated.id_verified"] * 2
 
 
-async def test_a_merge_moves_flows_and_knowledge_to_the_user_that_stays(setup: Setup) -> None:
-    """The old id answers 404 and the webhook names both."""
+async def test_a_merge_moves_flows_and_checks_to_the_other_user(setup: Setup) -> None:
+    """The old id answers 404, and the webhook has both ids."""
     old, new = await setup.create_user(verdict="flagged", id_verified=True), await setup.create_user()
     flow = await setup.create("payout", user_id=old["id"])
 
@@ -83,8 +83,8 @@ async def test_a_merge_moves_flows_and_knowledge_to_the_user_that_stays(setup: S
     ]
 
 
-async def test_a_user_cannot_be_merged_into_itself_or_nobody(setup: Setup) -> None:
-    """Refused, and nothing changes."""
+async def test_a_user_cannot_be_merged_into_itself_or_an_unknown_user(setup: Setup) -> None:
+    """Both requests are refused and change nothing."""
     user = await setup.create_user()
 
     itself = await setup.client.post(f"/_control/users/{user['id']}/merge", json={"into": user["id"]})

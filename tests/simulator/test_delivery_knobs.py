@@ -1,9 +1,7 @@
-"""What the knobs do to deliveries: doubled, dropped, delayed, shuffled, held."""
+"""The knobs of webhook delivery: duplicate, drop, delay, shuffle, pause."""
 
 from simulator.delivery.message import Message
 from tests.simulator.setup import Setup
-
-OTHER_SECRET = "whsec_plJ3nmyCDGBKInavdOK15jsl"
 
 
 def send(setup: Setup, count: int = 1) -> list[Message]:
@@ -11,8 +9,8 @@ def send(setup: Setup, count: int = 1) -> list[Message]:
     return [message for number in range(count) for message in setup.simulation.sender.dispatch(str(number).encode())]
 
 
-async def test_doubled_messages_come_twice_under_one_id(setup: Setup) -> None:
-    """The knob is a chance; 1 is always."""
+async def test_duplicated_messages_arrive_twice_with_one_id(setup: Setup) -> None:
+    """The knob is a probability; 1 duplicates every message."""
     await setup.turn(webhooks={"duplicate": 1})
 
     (message,) = send(setup)
@@ -21,8 +19,8 @@ async def test_doubled_messages_come_twice_under_one_id(setup: Setup) -> None:
     assert setup.receiver.ids == [message.id] * 2
 
 
-async def test_dropped_messages_never_come_but_can_be_resent(setup: Setup) -> None:
-    """As by hand in Svix' dashboard, under the same id."""
+async def test_dropped_messages_arrive_only_after_a_resend(setup: Setup) -> None:
+    """The resend has the same id."""
     await setup.turn(webhooks={"drop": 1})
     (message,) = send(setup)
     await setup.settle()
@@ -34,15 +32,15 @@ async def test_dropped_messages_never_come_but_can_be_resent(setup: Setup) -> No
     assert setup.receiver.ids == [message.id]
 
 
-async def test_nothing_unknown_can_be_resent(setup: Setup) -> None:
-    """404 for an id that was never sent."""
+async def test_a_resend_of_an_unknown_message_answers_404(setup: Setup) -> None:
+    """The log has no message with that id."""
     response = await setup.client.post("/_control/webhooks/msg_nothing/resend")
 
     assert response.status_code == 404
 
 
 async def test_delayed_messages_wait_before_their_first_attempt(setup: Setup) -> None:
-    """In real seconds, whatever the speed."""
+    """In real seconds, independent of the speed."""
     await setup.turn(webhooks={"delay_seconds": 3, "speed": 100})
 
     send(setup)
@@ -52,7 +50,7 @@ async def test_delayed_messages_wait_before_their_first_attempt(setup: Setup) ->
 
 
 async def test_shuffled_messages_wait_at_random_within_the_window(setup: Setup) -> None:
-    """Each its own time, so that later ones can come first."""
+    """Each message waits for a different time, so that later ones can arrive first."""
     await setup.turn(seed=7, webhooks={"shuffle_seconds": 10})
 
     send(setup, 20)
@@ -64,7 +62,7 @@ async def test_shuffled_messages_wait_at_random_within_the_window(setup: Setup) 
 
 
 async def test_a_pause_holds_messages_until_a_flush(setup: Setup) -> None:
-    """And goes on for later ones."""
+    """The pause continues for later messages."""
     await setup.turn(webhooks={"paused": True})
     send(setup, 2)
     await setup.settle()
@@ -78,8 +76,8 @@ async def test_a_pause_holds_messages_until_a_flush(setup: Setup) -> None:
     assert (await setup.get("/_control/webhooks"))["under_way"] == 1
 
 
-async def test_the_end_of_a_pause_releases_what_it_held(setup: Setup) -> None:
-    """By PATCH, and by PUT of knobs without a pause."""
+async def test_ending_a_pause_sends_the_held_messages(setup: Setup) -> None:
+    """By PATCH, and by a PUT of knobs without a pause."""
     await setup.turn(webhooks={"paused": True})
     send(setup)
     await setup.turn(webhooks={"paused": False})

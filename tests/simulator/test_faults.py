@@ -10,17 +10,17 @@ from tests.simulator.setup import Setup
 
 
 async def queue(setup: Setup, *faults: Any) -> None:
-    """Let these happen to the next calls."""
+    """Queue faults for the next calls."""
     await setup.turn(faults={"next_responses": list(faults)})
 
 
 async def post(setup: Setup) -> httpx.Response:
-    """Ask for a flow."""
+    """Request a flow."""
     return await setup.client.post("/api/v2/flows", json={"steps": ["payout"]})
 
 
-async def flows_made(setup: Setup) -> int:
-    """How many flows there are."""
+async def flow_count(setup: Setup) -> int:
+    """The number of flows."""
     return len((await setup.get("/_control/state"))["flows"])
 
 
@@ -39,10 +39,10 @@ async def flows_made(setup: Setup) -> int:
         ({"kind": "error", "status": 410}, 410, None, "service-unavailable"),
     ],
 )
-async def test_a_queued_fault_answers_one_call_and_does_nothing(
+async def test_a_queued_fault_applies_to_one_call_and_creates_nothing(
     setup: Setup, fault: Any, status: int, retry_after: str | None, error_code: str
 ) -> None:
-    """The call after it is answered well."""
+    """The next call succeeds."""
     await queue(setup, fault)
 
     failed, good = await post(setup), await post(setup)
@@ -50,11 +50,11 @@ async def test_a_queued_fault_answers_one_call_and_does_nothing(
     assert (failed.status_code, failed.headers.get("retry-after")) == (status, retry_after)
     assert failed.json()["error_code"] == error_code
     assert good.status_code == 200
-    assert await flows_made(setup) == 1
+    assert await flow_count(setup) == 1
 
 
-async def test_junk_claims_success_after_the_work_was_done(setup: Setup) -> None:
-    """200 with a body that is not JSON."""
+async def test_a_junk_body_has_status_200_after_a_creation(setup: Setup) -> None:
+    """The body is not JSON."""
     await queue(setup, "junk_body")
 
     response = await post(setup)
@@ -62,76 +62,80 @@ async def test_junk_claims_success_after_the_work_was_done(setup: Setup) -> None
     assert response.status_code == 200
     with pytest.raises(json.JSONDecodeError):
         response.json()
-    assert await flows_made(setup) == 1
+    assert await flow_count(setup) == 1
 
 
-@pytest.mark.parametrize(("kind", "made"), [("create_then_cut", 1), ("cut", 0)])
-async def test_a_cut_connection_answers_nothing(setup: Setup, kind: str, made: int) -> None:
-    """With and without the flow having been made. Here, in process, the cut is an exception."""
+@pytest.mark.parametrize(("kind", "created"), [("create_then_cut", 1), ("cut", 0)])
+async def test_a_cut_connection_has_no_answer(setup: Setup, kind: str, created: int) -> None:
+    """With and without a creation. In this process the cut is an exception."""
     await queue(setup, kind)
 
     with pytest.raises(ConnectionCutError):
         await post(setup)
 
-    assert await flows_made(setup) == made
+    assert await flow_count(setup) == created
 
 
-async def test_a_create_can_fail_after_its_work(setup: Setup) -> None:
-    """A 5xx that lies."""
+async def test_a_creation_can_answer_an_error(setup: Setup) -> None:
+    """The answer is a 5xx although the flow was created."""
     await queue(setup, {"kind": "create_then_fail", "status": 502})
 
     response = await post(setup)
 
-    assert (response.status_code, await flows_made(setup)) == (502, 1)
+    assert (response.status_code, await flow_count(setup)) == (502, 1)
 
 
-@pytest.mark.parametrize(("kind", "made"), [("proxy_page", 0), ("create_then_proxy_page", 1)])
-@pytest.mark.parametrize("status", [300, 302, 304, 404, 407, 499, 502, 599])
-async def test_a_proxy_may_answer_with_a_page_of_its_own(setup: Setup, kind: str, status: int, made: int) -> None:
-    """With any status from 300 on, before or after Dots has done the work; a redirect leads elsewhere."""
-    await queue(setup, {"kind": kind, "status": status})
+@pytest.mark.parametrize(("kind", "created"), [("proxy_page", 0), ("create_then_proxy_page", 8)])
+async def test_a_proxy_page_can_have_any_status_from_300(setup: Setup, kind: str, created: int) -> None:
+    """Before or after the creation. A redirect has a location; 304 has no body."""
+    statuses = [300, 302, 304, 404, 407, 499, 502, 599]
+    await queue(setup, *({"kind": kind, "status": status} for status in statuses))
 
-    response = await post(setup)
+    answers = [await post(setup) for _ in statuses]
 
-    assert (response.status_code, "<html>" in response.text) == (status, status != 304)
-    assert ("location" in response.headers) is (status in (300, 302))
-    assert await flows_made(setup) == made
-
-
-@pytest.mark.parametrize("status", [300, 304, 400, 422, 499, 500])
-async def test_dots_may_refuse_with_any_status(setup: Setup, status: int) -> None:
-    """With an error of its own kind, where HTTP allows a body."""
-    await queue(setup, {"kind": "error", "status": status, "error_code": "invalid-input"})
-
-    response = await post(setup)
-
-    assert response.status_code == status
-    assert ("invalid-input" in response.text) is (status != 304)
+    assert [answer.status_code for answer in answers] == statuses
+    assert [answer.status_code for answer in answers if "<html>" not in answer.text] == [304]
+    assert [answer.status_code for answer in answers if "location" in answer.headers] == [300, 302]
+    assert await flow_count(setup) == created
 
 
-async def test_a_lasting_fault_befalls_every_call_it_matches(setup: Setup) -> None:
-    """Such as one forbidden flow, while all others are answered."""
+async def test_an_error_can_have_any_status_from_300(setup: Setup) -> None:
+    """The body has the error code, except that 304 has no body."""
+    statuses = [300, 304, 400, 422, 499, 500]
+    await queue(setup, *({"kind": "error", "status": status, "error_code": "invalid-input"} for status in statuses))
+
+    answers = [await post(setup) for _ in statuses]
+
+    assert [answer.status_code for answer in answers] == statuses
+    assert [answer.status_code for answer in answers if "invalid-input" not in answer.text] == [304]
+
+
+async def test_a_lasting_fault_applies_to_every_matching_call(setup: Setup) -> None:
+    """For example, one flow is forbidden and all others are answered."""
     forbidden, other = [(await post(setup)).json()["id"] for _ in range(2)]
     fault = {"kind": "error", "status": 403, "error_code": "forbidden", "path_contains": forbidden}
     await setup.turn(faults={"lasting": [fault]})
 
-    asked = [forbidden, other, forbidden, other]
-    statuses = [(await setup.client.get(f"/api/v2/flows/{each}")).status_code for each in asked]
+    flow_ids = [forbidden, other, forbidden, other]
+    statuses = [(await setup.client.get(f"/api/v2/flows/{flow_id}")).status_code for flow_id in flow_ids]
 
     assert statuses == [403, 200, 403, 200]
 
 
-async def test_a_hang_does_the_work_and_answers_late(setup: Setup) -> None:
-    """The caller may long be gone."""
+async def test_a_hang_delays_the_answer_of_a_creation(setup: Setup) -> None:
+    """The call is logged before the answer, so that a test can wait for it and then kill the caller."""
+    logged: list[object] = []
+    calls = setup.simulation.api_calls
+    setup.clock.while_sleeping = lambda: logged.extend(call.status for call in calls)
     await queue(setup, {"kind": "hang", "seconds": 42})
 
     response = await post(setup)
 
-    assert (response.status_code, setup.clock.slept) == (200, [42.0])
+    assert (response.status_code, setup.clock.slept, logged) == (200, [42.0], [None])
 
 
-async def test_a_hang_ends_when_the_simulator_ends(setup: Setup) -> None:
-    """So that SIGTERM need not wait for it."""
+async def test_a_hang_ends_when_the_simulator_stops(setup: Setup) -> None:
+    """SIGTERM does not wait for it."""
     await queue(setup, {"kind": "hang", "seconds": 42})
     setup.simulation.stopping.set()
 
@@ -140,8 +144,8 @@ async def test_a_hang_ends_when_the_simulator_ends(setup: Setup) -> None:
     assert response.status_code == 200
 
 
-async def test_a_fault_may_be_for_one_method_and_let_calls_through(setup: Setup) -> None:
-    """Calls of another method leave it in the queue; `none` uses up one call."""
+async def test_a_fault_can_match_one_method(setup: Setup) -> None:
+    """Calls with another method leave it in the queue. `none` lets one call through."""
     await queue(setup, {"kind": "none", "method": "POST"}, {"kind": "server_error", "method": "POST"})
 
     statuses = [
@@ -155,8 +159,8 @@ async def test_a_fault_may_be_for_one_method_and_let_calls_through(setup: Setup)
     assert (await setup.get("/_control/knobs"))["faults"]["next_responses"] == []
 
 
-async def test_a_fault_may_be_for_some_paths_only(setup: Setup) -> None:
-    """Others leave it in the queue."""
+async def test_a_fault_can_match_some_paths(setup: Setup) -> None:
+    """Calls of other paths leave it in the queue."""
     await queue(setup, {"kind": "server_error", "path_contains": "/users/"})
 
     statuses = [(await setup.client.get(f"/api/v2/{path}")).status_code for path in ("flows", "users/x", "users/x")]
@@ -164,20 +168,8 @@ async def test_a_fault_may_be_for_some_paths_only(setup: Setup) -> None:
     assert statuses == [200, 503, 404]
 
 
-async def test_a_hanging_call_is_noted_before_it_is_answered(setup: Setup) -> None:
-    """So that a test can wait for it, and then kill the caller."""
-    noted: list[object] = []
-    calls = setup.simulation.api_calls
-    setup.clock.while_sleeping = lambda: noted.extend(call.status for call in calls)
-    await queue(setup, "hang")
-
-    response = await post(setup)
-
-    assert (noted, response.status_code) == ([None], 200)
-
-
-async def test_faults_by_chance_repeat_with_their_seed(setup: Setup) -> None:
-    """Some calls fail, some do not, and the same ones the next time."""
+async def test_random_faults_repeat_with_a_seed(setup: Setup) -> None:
+    """Some calls fail, and the same calls fail in the second round."""
     rounds = []
     for _ in range(2):
         await setup.turn(seed=5, faults={"random_fault_probability": 0.5, "random_fault": "rate_limited"})
@@ -187,8 +179,8 @@ async def test_faults_by_chance_repeat_with_their_seed(setup: Setup) -> None:
     assert set(rounds[0]) == {200, 429}
 
 
-async def test_every_api_call_is_counted_with_what_befell_it(setup: Setup) -> None:
-    """So that a test can see how often the gateway asked."""
+async def test_the_log_has_every_api_call_with_its_fault(setup: Setup) -> None:
+    """Tests count the gateway's calls with it."""
     await queue(setup, "server_error", "cut")
     await post(setup)
     with pytest.raises(ConnectionCutError):

@@ -28,18 +28,18 @@ async def page(setup: Setup, flow: dict[str, Any]) -> str:
 
 
 async def press(setup: Setup, flow: dict[str, Any], action: str, **fields: str) -> httpx.Response:
-    """Send a form as a browser would, and go where it leads."""
+    """Send a form like a browser and follow the redirect."""
     return await setup.client.post(f"/flow/{flow['id']}/{action}", data=fields, follow_redirects=True)
 
 
 async def known_flow(setup: Setup, *steps: Any, **fields: Any) -> dict[str, Any]:
-    """A flow for a known user, whose link needs no code."""
+    """A flow for a known user. Its link needs no code."""
     user = await setup.create_user()
     return await setup.create(*steps, user_id=user["id"], **fields)
 
 
-async def test_a_payee_walks_through_every_page(setup: Setup) -> None:
-    """Phone, code, each step, finish; every page says that this is a simulator."""
+async def test_a_payee_can_complete_every_page(setup: Setup) -> None:
+    """Phone, code, each step, finish. Every page says that this is a simulator."""
     flow = await setup.create(*WITH_OPTIONS)
     pages = [await page(setup, flow)]
     pages.append((await press(setup, flow, "phone")).text)
@@ -53,8 +53,8 @@ async def test_a_payee_walks_through_every_page(setup: Setup) -> None:
     assert (await setup.get(f"/api/v2/flows/{flow['id']}"))["completed_steps"] == STEPS
 
 
-async def test_onboarding_happens_once_the_code_is_given(setup: Setup) -> None:
-    """The phone number alone claims nothing."""
+async def test_the_code_claims_the_flow(setup: Setup) -> None:
+    """The phone number alone does not."""
     flow = await setup.create("payout")
 
     await press(setup, flow, "phone")
@@ -66,39 +66,37 @@ async def test_onboarding_happens_once_the_code_is_given(setup: Setup) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "status"),
-    [("cleared", "pass"), ("flagged", "failed"), ("pending", "pending"), ("consider", "consider")],
+    ("step", "outcome", "is_verified", "status"),
+    [
+        ("background-check", "cleared", False, "pass"),
+        ("background-check", "flagged", False, "failed"),
+        ("background-check", "pending", False, "pending"),
+        ("background-check", "consider", False, "consider"),
+        ("id-verification", "verified", True, None),
+        ("id-verification", "failed", False, None),
+    ],
 )
-async def test_the_tester_chooses_how_a_background_check_ends(setup: Setup, outcome: str, status: str) -> None:
-    """The page offers the outcome, and the user gets it."""
-    flow = await known_flow(setup, "background-check")
-    text = await page(setup, flow)
-
-    await press(setup, flow, "complete", step="background-check", outcome=outcome)
-
-    user = await setup.get(f"/api/v2/users/{flow['user_id']}")
-    assert f'data-testid="outcome-{outcome}"' in text
-    assert user["compliance"]["background_check"]["status"] == status
-
-
-@pytest.mark.parametrize(("outcome", "is_verified"), [("verified", True), ("failed", False)])
-async def test_the_tester_chooses_how_an_id_check_ends(
+async def test_the_tester_chooses_the_outcome_of_a_check(
     setup: Setup,
+    step: str,
     outcome: str,
     is_verified: bool,  # noqa: FBT001 - a row of the table
+    status: str | None,
 ) -> None:
-    """Either way the step is done."""
-    flow = await known_flow(setup, "id-verification")
+    """The page offers the outcome, the user gets it, and the step is complete in any case."""
+    flow = await known_flow(setup, step)
+    text = await page(setup, flow)
 
-    await press(setup, flow, "complete", step="id-verification", outcome=outcome)
+    await press(setup, flow, "complete", step=step, outcome=outcome)
 
-    user = await setup.get(f"/api/v2/users/{flow['user_id']}")
-    assert user["compliance"]["id_verified"] is is_verified
-    assert (await setup.get(f"/api/v2/flows/{flow['id']}"))["completed_steps"] == ["id-verification"]
+    compliance = (await setup.get(f"/api/v2/users/{flow['user_id']}"))["compliance"]
+    assert f'data-testid="outcome-{outcome}"' in text
+    assert (compliance["id_verified"], compliance.get("background_check", {}).get("status")) == (is_verified, status)
+    assert (await setup.get(f"/api/v2/flows/{flow['id']}"))["completed_steps"] == [step]
 
 
-async def test_fields_for_personal_data_have_no_name(setup: Setup) -> None:
-    """A browser sends nothing of them, so nothing can be kept."""
+async def test_inputs_for_personal_data_have_no_name(setup: Setup) -> None:
+    """The browser does not send them, so the simulator cannot store them."""
     flow = await known_flow(setup, "background-check")
 
     text = await page(setup, flow)
@@ -109,8 +107,8 @@ async def test_fields_for_personal_data_have_no_name(setup: Setup) -> None:
     assert not any("name=" in line for line in inputs)
 
 
-async def test_a_hidden_continue_button_leaves_the_pages_own_action(setup: Setup) -> None:
-    """Which completes the step."""
+async def test_the_pages_own_button_replaces_a_hidden_continue_button(setup: Setup) -> None:
+    """It completes the step."""
     flow = await known_flow(setup, {"name": "manage-payouts", "hide_continue_button": True}, "payout")
 
     hidden = await page(setup, flow)
@@ -120,8 +118,8 @@ async def test_a_hidden_continue_button_leaves_the_pages_own_action(setup: Setup
     assert ("Continue" in shown, "Withdraw</button>" in shown) == (True, False)
 
 
-async def test_redirect_sends_the_payee_on(setup: Setup) -> None:
-    """After Continue, and then the flow is finished."""
+async def test_a_redirect_step_redirects_after_continue(setup: Setup) -> None:
+    """Then the flow is finished."""
     flow = await known_flow(setup, {"name": "redirect", "redirect_url": "https://example.com/back"})
     text = await page(setup, flow)
 
@@ -132,8 +130,8 @@ async def test_redirect_sends_the_payee_on(setup: Setup) -> None:
     assert "flow-finished" in await page(setup, flow)
 
 
-async def test_redirect_without_its_continue_button_redirects_at_once(setup: Setup) -> None:
-    """There is nothing to see on its page."""
+async def test_a_redirect_step_with_a_hidden_continue_button_redirects_immediately(setup: Setup) -> None:
+    """The payee does not see its page."""
     step = {"name": "redirect", "redirect_url": "https://example.com/back", "hide_continue_button": True}
     flow = await known_flow(setup, step)
 
@@ -143,7 +141,7 @@ async def test_redirect_without_its_continue_button_redirects_at_once(setup: Set
 
 
 @pytest.mark.parametrize("hides", [True, False])
-async def test_the_finish_page_may_hide_the_dashboard(
+async def test_the_finish_page_can_hide_the_dashboard(
     setup: Setup,
     hides: bool,  # noqa: FBT001 - a row of the table
 ) -> None:
@@ -156,7 +154,7 @@ async def test_the_finish_page_may_hide_the_dashboard(
 
 
 async def test_a_link_for_a_known_user_needs_a_code_after_15_minutes(setup: Setup) -> None:
-    """Until then it is open; afterwards one code lets this browser in."""
+    """Afterwards the browser that enters a code is authenticated."""
     flow = await known_flow(setup, "payout")
     setup.clock.now += timedelta(minutes=15)
     in_time = await page(setup, flow)
@@ -170,8 +168,8 @@ async def test_a_link_for_a_known_user_needs_a_code_after_15_minutes(setup: Setu
     assert "step-payout" in with_code
 
 
-async def test_require_auth_asks_for_a_code_at_once(setup: Setup) -> None:
-    """And without it no step can be completed."""
+async def test_require_auth_always_asks_for_a_code(setup: Setup) -> None:
+    """Without the code the payee cannot complete a step."""
     flow = await known_flow(setup, "payout", require_auth=True)
 
     text = (await press(setup, flow, "complete", step="payout")).text
@@ -181,7 +179,7 @@ async def test_require_auth_asks_for_a_code_at_once(setup: Setup) -> None:
 
 
 async def test_a_second_click_changes_nothing(setup: Setup) -> None:
-    """The form of a step that is over leads to the step that is next."""
+    """The form of a completed step redirects to the next step."""
     flow = await known_flow(setup, "compliance", "payout")
     await press(setup, flow, "complete", step="compliance")
 
@@ -191,16 +189,16 @@ async def test_a_second_click_changes_nothing(setup: Setup) -> None:
     assert (await setup.get(f"/api/v2/flows/{flow['id']}"))["completed_steps"] == ["compliance"]
 
 
-async def test_a_link_to_nothing_says_so(setup: Setup) -> None:
-    """As a page, with 404."""
+async def test_an_unknown_flow_has_an_error_page(setup: Setup) -> None:
+    """Its status is 404."""
     response = await setup.client.get("/flow/nothing")
 
     assert response.status_code == 404
     assert "No such flow" in response.text
 
 
-async def test_the_name_of_a_step_cannot_smuggle_markup_into_a_page(setup: Setup) -> None:
-    """Unknown names are shown as text."""
+async def test_the_name_of_a_step_is_escaped(setup: Setup) -> None:
+    """The page shows it as text."""
     flow = await known_flow(setup, "<script>alert(1)</script>")
 
     assert "<script>" not in await page(setup, flow)

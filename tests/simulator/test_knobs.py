@@ -6,8 +6,8 @@ from simulator.knobs import Knobs
 from tests.simulator.setup import Setup
 
 
-async def test_patch_turns_only_the_knobs_named(setup: Setup) -> None:
-    """Nested, and added to what was turned before."""
+async def test_patch_sets_only_the_named_knobs(setup: Setup) -> None:
+    """It keeps the knobs of an earlier PATCH."""
     await setup.turn(webhooks={"duplicate": 0.5})
     await setup.turn(webhooks={"drop": 0.1}, faults={"random_fault": "hang"})
 
@@ -19,7 +19,7 @@ async def test_patch_turns_only_the_knobs_named(setup: Setup) -> None:
 
 
 async def test_put_sets_all_knobs(setup: Setup) -> None:
-    """Those not named get their defaults."""
+    """Missing knobs get their defaults."""
     await setup.turn(webhooks={"duplicate": 0.5})
 
     response = await setup.client.put("/_control/knobs", json={"webhooks": {"drop": 1}})
@@ -40,8 +40,8 @@ async def test_put_sets_all_knobs(setup: Setup) -> None:
         {"unknowns": {"create_status": 204}},
     ],
 )
-async def test_a_knob_that_is_none_is_refused(setup: Setup, changes: dict[str, Any]) -> None:
-    """By PATCH and PUT alike, and nothing changes."""
+async def test_an_invalid_knob_is_refused(setup: Setup, changes: dict[str, Any]) -> None:
+    """By PATCH and PUT. Nothing changes."""
     before = await setup.get("/_control/knobs")
 
     patched = await setup.client.patch("/_control/knobs", json=changes)
@@ -51,8 +51,8 @@ async def test_a_knob_that_is_none_is_refused(setup: Setup, changes: dict[str, A
     assert await setup.get("/_control/knobs") == before
 
 
-async def test_the_same_seed_gives_the_same_luck(setup: Setup) -> None:
-    """Which messages are dropped and doubled, and how long each waits, repeats; their ids never do."""
+async def test_a_seed_makes_deliveries_repeatable(setup: Setup) -> None:
+    """The same messages are dropped and duplicated, and each waits as long. The ids differ."""
     rounds = []
     for _ in range(2):
         await setup.turn(seed=11, webhooks={"drop": 0.3, "duplicate": 0.3, "shuffle_seconds": 9})
@@ -68,7 +68,7 @@ async def test_the_same_seed_gives_the_same_luck(setup: Setup) -> None:
     assert not set(rounds[0][2]) & set(rounds[1][2])
 
 
-async def test_a_reset_forgets_everything(setup: Setup) -> None:
+async def test_a_reset_restores_the_initial_state(setup: Setup) -> None:
     """Flows, users, logs, held messages, knobs and endpoints."""
     flow = await setup.create("payout")
     await setup.turn(webhooks={"paused": True})
@@ -85,14 +85,9 @@ async def test_a_reset_forgets_everything(setup: Setup) -> None:
 
 
 async def test_the_control_api_describes_itself(setup: Setup) -> None:
-    """Every route under /_control has a summary of its own in OpenAPI."""
+    """Every route under /_control has a description in OpenAPI."""
     paths = (await setup.get("/openapi.json"))["paths"]
 
     described = [operation.get("description", "") for path in paths.values() for operation in path.values()]
     assert len(described) > 20
     assert all(described)
-
-
-async def test_health_is_answered(setup: Setup) -> None:
-    """For whoever waits until the simulator is up."""
-    assert await setup.get("/_control/healthz") == {"ok": True}

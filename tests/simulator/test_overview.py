@@ -4,7 +4,7 @@ from tests.simulator.setup import Setup
 
 
 async def test_the_overview_shows_flows_users_webhooks_and_knobs(setup: Setup) -> None:
-    """With links to the pages, and changed knobs marked."""
+    """It links to the pages and marks changed knobs."""
     flow = await setup.create("compliance", "payout")
     await setup.control(f"flows/{flow['id']}/complete-next")
     await setup.control(f"flows/{flow['id']}/complete-next")
@@ -20,7 +20,7 @@ async def test_the_overview_shows_flows_users_webhooks_and_knobs(setup: Setup) -
     assert "This is a simulator" in text
 
 
-async def test_an_empty_overview_says_how_to_begin(setup: Setup) -> None:
+async def test_an_empty_overview_explains_the_first_steps(setup: Setup) -> None:
     """Without a flow, a user or an endpoint."""
     await setup.client.put("/_control/webhook-endpoints", json=[])
 
@@ -32,7 +32,7 @@ async def test_an_empty_overview_says_how_to_begin(setup: Setup) -> None:
 
 
 async def test_its_buttons_do_what_the_control_api_does(setup: Setup) -> None:
-    """Walk a payee on, and decide a background check."""
+    """Perform the payee's next action, and decide a background check."""
     flow = await setup.create("background-check")
     for _ in range(3):
         await setup.client.post("/overview/complete-next", data={"flow_id": flow["id"]})
@@ -45,8 +45,8 @@ async def test_its_buttons_do_what_the_control_api_does(setup: Setup) -> None:
     assert user["compliance"]["has_criminal_activity"] is True
 
 
-async def test_style_and_dashboard_come_from_the_package(setup: Setup) -> None:
-    """Nothing is loaded from elsewhere."""
+async def test_pages_load_no_external_resources(setup: Setup) -> None:
+    """The package has the style sheet and the dashboard."""
     style, dashboard = await setup.client.get("/static/simulator.css"), await setup.client.get("/dashboard")
 
     assert (style.status_code, dashboard.status_code) == (200, 200)

@@ -8,15 +8,15 @@ from simulator.delivery import schedule
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-def test_the_waits_are_those_of_svix() -> None:
-    """At once, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h: 27 h 35 min 5 s in all, and no ninth attempt."""
+def test_the_waits_equal_svixs_schedule() -> None:
+    """None, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h: 27 h 35 min 5 s in total, and no ninth attempt."""
     assert schedule.WAITS_SECONDS == (0, 5, 300, 1800, 7200, 18000, 36000, 36000)
     assert sum(schedule.WAITS_SECONDS) == 27 * 3600 + 35 * 60 + 5
     assert schedule.wait_seconds(9, random=Random(1)) is None
 
 
-def test_waits_jitter_by_a_fifth_either_way() -> None:
-    """Over many draws the whole band is used, and never left."""
+def test_the_jitter_is_a_fifth() -> None:
+    """Many draws cover the whole range and never leave it."""
     random = Random(1)
 
     waits = [schedule.wait_seconds(3, random=random) or 0 for _ in range(500)]
@@ -26,7 +26,7 @@ def test_waits_jitter_by_a_fifth_either_way() -> None:
 
 
 def test_retry_after_only_lengthens_a_wait() -> None:
-    """A receiver cannot hurry the sender."""
+    """A receiver cannot shorten the wait."""
     longer = schedule.wait_seconds(2, random=Random(1), retry_after_seconds=60)
     shorter = schedule.wait_seconds(3, random=Random(1), retry_after_seconds=60)
 
@@ -35,8 +35,8 @@ def test_retry_after_only_lengthens_a_wait() -> None:
     assert shorter >= 240
 
 
-def test_speed_divides_all_of_a_wait() -> None:
-    """What the receiver asked for as well: time itself runs faster."""
+def test_speed_divides_the_whole_wait() -> None:
+    """Including a `Retry-After`."""
     assert schedule.wait_seconds(2, random=Random(1), retry_after_seconds=60, speed=100) == 0.6
 
 
@@ -53,5 +53,5 @@ def test_speed_divides_all_of_a_wait() -> None:
     ],
 )
 def test_retry_after_is_read_as_seconds_or_date(header: str | None, seconds: float | None) -> None:
-    """Anything else counts for nothing."""
+    """Other values are ignored."""
     assert schedule.read_retry_after(header, now=NOW) == seconds

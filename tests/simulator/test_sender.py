@@ -15,8 +15,8 @@ def send(setup: Setup, count: int = 1) -> list[Message]:
     return [message for number in range(count) for message in setup.simulation.sender.dispatch(str(number).encode())]
 
 
-async def test_a_failed_message_comes_again_under_its_id_with_new_signatures(setup: Setup) -> None:
-    """On the schedule, until it is taken."""
+async def test_a_failed_message_is_sent_again_with_its_id_and_new_signatures(setup: Setup) -> None:
+    """On the schedule, until the receiver accepts it."""
     setup.receiver.answers = [httpx.Response(500), httpx.ConnectError("refused"), httpx.Response(200)]
 
     (message,) = send(setup)
@@ -31,7 +31,7 @@ async def test_a_failed_message_comes_again_under_its_id_with_new_signatures(set
 
 
 async def test_a_message_is_given_up_after_eight_attempts(setup: Setup) -> None:
-    """Only Dots is told; here the log."""
+    """The log has all attempts."""
     setup.receiver.answers = [httpx.Response(500) for _ in range(20)]
 
     send(setup)
@@ -44,8 +44,8 @@ async def test_a_message_is_given_up_after_eight_attempts(setup: Setup) -> None:
     assert webhooks[0]["state"] == "given_up"
 
 
-async def test_messages_are_listed_from_any_one_on(setup: Setup) -> None:
-    """Whoever follows the list does not read it all again; an id that is not remembered is before all."""
+async def test_messages_can_be_listed_after_an_id(setup: Setup) -> None:
+    """An unknown id lists all messages."""
     first, second, third = send(setup, 3)
     await setup.settle()
 
@@ -70,10 +70,10 @@ async def test_messages_are_listed_from_any_one_on(setup: Setup) -> None:
         (None, None, "timeout"),
     ],
 )
-async def test_anything_but_a_2xx_in_time_is_a_failure(
+async def test_every_attempt_without_a_2xx_in_time_fails(
     setup: Setup, answer: httpx.Response | Exception | None, status: int | None, error: str | None
 ) -> None:
-    """A redirect is not followed; no answer in time is none."""
+    """A redirect, an error, a broken connection, no answer in time."""
     await setup.turn(webhooks={"timeout_seconds": 0.01})
     setup.receiver.answers = [answer]
 
@@ -86,7 +86,7 @@ async def test_anything_but_a_2xx_in_time_is_a_failure(
     assert setup.receiver.ids == [message.id] * 2
 
 
-async def test_retry_after_is_honoured(setup: Setup) -> None:
+async def test_retry_after_delays_the_next_attempt(setup: Setup) -> None:
     """It lengthens the wait of 5 s."""
     setup.receiver.answers = [httpx.Response(503, headers={"retry-after": "77"})]
 
@@ -107,8 +107,8 @@ async def test_speed_shortens_the_schedule(setup: Setup) -> None:
     assert 0.004 <= setup.clock.slept[0] <= 0.006
 
 
-async def test_the_log_says_what_was_sent_where_and_when(setup: Setup) -> None:
-    """One line an attempt."""
+async def test_the_log_has_one_entry_per_attempt(setup: Setup) -> None:
+    """With the message, the endpoint, the outcome and the time."""
     (message,) = send(setup)
     await setup.settle()
 
@@ -127,8 +127,8 @@ async def test_the_log_says_what_was_sent_where_and_when(setup: Setup) -> None:
     }
 
 
-async def test_an_app_and_an_organization_endpoint_send_the_same_fact_under_two_ids(setup: Setup) -> None:
-    """Each signed with its own secret."""
+async def test_each_endpoint_gets_its_own_message_id(setup: Setup) -> None:
+    """Like the endpoints of an app and its organization. Each signs with its own secret."""
     endpoints = [{"url": RECEIVER_URL}, {"url": "http://receiver.test/organization", "secret": OTHER_SECRET}]
     await setup.client.put("/_control/webhook-endpoints", json=endpoints)
 
@@ -145,7 +145,7 @@ async def test_an_app_and_an_organization_endpoint_send_the_same_fact_under_two_
 
 @pytest.mark.parametrize("secret", ["whsec_short", "nothing"])
 async def test_an_endpoint_with_a_malformed_secret_is_refused(setup: Setup, secret: str) -> None:
-    """And the endpoints stay as they were."""
+    """The endpoints do not change."""
     response = await setup.client.put(
         "/_control/webhook-endpoints", json=[{"url": "http://elsewhere.test/", "secret": secret}]
     )
@@ -154,8 +154,8 @@ async def test_an_endpoint_with_a_malformed_secret_is_refused(setup: Setup, secr
     assert [endpoint["url"] for endpoint in await setup.get("/_control/webhook-endpoints")] == [RECEIVER_URL]
 
 
-async def test_messages_to_an_endpoint_that_is_gone_are_given_up(setup: Setup) -> None:
-    """Between two attempts the endpoint was replaced."""
+async def test_messages_to_a_removed_endpoint_are_given_up(setup: Setup) -> None:
+    """The endpoint is removed between two attempts."""
     setup.receiver.answers = [httpx.Response(500)]
     (message,) = send(setup)
     await setup.client.put("/_control/webhook-endpoints", json=[])
@@ -165,8 +165,8 @@ async def test_messages_to_an_endpoint_that_is_gone_are_given_up(setup: Setup) -
     assert setup.simulation.sender.log.states[message.id] == "given_up"
 
 
-async def test_after_a_rotation_old_and_new_secret_both_sign_for_a_day(setup: Setup) -> None:
-    """Then only the new one."""
+async def test_after_a_rotation_both_secrets_sign_for_a_day(setup: Setup) -> None:
+    """Then only the new one signs."""
     rotated = await setup.control("webhook-secret/rotate", {"secret": OTHER_SECRET})
     send(setup)
     await setup.settle()
@@ -180,8 +180,8 @@ async def test_after_a_rotation_old_and_new_secret_both_sign_for_a_day(setup: Se
     assert (is_signed_with(after, OTHER_SECRET), is_signed_with(after, SECRET)) == (True, False)
 
 
-async def test_a_rotation_makes_a_secret_when_none_is_given(setup: Setup) -> None:
-    """And answers it, for the receiver's settings; an unknown endpoint is refused."""
+async def test_a_rotation_without_a_secret_creates_one(setup: Setup) -> None:
+    """The answer has the new secret. An unknown endpoint is refused."""
     rotated = await setup.control("webhook-secret/rotate", {"overlap_seconds": 0})
     unknown = await setup.client.post("/_control/webhook-secret/rotate", json={"url": "http://nobody.test"})
     send(setup)
@@ -192,8 +192,8 @@ async def test_a_rotation_makes_a_secret_when_none_is_given(setup: Setup) -> Non
     assert unknown.status_code == 409
 
 
-async def test_an_endpoint_that_says_gone_is_disabled_until_it_is_set_again(setup: Setup) -> None:
-    """Never answer 410."""
+async def test_a_410_disables_the_endpoint_until_it_is_set_again(setup: Setup) -> None:
+    """A disabled endpoint gets no messages."""
     setup.receiver.answers = [httpx.Response(410)]
     send(setup)
     await setup.settle()
@@ -208,7 +208,7 @@ async def test_an_endpoint_that_says_gone_is_disabled_until_it_is_set_again(setu
 
 
 async def test_an_endpoint_that_fails_for_five_days_is_disabled(setup: Setup) -> None:
-    """A success in between would have cleared its record."""
+    """All its attempts fail in that time."""
     setup.receiver.answers = [httpx.Response(500) for _ in range(8 * 5 + 2)]
     for _ in range(5):
         send(setup)
@@ -220,8 +220,8 @@ async def test_an_endpoint_that_fails_for_five_days_is_disabled(setup: Setup) ->
     assert endpoint["is_disabled"] is True
 
 
-async def test_any_body_can_be_sent_with_good_signatures(setup: Setup) -> None:
-    """As text or base64; headers given win."""
+async def test_any_body_can_be_sent_with_valid_signatures(setup: Setup) -> None:
+    """As text or base64. Given headers override the signed ones."""
     body = '{"event": "\\u0000", "huge": 1e999}'
     await setup.control("webhooks", {"body": body})
     await setup.control("webhooks", {"body_base64": "/w==", "headers": {"Content-Type": "text/plain"}})
@@ -235,16 +235,16 @@ async def test_any_body_can_be_sent_with_good_signatures(setup: Setup) -> None:
     assert (await setup.get("/_control/webhooks"))["webhooks"][1]["body_base64"] == "/w=="
 
 
-@pytest.mark.parametrize("made", [{}, {"body": "a", "body_base64": "YQ=="}, {"body_base64": "!"}])
-async def test_a_hand_made_webhook_needs_one_good_body(setup: Setup, made: dict[str, str]) -> None:
-    """Text or base64, not both, not neither."""
-    response = await setup.client.post("/_control/webhooks", json=made)
+@pytest.mark.parametrize("webhook", [{}, {"body": "a", "body_base64": "YQ=="}, {"body_base64": "!"}])
+async def test_a_hand_made_webhook_needs_one_valid_body(setup: Setup, webhook: dict[str, str]) -> None:
+    """Text or base64, exactly one of them."""
+    response = await setup.client.post("/_control/webhooks", json=webhook)
 
     assert response.status_code == 400
 
 
-async def test_without_an_endpoint_nothing_is_sent(setup: Setup) -> None:
-    """A simulator may run without a receiver."""
+async def test_without_an_endpoint_no_webhook_is_sent(setup: Setup) -> None:
+    """The simulator works without a receiver."""
     await setup.client.put("/_control/webhook-endpoints", json=[])
     user = await setup.create_user()
 

@@ -28,13 +28,13 @@ from tests.simulator.setup import SECRET, Setup
         ),
     ],
 )
-def test_signatures_equal_the_published_vectors(
+def test_signatures_equal_the_published_examples(
     secret: str, message_id: str, timestamp: int, body: bytes, signature: str
 ) -> None:
-    """Byte for byte."""
-    made = signing.signature_header([secret], message_id=message_id, timestamp=timestamp, body=body)
+    """Two examples, byte for byte."""
+    header = signing.signature_header([secret], message_id=message_id, timestamp=timestamp, body=body)
 
-    assert made == signature
+    assert header == signature
 
 
 async def test_a_delivered_webhook_passes_both_published_verifiers(setup: Setup) -> None:
@@ -60,11 +60,11 @@ async def test_a_delivered_webhook_passes_both_published_verifiers(setup: Setup)
 
 @pytest.mark.parametrize("secret", ["", "secret", "whsec_", "whsec_!!!!", "whsec_c2hvcnQ=", "v1,whsec_c2hvcnQ="])
 def test_a_malformed_secret_is_refused(secret: str) -> None:
-    """Before anything is signed with it."""
+    """The key cannot be read."""
     with pytest.raises(signing.SecretError):
         signing.key(secret)
 
 
-def test_a_new_secret_is_a_good_one() -> None:
-    """24 random bytes, as Svix makes them."""
+def test_a_new_secret_is_valid() -> None:
+    """It has 24 random bytes, like Svix' secrets."""
     assert len(signing.key(signing.new_secret(Random(1)))) == 24

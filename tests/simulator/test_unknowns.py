@@ -125,7 +125,7 @@ async def merged(setup: Setup) -> object:
 
 
 async def merge_webhook(setup: Setup) -> object:
-    """The names in the webhook of a merge."""
+    """The keys in the webhook of a merge."""
     old, new = await setup.create_user(), await setup.create_user()
     await setup.control(f"users/{old['id']}/merge", {"into": new["id"]})
     await setup.settle()
@@ -230,10 +230,10 @@ ROWS: list[tuple[dict[str, Any], Probe, object]] = [
 
 
 @pytest.mark.parametrize(("unknowns", "probe", "expected"), ROWS)
-async def test_each_knob_changes_what_it_names(
+async def test_each_knob_changes_the_behaviour_it_describes(
     setup: Setup, unknowns: dict[str, Any], probe: Probe, expected: object
 ) -> None:
-    """A value of the knob, and what the API or a webhook then shows."""
+    """Each row sets a knob and checks the API or a webhook."""
     await setup.turn(unknowns=unknowns)
 
     assert await probe(setup) == expected
