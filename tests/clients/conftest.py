@@ -1,4 +1,4 @@
-"""The real service for clients of it: over real HTTP, a real database below it, a Dots in memory beside it."""
+"""Fixtures for tests of the clients against the real service, over HTTP, with a real database and a fake Dots."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,8 @@ from tests.dots.memory_dots import MemoryDots
 
 
 @pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing is logged to the terminal; without a worker to give hints, the feed is looked at more often."""
+def _capture_logs_and_poll_often(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Capture the logs, and poll the feed more often, because no worker sends notifications."""
     monkeypatch.setattr(watch_feed, "POLL_SECONDS", 0.05)
     with structlog.testing.capture_logs():
         yield
@@ -19,5 +19,5 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 async def dots() -> MemoryDots:
-    """The Dots that the service asks."""
+    """The Dots of the service."""
     return MemoryDots()

@@ -1,4 +1,4 @@
-"""A consumer of the feed, as far as tests are concerned: so many events, and no more."""
+"""Reads a number of events from the feed, and names the expected steps."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -17,13 +17,13 @@ async def take(
     types: tuple[str, ...] = (),
     page_size: int = 100,
 ) -> list[Event]:
-    """The next events; the consumer leaves in the middle of the last one, without having come back for another."""
+    """The next `count` events. The consumer stops at the last one and does not ask for another."""
     feed = gateway.events(cursors or MemoryCursor(), types=types, page_size=page_size)
     return await first(feed, count)
 
 
 async def first(feed: AsyncGenerator[Event, None], count: int) -> list[Event]:
-    """So many events of an iterator, which is then closed."""
+    """The first `count` events of an iterator. Closes it."""
     found: list[Event] = []
     async with asyncio.timeout(DEADLINE_SECONDS), aclosing(feed):
         async for event in feed:
@@ -34,11 +34,11 @@ async def first(feed: AsyncGenerator[Event, None], count: int) -> list[Event]:
 
 
 def steps_of(events: list[Event]) -> list[str]:
-    """The steps that these are completions of."""
+    """The steps of these events, which must all be StepCompleted."""
     assert all(isinstance(event, StepCompleted) for event in events), events
     return [event.step for event in events if isinstance(event, StepCompleted)]
 
 
 def steps(begin: int, end: int) -> list[str]:
-    """The steps that `feeding.step_events` calls `step-<begin>` to `step-<end>`."""
+    """The names `step-<begin>` to `step-<end>`, as `feeding.step_events` makes them."""
     return [f"step-{number}" for number in range(begin, end + 1)]

@@ -1,4 +1,4 @@
-"""Programs that tests start and listen to: the READMEs' examples, and the consumer in JavaScript."""
+"""Runs programs and reads their output: the examples in the READMEs and the JavaScript consumer."""
 
 import asyncio
 import os
@@ -12,15 +12,15 @@ DEADLINE_SECONDS = 30
 
 
 class Program:
-    """A running program and what it has printed."""
+    """A running program and the lines it has printed."""
 
     def __init__(self, process: Process) -> None:
-        """Take the process, whose output must be a pipe."""
+        """Use a process whose standard output is a pipe."""
         self._process = process
         self.lines: list[str] = []
 
-    async def hear(self, part: str) -> str:
-        """The next line with this in it. AssertionError with everything printed when there is none."""
+    async def line_with(self, part: str) -> str:
+        """The next line that contains `part`. AssertionError with all lines if there is none."""
         assert self._process.stdout is not None
         async with asyncio.timeout(DEADLINE_SECONDS):
             while line := (await self._process.stdout.readline()).decode():
@@ -32,7 +32,7 @@ class Program:
 
 @asynccontextmanager
 async def running(*arguments: str | Path, directory: Path, **environment: str) -> AsyncIterator[Program]:
-    """A program in a directory, with this in its environment; it is ended at the end of the block."""
+    """Run a program in a directory with these environment variables. Kills it at the end of the block."""
     process = await asyncio.create_subprocess_exec(
         *arguments,
         cwd=directory,

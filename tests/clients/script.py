@@ -1,4 +1,4 @@
-"""A gateway of a few lines that does what a test wrote down: pages, refusals, failures, in that order."""
+"""A fake gateway that gives the answers of a test in order: pages, refusals, failures."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,14 +17,14 @@ Answer = httpx.Response | Exception
 
 @dataclass(kw_only=True)
 class Script:
-    """A transport's handler. Each answer is given once; nothing is asked for after the last."""
+    """A handler for a mock transport. It gives each answer once and fails after the last one."""
 
     answers: list[Answer]
     requests: list[httpx.Request] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer as written."""
+        """Give the next answer."""
         self.requests.append(request)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -32,29 +32,29 @@ class Script:
         return answer
 
     async def sleep(self, seconds: float) -> None:
-        """Note the pause, and be awake again at once."""
+        """Record the pause and return immediately."""
         self.pauses.append(seconds)
 
     def gateway(self) -> Gateway:
-        """A client of this gateway, whose chance always falls in the middle."""
+        """A client of this gateway with a fixed jitter of 0.5."""
         transport = httpx.MockTransport(self)
         return Gateway("http://gateway", "dgw_key", transport=transport, sleep=self.sleep, jitter=lambda: 0.5)
 
 
 def page(*numbers: int, cursor: str) -> httpx.Response:
-    """A page with the events of these numbers, `cursor` behind it."""
+    """A page with the events of these numbers and the next cursor."""
     found = [envelope(number) for number in numbers]
     return httpx.Response(200, json={"events": found, "next_cursor": cursor, "has_more": False})
 
 
 def problem(status: int, code: str, **headers: str) -> httpx.Response:
-    """A problem document as the service writes them."""
+    """A problem document in the service's format."""
     body = {"type": "about:blank", "title": "No", "status": status, "code": code, "detail": "It cannot be."}
     return httpx.Response(status, json=body, headers={"content-type": "application/problem+json"} | headers)
 
 
 def envelope(number: int, **fields: Any) -> dict[str, Any]:
-    """The CloudEvent of a flow's step `step-<number>`, with some fields otherwise."""
+    """The CloudEvent for the completed step `step-<number>`, with some fields replaced."""
     facts = events.FlowFacts(app="default", flow_id="flow-1", reference="payee-17", user_id=None)
     event = events.step_completed(facts, NOW, step=f"step-{number}")
     record = EventRecord(

@@ -1,4 +1,4 @@
-"""A service that listens, keys for it, and clients of it that do not dawdle."""
+"""Runs the service on a port, and creates keys and clients for it."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ OFFICER = ("events:read", "compliance:read")
 
 @asynccontextmanager
 async def service(engine: AsyncEngine, dots: MemoryDots) -> AsyncIterator[int]:
-    """The port of a service over this database, until the end of the block; it then ends as an api process does."""
+    """Run a service on this database; its port. At the end of the block it shuts down like an api process."""
     inputs = inputs_over(engine, HandClock(), {"default": dots})
     gateway = gateway_over(inputs, {"default": Verifier([sending.KEY])})
     async with AsyncExitStack() as ending:
@@ -36,10 +36,10 @@ async def service(engine: AsyncEngine, dots: MemoryDots) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def client_of(
-    engine: AsyncEngine, dots: MemoryDots, *, scopes: tuple[str, ...] = READER, **more: Any
+    engine: AsyncEngine, dots: MemoryDots, *, scopes: tuple[str, ...] = READER, **options: Any
 ) -> AsyncIterator[Client]:
-    """A client, with a key of these scopes, of a service of its own."""
-    async with service(engine, dots) as port, Client(url(port), await key(engine, *scopes), **more) as client:
+    """Run a service; a client of it whose key has these scopes."""
+    async with service(engine, dots) as port, Client(url(port), await key(engine, *scopes), **options) as client:
         yield client
 
 
@@ -50,5 +50,5 @@ async def key(engine: AsyncEngine, *scopes: str) -> str:
 
 
 def url(port: int) -> str:
-    """Where a service listens."""
+    """The URL of a service on this port."""
     return f"http://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""Pushes signed by the official `standardwebhooks` package, as the gateway signs them."""
+"""Pushes, signed with the official `standardwebhooks` package."""
 
 import json
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ class Push:
     body: bytes
     headers: dict[str, str]
 
-    def but(self, *, body: bytes | None = None, **headers: str | None) -> Self:
-        """The same with another body or other headers, `webhook_id` for `webhook-id`; None takes one away."""
+    def replaced(self, *, body: bytes | None = None, **headers: str | None) -> Self:
+        """A copy with another body or other headers (`webhook_id` for `webhook-id`). None removes a header."""
         changed = self.headers | {name.replace("_", "-"): value or "" for name, value in headers.items()}
         kept = {name: value for name, value in changed.items() if headers.get(name.replace("-", "_"), "") is not None}
         return replace(self, body=self.body if body is None else body, headers=kept)
 
 
 def signed(at: datetime, *, secrets: Sequence[str] = (SECRET,), event: Any = None) -> Push:
-    """A push of an event, the first step unless given, sent at this moment."""
+    """A push of an event (default: the first step), signed at this time."""
     content = envelope(1) if event is None else event
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     event_id = content["id"]

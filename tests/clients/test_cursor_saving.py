@@ -9,23 +9,23 @@ from tests.clients.following import first, steps, steps_of, take
 from tests.clients.script import Script, page
 
 
-class NotingCursor(MemoryCursor):
-    """A cursor that remembers every save."""
+class RecordingCursor(MemoryCursor):
+    """A cursor that records every save."""
 
     def __init__(self, cursor: str | None = None) -> None:
-        """Begin without any."""
+        """Start without saves."""
         super().__init__(cursor)
         self.saved: list[str] = []
 
     async def save(self, cursor: str) -> None:
-        """Note it too."""
+        """Record the cursor and save it."""
         self.saved.append(cursor)
         await super().save(cursor)
 
 
-async def test_cursor_is_saved_when_the_consumer_has_come_back() -> None:
-    """Not when the page has come, nor when its last event is handed out: only when that one has been handled."""
-    cursors, saved_at = NotingCursor(), list[tuple[str, list[str]]]()
+async def test_cursor_is_saved_when_the_consumer_asks_for_the_next_event() -> None:
+    """The last event of the page is then handled. Neither its arrival nor its delivery to the loop saves the cursor."""
+    cursors, saved_at = RecordingCursor(), list[tuple[str, list[str]]]()
     script = Script(answers=[page(1, 2, cursor="a"), page(3, cursor="b"), page(4, cursor="c")])
 
     async with script.gateway() as gateway, aclosing(gateway.events(cursors)) as feed:
@@ -36,23 +36,23 @@ async def test_cursor_is_saved_when_the_consumer_has_come_back() -> None:
                 break
 
     assert saved_at == [("step-1", []), ("step-2", []), ("step-3", ["a"]), ("step-4", ["a", "b"])]
-    assert cursors.saved == ["a", "b"], "the last event was not come back from"
+    assert cursors.saved == ["a", "b"], "the consumer stopped at the last event"
 
 
-async def test_consumer_that_broke_gets_its_event_again() -> None:
-    """An event whose handling failed is behind no cursor."""
+async def test_consumer_that_failed_gets_its_event_again() -> None:
+    """The cursor does not pass an event whose handling failed."""
 
-    async def break_at_second(gateway: Gateway) -> None:
+    async def fail_at_second(gateway: Gateway) -> None:
         async with aclosing(gateway.events(cursors)) as feed:
             async for event in feed:
                 1 // (2 - event.sequence)
 
-    cursors = NotingCursor("0")
+    cursors = RecordingCursor("0")
     script = Script(answers=[page(1, 2, cursor="a"), page(1, 2, cursor="a")])
 
     async with script.gateway() as gateway:
         with pytest.raises(ZeroDivisionError):
-            await break_at_second(gateway)
+            await fail_at_second(gateway)
         again = await take(gateway, 2, cursors)
 
     assert cursors.saved == []
@@ -60,8 +60,8 @@ async def test_consumer_that_broke_gets_its_event_again() -> None:
     assert [request.url.params["after"] for request in script.requests] == ["0", "0"]
 
 
-async def test_consumer_goes_on_from_the_stored_cursor() -> None:
-    """Also when the store is all that is left of its earlier life."""
+async def test_consumer_continues_from_the_stored_cursor() -> None:
+    """The request has the cursor, the page size and the types."""
     script = Script(answers=[page(8, cursor="b")])
 
     async with script.gateway() as gateway:
@@ -75,22 +75,22 @@ async def test_consumer_goes_on_from_the_stored_cursor() -> None:
     }
 
 
-async def test_latest_is_a_place_before_it_is_waited_at() -> None:
-    """A wait that breaks off is taken up from that place; another "latest" would be behind what came meanwhile."""
-    cursors = NotingCursor()
+async def test_latest_saves_a_cursor_before_it_waits() -> None:
+    """After a broken connection it continues from that cursor. A second "latest" would skip events."""
+    cursors = RecordingCursor()
     script = Script(answers=[page(cursor="a"), httpx.ReadError("cut"), page(1, cursor="b")])
 
     async with script.gateway() as gateway:
         await first(gateway.events(cursors, start="latest"), 1)
 
-    asked = [(request.url.params["after"], request.url.params["wait"]) for request in script.requests]
-    assert asked == [("latest", "0"), ("a", "25"), ("a", "25")]
+    queries = [(request.url.params["after"], request.url.params["wait"]) for request in script.requests]
+    assert queries == [("latest", "0"), ("a", "25"), ("a", "25")]
     assert cursors.saved == ["a"]
 
 
-async def test_nothing_new_is_not_saved_again() -> None:
-    """A consumer of a silent feed does not write to its disk twice a minute."""
-    cursors = NotingCursor("a")
+async def test_unchanged_cursor_is_not_saved_again() -> None:
+    """A consumer of an idle feed does not write to its disk twice a minute."""
+    cursors = RecordingCursor("a")
     script = Script(
         answers=[page(cursor="a"), page(cursor="a"), page(cursor="b"), page(cursor="b"), page(1, cursor="c")]
     )
@@ -101,8 +101,8 @@ async def test_nothing_new_is_not_saved_again() -> None:
     assert cursors.saved == ["b"]
 
 
-async def test_store_that_fails_stops_the_consumer() -> None:
-    """Going on without a place would look like success until the next restart."""
+async def test_failing_store_stops_the_consumer() -> None:
+    """Otherwise nobody would notice the unsaved cursor until the next restart."""
 
     class BrokenCursor(MemoryCursor):
         async def save(self, cursor: str) -> None:
@@ -115,9 +115,9 @@ async def test_store_that_fails_stops_the_consumer() -> None:
             await take(gateway, 2, BrokenCursor())
 
 
-async def test_consumer_may_be_cancelled_while_it_waits() -> None:
-    """A service that ends while nothing happens leaves the place of what it has handled."""
-    cursors, is_waiting = NotingCursor(), asyncio.Event()
+async def test_consumer_can_be_cancelled_while_it_waits() -> None:
+    """The cursor after the handled events is saved."""
+    cursors, is_waiting = RecordingCursor(), asyncio.Event()
 
     class Silent(Script):
         async def __call__(self, request: httpx.Request) -> httpx.Response:

@@ -18,7 +18,7 @@ from tests.stack.waiting import eventually
 
 
 async def test_events_are_dataclasses(engine: AsyncEngine, dots: MemoryDots) -> None:
-    """What the service says in CloudEvents arrives as typed fields."""
+    """A CloudEvent of the service becomes a typed event."""
     await feeding.feed(engine, step_events(1))
 
     async with serving.client_of(engine, dots) as gateway:
@@ -40,8 +40,8 @@ async def test_events_are_dataclasses(engine: AsyncEngine, dots: MemoryDots) -> 
     assert event.app == "default"
 
 
-async def test_pages_together_are_the_feed(engine: AsyncEngine, dots: MemoryDots) -> None:
-    """However large the pages, every event comes once and in order."""
+async def test_all_pages_together_are_the_feed(engine: AsyncEngine, dots: MemoryDots) -> None:
+    """With any page size every event arrives once and in order."""
     await feeding.feed(engine, step_events(7))
 
     async with serving.client_of(engine, dots) as gateway:
@@ -50,8 +50,8 @@ async def test_pages_together_are_the_feed(engine: AsyncEngine, dots: MemoryDots
     assert found == dict.fromkeys((1, 2, 7, 500), steps(1, 7))
 
 
-async def test_iterator_waits_for_what_comes(engine: AsyncEngine, dots: MemoryDots) -> None:
-    """At the end of the feed the long poll is answered by the next event."""
+async def test_iterator_waits_for_new_events(engine: AsyncEngine, dots: MemoryDots) -> None:
+    """At the end of the feed, the next event answers the long poll."""
     await feeding.feed(engine, step_events(2))
 
     async with serving.client_of(engine, dots) as gateway:
@@ -65,8 +65,8 @@ async def test_iterator_waits_for_what_comes(engine: AsyncEngine, dots: MemoryDo
     assert steps_of(found) == steps(1, 3)
 
 
-async def test_types_narrow(engine: AsyncEngine, dots: MemoryDots) -> None:
-    """Only what was asked for comes, by name or by star, and one text is one pattern."""
+async def test_types_filter_events(engine: AsyncEngine, dots: MemoryDots) -> None:
+    """By name or by pattern. A single text is one pattern."""
     facts = FlowFacts(app="default", flow_id="flow-1", reference=None, user_id=None)
     await feeding.feed(engine, [*step_events(2), events.flow_completed(facts, NOW)])
 
@@ -80,10 +80,10 @@ async def test_types_narrow(engine: AsyncEngine, dots: MemoryDots) -> None:
     assert by_text == by_name
 
 
-async def test_cursor_moves_past_what_is_filtered_out(
+async def test_cursor_moves_past_filtered_events(
     engine: AsyncEngine, dots: MemoryDots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others' events are not looked through again after a restart, though the consumer never saw one of its own."""
+    """After a restart the service does not search the same events again, even if none matched."""
     monkeypatch.setattr(client, "WAIT_SECONDS", 0.05)
     cursors = MemoryCursor()
     await feeding.feed(engine, step_events(5))
@@ -93,13 +93,13 @@ async def test_cursor_moves_past_what_is_filtered_out(
         await eventually(cursors.load)
         await feeding.feed(engine, [events.id_verified(UserFacts(app="default", user_id=USER), NOW)])
         await waiting
-        behind_the_others = await take(gateway, 1, MemoryCursor(cursors.cursor))
+        after_restart = await take(gateway, 1, MemoryCursor(cursors.cursor))
 
-    assert [type(event) for event in behind_the_others] == [IdVerified]
+    assert [type(event) for event in after_restart] == [IdVerified]
 
 
-async def test_latest_is_only_what_comes(engine: AsyncEngine, dots: MemoryDots) -> None:
-    """A consumer that does not care for the past has its place saved before anything has come."""
+async def test_latest_returns_only_new_events(engine: AsyncEngine, dots: MemoryDots) -> None:
+    """The cursor is saved before the first event."""
     cursors = MemoryCursor()
     await feeding.feed(engine, step_events(2))
 
@@ -112,8 +112,8 @@ async def test_latest_is_only_what_comes(engine: AsyncEngine, dots: MemoryDots) 
     assert steps_of(found) == ["step-3"]
 
 
-async def test_checks_reach_only_compliance_keys(engine: AsyncEngine, dots: MemoryDots) -> None:
-    """Without the scope they are passed over, with it they come in their place."""
+async def test_verdicts_require_the_compliance_scope(engine: AsyncEngine, dots: MemoryDots) -> None:
+    """Without the scope the feed leaves them out."""
     await feeding.feed(engine, verdicts := feeding.verdict_events(Verdict.FLAGGED))
     await feeding.feed(engine, step_events(1))
 

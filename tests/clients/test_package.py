@@ -14,7 +14,7 @@ SOURCES = CLIENTS / "python/src/dots_gateway_client"
 
 @pytest.fixture
 def wheel(tmp_path: Path) -> zipfile.ZipFile:
-    """What `pip install clients/python` installs."""
+    """The wheel that `pip install clients/python` builds."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path],
         cwd=CLIENTS / "python",
@@ -25,29 +25,23 @@ def wheel(tmp_path: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(next(tmp_path.glob("*.whl")))
 
 
-def test_wheel_is_whole_and_typed(wheel: zipfile.ZipFile) -> None:
-    """Every module, the mark that says it is typed, and nothing of the service."""
+def test_wheel_has_every_module_and_requires_only_httpx(wheel: zipfile.ZipFile) -> None:
+    """It has `py.typed` and no module of the service."""
     with wheel:
         packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+        (metadata,) = (name for name in wheel.namelist() if name.endswith("METADATA"))
+        headers = Parser().parsestr(wheel.read(metadata).decode())
 
     assert packed == {
         f"dots_gateway_client/{path.name}" for path in SOURCES.iterdir() if path.suffix in {".py", ".typed"}
     }
     assert "dots_gateway_client/py.typed" in packed
-
-
-def test_wheel_needs_httpx_and_nothing_else(wheel: zipfile.ZipFile) -> None:
-    """As the README says."""
-    with wheel:
-        (metadata,) = (name for name in wheel.namelist() if name.endswith("METADATA"))
-        headers = Parser().parsestr(wheel.read(metadata).decode())
-
     assert headers.get_all("Requires-Dist") == ["httpx<1,>=0.27"]
     assert headers["Requires-Python"] == ">=3.11"
 
 
-def test_client_imports_nothing_else() -> None:
-    """Neither the service nor a package it does not ask for."""
+def test_client_imports_only_httpx_and_the_standard_library() -> None:
+    """It does not import the service."""
     allowed = set(sys.stdlib_module_names) | {"httpx", "dots_gateway_client"}
     imported = {
         name.split(".")[0]

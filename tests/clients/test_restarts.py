@@ -1,4 +1,4 @@
-"""What consumers see of a service that goes away and comes back, over real connections."""
+"""A consumer during restarts of the service, over real connections."""
 
 import asyncio
 from contextlib import aclosing
@@ -15,36 +15,36 @@ from tests.stack.relay import relaying
 
 
 class Consumer:
-    """Follows the feed and notes the steps; it stands still at `halt` until told to go on."""
+    """Reads the feed and records the steps. It pauses at event number `halt`."""
 
     def __init__(self, gateway: Gateway, cursors: CursorStore, *, halt: int, end: int) -> None:
-        """Take the numbers of the events to stand still at and to end with."""
+        """Pause at event `halt` and stop at event `end`."""
         self.gateway = gateway
         self.cursors = cursors
         self.halt = halt
         self.end = end
         self.seen: list[str] = []
         self.has_halted = asyncio.Event()
-        self.goes_on = asyncio.Event()
+        self.may_continue = asyncio.Event()
 
     async def run(self) -> None:
-        """Follow until the end."""
+        """Read up to event `end`."""
         async with aclosing(self.gateway.events(self.cursors, page_size=3)) as feed:
             async for event in feed:
                 assert isinstance(event, StepCompleted)
                 self.seen.append(event.step)
                 if len(self.seen) == self.halt:
                     self.has_halted.set()
-                    await self.goes_on.wait()
+                    await self.may_continue.wait()
                 if len(self.seen) == self.end:
                     break
 
 
 class Pauses:
-    """A `sleep` that lasts until the test says so; `has_begun` once the client has found nobody."""
+    """A `sleep` that the test ends. `has_begun` is set when the client first pauses."""
 
     def __init__(self) -> None:
-        """Begin without any."""
+        """Start without a pause."""
         self.has_begun = asyncio.Event()
         self.is_over = asyncio.Event()
 
@@ -54,8 +54,8 @@ class Pauses:
         await self.is_over.wait()
 
 
-async def test_restart_of_the_service_loses_and_skips_nothing(engine: AsyncEngine, dots: MemoryDots) -> None:
-    """It goes away while a consumer catches up, things happen meanwhile, and another process takes its place."""
+async def test_consumer_gets_every_event_across_a_restart_of_the_service(engine: AsyncEngine, dots: MemoryDots) -> None:
+    """The service stops while a consumer catches up. New events happen before another process starts."""
     await feeding.feed(engine, step_events(20))
     key, pauses = await serving.key(engine, *serving.READER), Pauses()
     async with (
@@ -69,19 +69,19 @@ async def test_restart_of_the_service_loses_and_skips_nothing(engine: AsyncEngin
             running = tasks.create_task(consumer.run())
             await consumer.has_halted.wait()
         await feeding.feed(engine, step_events(40)[20:], after_sequence=20)
-        consumer.goes_on.set()
+        consumer.may_continue.set()
         await pauses.has_begun.wait()
-        seen_before_it_was_back = list(consumer.seen)
+        seen_before_the_start = list(consumer.seen)
         async with serving.service(engine, dots) as relay.target:
             pauses.is_over.set()
             await running
 
-    assert seen_before_it_was_back == steps(1, 12), "the page it had, and no more"
+    assert seen_before_the_start == steps(1, 12), "only the page it had"
     assert consumer.seen == steps(1, 40)
 
 
-async def test_answer_cut_off_in_the_middle_is_asked_for_again(engine: AsyncEngine, dots: MemoryDots) -> None:
-    """Half a page is no page: nothing of it is believed, and the same page is asked for once more."""
+async def test_truncated_answer_is_requested_again(engine: AsyncEngine, dots: MemoryDots) -> None:
+    """The client ignores a partial page and requests the same page again."""
     await feeding.feed(engine, step_events(2))
     key, pauses = await serving.key(engine, *serving.READER), Pauses()
     cut_off = await asyncio.start_server(answer_half, "127.0.0.1", 0)
@@ -102,7 +102,7 @@ async def test_answer_cut_off_in_the_middle_is_asked_for_again(engine: AsyncEngi
 
 
 async def answer_half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer a request with the beginning of a page, and go away."""
+    """Answer a request with the beginning of a page and close the connection."""
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{"events": [')
     await writer.drain()

@@ -7,27 +7,26 @@ from dots_gateway_client import Gateway, MemoryCursor, UnavailableError
 from tests.clients.following import steps, steps_of, take
 from tests.clients.script import Answer, Script, page, problem
 
-PASSING: list[tuple[str, Answer]] = [
-    ("nobody listens", httpx.ConnectError("refused")),
-    ("no way there", httpx.ConnectTimeout("")),
-    ("no answer in time", httpx.ReadTimeout("")),
-    ("cut while answering", httpx.ReadError("")),
-    ("gone without an answer", httpx.RemoteProtocolError("disconnected")),
-    ("a proxy that cannot", httpx.ProxyError("")),
-    ("a body that does not unpack", httpx.DecodingError("")),
-    ("too slow a body", problem(408, "body_too_slow")),
-    ("throttled", problem(429, "throttled")),
-    ("a bug", problem(500, "internal")),
-    ("a proxy without a server", httpx.Response(502, html="<h1>Bad Gateway</h1>")),
-    ("the database is away", problem(503, "database_unavailable")),
-    ("a proxy's time-out", httpx.Response(504)),
-]
+TEMPORARY: dict[str, Answer] = {
+    "connection refused": httpx.ConnectError("refused"),
+    "connect time-out": httpx.ConnectTimeout(""),
+    "read time-out": httpx.ReadTimeout(""),
+    "cut answer": httpx.ReadError(""),
+    "closed connection": httpx.RemoteProtocolError("disconnected"),
+    "proxy error": httpx.ProxyError(""),
+    "undecodable body": httpx.DecodingError(""),
+    "408": problem(408, "body_too_slow"),
+    "429": problem(429, "throttled"),
+    "500": problem(500, "internal"),
+    "502 of a proxy": httpx.Response(502, html="<h1>Bad Gateway</h1>"),
+    "503": problem(503, "database_unavailable"),
+    "504 of a proxy": httpx.Response(504),
+}
 
 
-@pytest.mark.parametrize(("name", "failure"), PASSING, ids=[name for name, _ in PASSING])
-async def test_what_passes_is_asked_again(name: str, failure: Answer) -> None:
-    """The same page is asked for again after a pause, and the consumer notices nothing."""
-    del name
+@pytest.mark.parametrize("failure", TEMPORARY.values(), ids=TEMPORARY)
+async def test_temporary_failures_are_retried(failure: Answer) -> None:
+    """The client requests the same page again after a pause."""
     script = Script(answers=[page(1, cursor="a"), failure, page(2, 3, cursor="b")])
 
     async with script.gateway() as gateway:
@@ -38,10 +37,10 @@ async def test_what_passes_is_asked_again(name: str, failure: Answer) -> None:
     assert [request.url.params.get("after") for request in script.requests] == [None, "a", "a"]
 
 
-async def test_pauses_grow_to_half_a_minute_and_begin_anew(caplog: pytest.LogCaptureFixture) -> None:
-    """Doubled from half a second to 30 s, of which up to half is chance; an answer ends the row."""
-    row = [httpx.ConnectError("refused") for _ in range(9)]
-    script = Script(answers=[*row, page(1, cursor="a"), httpx.ConnectError("refused"), page(2, cursor="b")])
+async def test_pauses_grow_to_half_a_minute_and_an_answer_resets_them(caplog: pytest.LogCaptureFixture) -> None:
+    """They double from half a second to 30 s. Up to half of each is jitter. Each pause logs a warning."""
+    failures = [httpx.ConnectError("refused") for _ in range(9)]
+    script = Script(answers=[*failures, page(1, cursor="a"), httpx.ConnectError("refused"), page(2, cursor="b")])
 
     with caplog.at_level(logging.WARNING, logger="dots_gateway_client"):
         async with script.gateway() as gateway:
@@ -49,32 +48,30 @@ async def test_pauses_grow_to_half_a_minute_and_begin_anew(caplog: pytest.LogCap
 
     assert script.pauses == [0.375, 0.75, 1.5, 3.0, 6.0, 12.0, 22.5, 22.5, 22.5, 0.375]
     assert caplog.messages[:2] == [
-        "The gateway did not answer (ConnectError: refused); asking again in 0.4 s",
-        "The gateway did not answer (ConnectError: refused); asking again in 0.8 s",
+        "The gateway did not answer (ConnectError: refused); retrying in 0.4 s",
+        "The gateway did not answer (ConnectError: refused); retrying in 0.8 s",
     ]
     assert len(caplog.messages) == len(script.pauses)
 
 
-RETRY_AFTER = [
-    ({"Retry-After": "7"}, 7.375, "seconds"),
-    ({"Retry-After": "0"}, 0.375, "at once"),
-    (
-        {"Retry-After": "Mon, 23 Nov 2026 12:00:30 GMT", "Date": "Mon, 23 Nov 2026 12:00:00 GMT"},
-        30.375,
-        "a time, by the sender's own clock",
-    ),
-    ({"Retry-After": "Mon, 23 Nov 2026 11:00:00 GMT", "Date": "Mon, 23 Nov 2026 12:00:00 GMT"}, 0.375, "long ago"),
-    ({"Retry-After": "Mon, 23 Nov 2026 12:00:30 GMT"}, 0.375, "a time, but by whose clock?"),
-    ({"Retry-After": "soon"}, 0.375, "not a time at all"),
-    ({"Retry-After": "-5"}, 0.375, "not a length of time"),
-    ({"Retry-After": "31536000"}, 3600.375, "a year is a mistake of somebody's"),
-]
+NOON = "Mon, 23 Nov 2026 12:00:00 GMT"
 
 
-@pytest.mark.parametrize(("headers", "pause", "name"), RETRY_AFTER, ids=[name for *_, name in RETRY_AFTER])
-async def test_retry_after_is_honoured(headers: dict[str, str], pause: float, name: str) -> None:
-    """The gateway is left alone for as long as it asks, and a little longer, so that not all come back at once."""
-    del name
+@pytest.mark.parametrize(
+    ("headers", "pause"),
+    [
+        ({"Retry-After": "7"}, 7.375),
+        ({"Retry-After": "0"}, 0.375),
+        ({"Retry-After": "Mon, 23 Nov 2026 12:00:30 GMT", "Date": NOON}, 30.375),
+        ({"Retry-After": "Mon, 23 Nov 2026 11:00:00 GMT", "Date": NOON}, 0.375),  # in the past
+        ({"Retry-After": "Mon, 23 Nov 2026 12:00:30 GMT"}, 0.375),  # unknown clock
+        ({"Retry-After": "soon"}, 0.375),
+        ({"Retry-After": "-5"}, 0.375),
+        ({"Retry-After": "31536000"}, 3600.375),  # a year is capped to an hour
+    ],
+)
+async def test_retry_after_delays_the_next_attempt(headers: dict[str, str], pause: float) -> None:
+    """The pause is longer than `Retry-After`, so that not all clients retry at the same moment."""
     script = Script(answers=[problem(503, "overloaded", **headers), page(1, cursor="a")])
 
     async with script.gateway() as gateway:
@@ -83,8 +80,8 @@ async def test_retry_after_is_honoured(headers: dict[str, str], pause: float, na
     assert script.pauses == [pause]
 
 
-async def test_chance_is_half_of_a_pause() -> None:
-    """Clients that failed together do not come back together, and none comes back at once."""
+async def test_jitter_is_up_to_half_of_a_pause() -> None:
+    """Clients that failed at the same moment retry at different moments, and none retries immediately."""
     script = Script(answers=[])
 
     def gateway(jitter: float) -> Gateway:
@@ -99,8 +96,8 @@ async def test_chance_is_half_of_a_pause() -> None:
     assert script.pauses == [0.25, 0.5]
 
 
-async def test_what_never_passes_is_not_asked_again() -> None:
-    """A malformed request fails the same way every time, so that its error comes out."""
+async def test_permanent_failures_are_not_retried() -> None:
+    """A malformed request always fails, so the client raises its error."""
     script = Script(answers=[httpx.LocalProtocolError("Illegal header value")])
 
     async with script.gateway() as gateway:
@@ -110,8 +107,8 @@ async def test_what_never_passes_is_not_asked_again() -> None:
     assert script.pauses == []
 
 
-async def test_reading_one_flow_gives_up() -> None:
-    """Whoever waits for an answer is told that there is none, when pauses would take longer than its patience."""
+async def test_get_flow_gives_up() -> None:
+    """It raises the last error if the pauses would take longer than a minute."""
     script = Script(answers=[problem(503, "database_unavailable", **{"Retry-After": "25"}) for _ in range(3)])
 
     async with script.gateway() as gateway:
@@ -123,13 +120,13 @@ async def test_reading_one_flow_gives_up() -> None:
 
 
 def test_url_must_be_http() -> None:
-    """A URL without its scheme would look like a gateway that is never there."""
-    with pytest.raises(ValueError, match="begins with http"):
+    """Without this check a URL without a scheme would look like an unreachable gateway."""
+    with pytest.raises(ValueError, match="must begin with http"):
         Gateway("localhost:8000", "key")
 
 
-async def test_long_poll_is_given_time_to_answer() -> None:
-    """A wait that the gateway was asked for is no failure."""
+async def test_time_out_is_longer_than_the_long_poll() -> None:
+    """A requested wait is not a failure."""
     script = Script(answers=[page(1, cursor="a")])
 
     async with script.gateway() as gateway:
@@ -140,14 +137,14 @@ async def test_long_poll_is_given_time_to_answer() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "\n", "dgw_\n1", "dgw_é"])
-def test_key_must_be_one(key: str) -> None:
-    """A setting that is missing is told when the service starts."""
+def test_malformed_key_is_an_error(key: str) -> None:
+    """The caller notices a missing setting at the start."""
     with pytest.raises(ValueError, match="begins with dgw_"):
         Gateway("http://gateway", key)
 
 
-async def test_key_may_end_in_a_line_break() -> None:
-    """As it does when it is read from a file; it is sent, and shown nowhere."""
+async def test_key_can_end_in_a_line_break() -> None:
+    """For example, if it is read from a file. The representation does not show the key."""
     script = Script(answers=[page(1, cursor="a")])
     transport = httpx.MockTransport(script)
 

@@ -41,10 +41,10 @@ async def test_official_javascript_package_verifies_what_is_pushed(database_url:
         subscription = await stack.gateway.subscribe(f"http://127.0.0.1:{unused_tcp_port}/")
         environment = {"PORT": str(unused_tcp_port), "WEBHOOK_SECRET": subscription["secret"]}
         async with programs.running("node", "consumer.js", directory=CLIENTS / "javascript", **environment) as shop:
-            await shop.hear("listening on")
+            await shop.line_with("listening on")
             await stack.gateway.post(f"/v1/subscriptions/{subscription['id']}/secret")
             await stack.gateway.create("compliance")
-            await shop.hear("dots.flow.created")
+            await shop.line_with("dots.flow.created")
 
             async def is_delivered() -> bool:
                 page = await stack.gateway.read(f"/v1/subscriptions/{subscription['id']}/deliveries")

@@ -1,4 +1,4 @@
-"""A client of dots-gateway: create flows, follow the feed of events, verify pushed events."""
+"""Client for dots-gateway: create flows, read events, verify pushed events."""
 
 from dots_gateway_client.cursors import CursorStore, FileCursor, MemoryCursor
 from dots_gateway_client.errors import (

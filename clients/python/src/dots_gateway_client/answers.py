@@ -1,4 +1,4 @@
-"""What the gateway's answers mean: JSON, a refusal, or a request to come again."""
+"""Converts the gateway's answers to JSON or to this client's errors."""
 
 import re
 from email.utils import parsedate_to_datetime
@@ -20,32 +20,32 @@ from dots_gateway_client.errors import (
 
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 
-# A proxy in between may say these without the gateway's codes.
+# A proxy can answer these statuses without the gateway's codes.
 _KINDS_BY_STATUS: dict[int, type[RequestRefusedError]] = {401: KeyRefusedError, 403: ScopeMissingError}
 _KINDS_BY_CODE: dict[str, type[RequestRefusedError]] = {
     "cursor_of_other_epoch": CursorOfOtherEpochError,
     "cursor_expired": CursorExpiredError,
     "flow_not_found": FlowNotFoundError,
 }
-_COME_AGAIN_STATUSES = frozenset({408, 429})
-_COME_AGAIN_CODES = frozenset({"creation_running"})
+_RETRY_STATUSES = frozenset({408, 429})
+_RETRY_CODES = frozenset({"creation_running"})
 
 
 def json_of(answer: httpx.Response) -> Any:
-    """What a 2xx answer says. Raises UnavailableError, RequestRefusedError or MalformedAnswerError for the others."""
+    """The JSON of a 2xx answer. Raises UnavailableError, RequestRefusedError or MalformedAnswerError for others."""
     if not answer.is_success:
         raise _error_of(answer)
     try:
         return answer.json()
     except ValueError as error:
-        raise MalformedAnswerError("The answer is not JSON; is the URL that of dots-gateway?") from error
+        raise MalformedAnswerError("The answer is not JSON. Is this the URL of dots-gateway?") from error
 
 
 def _error_of(answer: httpx.Response) -> GatewayError:
-    """What an answer that is not 2xx means. The gateway's errors are RFC 9457 problem documents with a `code`."""
+    """The error for an answer other than 2xx. The gateway's errors are RFC 9457 problem documents with a `code`."""
     problem = _problem(answer)
     status, code = answer.status_code, str(problem.get("code", answer.reason_phrase))
-    if answer.is_server_error or status in _COME_AGAIN_STATUSES or code in _COME_AGAIN_CODES:
+    if answer.is_server_error or status in _RETRY_STATUSES or code in _RETRY_CODES:
         return UnavailableError(
             f"The gateway cannot answer now ({status} {code})",
             status=status,
@@ -56,7 +56,7 @@ def _error_of(answer: httpx.Response) -> GatewayError:
 
 
 def _problem(answer: httpx.Response) -> dict[str, Any]:
-    """The problem document; empty when somebody else than the gateway speaks."""
+    """The problem document; empty if the answer is not from the gateway."""
     try:
         problem = answer.json()
     except ValueError:
@@ -65,14 +65,14 @@ def _problem(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _fields(problem: dict[str, Any]) -> list[tuple[str, str]]:
-    """What is wrong with which field."""
+    """Pairs of a field and its error message."""
     errors = problem.get("errors")
     entries = errors if isinstance(errors, list) else []
     return [(str(each.get("field")), str(each.get("message"))) for each in entries if isinstance(each, dict)]
 
 
 def _retry_after_seconds(headers: httpx.Headers) -> float:
-    """How long to wait: given in seconds, or as a time, which is read by the sender's own clock; 0 if not at all.
+    """The wait in `Retry-After`: a number of seconds, or a time relative to the `Date` header; 0 without either.
 
     Source: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after (read 2026-11-23).
     """

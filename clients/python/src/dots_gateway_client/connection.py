@@ -1,4 +1,4 @@
-"""Requests that are repeated, unchanged, until the gateway can answer them."""
+"""Sends requests and repeats them while the gateway is unavailable."""
 
 import logging
 import math
@@ -18,8 +18,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 Sleep = Callable[[float], Awaitable[None]]
 Jitter = Callable[[], float]
 
-# What may be otherwise the next time; a malformed URL or header never is.
-_PASSING = (
+# Errors that a retry can solve. Malformed URLs and headers are not among them.
+_TEMPORARY = (
     httpx.TimeoutException,
     httpx.NetworkError,
     httpx.RemoteProtocolError,
@@ -29,19 +29,19 @@ _PASSING = (
 
 
 class Connection:
-    """Sends requests; `sleep` waits so many seconds, `jitter` draws from 0 to 1."""
+    """Sends requests. `sleep` waits for a number of seconds; `jitter` returns a random number from 0 to 1."""
 
     def __init__(self, client: httpx.AsyncClient, *, sleep: Sleep, jitter: Jitter) -> None:
-        """Take the client, which stays the caller's to close."""
+        """Use this client. The caller closes it."""
         self._client = client
         self._sleep = sleep
         self._jitter = jitter
 
     async def ask(self, request: httpx.Request, *, give_up_after_seconds: float = math.inf) -> Any:
-        """The JSON of the answer. While there is none the very same request is sent again, Idempotency-Key and all.
+        """The JSON of the answer. Repeats the same request, with the same headers, while the gateway is unavailable.
 
-        Raises UnavailableError when the pauses in between would take longer than `give_up_after_seconds`;
-        RequestRefusedError, MalformedAnswerError at once.
+        Raises UnavailableError if the pauses would take longer than `give_up_after_seconds` in total. Raises
+        RequestRefusedError and MalformedAnswerError immediately.
         """
         failures, waited_seconds = 0, 0.0
         while True:
@@ -52,18 +52,18 @@ class Connection:
                 waited_seconds += pause_seconds
                 if waited_seconds > give_up_after_seconds:
                     raise
-                log.warning("%s; asking again in %.1f s", error, pause_seconds)
+                log.warning("%s; retrying in %.1f s", error, pause_seconds)
             failures += 1
             await self._sleep(pause_seconds)
 
     async def _send(self, request: httpx.Request) -> Any:
         try:
             answer = await self._client.send(request)
-        except _PASSING as error:
+        except _TEMPORARY as error:
             raise UnavailableError(f"The gateway did not answer ({type(error).__name__}: {error})") from error
         return answers.json_of(answer)
 
     def _pause_seconds(self, failures: int, error: UnavailableError) -> float:
-        """Doubled up to the longest, of which half is chance; on top of what the gateway asks for, never below."""
+        """The next pause: doubled up to the longest, up to half of it random, plus the gateway's `Retry-After`."""
         longest = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 10), LONGEST_PAUSE_SECONDS)
         return error.retry_after_seconds + longest * (1 + self._jitter()) / 2

@@ -1,4 +1,4 @@
-"""Where a consumer keeps how far it has come in the feed."""
+"""Stores for a consumer's cursor in the feed."""
 
 import asyncio
 import os
@@ -7,42 +7,42 @@ from typing import Protocol
 
 
 class CursorStore(Protocol):
-    """One consumer's place in the feed: a short text, opaque. A row of your own database will do."""
+    """Stores the cursor of one consumer, a short opaque text, for example in a row of your database."""
 
     async def load(self) -> str | None:
-        """The cursor saved last; None when there is none, which means the start."""
+        """The last saved cursor, or None."""
         ...
 
     async def save(self, cursor: str) -> None:
-        """Keep the cursor; return only when it would outlive a crash."""
+        """Store the cursor. Return when it is durable."""
         ...
 
 
 class MemoryCursor:
-    """A cursor that is gone with the process: for tests, and for readers who always begin anew."""
+    """Keeps the cursor in memory, for tests and for consumers that always start from the beginning."""
 
     def __init__(self, cursor: str | None = None) -> None:
-        """Begin at this cursor."""
+        """Start with this cursor."""
         self.cursor = cursor
 
     async def load(self) -> str | None:
-        """The cursor."""
+        """The last saved cursor, or None."""
         return self.cursor
 
     async def save(self, cursor: str) -> None:
-        """Keep the cursor."""
+        """Store the cursor."""
         self.cursor = cursor
 
 
 class FileCursor:
-    """A cursor in a file of one consumer's own; after a crash at any moment it holds a saved cursor, whole."""
+    """Keeps the cursor of one consumer in a file. After a crash the file has a complete saved cursor."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Name the file; its directory must exist, and `<path>.new` beside it must be free."""
+        """Use this file. Its directory must exist. `save` overwrites `<path>.new`."""
         self._path = Path(path)
 
     async def load(self) -> str | None:
-        """The cursor saved last; None when there is no file."""
+        """The last saved cursor; None if there is no file."""
         return await asyncio.to_thread(self._read)
 
     async def save(self, cursor: str) -> None:
@@ -62,7 +62,7 @@ class FileCursor:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._path)
-        # The replacement is an entry of the directory, which the disk has to hold as well.
+        # The rename changes the directory, so sync that too.
         directory = os.open(self._path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)

@@ -1,6 +1,6 @@
-"""Events as dataclasses, read from CloudEvents 1.0 JSON.
+"""Events as dataclasses, parsed from CloudEvents 1.0 JSON.
 
-Source: the JSON Schemas of dots-gateway in docs/events, which a test holds these against.
+Source: the JSON Schemas of dots-gateway in docs/events. A test compares these classes with them.
 """
 
 import json
@@ -14,7 +14,7 @@ from dots_gateway_client.errors import MalformedEventError
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What every event says: a fact about `subject` (`flow/<id>`, `user/<id>`), the `sequence`th one, from 1."""
+    """The fields of every event. `sequence` counts the events about `subject` (`flow/<id>`, `user/<id>`) from 1."""
 
     id: str
     type: str
@@ -26,20 +26,20 @@ class Event:
 
     @property
     def app(self) -> str:
-        """The Dots app it is about."""
+        """The name of the Dots app."""
         return self.source.rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlowName:
-    """A flow that an event about a user concerns; `reference` is the caller's own id, None for flows made elsewhere."""
+    """A flow of the user in an event. `reference` is your id; None if the flow was created outside the gateway."""
 
     flow_id: str
     reference: str | None
 
 
 def _flow_names(value: Any) -> tuple[FlowName, ...]:
-    """Raises TypeError, as the next one."""
+    """Raises TypeError."""
     return tuple(FlowName(**_facts(FlowName, flow)) for flow in _listed(value, dict))
 
 
@@ -53,13 +53,13 @@ def _listed(value: Any, kind: type) -> list[Any]:
     return value
 
 
-# How the value of a field is read that is not a text; a field with a default may be missing.
+# The metadata key of a field's parser. Fields without a parser are text.
 _READ = "read"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _FlowEvent(Event):
-    """`reference` is the caller's own id, None for flows made elsewhere; `user_id` is None while unclaimed."""
+    """`reference` is your id; None for flows created outside the gateway. `user_id` is None before the claim."""
 
     flow_id: str
     reference: str | None
@@ -73,26 +73,26 @@ class FlowCreated(_FlowEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class FlowClaimed(_FlowEvent):
-    """A user has taken a flow that was made without one."""
+    """A user has claimed a flow that had no user."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepCompleted(_FlowEvent):
-    """The payee has completed a step; for a background check that means handed in, not passed."""
+    """The payee has completed a step. A completed background check is submitted, not passed."""
 
     step: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlowCompleted(_FlowEvent):
-    """Every step of the flow is done, but for `passed_over` if the gateway may complete flows with such steps."""
+    """All steps are completed, except those in `passed_over`, which only some configurations of the gateway allow."""
 
     passed_over: tuple[str, ...] = field(default=(), metadata={_READ: _texts})
 
 
 @dataclass(frozen=True, kw_only=True)
 class _UserEvent(Event):
-    """`flows` are those of the user that it concerns, newest first, at most 100."""
+    """`flows` are the user's flows that the event concerns: newest first, at most 100."""
 
     user_id: str
     flows: tuple[FlowName, ...] = field(default=(), metadata={_READ: _flow_names})
@@ -105,7 +105,7 @@ class IdVerified(_UserEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class _CheckEvent(_UserEvent):
-    """`previous` is the verdict told before, when this one reverses it."""
+    """`previous` is the earlier verdict that this one reverses, or None."""
 
     previous: str | None
 
@@ -122,26 +122,26 @@ class CheckFlagged(_CheckEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckNeedsReview(_CheckEvent):
-    """A background check has ended or halted without a finding: a person must look at it. `check_status` is Dots'."""
+    """A background check has no result: a person must review it. `check_status` is Dots' status."""
 
     check_status: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriptionTest(Event):
-    """Somebody tries out a subscription: pushed to it alone, and in no feed."""
+    """A test of a subscription. It is pushed to that subscription only and is not in the feed."""
 
     subscription_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnknownEvent(Event):
-    """An event newer than this client, by its type or by the version of its data: pass over it, and update."""
+    """An event whose type or data version this client does not know. Ignore it, and update the client."""
 
     data: Mapping[str, Any]
 
 
-# By schema and not by type: a second version of the data is told apart from the first.
+# The key is the schema, not the type, because a schema names the version of the data.
 KINDS: Mapping[str, type[Event]] = {
     "urn:dots-gateway:schemas/flow.created/v1.json": FlowCreated,
     "urn:dots-gateway:schemas/flow.claimed/v1.json": FlowClaimed,
@@ -166,7 +166,7 @@ def parse_json(body: bytes) -> Event:
 
 
 def parse(envelope: Any) -> Event:
-    """The event in a decoded CloudEvent; fields unknown here are passed over. Raises MalformedEventError."""
+    """The event in a decoded CloudEvent. Ignores unknown fields. Raises MalformedEventError."""
     match envelope:
         case {
             "specversion": "1.0",
@@ -179,18 +179,18 @@ def parse(envelope: Any) -> Event:
             "dataschema": str(dataschema),
             "data": dict(data),
         }:
-            said = {name: envelope[name] for name in ENVELOPE}
-            said |= {"sequence": _sequence(sequence), "time": _time(time)}
+            common = {name: envelope[name] for name in ENVELOPE}
+            common |= {"sequence": _sequence(sequence), "time": _time(time)}
         case _:
             raise MalformedEventError("This is not a CloudEvent of dots-gateway.")
     kind = KINDS.get(dataschema)
     if kind is None:
-        return UnknownEvent(**said, data=data)
-    return kind(**said, **_facts(kind, data))
+        return UnknownEvent(**common, data=data)
+    return kind(**common, **_facts(kind, data))
 
 
 def _facts(kind: type[Event] | type[FlowName], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The data that this kind has fields for. Raises MalformedEventError."""
+    """The values for the fields of this class. Raises MalformedEventError."""
     facts: dict[str, Any] = {}
     for each in fields(kind):
         if each.name in ENVELOPE or (each.name not in data and each.default is not MISSING):
@@ -198,22 +198,24 @@ def _facts(kind: type[Event] | type[FlowName], data: Mapping[str, Any]) -> dict[
         try:
             facts[each.name] = _fact(each, data[each.name])
         except (KeyError, TypeError) as error:
-            raise MalformedEventError(f"The {each.name} of a {kind.__name__} is missing or of another type.") from error
+            raise MalformedEventError(
+                f"The {each.name} of a {kind.__name__} is missing or has a wrong type."
+            ) from error
     return facts
 
 
 def _fact(wanted: Field[Any], value: object) -> object:
-    """The value; a text, or None where that may be, unless the field says how it is read. Raises TypeError."""
+    """The parsed value, if the field has a parser, else the value with its type checked. Raises TypeError."""
     if _READ in wanted.metadata:
         return wanted.metadata[_READ](value)
-    if not isinstance(value, wanted.type):  # type: ignore[arg-type]  # types, not their names: annotations are not postponed here
+    if not isinstance(value, wanted.type):  # type: ignore[arg-type]  # a real type: this module does not postpone annotations
         raise TypeError
     return value
 
 
 def _sequence(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise MalformedEventError("An event's sequence is a number.")
+        raise MalformedEventError("An event's sequence must be a number.")
     return int(text)
 
 
@@ -221,4 +223,4 @@ def _time(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError as error:
-        raise MalformedEventError("An event's time is RFC 3339.") from error
+        raise MalformedEventError("An event's time must be RFC 3339.") from error

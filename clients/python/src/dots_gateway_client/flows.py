@@ -1,4 +1,4 @@
-"""Flows as the gateway describes them."""
+"""Flows, parsed from the gateway's JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -10,10 +10,10 @@ from dots_gateway_client.errors import MalformedAnswerError
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A step; `completed_at` is when it was found done, `discovered_by` what made the gateway look.
+    """A step. `completed_at` is when the gateway found it completed; `discovered_by` is what caused that refresh.
 
-    `passed_over`: a later step is done, so that Dots may have skipped this one. `not_awaited`: the flow is complete
-    without it, as without a redirect. A newer gateway may say other states.
+    `passed_over`: a later step is completed, so Dots may have skipped this one. `not_awaited`: the flow is complete
+    without this step, for example a redirect. A newer gateway can have other states.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class CreationFailure:
-    """Why Dots made no flow: the error code of the creation, and Dots' HTTP status if it answered."""
+    """Why the creation failed: the error code, and Dots' HTTP status if Dots answered."""
 
     code: str
     dots_status: int | None
@@ -32,14 +32,14 @@ class CreationFailure:
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """A flow; `id` is None while it is `creating` or when it `failed`, `link` is None for keys without flows:write."""
+    """A flow. `id` is None for `creating` and `failed` flows. `link` is None for keys without flows:write."""
 
     id: str | None
     app: str
     caller: str | None
     reference: str | None
     status: Literal["creating", "open", "completed", "failed"]
-    # Whoever holds the link may act as the payee, so that it stays out of logs.
+    # The link lets its holder act as the payee, so keep it out of logs.
     link: str | None = field(repr=False)
     user_id: str | None
     payout_link_id: str | None
@@ -52,27 +52,27 @@ class Flow:
 
     @classmethod
     def parse(cls, answer: object) -> Self:
-        """The flow in the gateway's JSON; fields unknown here are passed over. Raises MalformedAnswerError."""
+        """The flow in the gateway's JSON. Ignores unknown fields. Raises MalformedAnswerError."""
         try:
             known = _known(cls, answer)
             steps = tuple(Step(**_known(Step, step)) for step in known["steps"])
             error = known["error"] and CreationFailure(**_known(CreationFailure, known["error"]))
             return cls(**known | {"steps": steps, "error": error})
         except (KeyError, TypeError, ValueError) as error:
-            raise MalformedAnswerError("The answer is not a flow; is the URL that of dots-gateway?") from error
+            raise MalformedAnswerError("The answer is not a flow. Is this the URL of dots-gateway?") from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class CreatedFlow(Flow):
-    """A flow just created; `warnings` are sentences about what may be a mistake in the request."""
+    """A newly created flow. `warnings` describes possible mistakes in the request."""
 
     warnings: tuple[str, ...]
 
 
 def _known(kind: type[Flow | Step | CreationFailure], answer: object) -> dict[str, Any]:
-    """The fields of this kind, times read. Raises KeyError, TypeError, ValueError."""
+    """The values for the fields of this class. Raises KeyError, TypeError or ValueError."""
     given = cast("Mapping[str, Any]", answer)
-    # A gateway of before 2026-12 has neither of these.
+    # Gateways older than 2026-12 have neither field.
     given = {"error": None, "warnings": (), **given}
     return {each.name: _value(each.name, given[each.name]) for each in fields(kind)}
 

@@ -1,4 +1,4 @@
-"""A dots-gateway as a service of yours sees it."""
+"""The client: create flows, get flows, read the feed."""
 
 import asyncio
 import random
@@ -18,14 +18,14 @@ from dots_gateway_client.errors import CreationUnsettledError, MalformedAnswerEr
 from dots_gateway_client.events import Event
 from dots_gateway_client.flows import CreatedFlow, Flow
 
-# The gateway holds a request for at most 30 s; many proxies let one go that is silent for longer.
+# The gateway delays an answer by at most 30 s, and many proxies close connections that are idle for longer.
 WAIT_SECONDS = 25
 ANSWER_SECONDS = 15
 ONE_MINUTE = timedelta(minutes=1)
 
 
 class Gateway:
-    """`async with Gateway(url, key) as gateway: …`; safe to share between the tasks of one event loop."""
+    """`async with Gateway(url, key) as gateway: …`. The tasks of one event loop can share it."""
 
     def __init__(
         self,
@@ -36,18 +36,18 @@ class Gateway:
         sleep: Sleep = asyncio.sleep,
         jitter: Jitter = random.random,
     ) -> None:
-        """Take where the gateway is and an API key for it. Raises ValueError for what cannot be such."""
+        """Use this URL and API key. Raises ValueError if either is malformed."""
         if httpx.URL(url).scheme not in ("http", "https"):
-            raise ValueError("The gateway's URL begins with http:// or https://.")
-        # Read from a file, a key often has a line break behind it, which no header can hold.
+            raise ValueError("The gateway's URL must begin with http:// or https://.")
+        # A key from a file often ends in a line break, which a header cannot contain.
         key = key.strip()
         if not (key and key.isascii() and key.isprintable()):
-            raise ValueError("The API key is empty, or no key: one begins with dgw_.")
+            raise ValueError("The API key is empty or malformed. A key begins with dgw_.")
         self._client = httpx.AsyncClient(
             base_url=url,
             headers={"Authorization": f"Bearer {key}", "User-Agent": "dots-gateway-client"},
             timeout=ANSWER_SECONDS,
-            # All may stay: with httpx' usual limits each call beyond twenty at once has a connection of its own.
+            # With httpx' default limits, only 20 connections are kept; calls beyond that open a new connection each.
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=100),
             transport=transport,
         )
@@ -69,15 +69,15 @@ class Gateway:
         start: Literal["earliest", "latest"] = "earliest",
         page_size: int = 100,
     ) -> AsyncGenerator[Event, None]:
-        """Every event after the stored cursor in the order of the feed, and then every one that comes, for ever.
+        """Yield every event after the stored cursor in the feed's order, then wait for new events without end.
 
-        `types` narrows (`dots.flow.completed`, `dots.flow.*`); `start` is where to begin without a stored cursor.
-        The cursor behind a page is saved when the consumer has come back after its last event, so that nothing is
-        skipped: after a crash up to `page_size` events (1 to 500) come again, with the same ids.
+        `types` filters (`dots.flow.completed`, `dots.flow.*`). `start` is where to begin without a stored cursor.
+        The cursor is saved when the consumer asks for the event after a page, so no event is skipped. After a crash
+        up to `page_size` events (1 to 500) come again with the same ids.
 
-        A gateway that cannot be reached is asked again for ever, with a warning in the log each time. Raises
-        KeyRefusedError, ScopeMissingError, CursorOfOtherEpochError, CursorExpiredError, other RequestRefusedErrors,
-        MalformedEventError; the stored cursor is then as it was.
+        Retries without limit while the gateway is unavailable, and logs a warning each time. Raises KeyRefusedError,
+        ScopeMissingError, CursorOfOtherEpochError, CursorExpiredError, other RequestRefusedErrors, and
+        MalformedEventError. The stored cursor is then unchanged.
         """
         cursor = await cursors.load()
         while True:
@@ -102,12 +102,12 @@ class Gateway:
         idempotency_key: str | None = None,
         give_up_after: timedelta = ONE_MINUTE,
     ) -> CreatedFlow:
-        """A new flow; one and the same however often it had to be asked for.
+        """Create one flow, with retries.
 
-        Give an `idempotency_key` of your own (kept beside your payee, say) if you may have to ask again after a crash
-        of yours; without it one is made up for this call. `user_ip`, the payee's address, goes to Dots and is not
-        stored. Raises CreationUnsettledError, with the key, when pauses
-        would take longer than `give_up_after`; RequestRefusedErrors.
+        Pass your own `idempotency_key` (for example, stored with your payee) to be able to repeat the call after a
+        crash of your program. The default is a random key. `user_ip`, the payee's address, is sent to Dots and not
+        stored. Raises CreationUnsettledError, which has the key, if the pauses would take longer than
+        `give_up_after`. Raises RequestRefusedErrors.
         """
         key = idempotency_key or uuid4().hex
         body = {
@@ -129,13 +129,13 @@ class Gateway:
             raise CreationUnsettledError(key, error) from error
 
     async def get_flow(self, flow_id: str, *, give_up_after: timedelta = ONE_MINUTE) -> Flow:
-        """The flow as it is known now. Raises FlowNotFoundError, UnavailableError, other RequestRefusedErrors."""
+        """The current state of a flow. Raises FlowNotFoundError, UnavailableError, other RequestRefusedErrors."""
         request = self._client.build_request("GET", f"/v1/flows/{quote(flow_id, safe='')}")
         return Flow.parse(await self._connection.ask(request, give_up_after_seconds=give_up_after.total_seconds()))
 
     async def _read_page(self, cursor: str, types: Sequence[str], page_size: int) -> Any:
-        """The events after `cursor`, at once or as soon as there are any, and the cursor behind them."""
-        # Not waited for at the latest: if the wait broke off, what came meanwhile would be before the next "latest".
+        """The events after `cursor` and the next cursor. Waits for an event if there is none."""
+        # With "latest" do not wait: after a broken connection a second "latest" would skip the events in between.
         query: dict[str, str | int] = {"limit": page_size, "wait": 0 if cursor == "latest" else WAIT_SECONDS}
         if cursor != "earliest":
             query["after"] = cursor
@@ -147,4 +147,4 @@ class Gateway:
         match page:
             case {"events": list(), "next_cursor": str()}:
                 return page
-        raise MalformedAnswerError("The answer is not a page of the feed; is the URL that of dots-gateway?")
+        raise MalformedAnswerError("The answer is not a page of the feed. Is this the URL of dots-gateway?")
