@@ -23,7 +23,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 # The documents need no connection to any of these.
 _ENVIRONMENT = {
-    "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing",
+    "DATABASE_URL": "postgresql://user@127.0.0.1:9/database",
     "DOTS_API_URL": "http://127.0.0.1:9/api",
     "DOTS_CLIENT_ID": "pk_dev_documents",
     "DOTS_API_KEY": "sk_dev_documents",

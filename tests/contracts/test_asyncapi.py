@@ -71,7 +71,7 @@ def test_document_is_valid_by_the_official_schema(document: Json, official_schem
     assert not validator.is_valid(broken)
 
 
-def test_every_reference_leads_somewhere(document: Json) -> None:
+def test_every_reference_has_a_target(document: Json) -> None:
     """No reference names a message or schema that is missing."""
     found = list(references(document))
 
@@ -79,7 +79,7 @@ def test_every_reference_leads_somewhere(document: Json) -> None:
     assert [at(document, ref) for ref in found if not at(document, ref)] == []
 
 
-def test_every_type_goes_by_every_way(document: Json) -> None:
+def test_every_event_type_has_every_channel(document: Json) -> None:
     """Every type has a push, a stream and a broker channel. The test event has only push."""
     channels = document["channels"]
 
@@ -104,7 +104,7 @@ def test_operations_send_the_messages_of_their_channels(document: Json) -> None:
     assert sent == {name: ("send", list(channel["messages"])) for name, channel in document["channels"].items()}
 
 
-def test_examples_of_messages_fit(document: Json) -> None:
+def test_examples_of_messages_are_valid(document: Json) -> None:
     """Each message has one example event. A pushed message also has example signatures."""
     for name, message in document["components"]["messages"].items():
         (example,) = message["examples"]
@@ -115,7 +115,7 @@ def test_examples_of_messages_fit(document: Json) -> None:
     assert len(document["components"]["messages"]) == 2 * len(events.TYPES) + 1
 
 
-def test_message_takes_what_is_sent_and_nothing_else(document: Json) -> None:
+def test_message_schema_accepts_only_events_of_its_type(document: Json) -> None:
     """A real event is valid for its own type and not for another type."""
     facts = FlowFacts(app="default", flow_id="flow-1", reference=None, user_id=None)
     event = flow_events.flow_completed(facts, NOW)

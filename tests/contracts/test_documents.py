@@ -1,5 +1,6 @@
 """The documents in `docs/` and those that the service serves."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 import httpx
@@ -13,14 +14,14 @@ from tests.contracts.documents import DOCS, Documents
 WHAT_TO_DO = "run `make contracts`, read the difference, and commit it"
 
 
-@pytest.fixture
-async def made() -> Documents:
-    """The documents of now."""
-    return await documents.made()
+@pytest.fixture(scope="module")
+def made() -> Documents:
+    """The generated documents."""
+    return asyncio.run(documents.made())
 
 
 @pytest.fixture
-async def stranger() -> AsyncIterator[httpx.AsyncClient]:
+async def anonymous() -> AsyncIterator[httpx.AsyncClient]:
     """A client without a key, of a service without a database."""
     async with (
         documents.service() as app,
@@ -29,17 +30,17 @@ async def stranger() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_docs_are_what_the_service_says(made: Documents) -> None:
-    """The files in `docs/` are current."""
+def test_docs_equal_the_generated_documents(made: Documents) -> None:
+    """No file in `docs/` is stale, missing or left over."""
     kept = documents.files(DOCS)
     stale = [name for name in made if documents.text(made[name]) != documents.text(kept.get(name, {}))]
 
-    assert stale == [], f"docs/ is not what the service says: {WHAT_TO_DO}"
-    assert set(kept) == set(made), f"docs/ has other documents than the service: {WHAT_TO_DO}"
+    assert stale == [], f"docs/ differs from the generated documents: {WHAT_TO_DO}"
+    assert set(kept) == set(made), f"docs/ has missing or extra documents: {WHAT_TO_DO}"
 
 
-async def test_changed_contracts_have_a_new_version_and_a_line_in_the_changelog(made: Documents) -> None:
-    """One line of the changelog names the version and its digest, so that no contract changes unnoticed."""
+def test_changed_contracts_have_a_new_version_and_a_line_in_the_changelog(made: Documents) -> None:
+    """CHANGELOG.md has a line with the version and the digest of the documents."""
     changelog = (DOCS.parent / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
     line = f"- Contracts {documents.version(made)} "
 
@@ -51,8 +52,8 @@ async def test_changed_contracts_have_a_new_version_and_a_line_in_the_changelog(
     )
 
 
-async def test_digest_follows_the_contracts_and_not_their_words(made: Documents) -> None:
-    """A better sentence needs no new version. A field that is gone does, even one called `description`."""
+def test_digest_depends_on_the_contracts_and_not_on_their_texts(made: Documents) -> None:
+    """A reworded description needs no new version. A removed field does, even a field named `description`."""
     schemas = made["openapi.json"]["components"]["schemas"]
 
     def changed(fields: Mapping[str, object]) -> Documents:
@@ -72,36 +73,32 @@ async def test_digest_follows_the_contracts_and_not_their_words(made: Documents)
 
 
 @pytest.mark.parametrize("name", ["openapi.json", "asyncapi.json"])
-async def test_documents_are_served_to_everybody(stranger: httpx.AsyncClient, made: Documents, name: str) -> None:
-    """A caller needs no key and gets the document unchanged."""
-    answer = await stranger.get(f"/{name}")
+async def test_documents_are_served_without_a_key(anonymous: httpx.AsyncClient, made: Documents, name: str) -> None:
+    """The service returns the generated document."""
+    answer = await anonymous.get(f"/{name}")
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json() == made[name]
 
 
-@pytest.mark.parametrize("event_type", [*events.TYPES, TEST_TYPE])
-async def test_schema_of_every_event_is_served_to_everybody(stranger: httpx.AsyncClient, event_type: str) -> None:
-    """The path is the part of `dataschema` after the prefix."""
-    name, schema = event_schemas.of_type(event_type)
+async def test_every_event_type_has_a_schema_served_without_a_key(anonymous: httpx.AsyncClient) -> None:
+    """The path is the part of `dataschema` after the prefix. No other type has a schema."""
+    schemas = event_schemas.published()
 
-    answer = await stranger.get(f"/schemas/events/{name}")
+    answers = {name: await anonymous.get(f"/schemas/events/{name}") for name in schemas}
 
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/schema+json")
-    assert answer.json() == schema
-    assert schema["$id"] == f"urn:dots-gateway:schemas/{name}"
-
-
-@pytest.mark.parametrize("path", ["flow.completed/v2.json", "nonsense/v1.json", "../openapi/v1.json", "%2e%2e/v1.json"])
-async def test_schemas_that_are_not_there_are_404(stranger: httpx.AsyncClient, path: str) -> None:
-    """A path serves a published schema or nothing."""
-    answer = await stranger.get(f"/schemas/events/{path}")
-
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert {f"dots.{name.partition('/')[0]}" for name in schemas} == {*events.TYPES, TEST_TYPE}
+    assert {answer.headers["content-type"] for answer in answers.values()} == {"application/schema+json"}
+    assert {name: answer.json() for name, answer in answers.items()} == schemas
+    assert {name: schema["$id"] for name, schema in schemas.items()} == {
+        name: f"urn:dots-gateway:schemas/{name}" for name in schemas
+    }
 
 
-def test_there_is_a_schema_for_every_type_and_none_for_others() -> None:
-    """`app/feed/event_schemas.py` describes every event type and no other."""
-    named = {f"dots.{name.partition('/')[0]}" for name in event_schemas.published()}
+async def test_unknown_schemas_answer_404(anonymous: httpx.AsyncClient) -> None:
+    """An unknown version or type, and a path outside the schemas."""
+    paths = ["flow.completed/v2.json", "nonsense/v1.json", "../openapi/v1.json", "%2e%2e/v1.json"]
 
-    assert named == {*events.TYPES, TEST_TYPE}
+    answers = [await anonymous.get(f"/schemas/events/{path}") for path in paths]
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(404, "not_found")] * 4

@@ -53,15 +53,15 @@ def examples_of(openapi: Json, holder: Json) -> list[Any]:
 
 
 def complaints(openapi: Json, schema: Json, example: Any) -> list[str]:
-    """Why an example does not fit a schema of the document."""
+    """The errors of an example against a schema of the document."""
     validator = Draft202012Validator(
         {**schema, "components": openapi["components"]}, format_checker=Draft202012Validator.FORMAT_CHECKER
     )
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(example)]
 
 
-def test_every_operation_shows_what_it_takes_and_answers(openapi: Json) -> None:
-    """The `model_config` of the schema or `responses=` of the route has an example."""
+def test_every_body_and_answer_has_an_example(openapi: Json) -> None:
+    """In the `model_config` of the schema or in `responses=` of the route."""
     bare = [
         f"{name}: {place}"
         for name, operation in operations(openapi)
@@ -72,8 +72,8 @@ def test_every_operation_shows_what_it_takes_and_answers(openapi: Json) -> None:
     assert bare == []
 
 
-def test_examples_are_as_their_schemas_say(openapi: Json) -> None:
-    """A reader can copy an example and it is accepted."""
+def test_examples_of_operations_are_valid(openapi: Json) -> None:
+    """Each example of a body, an answer or a parameter matches its schema."""
     wrong = [
         f"{name}: {place}: {complaint}"
         for name, operation in operations(openapi)
@@ -88,7 +88,7 @@ def test_examples_are_as_their_schemas_say(openapi: Json) -> None:
     assert wrong == []
 
 
-def test_examples_of_shared_schemas_are_as_they_say(openapi: Json) -> None:
+def test_examples_of_shared_schemas_are_valid(openapi: Json) -> None:
     """The examples of all shared schemas are valid, problems included."""
     shared = openapi["components"]["schemas"]
     wrong = [
@@ -103,7 +103,7 @@ def test_examples_of_shared_schemas_are_as_they_say(openapi: Json) -> None:
 
 
 @pytest.mark.parametrize("name", event_schemas.published())
-def test_schemas_of_events_show_one_example_that_fits(name: str) -> None:
+def test_event_schema_has_one_valid_example(name: str) -> None:
     """The example has no field that the schema does not describe."""
     schema = event_schemas.published()[name]
     validator = Draft202012Validator({**schema, "additionalProperties": False})
