@@ -16,6 +16,8 @@ from simulator.delivery.sender import Clock, Sender, Sleep
 from simulator.knob_panel import KnobPanel
 from simulator.knobs import Unknowns
 from simulator.settings import Settings
+from simulator.world import payee
+from simulator.world.flow import Flow
 from simulator.world.webhook_event import WebhookEvent
 from simulator.world.world import World
 
@@ -60,6 +62,18 @@ class Simulation:
         """Send a webhook for each event."""
         for webhook_event in webhook_events:
             self.sender.dispatch(webhooks.body(webhook_event, self.world, self.unknowns))
+
+    def claim(self, flow: Flow, user_id: str | None = None) -> None:
+        """Let a payee claim a flow, and send the webhooks."""
+        self.announce(payee.claim(self.world, flow, user_id=user_id, now=self.clock()))
+
+    def complete(self, flow: Flow, step: str, outcome: str | None = None) -> None:
+        """Let the payee complete a step, and send the webhooks."""
+        self.announce(payee.complete(self.world, flow, step, outcome=outcome, unknowns=self.unknowns, now=self.clock()))
+
+    def skip(self, flow: Flow, step: str) -> None:
+        """Skip a step, and send the webhooks."""
+        self.announce(payee.skip(self.world, flow, step, unknowns=self.unknowns, now=self.clock()))
 
     async def hold(self, seconds: float) -> None:
         """Wait, at most until the simulator stops."""

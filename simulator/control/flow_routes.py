@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from simulator.control import answers
 from simulator.simulation import Simulation
-from simulator.world import apps, flow_creation, flow_request, payee
+from simulator.world import apps, flow_creation, flow_request
 
 # The step name that stands for a claim.
 ONBOARDING = "onboarding"
@@ -77,7 +77,7 @@ def flow_router(simulation: Simulation) -> APIRouter:
         user_ids: list[str | None] = []
         for action in actions:
             if action.step == ONBOARDING and simulation.world.flow(action.flow_id).step_named(ONBOARDING) is None:
-                _claim(simulation, action.flow_id, None)
+                simulation.claim(simulation.world.flow(action.flow_id))
             else:
                 _complete(simulation, action.flow_id, action.step, action)
             user_ids.append(simulation.world.flow(action.flow_id).user_id)
@@ -92,7 +92,7 @@ def flow_router(simulation: Simulation) -> APIRouter:
         flow = simulation.world.flow(flow_id)
         done: str | None = None
         if flow.user_id is None:
-            _claim(simulation, flow_id, None)
+            simulation.claim(flow)
             done = ONBOARDING
         elif flow.next_step is not None:
             done = flow.next_step.name
@@ -115,32 +115,16 @@ def _add_single_actions(router: APIRouter, simulation: Simulation) -> None:
     @router.post("/{flow_id}/skip")
     async def skip_step(flow_id: str, which: Skip) -> dict[str, Any]:
         """Skip the named step. Knobs decide whether `completed_steps` shows it and whether a webhook follows."""
-        flow = simulation.world.flow(flow_id)
-        webhook_events = payee.skip(
-            simulation.world, flow, which.step, unknowns=simulation.unknowns, now=simulation.clock()
-        )
-        simulation.announce(webhook_events)
+        simulation.skip(simulation.world.flow(flow_id), which.step)
         return {"flow": answers.flow_answer(simulation, flow_id), "step": which.step}
 
     @router.post("/{flow_id}/claim")
     async def claim_flow(flow_id: str, who: Annotated[Claim | None, Body()] = None) -> dict[str, Any]:
         """Authenticate and onboard: set the flow's user and leave `completed_steps` empty. 409 if it has a user."""
-        _claim(simulation, flow_id, who.user_id if who else None)
+        simulation.claim(simulation.world.flow(flow_id), who.user_id if who else None)
         return {"flow": answers.flow_answer(simulation, flow_id), "step": ONBOARDING}
 
 
 def _complete(simulation: Simulation, flow_id: str, step: str, how: Completion) -> None:
-    webhook_events = payee.complete(
-        simulation.world,
-        simulation.world.flow(flow_id),
-        step,
-        outcome=how.verdict if step == "background-check" else how.outcome,
-        unknowns=simulation.unknowns,
-        now=simulation.clock(),
-    )
-    simulation.announce(webhook_events)
-
-
-def _claim(simulation: Simulation, flow_id: str, user_id: str | None) -> None:
-    flow = simulation.world.flow(flow_id)
-    simulation.announce(payee.claim(simulation.world, flow, user_id=user_id, now=simulation.clock()))
+    outcome = how.verdict if step == "background-check" else how.outcome
+    simulation.complete(simulation.world.flow(flow_id), step, outcome)

@@ -18,7 +18,7 @@ from simulator import loopback
 from simulator.errors import RefusalError
 from simulator.pages import step_pages, theme
 from simulator.simulation import Simulation
-from simulator.world import payee, user_changes
+from simulator.world import user_changes
 from simulator.world.flow import Flow, Step
 
 _HEADERS = {"referrer-policy": "no-referrer", "cache-control": "no-store"}
@@ -72,9 +72,8 @@ class FlowPages:
 
     def authenticate(self, request: Request, flow: Flow) -> Response:
         """Accept any one-time code. Claims an unclaimed flow."""
-        simulation = self._simulation
         if flow.user_id is None:
-            simulation.announce(payee.claim(simulation.world, flow, now=simulation.clock()))
+            self._simulation.claim(flow)
         session = secrets.token_urlsafe(_SESSION_BYTES)
         self._sessions.add((flow.id, session))
         response = go_to(request, flow, session=session)
@@ -85,27 +84,10 @@ class FlowPages:
         self, request: Request, flow: Flow, step: Step, *, outcome: str | None, choice: str | None
     ) -> Response:
         """Complete a step and redirect the browser: to the flow, or to the URL of a `redirect` step."""
-        simulation = self._simulation
-        webhook_events = payee.complete(
-            simulation.world,
-            flow,
-            step.name,
-            outcome=outcome,
-            unknowns=simulation.unknowns,
-            now=simulation.clock(),
-        )
-        simulation.announce(webhook_events)
+        self._simulation.complete(flow, step.name, outcome)
         if step.name == "redirect":
             return _redirect(request, flow, step)
         return go_to(request, flow, over=step.name, status=self._status(flow, step, choice))
-
-    def skip_step(self, request: Request, flow: Flow, step: Step) -> Response:
-        """Skip a step."""
-        simulation = self._simulation
-        simulation.announce(
-            payee.skip(simulation.world, flow, step.name, unknowns=simulation.unknowns, now=simulation.clock())
-        )
-        return go_to(request, flow)
 
     def _status(self, flow: Flow, step: Step, choice: str | None) -> str:
         """The status for the embedding page: `completed`, or `completed-saved` for an unchanged payout method."""
@@ -187,8 +169,9 @@ def _add_steps(router: APIRouter, simulation: Simulation, pages: FlowPages) -> N
     @router.post("/flow/{flow_id}/skip")
     async def skip_step(request: Request, flow_id: str, step: Annotated[str, Form()]) -> Response:
         flow = world.flow(flow_id)
-        found = current(request, flow, step)
-        return go_to(request, flow) if found is None else pages.skip_step(request, flow, found)
+        if current(request, flow, step) is not None:
+            simulation.skip(flow, step)
+        return go_to(request, flow)
 
 
 def go_to(request: Request, flow: Flow, path: str = "", **parameters: str) -> RedirectResponse:

@@ -11,7 +11,7 @@ from starlette.templating import Jinja2Templates
 from simulator import dots_json
 from simulator.pages import knob_tables
 from simulator.simulation import Simulation
-from simulator.world import payee, user_changes, verdict
+from simulator.world import user_changes, verdict
 
 _SHOWN = 50
 
@@ -27,12 +27,11 @@ def index_router(simulation: Simulation, templates: Jinja2Templates) -> APIRoute
 
     @router.post("/overview/complete-next")
     async def complete_next(flow_id: Annotated[str, Form()]) -> Response:
-        flow, now = world.flow(flow_id), simulation.clock()
+        flow = world.flow(flow_id)
         if flow.user_id is None:
-            simulation.announce(payee.claim(world, flow, now=now))
+            simulation.claim(flow)
         elif flow.next_step is not None:
-            name = flow.next_step.name
-            simulation.announce(payee.complete(world, flow, name, unknowns=simulation.unknowns, now=now))
+            simulation.complete(flow, flow.next_step.name)
         return _back()
 
     @router.post("/overview/verdict")
