@@ -87,6 +87,10 @@ class Setup:
         assert response.status_code == 201, response.text
         return dict(response.json())
 
+    async def create_known(self, *steps: Any, user_id: str | None = None, **fields: Any) -> dict[str, Any]:
+        """Create a flow for a known user. Its link needs no code."""
+        return await self.create(*steps, user_id=user_id or (await self.create_user())["id"], **fields)
+
     async def control(self, path: str, body: Any = None) -> Any:
         """POST to the control API; the JSON of the answer."""
         response = await self.client.post(f"/_control/{path}", json=body)

@@ -27,26 +27,11 @@ async def test_a_verified_user_has_the_documented_fields(setup: Setup) -> None:
     }
 
 
-async def test_an_unverified_user_has_neither_compliance_nor_wallet(setup: Setup) -> None:
-    """It has only the other documented fields."""
-    user = await setup.create_user(status="unverified", verdict="flagged")
+async def test_users_lack_the_objects_that_do_not_apply(setup: Setup) -> None:
+    """Unverified users have neither `compliance` nor `wallet`; users without a check have no `background_check`."""
+    unverified = await setup.create_user(status="unverified", verdict="flagged")
+    verified = await setup.create_user()
 
-    answer = await setup.get(f"/api/v2/users/{user['id']}")
-
-    assert answer.keys() == {
-        "created",
-        "email",
-        "first_name",
-        "id",
-        "last_name",
-        "metadata",
-        "phone_number",
-        "status",
-    }
-
-
-async def test_a_user_without_a_check_has_no_background_check_object(setup: Setup) -> None:
-    """The object is only present when a check exists."""
-    user = await setup.create_user()
-
-    assert "background_check" not in user["compliance"]
+    assert verified.keys() - unverified.keys() == {"compliance", "wallet"}
+    assert unverified.keys() - verified.keys() == set()
+    assert "background_check" not in verified["compliance"]

@@ -10,11 +10,6 @@ from tests.simulator.setup import Setup
 GREEN = {"primaryColor": "#0a5", "borderRadius": "4px"}
 
 
-async def known_flow(setup: Setup, *steps: Any, user_id: str | None = None) -> dict[str, Any]:
-    """A flow for a known user. Its link needs no code."""
-    return await setup.create(*steps, user_id=user_id or (await setup.create_user())["id"])
-
-
 async def finish(setup: Setup, flow: dict[str, Any], step: str, *, query: str = "", **fields: str) -> httpx.Response:
     """Send the form of a step and follow the redirect."""
     path = f"/flow/{flow['id']}/complete{query}"
@@ -30,7 +25,7 @@ async def open_page(setup: Setup, flow: dict[str, Any], **query: str) -> str:
 
 async def test_the_page_after_a_step_reports_the_step(setup: Setup) -> None:
     """After the step is complete, so that the embedding page can ask the API immediately."""
-    flow = await known_flow(setup, "compliance", "payout")
+    flow = await setup.create_known("compliance", "payout")
     before = await open_page(setup, flow)
 
     after = (await finish(setup, flow, "compliance")).text
@@ -45,7 +40,7 @@ async def test_an_unchanged_payout_method_is_reported_as_saved(setup: Setup) -> 
     user_id = (await setup.create_user())["id"]
     statuses = []
     for choice in ("2", "2", "1"):
-        flow = await known_flow(setup, "manage-payouts", user_id=user_id)
+        flow = await setup.create_known("manage-payouts", user_id=user_id)
         text = (await finish(setup, flow, "manage-payouts", choice=choice)).text
         statuses.append(text.split('data-status="')[1].split('"')[0])
 
@@ -57,7 +52,7 @@ async def test_an_unchanged_payout_method_is_reported_as_saved(setup: Setup) -> 
 )
 async def test_a_page_does_not_report_false_claims_in_its_url(setup: Setup, query: dict[str, str]) -> None:
     """A step that is not complete, or an invalid status."""
-    flow = await known_flow(setup, "compliance", "payout")
+    flow = await setup.create_known("compliance", "payout")
     await finish(setup, flow, "compliance")
 
     assert "data-step" not in await open_page(setup, flow, **query)
@@ -65,7 +60,7 @@ async def test_a_page_does_not_report_false_claims_in_its_url(setup: Setup, quer
 
 async def test_a_theme_is_applied_and_kept_from_page_to_page(setup: Setup) -> None:
     """The link has `?styles=<JSON>`; forms and redirects keep it."""
-    flow = await known_flow(setup, "compliance", "payout")
+    flow = await setup.create_known("compliance", "payout")
 
     first = await setup.client.get(flow["link"], params={"styles": json.dumps(GREEN)})
     action = first.text.split('action="')[1].split('"')[0].replace("&amp;", "&")
@@ -79,7 +74,7 @@ async def test_a_theme_is_applied_and_kept_from_page_to_page(setup: Setup) -> No
 
 async def test_an_invalid_theme_is_reported_and_injects_nothing(setup: Setup) -> None:
     """The payee still sees the page."""
-    flow = await known_flow(setup, "payout")
+    flow = await setup.create_known("payout")
     cases = [
         ("{", "styles: invalid JSON"),
         ("[" * 20_000, "styles: invalid JSON"),
@@ -122,7 +117,7 @@ async def test_a_loopback_redirect_ends_on_a_page_with_a_link(
 ) -> None:
     """Perhaps no program listens at the URL. The step is complete."""
     url = "http://localhost:3000/done?a=1&b=2"
-    flow = await known_flow(setup, {"name": "redirect", "redirect_url": url, "hide_continue_button": hides})
+    flow = await setup.create_known({"name": "redirect", "redirect_url": url, "hide_continue_button": hides})
 
     if hides:
         response = await setup.client.get(flow["link"], follow_redirects=True)
@@ -137,8 +132,8 @@ async def test_a_loopback_redirect_ends_on_a_page_with_a_link(
 
 async def test_the_thanks_page_is_only_for_finished_loopback_redirects(setup: Setup) -> None:
     """Before the redirect and for other URLs it redirects to the flow."""
-    near = await known_flow(setup, {"name": "redirect", "redirect_url": "http://localhost:3000/"})
-    far = await known_flow(setup, {"name": "redirect", "redirect_url": "https://example.com/"})
+    near = await setup.create_known({"name": "redirect", "redirect_url": "http://localhost:3000/"})
+    far = await setup.create_known({"name": "redirect", "redirect_url": "https://example.com/"})
     await setup.client.post(f"/flow/{far['id']}/complete", data={"step": "redirect"})
 
     answers = [await setup.client.get(f"/flow/{flow['id']}/thanks") for flow in (near, far)]
@@ -148,7 +143,7 @@ async def test_the_thanks_page_is_only_for_finished_loopback_redirects(setup: Se
 
 async def test_the_tester_can_skip_a_step(setup: Setup) -> None:
     """A second click changes nothing, and the page does not report the step as completed."""
-    flow = await known_flow(setup, "compliance", "payout")
+    flow = await setup.create_known("compliance", "payout")
     text = await open_page(setup, flow)
 
     clicks = [

@@ -32,12 +32,6 @@ async def press(setup: Setup, flow: dict[str, Any], action: str, **fields: str) 
     return await setup.client.post(f"/flow/{flow['id']}/{action}", data=fields, follow_redirects=True)
 
 
-async def known_flow(setup: Setup, *steps: Any, **fields: Any) -> dict[str, Any]:
-    """A flow for a known user. Its link needs no code."""
-    user = await setup.create_user()
-    return await setup.create(*steps, user_id=user["id"], **fields)
-
-
 async def test_a_payee_can_complete_every_page(setup: Setup) -> None:
     """Phone, code, each step, finish. Every page says that this is a simulator."""
     flow = await setup.create(*WITH_OPTIONS)
@@ -84,7 +78,7 @@ async def test_the_tester_chooses_the_outcome_of_a_check(
     status: str | None,
 ) -> None:
     """The page offers the outcome, the user gets it, and the step is complete in any case."""
-    flow = await known_flow(setup, step)
+    flow = await setup.create_known(step)
     text = await page(setup, flow)
 
     await press(setup, flow, "complete", step=step, outcome=outcome)
@@ -97,7 +91,7 @@ async def test_the_tester_chooses_the_outcome_of_a_check(
 
 async def test_inputs_for_personal_data_have_no_name(setup: Setup) -> None:
     """The browser does not send them, so the simulator cannot store them."""
-    flow = await known_flow(setup, "background-check")
+    flow = await setup.create_known("background-check")
 
     text = await page(setup, flow)
 
@@ -109,7 +103,7 @@ async def test_inputs_for_personal_data_have_no_name(setup: Setup) -> None:
 
 async def test_the_pages_own_button_replaces_a_hidden_continue_button(setup: Setup) -> None:
     """It completes the step."""
-    flow = await known_flow(setup, {"name": "manage-payouts", "hide_continue_button": True}, "payout")
+    flow = await setup.create_known({"name": "manage-payouts", "hide_continue_button": True}, "payout")
 
     hidden = await page(setup, flow)
     shown = (await press(setup, flow, "complete", step="manage-payouts")).text
@@ -120,7 +114,7 @@ async def test_the_pages_own_button_replaces_a_hidden_continue_button(setup: Set
 
 async def test_a_redirect_step_redirects_after_continue(setup: Setup) -> None:
     """Then the flow is finished."""
-    flow = await known_flow(setup, {"name": "redirect", "redirect_url": "https://example.com/back"})
+    flow = await setup.create_known({"name": "redirect", "redirect_url": "https://example.com/back"})
     text = await page(setup, flow)
 
     response = await setup.client.post(f"/flow/{flow['id']}/complete", data={"step": "redirect"})
@@ -133,7 +127,7 @@ async def test_a_redirect_step_redirects_after_continue(setup: Setup) -> None:
 async def test_a_redirect_step_with_a_hidden_continue_button_redirects_immediately(setup: Setup) -> None:
     """The payee does not see its page."""
     step = {"name": "redirect", "redirect_url": "https://example.com/back", "hide_continue_button": True}
-    flow = await known_flow(setup, step)
+    flow = await setup.create_known(step)
 
     response = await setup.client.get(flow["link"])
 
@@ -146,7 +140,7 @@ async def test_the_finish_page_can_hide_the_dashboard(
     hides: bool,  # noqa: FBT001 - a row of the table
 ) -> None:
     """`hide_go_to_dashboard_on_complete`."""
-    flow = await known_flow(setup, "payout", hide_go_to_dashboard_on_complete=hides)
+    flow = await setup.create_known("payout", hide_go_to_dashboard_on_complete=hides)
 
     text = (await press(setup, flow, "complete", step="payout")).text
 
@@ -155,7 +149,7 @@ async def test_the_finish_page_can_hide_the_dashboard(
 
 async def test_a_link_for_a_known_user_needs_a_code_after_15_minutes(setup: Setup) -> None:
     """Afterwards the browser that enters a code is authenticated."""
-    flow = await known_flow(setup, "payout")
+    flow = await setup.create_known("payout")
     setup.clock.now += timedelta(minutes=15)
     in_time = await page(setup, flow)
     setup.clock.now += timedelta(seconds=1)
@@ -170,7 +164,7 @@ async def test_a_link_for_a_known_user_needs_a_code_after_15_minutes(setup: Setu
 
 async def test_require_auth_always_asks_for_a_code(setup: Setup) -> None:
     """Without the code the payee cannot complete a step."""
-    flow = await known_flow(setup, "payout", require_auth=True)
+    flow = await setup.create_known("payout", require_auth=True)
 
     text = (await press(setup, flow, "complete", step="payout")).text
 
@@ -180,7 +174,7 @@ async def test_require_auth_always_asks_for_a_code(setup: Setup) -> None:
 
 async def test_a_second_click_changes_nothing(setup: Setup) -> None:
     """The form of a completed step redirects to the next step."""
-    flow = await known_flow(setup, "compliance", "payout")
+    flow = await setup.create_known("compliance", "payout")
     await press(setup, flow, "complete", step="compliance")
 
     text = (await press(setup, flow, "complete", step="compliance")).text
@@ -199,6 +193,6 @@ async def test_an_unknown_flow_has_an_error_page(setup: Setup) -> None:
 
 async def test_the_name_of_a_step_is_escaped(setup: Setup) -> None:
     """The page shows it as text."""
-    flow = await known_flow(setup, "<script>alert(1)</script>")
+    flow = await setup.create_known("<script>alert(1)</script>")
 
     assert "<script>" not in await page(setup, flow)
