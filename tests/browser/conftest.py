@@ -1,4 +1,4 @@
-"""A real browser, for each test anew."""
+"""A new browser for each test."""
 
 import os
 import shutil
@@ -10,11 +10,11 @@ from playwright.async_api import Page, async_playwright
 
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
-    """A page in a fresh browser: Debian's Chromium, or the one Playwright has brought."""
+    """A page in a new browser: Debian's Chromium, or Playwright's own."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
-            # Chromium refuses to sandbox what root runs.
+            # Chromium does not start with a sandbox as root.
             args=["--no-sandbox"] if os.geteuid() == 0 else [],
         )
         page = await browser.new_page()

@@ -1,4 +1,4 @@
-"""A person opens the link of a flow in a real browser, and the other services of the company learn of each step."""
+"""A payee completes a flow in a browser, and the feed reports each step."""
 
 from collections.abc import Iterable
 
@@ -19,8 +19,8 @@ TYPED = {
 }
 
 
-async def test_clicks_become_events_and_what_was_typed_stays_in_the_browser(page: Page, database_url: str) -> None:
-    """Onboarding, tax details, a check that is flagged, a redirect: the feed tells them in order, and only them."""
+async def test_clicks_become_events_and_input_stays_in_the_browser(page: Page, database_url: str) -> None:
+    """Onboarding, tax details, a flagged check and a redirect become exactly their events, in order."""
     async with running_stack(database_url) as stack:
         steps = ["compliance", "background-check", {"name": "redirect", "redirect_url": REDIRECT_URL}]
         flow = await stack.gateway.create(*steps, reference="payee-17")
@@ -28,8 +28,10 @@ async def test_clicks_become_events_and_what_was_typed_stays_in_the_browser(page
 
         await page.goto(flow["link"])
         await onboard(page)
-        await hand_in(page, "compliance", "Full name", "Date of birth", "Social Security number", "Address")
-        await hand_in(page, "background-check", "Full name", "Date of birth", "Social Security number", ends="Flagged")
+        await submit(page, "compliance", "Full name", "Date of birth", "Social Security number", "Address")
+        await submit(
+            page, "background-check", "Full name", "Date of birth", "Social Security number", outcome="Flagged"
+        )
         await is_on_step(page, "redirect")
         await page.get_by_role("button", name="Continue").click()
         await page.wait_for_url(f"{REDIRECT_URL}**")
@@ -50,12 +52,12 @@ async def test_clicks_become_events_and_what_was_typed_stays_in_the_browser(page
 
 
 async def thank(route: Route) -> None:
-    """Stand in for the page that the redirect leads to; nothing leaves this machine."""
+    """Answer for the page of the redirect, so that no request leaves this machine."""
     await route.fulfill(status=200, content_type="text/html", body="<h1>Thank you</h1>")
 
 
 async def onboard(page: Page) -> None:
-    """Sign in by phone number and code."""
+    """Sign in with a phone number and a code."""
     await says_it_is_a_simulator(page)
     await page.get_by_label("Phone number").fill(TYPED["Phone number"])
     await page.get_by_role("button", name="Continue").click()
@@ -64,39 +66,39 @@ async def onboard(page: Page) -> None:
     await page.get_by_role("button", name="Continue").click()
 
 
-async def hand_in(page: Page, step: str, *labels: str, ends: str | None = None) -> None:
-    """Fill in a step's form and continue; `ends` is how the tester lets a check end."""
+async def submit(page: Page, step: str, *labels: str, outcome: str | None = None) -> None:
+    """Fill in a step's form and continue. `outcome` is the tester's choice for a check."""
     await is_on_step(page, step)
     await says_it_is_a_simulator(page)
     for label in labels:
         await page.get_by_label(label).fill(TYPED[label])
-    if ends is not None:
-        await page.get_by_label(ends, exact=True).check()
+    if outcome is not None:
+        await page.get_by_label(outcome, exact=True).check()
     await page.get_by_role("button", name="Continue").click()
 
 
 async def is_on_step(page: Page, step: str) -> None:
-    """Return when the page shows this step."""
+    """Wait until the page shows this step."""
     await expect(page.get_by_test_id(f"step-{step}")).to_be_visible()
 
 
 async def says_it_is_a_simulator(page: Page) -> None:
-    """The notice that nobody may overlook."""
+    """Check that the page has the simulator's notice."""
     await expect(page.get_by_role("note")).to_contain_text("This is a simulator, not Dots.")
 
 
 async def claimed_by(stack: Stack, flow_id: str) -> str:
-    """The id of the user who took the flow, as Dots knows it."""
+    """The id of the flow's user at Dots."""
     flows = (await stack.dots.ask("state"))["flows"]
     return str(next(flow["user_id"] for flow in flows if flow["id"] == flow_id))
 
 
 async def assert_nowhere(stack: Stack, words: Iterable[str]) -> None:
-    """Not in the database, not in a log, not in what the simulator keeps or has sent."""
+    """Check that the database, the logs, the simulator's state and its webhooks do not contain the words."""
     places = await database.everything(stack.database_url)
     assert places["flows.reference"] == "payee-17"
     places["logs"] = stack.logs.text()
-    for kept in ("state", "webhooks", "deliveries"):
-        places[kept] = str(await stack.dots.ask(kept))
+    for path in ("state", "webhooks", "deliveries"):
+        places[path] = str(await stack.dots.ask(path))
     for place, text in places.items():
         assert not [word for word in words if word in text], place

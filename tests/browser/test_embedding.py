@@ -1,4 +1,4 @@
-"""A company's own page shows a flow in a frame, and hears from it what the payee does."""
+"""A page embeds a flow in a frame and receives messages about the payee's steps."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,11 @@ from tests.stack.processes import Stack, empty_stack
 
 HEIGHT_WITHOUT_CONTENT = 50
 THEME = {"primaryColor": "#0a5f38"}
-LISTEN = "var told = []; addEventListener('message', each => told.push({origin: each.origin, data: each.data}))"
+LISTEN = "var received = []; addEventListener('message', ({origin, data}) => received.push({origin, data}))"
 
 
-async def test_an_embedded_flow_tells_its_height_and_each_step(page: Page) -> None:
-    """To the page around it, from the simulator's origin; a payout method that was saved before has its own word."""
+async def test_embedded_flow_reports_its_height_and_each_step(page: Page) -> None:
+    """The messages come from the simulator's origin. An unchanged payout method is reported as saved."""
     async with empty_stack("") as stack:
         await stack.start_simulator()
         user_id = await stack.dots.add_user()
@@ -26,12 +26,12 @@ async def test_an_embedded_flow_tells_its_height_and_each_step(page: Page) -> No
         async with embedding(page, first) as frame:
             await press(frame, "payout")
             await press(frame, "manage-payouts")
-            reported = await heard(page, "manage-payouts")
+            reported = await messages(page, "manage-payouts")
         second = await flow_of(stack, user_id, "manage-payouts", redirect_to(stack))
         async with embedding(page, second) as frame:
             await press(frame, "manage-payouts")
             await press(frame, "redirect")
-            reported_again = await heard(page, "redirect")
+            reported_again = await messages(page, "redirect")
             await expect(frame.get_by_test_id("flow-thanks")).to_be_visible()
 
         assert [each["data"] for each in reported if "step" in each["data"]] == [
@@ -48,8 +48,8 @@ async def test_an_embedded_flow_tells_its_height_and_each_step(page: Page) -> No
         assert len(heights) >= 3
 
 
-async def test_a_payee_signs_up_in_a_frame_of_another_site_and_sees_its_theme(page: Page) -> None:
-    """The browser sends no cookie there; `?styles=` on the link colours the button of every page."""
+async def test_payee_can_sign_up_in_a_themed_frame_of_another_site(page: Page) -> None:
+    """The browser sends no cookie in the frame. `?styles=` on the link sets the button colour of every page."""
     async with empty_stack("") as stack:
         await stack.start_simulator()
         flow = await flow_of(stack, None, "payout", "manage-payouts")
@@ -68,7 +68,7 @@ async def test_a_payee_signs_up_in_a_frame_of_another_site_and_sees_its_theme(pa
 
 
 async def flow_of(stack: Stack, user_id: str | None, *steps: Any) -> dict[str, Any]:
-    """A flow made at the simulator itself, for a known user if there is an id."""
+    """Create a flow at the simulator, for this user if there is one."""
     answer = await stack.client.post(
         f"{stack.dots.url}/api/v2/flows",
         json={"steps": list(steps), "user_id": user_id},
@@ -78,15 +78,15 @@ async def flow_of(stack: Stack, user_id: str | None, *steps: Any) -> dict[str, A
 
 
 def redirect_to(stack: Stack) -> dict[str, str]:
-    """A redirect to this machine."""
+    """A redirect to a loopback URL."""
     return {"name": "redirect", "redirect_url": f"{stack.dots.url}/done"}
 
 
 @contextlib.asynccontextmanager
 async def embedding(page: Page, flow: dict[str, Any]) -> AsyncIterator[FrameLocator]:
-    """Open a page of another site that shows the flow in a frame, and keeps what it hears.
+    """Open a page of another site that shows the flow in a frame and keeps the received messages.
 
-    The page is really served from this machine: Chromium lets no page from elsewhere show one from here.
+    A local server serves the page, because Chromium does not let a public page embed a local one.
     """
     link = f"{flow['link']}?{urlencode({'styles': json.dumps(THEME)})}"
     frame = f'<iframe src="{link}" width="500" height="300"></iframe>'
@@ -94,7 +94,7 @@ async def embedding(page: Page, flow: dict[str, Any]) -> AsyncIterator[FrameLoca
     head = f"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\ncontent-length: {len(content)}\r\n\r\n"
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError):  # A connection opened in advance, and not used.
+        with contextlib.suppress(asyncio.IncompleteReadError):  # An unused connection.
             await reader.readuntil(b"\r\n\r\n")
             writer.write(head.encode() + content)
         writer.close()
@@ -107,12 +107,12 @@ async def embedding(page: Page, flow: dict[str, Any]) -> AsyncIterator[FrameLoca
 
 
 async def press(frame: FrameLocator, step: str) -> None:
-    """Finish a step on its page."""
+    """Complete a step on its page."""
     await expect(frame.get_by_test_id(f"step-{step}")).to_be_visible()
     await frame.get_by_role("button", name="Continue").click()
 
 
-async def heard(page: Page, step: str) -> list[dict[str, Any]]:
-    """What the page around has heard, once it has heard of this step."""
-    await page.wait_for_function(f"told.some(each => each.data.step === '{step}')")
-    return list(await page.evaluate("told"))
+async def messages(page: Page, step: str) -> list[dict[str, Any]]:
+    """Wait for the message about a step; all messages of the embedding page."""
+    await page.wait_for_function(f"received.some(each => each.data.step === '{step}')")
+    return list(await page.evaluate("received"))

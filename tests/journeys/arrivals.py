@@ -1,4 +1,4 @@
-"""Payees who walk through flows, and what subscribers and brokers have got of it."""
+"""Completes flows as payees, and compares the events that subscribers and brokers received."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +13,12 @@ EVENTS = FLOWS * 5
 
 
 def first_arrivals(received: Sequence[Received]) -> list[dict[str, Any]]:
-    """Each event once, when it came first."""
+    """Each event once, in the order of first arrival."""
     return list({each.event["id"]: each.event for each in reversed(received)}.values())[::-1]
 
 
 def by_subject(events: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """The ids of each subject's events, in their order."""
+    """The ids of each subject's events, in order."""
     found: dict[str, list[str]] = {}
     for event in events:
         found.setdefault(event["subject"], []).append(event["id"])
@@ -26,16 +26,16 @@ def by_subject(events: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 async def has(shop: Subscriber, count: int) -> None:
-    """Wait until so many different events have come."""
+    """Wait until a subscriber has received `count` different events."""
 
-    async def is_so() -> bool:
+    async def has_all() -> bool:
         return len({each.headers["webhook-id"] for each in shop.received}) >= count
 
-    await eventually(is_so)
+    await eventually(has_all)
 
 
 async def walk(stack: Stack) -> None:
-    """Several payees through a flow each."""
+    """Create FLOWS flows and complete each as its payee."""
     for _ in range(FLOWS):
         flow = await stack.gateway.create("compliance", "payout")
         await stack.dots.onboard(flow["id"])

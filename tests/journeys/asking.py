@@ -1,4 +1,4 @@
-"""Requests of every kind to one api, timed: what callers and Dots notice of an accident to the database."""
+"""Timed requests of every kind to an api. They show how a database failure affects callers and Dots."""
 
 import asyncio
 import base64
@@ -15,14 +15,14 @@ from tests.stack.gateway import Gateway
 from tests.stack.processes import Stack
 
 KINDS = ("webhook", "create", "read", "readyz")
-# How long a request may take that meets a connection which no longer works, and how many of them may fail.
+# How long a request on a broken connection may take.
 LIMIT_SECONDS = 5.0
 _SERVER_ERRORS = range(500, 600)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One request and its answer; `status` None: there was none."""
+    """One request and its answer. `status` None: there was no answer."""
 
     kind: str
     status: int | None
@@ -31,12 +31,12 @@ class Answer:
 
     @property
     def is_failure(self) -> bool:
-        """Whether the caller has to ask again."""
+        """Whether the caller must retry."""
         return self.status is None or self.status in _SERVER_ERRORS
 
 
 async def ask(stack: Stack, kind: str, *, api: int = 0) -> Answer:
-    """One request of a kind to one of the stack's apis."""
+    """Send one request of a kind to one of the stack's apis."""
     gateway = stack.gateways[api]
     message_id = f"msg_{uuid4().hex}" if kind == "webhook" else ""
     began = time.monotonic()
@@ -48,23 +48,23 @@ async def ask(stack: Stack, kind: str, *, api: int = 0) -> Answer:
 
 
 async def ask_one_by_one(stack: Stack, *kinds: str, api: int = 0) -> list[Answer]:
-    """A request of each kind, one after the other."""
+    """Send a request of each kind, one after the other."""
     return [await ask(stack, kind, api=api) for kind in kinds]
 
 
 async def ask_at_once(stack: Stack, *kinds: str, api: int = 0) -> list[Answer]:
-    """A request of each kind, all at the same moment."""
+    """Send a request of each kind at the same time."""
     return list(await asyncio.gather(*(ask(stack, kind, api=api) for kind in kinds)))
 
 
 async def use_all_connections(stack: Stack) -> None:
-    """Make each api open as many connections as it may, so that an accident to all of them is to a full pool."""
+    """Fill the connection pool of each api."""
     for api in range(len(stack.apis)):
         await ask_at_once(stack, *["read"] * 20, api=api)
 
 
 def at_most_one_failed(answers: list[Answer]) -> bool:
-    """Whether one process has kept its promise: one request may fail, and none may take longer than the limit."""
+    """Whether at most one request failed and none took longer than the limit."""
     is_prompt = all(answer.seconds <= LIMIT_SECONDS for answer in answers)
     return is_prompt and sum(answer.is_failure for answer in answers) <= 1
 

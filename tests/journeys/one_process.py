@@ -1,4 +1,4 @@
-"""The gateway, its worker's passes and the simulator in this process: real HTTP, real Postgres, a clock set by hand."""
+"""The gateway, the worker's passes and the simulator in this process, with HTTP, Postgres and a manual clock."""
 
 import asyncio
 import contextlib
@@ -34,16 +34,16 @@ from tests.stack.dots import Dots
 from tests.stack.gateway import Gateway
 from tests.webhooks import sending
 
-# A worker that still finds work after so many rounds never comes to rest.
+# A worker that still finds work after this many rounds never finishes.
 _ROUNDS = 60
 _AT_ONCE = 8
-# The machine's certificates would take longer to load than a story lasts.
+# Loading the machine's certificates would take longer than a scenario.
 _WITHOUT_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OneProcess:
-    """Everything that runs, and the one clock that all of it goes by."""
+    """All running parts and their common clock."""
 
     clock: HandClock
     simulation: Simulation
@@ -53,27 +53,26 @@ class OneProcess:
     settings: Settings
 
     async def work(self, *, after: timedelta = timedelta()) -> None:
-        """Let webhooks arrive, time pass, and a worker do what is due, until nothing is."""
+        """Wait for webhooks, advance the clock, and run the worker's passes until none finds work."""
         await self.simulation.sender.settle()
         self.clock.advance(after)
         async with asyncio.TaskGroup() as tasks:
-            refresher = Refresher(
-                self.inputs.flows, in_flight=1
-            )  # Not used: a round has to wait until its refreshes end.
+            # Not used: a round has to wait until its refreshes end.
+            refresher = Refresher(self.inputs.flows, in_flight=1)
             loops = worker.loops(self.inputs, self.settings, tasks, refresher, None)
             loops = [each for each in loops if each.name not in {"refresh", "purge"}]
             idle_rounds = 0
             for _ in range(_ROUNDS):
                 found = (await refresh_due.refresh_due(self.inputs.flows, limit=_AT_ONCE)).claimed
                 found += sum([await each.run_pass() for each in loops])
-                # What one loop has made due, another one finds in the next round.
+                # Work that one loop makes due is found by another loop in the next round.
                 idle_rounds = 0 if found else idle_rounds + 1
                 if idle_rounds > 1:
                     return
         raise AssertionError(f"a worker still finds work after {_ROUNDS} rounds")
 
     async def reported(self, subject: str) -> list[str]:
-        """What the feed tells of one subject; every event has to be as published."""
+        """The events of one subject in short form. Checks every event of the feed against its schema."""
         page = await read_feed.read_feed(
             self.inputs.storage.engine,
             after=await read_feed.earliest(self.inputs.storage.engine),
@@ -87,7 +86,7 @@ class OneProcess:
 
     @property
     def calls(self) -> int:
-        """How often Dots was asked anything."""
+        """The number of calls of the Dots API."""
         return len(self.simulation.api_calls)
 
 
@@ -95,9 +94,9 @@ class OneProcess:
 async def running(
     database_url: str, monkeypatch: pytest.MonkeyPatch, more_settings: Mapping[str, str]
 ) -> AsyncIterator[OneProcess]:
-    """All of it, until the end of the block; webhooks go to the gateway."""
+    """Run all parts until the end of the block. Webhooks go to the gateway."""
     clock = HandClock(now=datetime.now(UTC))
-    # What the processes are assembled with is the machine's clock; the settings cannot say otherwise.
+    # The wiring always uses the system clock, and no setting can change that.
     monkeypatch.setattr(wiring, "utc_now", clock)
     async with contextlib.AsyncExitStack() as stack:
         simulated, simulator_url = await _simulate(stack, clock)
@@ -136,7 +135,7 @@ def _environment(database_url: str, simulator_url: str, more: Mapping[str, str])
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to pytest, and ends without waiting for its next tick."""
+    """A server that does not handle signals and that stops immediately."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -147,17 +146,17 @@ class _Server(uvicorn.Server):
         self._is_ended.set()
 
     async def main_loop(self) -> None:
-        """Wait for the end."""
+        """Wait for `end`."""
         await self._is_ended.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Leave signals to pytest."""
         yield
 
 
 async def _simulate(stack: contextlib.AsyncExitStack, clock: HandClock) -> tuple[Simulation, str]:
-    """A simulator on a free port of this machine, and its address."""
+    """Start a simulator on a free port; the simulation and its URL."""
     listener = simulator_server.listen("127.0.0.1", 0)
     url = simulator_server.url_of(listener)
     wanted = SimulatorSettings(public_url=url, webhook_secret=dots.WEBHOOK_SECRET)

@@ -1,4 +1,4 @@
-"""Five payees, every kind of step between them, and exactly the events that follow."""
+"""Five payees and all kinds of steps produce exactly the expected events."""
 
 import asyncio
 
@@ -9,8 +9,8 @@ FORM = {"name": "pdf-form-fill", "template_id": "contract"}
 REDIRECT = {"name": "redirect", "redirect_url": "https://example.com/thanks"}
 
 
-async def test_each_flow_tells_its_own_timeline_and_nothing_else(database_url: str) -> None:
-    """Without a user, flagged, clear, with a redirect, abandoned half-way: the exact lists, in order."""
+async def test_each_flow_has_exactly_its_own_events(database_url: str) -> None:
+    """Flows without a user, with a flagged and a cleared check, with a redirect, and one that is abandoned."""
     async with running_stack(database_url) as stack:
         users = [await stack.dots.add_user() for _ in range(4)]
         ids = await asyncio.gather(
@@ -65,12 +65,12 @@ USER_TIMELINES = [["user.id_verified", "background_check.flagged"], ["background
 async def walk(
     stack: Stack, *steps: object, user_id: str | None = None, verdict: str = "cleared", steps_done: int | None = None
 ) -> str:
-    """Create a flow over HTTP and be its payee for so many steps; the flow's id."""
+    """Create a flow over HTTP and complete its steps, or the first `steps_done`; the flow's id."""
     flow = await stack.gateway.create(*steps, user_id=user_id)
     await stack.dots.walk(flow, verdict=verdict, steps=steps_done)
     return str(flow["id"])
 
 
 async def state_of(stack: Stack, flow_id: str) -> str:
-    """The status of a flow as a caller reads it."""
+    """The status of a flow that a caller reads."""
     return str((await stack.gateway.read(f"/v1/flows/{flow_id}"))["status"])

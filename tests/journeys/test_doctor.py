@@ -1,4 +1,4 @@
-"""`dots-gateway doctor` at a running service: what is well, and what to do about what is not."""
+"""`dots-gateway doctor` against a running service reports problems and how to solve them."""
 
 import json
 import re
@@ -14,7 +14,7 @@ CHECKS = ["settings", *DATABASE_CHECKS, "worker", "payees", "deliveries", "dots 
 
 
 async def examine(stack: Stack, *options: str) -> tuple[int | None, dict[str, str]]:
-    """The exit status, and what each failed check says."""
+    """The exit status and the detail of each failed check."""
     status, output, errors = await stack.run("doctor", "--url", stack.gateway.url, "--json", *options)
     assert errors == ""
     findings = json.loads(output)
@@ -23,64 +23,64 @@ async def examine(stack: Stack, *options: str) -> tuple[int | None, dict[str, st
 
 
 async def write(database_url: str, statement: str) -> None:
-    """Change the database behind the service's back."""
+    """Change the database directly."""
     engine = database.create_engine(database_url)
     async with engine.begin() as connection:
         await connection.execute(text(statement))
     await engine.dispose()
 
 
-async def test_a_service_that_is_well(database_url: str) -> None:
-    """Every check is passed, a signed webhook through the running api among them."""
+async def test_healthy_service_passes_every_check(database_url: str) -> None:
+    """One check sends a signed webhook to the running api. Without an api, doctor says so."""
     async with running_stack(database_url) as stack:
         status, failed = await examine(stack)
-        where = await stack.run("doctor", "--url", "http://127.0.0.1:9", "--json")
+        without_api = await stack.run("doctor", "--url", "http://127.0.0.1:9", "--json")
 
-    # The tests' own Postgres runs without fsync, which doctor must not let pass.
+    # The tests' Postgres runs without fsync, which doctor reports.
     assert set(failed) <= {"durability"}
     assert status == (1 if failed else 0)
-    assert where[0] == 1
-    assert "No api answers at http://127.0.0.1:9" in where[1]
+    assert without_api[0] == 1
+    assert "No api answers at http://127.0.0.1:9" in without_api[1]
 
 
-TROUBLES = [
+PROBLEMS = [
     pytest.param(
         "INSERT INTO sync_rows (app, kind, subject_id, due_by, dirty_gen, dead_at, last_error) "
         "VALUES ('default', 'flow', 'f-1', 'sweep', 1, now(), 'dots_not_found')",
         "worker",
         r"1 given up: flow/f-1 \(dots_not_found\); .*refresh",
-        id="a flow that never had a webhook, given up",
+        id="a dead letter",
     ),
     pytest.param(
         "INSERT INTO users (app, id, verdict, check_submitted_at, first_seen_at) "
         "VALUES ('default', 'u-1', 'pending', now() - interval '4 days', now())",
         "worker",
         r"1 background check\(s\) are pending for too long",
-        id="a background check without an end",
+        id="a background check that is pending for days",
     ),
     pytest.param(
         "INSERT INTO subscriptions (id, caller, url, types, with_compliance, created_at, paused_at, paused_by) "
         "VALUES (gen_random_uuid(), 'x', 'http://127.0.0.1:9', '{*}', false, now(), now(), 'gone')",
         "deliveries",
         r"1 subscription\(s\) are paused because they failed",
-        id="a subscription that paused itself",
+        id="a paused subscription",
     ),
 ]
 
 
-@pytest.mark.parametrize(("statement", "check", "says"), TROUBLES)
-async def test_what_is_not_well_is_named(database_url: str, statement: str, check: str, says: str) -> None:
-    """The check fails, and its line says what to do."""
+@pytest.mark.parametrize(("statement", "check", "detail"), PROBLEMS)
+async def test_check_reports_a_problem(database_url: str, statement: str, check: str, detail: str) -> None:
+    """The check fails, and its detail says what to do."""
     await write(database_url, statement)
     async with running_stack(database_url, workers=0) as stack:
         status, failed = await examine(stack)
 
     assert status == 1
-    assert re.search(says, failed[check])
+    assert re.search(detail, failed[check])
 
 
-async def test_wrong_secrets_and_credentials_are_named(database_url: str) -> None:
-    """A doctor with another webhook secret and other credentials than Dots' and the api's says so."""
+async def test_wrong_secrets_and_credentials_are_reported(database_url: str) -> None:
+    """Doctor compares its webhook secrets with the api's and tries its credentials at Dots."""
     async with running_stack(database_url, workers=0) as stack:
         wrong = {"DOTS_WEBHOOK_SECRETS": "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "DOTS_API_KEY": "wrong"}
         status, failed = await examine_with(stack, wrong)
@@ -90,8 +90,8 @@ async def test_wrong_secrets_and_credentials_are_named(database_url: str) -> Non
     assert "same webhook secrets" in failed["webhook default"]
 
 
-async def test_broker_that_does_not_answer_is_named_without_its_password(database_url: str) -> None:
-    """With EVENT_BROKER_URL there is a check of its own; it says which broker, never with what password."""
+async def test_unreachable_broker_is_reported_without_its_password(database_url: str) -> None:
+    """With EVENT_BROKER_URL doctor has one more check. Its detail has the broker's address."""
     async with running_stack(database_url, workers=0, EVENT_BROKER_URL="redis://shop:s3cret@127.0.0.1:9") as stack:
         status, output, errors = await stack.run("doctor", "--url", stack.gateway.url, "--json")
 
@@ -103,7 +103,7 @@ async def test_broker_that_does_not_answer_is_named_without_its_password(databas
 
 
 async def examine_with(stack: Stack, settings: dict[str, str]) -> tuple[int | None, dict[str, str]]:
-    """Examine with other settings than the service has."""
+    """Run doctor with settings that differ from the service's."""
     kept = dict(stack._settings)
     stack._settings.update(settings)
     try:

@@ -1,4 +1,4 @@
-"""A standby takes the primary's place behind one address, while api and worker run."""
+"""A standby replaces the primary behind one address while api and worker run."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -24,7 +24,7 @@ READY_WITHIN = 15.0
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A primary, and the standby that has all it has acknowledged."""
+    """A primary and its synchronous standby."""
 
     primary: EmbeddedPostgres
     standby: EmbeddedPostgres
@@ -32,7 +32,7 @@ class Pair:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    """Two servers of the test's own, the second a synchronous standby of the first."""
+    """A primary and a standby for one test."""
     with embedded_postgres.running(tmp_path / "primary") as primary:
         follower = standby.start_standby(primary, tmp_path / "standby")
         try:
@@ -42,8 +42,8 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 
 
 @pytest.mark.parametrize("first", ["webhook", "create"])
-async def test_a_failover_costs_each_process_at_most_one_request(pair: Pair, first: str) -> None:
-    """Every connection is left at the old server, now read-only: one request may fail, in 5 s, and the next works."""
+async def test_at_most_one_request_per_process_fails_after_a_failover(pair: Pair, first: str) -> None:
+    """All open connections lead to the old server, which is read-only. A failing request takes at most 5 s."""
     async with behind_an_address(pair, apis=2) as (stack, relay):
         flow = await stack.gateway.create("compliance", "payout")
         await stack.dots.walk(flow, steps=1)
@@ -63,15 +63,15 @@ async def test_a_failover_costs_each_process_at_most_one_request(pair: Pair, fir
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trouble:
-    """A way in which nothing can be written, and its end."""
+class Outage:
+    """A way to make the database read-only, and its end."""
 
     begin: Callable[[Pair, Relay], Awaitable[None]]
     end: Callable[[Pair], Awaitable[None]]
 
 
 async def lead_to_standby(pair: Pair, relay: Relay) -> None:
-    """Change the address too early: behind it is a standby that nobody has promoted yet."""
+    """Lead the address to the standby before it is promoted."""
     relay.target = port_of(pair.standby)
     await relay.end()
 
@@ -82,34 +82,34 @@ async def promote(pair: Pair) -> None:
 
 
 async def fence(pair: Pair, _relay: Relay) -> None:
-    """Make the primary read-only by its configuration, for open sessions too."""
+    """Make the primary read-only, also for open sessions."""
     await standby.fence(pair.primary)
 
 
 async def unfence(pair: Pair) -> None:
-    """Take that back."""
+    """Make the primary writable again."""
     await standby.unfence(pair.primary)
 
 
-TROUBLES = [
-    pytest.param(Trouble(begin=lead_to_standby, end=promote), id="only a standby"),
-    pytest.param(Trouble(begin=fence, end=unfence), id="default_transaction_read_only"),
+OUTAGES = [
+    pytest.param(Outage(begin=lead_to_standby, end=promote), id="only a standby"),
+    pytest.param(Outage(begin=fence, end=unfence), id="default_transaction_read_only"),
 ]
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
-async def test_readiness_fails_while_nothing_can_be_written(pair: Pair, trouble: Trouble) -> None:
-    """503 to everybody meanwhile; afterwards all goes on without a restart, and nothing is lost."""
+@pytest.mark.parametrize("outage", OUTAGES)
+async def test_readiness_fails_while_the_database_is_read_only(pair: Pair, outage: Outage) -> None:
+    """All writes answer 503 meanwhile. Afterwards the service works without a restart, and nothing is lost."""
     async with behind_an_address(pair) as (stack, relay):
         flow = await stack.gateway.create("compliance", "payout")
         await use_all_connections(stack)
-        await trouble.begin(pair, relay)
+        await outage.begin(pair, relay)
         await eventually(lambda: answers_with(stack, "readyz", 503), within=READY_WITHIN)
         await stack.dots.walk(flow)
         refused = await ask_one_by_one(stack, "webhook", "create", "readyz")
         alive = await stack.client.get(f"{stack.gateway.url}/livez")
 
-        await trouble.end(pair)
+        await outage.end(pair)
         await eventually(lambda: answers_with(stack, "readyz", 200), within=READY_WITHIN)
         served = await ask_one_by_one(stack, *KINDS)
         reported = await Feed(stack.gateway).until_reported(f"flow/{flow['id']}", 5)
@@ -126,7 +126,7 @@ async def test_readiness_fails_while_nothing_can_be_written(pair: Pair, trouble:
 
 @asynccontextmanager
 async def behind_an_address(pair: Pair, *, apis: int = 1) -> AsyncIterator[tuple[Stack, Relay]]:
-    """Apis and a worker on the primary of a migrated pair, behind an address that can be changed."""
+    """Apis and a worker that reach the migrated primary through a relay."""
     await migrations.upgrade(pair.primary.url)
     await standby.require_standby(pair.primary)
     async with relaying(port_of(pair.primary)) as relay:
@@ -137,17 +137,17 @@ async def behind_an_address(pair: Pair, *, apis: int = 1) -> AsyncIterator[tuple
 
 
 async def fail_over(pair: Pair, relay: Relay) -> None:
-    """The usual course: the old primary stops writing, the standby is promoted, the address changes."""
+    """Make the primary read-only, promote the standby, and lead the address to it."""
     await standby.fence(pair.primary)
     await promote(pair)
     relay.target = port_of(pair.standby)
 
 
 async def answers_with(stack: Stack, kind: str, status: int) -> bool:
-    """Whether the api answers a request of this kind so."""
+    """Whether the api answers a request of this kind with this status."""
     return (await ask(stack, kind)).status == status
 
 
 def port_of(postgres: EmbeddedPostgres) -> int:
-    """Where a server listens."""
+    """The port of a server."""
     return urlsplit(postgres.url).port or 0

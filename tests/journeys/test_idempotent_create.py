@@ -1,4 +1,4 @@
-"""One Idempotency-Key, one flow, however many callers hurry at once."""
+"""Concurrent creations with one Idempotency-Key create one flow."""
 
 import asyncio
 
@@ -7,10 +7,10 @@ from tests.stack.processes import running_stack
 BODY = {"steps": ["compliance"], "reference": "payee-17"}
 
 
-async def test_twenty_creates_with_one_key_make_one_flow(database_url: str) -> None:
-    """One is the first; the others get its answer, or 409 while it is under way; a later one gets its answer."""
+async def test_twenty_creations_with_one_key_create_one_flow(database_url: str) -> None:
+    """The first request creates it. The others get 409 while it runs, and its answer afterwards."""
     async with running_stack(database_url, apis=2, workers=0) as stack:
-        # The first one's call of Dots takes a while, so that the others really come meanwhile.
+        # Delay Dots' answer to the first request, so that the others arrive before it.
         slow = {"kind": "hang", "seconds": 1, "method": "POST"}
         await stack.dots.turn(faults={"next_responses": [slow]})
 
@@ -32,7 +32,7 @@ async def test_twenty_creates_with_one_key_make_one_flow(database_url: str) -> N
 
 
 async def test_a_key_with_another_body_is_refused(database_url: str) -> None:
-    """422 with a code, and Dots is not asked."""
+    """The answer is 422, and Dots gets no second request."""
     async with running_stack(database_url, workers=0) as stack:
         await stack.gateway.post("/v1/flows", BODY, **{"Idempotency-Key": "one"})
 

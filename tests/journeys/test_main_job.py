@@ -1,4 +1,4 @@
-"""Create, onboarding, each step, events: with webhooks as bad as they come, and without any at all."""
+"""Flows from the creation to the last event, with unreliable webhooks and without webhooks."""
 
 import asyncio
 import random
@@ -27,9 +27,9 @@ EVERY_SECOND = ",".join(str(age) for age in range(1, 121))
 BAD_DELIVERY = {"duplicate": 0.4, "drop": 0.3, "shuffle_seconds": 1.0}
 
 
-async def test_bad_delivery_changes_nothing_of_what_is_told(database_url: str) -> None:
-    """Webhooks doubled, shuffled and partly dropped, two apis, two workers: state and events are those of Dots."""
-    print(f"seed {SEED}")  # noqa: T201  # pytest shows it with a failure
+async def test_unreliable_webhooks_do_not_change_state_or_events(database_url: str) -> None:
+    """With duplicate, shuffled and lost webhooks, two apis and two workers, state and events match Dots' state."""
+    print(f"seed {SEED}")  # noqa: T201  # pytest prints it if the test fails
     settings = {"SWEEP_SECONDS": EVERY_SECOND, "VERDICT_POLL_SECONDS": EVERY_SECOND}
     async with running_stack(database_url, apis=2, workers=2, **settings) as stack:
         await stack.dots.turn(seed=SEED, webhooks=BAD_DELIVERY)
@@ -55,8 +55,8 @@ async def test_bad_delivery_changes_nothing_of_what_is_told(database_url: str) -
         assert {attempt["status"] for attempt in await stack.dots.attempts()} == {204}
 
 
-async def test_sweeps_find_what_no_webhook_has_told(database_url: str) -> None:
-    """All webhooks of a flow are lost: its steps and its verdict are found all the same, by sweeps."""
+async def test_sweeps_replace_lost_webhooks(database_url: str) -> None:
+    """All webhooks of a flow are lost, and sweeps find its steps and its verdict."""
     async with running_stack(database_url, SWEEP_SECONDS=EVERY_SECOND, VERDICT_POLL_SECONDS=EVERY_SECOND) as stack:
         await stack.dots.turn(webhooks={"drop": 1.0})
         flow = await stack.gateway.create("compliance", "background-check")
@@ -76,21 +76,21 @@ async def test_sweeps_find_what_no_webhook_has_told(database_url: str) -> None:
 
 
 async def play(stack: Stack, number: int) -> dict[str, Any]:
-    """One payee's whole story, thrown by dice of its own; the flow as it was created."""
-    dice = random.Random(f"{SEED} {number}")
-    steps = dice.sample(STEPS, dice.randint(1, len(STEPS)))
-    user_id = await stack.dots.add_user() if dice.random() < 0.5 else None
+    """Create one flow and complete its steps, all chosen at random; the flow after its creation."""
+    choice = random.Random(f"{SEED} {number}")
+    steps = choice.sample(STEPS, choice.randint(1, len(STEPS)))
+    user_id = await stack.dots.add_user() if choice.random() < 0.5 else None
     flow = await stack.gateways[number % 2].create(*steps, user_id=user_id, reference=f"payee-{number}")
-    first, later = dice.choice([("cleared", None), ("flagged", None), ("pending", "cleared"), ("pending", "flagged")])
-    # One in four is left half-way.
-    await stack.dots.walk(flow, verdict=first, steps=dice.randrange(len(steps)) if dice.random() < 0.25 else None)
+    first, later = choice.choice([("cleared", None), ("flagged", None), ("pending", "cleared"), ("pending", "flagged")])
+    # One flow in four is abandoned.
+    await stack.dots.walk(flow, verdict=first, steps=choice.randrange(len(steps)) if choice.random() < 0.25 else None)
     if later is not None:
         await settle_later(stack, flow["id"], later)
     return flow
 
 
 async def settle_later(stack: Stack, flow_id: str, verdict: str) -> None:
-    """Let the check of a flow's user end, if one is pending."""
+    """Set the verdict of the flow's user if it is pending."""
     state = await stack.dots.ask("state")
     user_id = next(flow["user_id"] for flow in state["flows"] if flow["id"] == flow_id)
     if any(user["id"] == user_id and expected_events.verdict(user) == "pending" for user in state["users"]):
@@ -98,14 +98,14 @@ async def settle_later(stack: Stack, flow_id: str, verdict: str) -> None:
 
 
 def reported(events: Sequence[Event]) -> dict[str, list[str]]:
-    """What was told of each subject: of a flow in its order, of a user in any."""
+    """The events of each subject: those of a flow in order, those of a user sorted."""
     subjects = {event["subject"] for event in events}
     lines = {subject: timeline(events, subject) for subject in subjects}
     return {subject: sorted(each) if subject.startswith("user/") else each for subject, each in lines.items()}
 
 
 async def seen_by_callers(stack: Stack, state: dict[str, Any]) -> dict[str, Any]:
-    """Flows and verdicts as the gateway tells them; of a user it never had to know, `none`."""
+    """The state of flows and the verdicts in the gateway; `none` for unknown users."""
     seen: dict[str, Any] = {}
     for flow in state["flows"]:
         found = await stack.gateway.read(f"/v1/flows/{flow['id']}")
@@ -119,7 +119,7 @@ async def seen_by_callers(stack: Stack, state: dict[str, Any]) -> dict[str, Any]
 
 
 def seen_by_dots(state: dict[str, Any]) -> dict[str, Any]:
-    """The same, as the simulator knows it."""
+    """The same in the simulator."""
     seen: dict[str, Any] = {user["id"]: expected_events.verdict(user) for user in state["users"]}
     for flow in state["flows"]:
         status = "completed" if expected_events.is_complete(flow) else "open"
@@ -128,7 +128,7 @@ def seen_by_dots(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def assert_numbered(events: Sequence[Event]) -> None:
-    """No event twice, and the events of each subject count 1, 2, 3, … as they stand in the feed."""
+    """Check that no event is repeated and that `sequence` counts each subject's events from 1."""
     assert len({event["id"] for event in events}) == len(events)
     for subject in {event["subject"] for event in events}:
         numbers = [int(event["sequence"]) for event in events if event["subject"] == subject]
@@ -136,14 +136,14 @@ def assert_numbered(events: Sequence[Event]) -> None:
 
 
 async def positions(stack: Stack) -> list[int]:
-    """The places in the feed that events have been given."""
+    """The positions of all events, in order."""
     return await database.column(stack.database_url, "SELECT position FROM events ORDER BY position")
 
 
 async def read_in_random_pages(gateway: Gateway) -> list[Event]:
-    """The whole feed again, at another api, in pages of 1 to 9."""
-    dice = random.Random(SEED)
+    """Read the whole feed in pages of 1 to 9 events."""
+    sizes = random.Random(SEED)
     feed = Feed(gateway)
-    while await feed.read_on(limit=dice.randint(1, 9)):
+    while await feed.read_on(limit=sizes.randint(1, 9)):
         pass
     return feed.events

@@ -1,4 +1,4 @@
-"""Secrets and personal data stay where they belong: nowhere, but for the flow's own link and metadata."""
+"""The gateway does not store, log or report secrets and personal data."""
 
 import base64
 
@@ -9,20 +9,20 @@ from tests.stack import database, dots
 from tests.stack.gateway import Feed
 from tests.stack.processes import Stack, empty_stack
 
-METADATA = "what-only-the-caller-understands"
-# Made to hold them: the link and metadata themselves, the request to send, the answer to repeat.
+METADATA = "text-that-only-the-caller-understands"
+# These columns store the link and the metadata: of the flow, of the request to Dots, of the answer to repeat.
 MAY_HOLD_LINK = {"flows.link", "answers.answer"}
 MAY_HOLD_METADATA = {"flows.metadata", "flows.request", "answers.answer"}
 
 
-async def test_nothing_secret_or_personal_is_logged_counted_told_or_stored(database_url: str) -> None:
-    """A payee's whole way, with failures on it; then every place is searched for every secret."""
+async def test_no_secret_or_personal_data_is_logged_reported_or_stored(database_url: str) -> None:
+    """A payee completes a flow with failures. Then logs, metrics, events and tables are searched."""
     async with empty_stack(database_url) as stack:
         await stack.start_simulator()
         await stack.create_key()
         api = await stack.start_api("--with-worker")
         await stack.dots.send_webhooks_to(api.url)
-        flow = await live_through(stack)
+        flow = await complete_a_flow(stack)
         await fail_in_many_ways(stack, api.url, flow["id"])
         state = await stack.dots.ask("state")
         secrets = {*credentials(stack), *personal_data(state)}
@@ -44,8 +44,8 @@ async def test_nothing_secret_or_personal_is_logged_counted_told_or_stored(datab
     assert flow["link"] in stored["flows.link"]
 
 
-async def live_through(stack: Stack) -> dict[str, str]:
-    """A payee who onboards and is flagged, and a caller who looks at everything there is to see."""
+async def complete_a_flow(stack: Stack) -> dict[str, str]:
+    """Complete a flow with a flagged check, and read it from every endpoint; its id and link."""
     body = {"steps": ["compliance", "id-verification", "background-check"], "metadata": {"note": METADATA}}
     answer = await stack.gateway.post("/v1/flows", body, **{"Idempotency-Key": "one"})
     flow = answer.json()
@@ -58,7 +58,7 @@ async def live_through(stack: Stack) -> dict[str, str]:
 
 
 async def fail_in_many_ways(stack: Stack, api_url: str, flow_id: str) -> None:
-    """Everything that is logged as a warning: Dots failing in its ways, a forged webhook, a wrong body, a hang-up."""
+    """Cause failures that are logged: failures of Dots, a forged webhook, an invalid body, a closed connection."""
     for fault in ("server_error", "unauthorized", "junk_body", "cut", "rate_limited"):
         await stack.dots.turn(faults={"next_responses": [fault, fault]})
         assert (await stack.gateway.post(f"/v1/flows/{flow_id}/refresh")).status_code >= 500
@@ -77,7 +77,7 @@ async def fail_in_many_ways(stack: Stack, api_url: str, flow_id: str) -> None:
 
 
 def credentials(stack: Stack) -> set[str]:
-    """Whatever opens a door: keys, secrets, passwords, and how they look on the wire."""
+    """Keys, secrets and passwords, also as they are sent over HTTP."""
     basic = base64.b64encode(f"{dots.CLIENT_ID}:{dots.API_KEY}".encode()).decode()
     webhook_key = dots.WEBHOOK_SECRET.removeprefix("whsec_")
     password = httpx.URL(stack.database_url).password
@@ -85,7 +85,7 @@ def credentials(stack: Stack) -> set[str]:
 
 
 def personal_data(state: dict[str, list[dict[str, str]]]) -> set[str]:
-    """What Dots knows of its users and nobody else has to."""
+    """The personal data in Dots' users."""
     found: set[str] = set()
     for user in state["users"]:
         phone: dict[str, str] = user["phone_number"]  # type: ignore[assignment]  # JSON

@@ -1,4 +1,4 @@
-"""The whole service behind PgBouncer, in both of the modes that people run."""
+"""The whole service behind PgBouncer, in session mode and in transaction mode."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.subscriptions.subscriber import Subscriber
 FLOWS = 30
 # Each flow: created, claimed, two steps, completed.
 EVENTS = FLOWS * 5
-# Far fewer than the processes open, so that transactions of different processes share them.
+# FEW is less than the processes open, so transactions of different processes share the connections.
 FEW, MANY = 5, 80
 
 Mode = Literal["session", "transaction"]
@@ -34,7 +34,7 @@ POOLER_CASES = [
 
 
 @pytest.mark.parametrize(("mode", "size", "settings", "query"), POOLER_CASES)
-async def test_everything_works_behind_a_pooler(
+async def test_the_service_works_behind_a_pooler(
     empty_database_url: str, mode: Mode, size: int, settings: dict[str, str], query: str
 ) -> None:
     """Migrate, create, receive, read, stream, push, and revoke a key, with two apis and a worker."""
@@ -66,8 +66,8 @@ async def test_everything_works_behind_a_pooler(
 COMMANDS = [("api", "--port", "0"), ("worker",), ("migrate",), ("keys", "list")]
 
 
-async def test_transaction_mode_without_its_setting_is_named(database_url: str) -> None:
-    """Every command ends with one line that names the pooler and the setting, and exit status 1."""
+async def test_error_names_the_missing_setting_for_transaction_mode(database_url: str) -> None:
+    """Every command exits with status 1 and one line that names the pooler and the setting."""
     async with pooling(database_url, mode="transaction", pool_size=1) as pooled_url:
         await prepare_statements(pooled_url)
         async with empty_stack(pooled_url, DATABASE_WAIT_SECONDS="2") as stack:
@@ -83,7 +83,7 @@ async def test_transaction_mode_without_its_setting_is_named(database_url: str) 
 
 
 async def start(stack: Stack) -> None:
-    """Migrate by the real command, then start two apis and a worker."""
+    """Migrate with the command, then start two apis and a worker."""
     await stack.start_simulator()
     status, _, errors = await stack.run("migrate")
     assert status == 0, errors
@@ -95,19 +95,19 @@ async def start(stack: Stack) -> None:
 
 
 async def play(stack: Stack, number: int) -> str:
-    """One payee's whole way; the id of the flow."""
+    """Create a flow and complete it; its id."""
     flow = await stack.gateways[number % 2].create("compliance", "payout", reference=f"payee-{number}")
     await stack.dots.walk(flow)
     return str(flow["id"])
 
 
 async def most_backends(database_url: str, shop: Subscriber) -> int:
-    """The most connections that the pooler had to the server at one moment, until all events have been pushed."""
+    """The largest number of connections from the pooler to the server before all events have been pushed."""
     most = 0
 
     async def is_over() -> bool:
         nonlocal most
-        # Without our own looks, of which the last one may still be ending, and without autovacuum.
+        # Exclude this test's connections and background processes such as autovacuum.
         others = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
             "AND backend_type = 'client backend' AND application_name <> 'looking'"
@@ -120,7 +120,7 @@ async def most_backends(database_url: str, shop: Subscriber) -> int:
 
 
 async def create_and_revoke_a_key(stack: Stack) -> int:
-    """What a key's caller gets once it is revoked."""
+    """Create a key and revoke it; the status that its caller then gets."""
     key = await stack.create_key(name="short-lived", scopes="events:read")
     headers = {"Authorization": f"Bearer {key}"}
 
@@ -142,7 +142,7 @@ async def create_and_revoke_a_key(stack: Stack) -> int:
 
 
 async def prepare_statements(pooled_url: str) -> None:
-    """Leave prepared statements behind on the server's connection, as another process of the service does."""
+    """Leave prepared statements on the server's connection, like another process of the service."""
     connection = await asyncpg.connect(pooled_url)
     try:
         for number in range(20):

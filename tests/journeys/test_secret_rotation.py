@@ -1,4 +1,4 @@
-"""A webhook secret is rotated in Dots' dashboard while webhooks come in."""
+"""A webhook secret is rotated in Dots' dashboard while webhooks arrive."""
 
 from tests.stack import dots
 from tests.stack.gateway import Feed
@@ -8,7 +8,7 @@ NEW_SECRET = "whsec_plJ3nmyCDGBKInavdOK15jsl"
 
 
 async def test_rotation_refuses_no_valid_webhook(database_url: str) -> None:
-    """Old secret, then both sign, then only the new one: with both set at the gateway every one is taken at once."""
+    """The old secret signs, then both, then the new one. The gateway has both and accepts every webhook."""
     both = f"{NEW_SECRET} {dots.WEBHOOK_SECRET}"
     async with running_stack(database_url, DOTS_WEBHOOK_SECRETS=both) as stack:
         flow = await stack.gateway.create("compliance", "id-verification", "payout")
@@ -18,7 +18,7 @@ async def test_rotation_refuses_no_valid_webhook(database_url: str) -> None:
         await stack.dots.tell("webhook-secret/rotate", {"secret": NEW_SECRET, "overlap_seconds": 3600})
         await stack.dots.do(flow["id"], "id-verification")
         await stack.dots.all_sent()
-        # As if the hour were over: what is left signs alone.
+        # As if the overlap were over: only the new secret signs.
         await stack.dots.send_webhooks_to(stack.apis[0].url, secret=NEW_SECRET)
         await stack.dots.do(flow["id"], "payout")
         await stack.dots.all_sent()
@@ -32,8 +32,8 @@ async def test_rotation_refuses_no_valid_webhook(database_url: str) -> None:
         assert len(attempts) == len(messages) == 7
 
 
-async def test_a_secret_that_is_no_longer_set_is_refused(database_url: str) -> None:
-    """The other half of the promise: what only the old secret signs is not taken once it is gone."""
+async def test_webhooks_signed_with_a_removed_secret_are_refused(database_url: str) -> None:
+    """The gateway has only the new secret, and the old one signs."""
     async with running_stack(database_url, workers=0, DOTS_WEBHOOK_SECRETS=NEW_SECRET) as stack:
         await stack.dots.turn(webhooks={"speed": 1_000_000})
         await stack.dots.send(event="flow.updated", flow_id="x")

@@ -1,4 +1,4 @@
-"""Connections to Postgres that something in between has forgotten: open on both sides, and nothing comes through."""
+"""Connections to Postgres go silent: both sides think they are open, but the network drops all packets."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +18,8 @@ EVENT_SECONDS = 10.0
 
 
 @pytest.mark.parametrize("first", KINDS)
-async def test_silence_costs_a_process_at_most_one_request(database_url: str, first: str) -> None:
-    """All connections of an idle service fall silent: whatever comes first, one request may fail, in 5 s."""
+async def test_at_most_one_request_fails_on_silent_connections(database_url: str, first: str) -> None:
+    """All connections of an idle service go silent. A failing request takes at most 5 s."""
     async with behind_a_proxy(database_url) as (stack, fault_proxy):
         await use_all_connections(stack)
         silenced = fault_proxy.silence()
@@ -32,8 +32,8 @@ async def test_silence_costs_a_process_at_most_one_request(database_url: str, fi
         assert {answer.message_id for answer in answers if answer.status == 204} <= set(stored)
 
 
-async def test_silence_costs_at_most_one_request_of_many_at_once(database_url: str) -> None:
-    """Ten requests come at the same moment and find ten silent connections: one may fail."""
+async def test_at_most_one_concurrent_request_fails_on_silent_connections(database_url: str) -> None:
+    """Ten requests arrive at the same time and use silent connections."""
     async with behind_a_proxy(database_url) as (stack, fault_proxy):
         await use_all_connections(stack)
         fault_proxy.silence()
@@ -45,8 +45,8 @@ async def test_silence_costs_at_most_one_request_of_many_at_once(database_url: s
         assert not any(answer.is_failure for answer in later), later
 
 
-async def test_worker_goes_on_after_silence(database_url: str) -> None:
-    """All connections of api and worker fall silent: the next step is told within seconds."""
+async def test_worker_continues_after_its_connections_went_silent(database_url: str) -> None:
+    """All connections of api and worker go silent. The next step is reported within seconds."""
     async with behind_a_proxy(database_url) as (stack, fault_proxy):
         flow = await stack.gateway.create("compliance", "payout")
         feed = Feed(stack.gateway)
@@ -61,8 +61,8 @@ async def test_worker_goes_on_after_silence(database_url: str) -> None:
         assert reported[3:] == ["flow.step_completed payout", "flow.completed"]
 
 
-async def test_silenced_listeners_only_make_readers_poll(database_url: str) -> None:
-    """Only the connections that listen for notifications fall silent: events still come, and processes listen again."""
+async def test_silent_listeners_do_not_stop_events(database_url: str) -> None:
+    """The connections that listen for notifications go silent. Readers poll, and the processes listen again."""
     async with behind_a_proxy(database_url) as (stack, fault_proxy):
         flow = await stack.gateway.create("compliance", "payout")
         feed = Feed(stack.gateway)
@@ -82,7 +82,7 @@ async def test_silenced_listeners_only_make_readers_poll(database_url: str) -> N
 
 
 def is_listening(link: Link) -> bool:
-    """Whether a connection carries notifications."""
+    """Whether a connection listens for notifications."""
     return link.is_listening
 
 
@@ -97,7 +97,7 @@ async def behind_a_proxy(database_url: str) -> AsyncIterator[tuple[Stack, Proxy]
 
 
 async def feed_without_failures(stack: Stack, feed: Feed, subject: str, count: int) -> list[str]:
-    """What a subject's events tell, read once the api has had its one request that may fail."""
+    """The events of a subject, read after the one request that may fail."""
     await ask_one_by_one(stack, "readyz")
     await feed.until(lambda events: len(events) >= count, within=EVENT_SECONDS)
     return await feed.until_reported(subject, count)

@@ -1,4 +1,4 @@
-"""Processes and Postgres started in any order, and what each command says when it cannot start."""
+"""Processes and Postgres start in any order, and each command explains why it cannot start."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,10 +23,10 @@ from tests.stack.waiting import eventually
 
 
 class LatePostgres:
-    """A Postgres that may be started, stopped and started again; its address, a relay's, stays the same."""
+    """A Postgres that can be started and stopped repeatedly behind a relay with a fixed address."""
 
     def __init__(self, directory: Path, url: str, port: int) -> None:
-        """Take its directory, and where its clients will look for it."""
+        """Use this data directory and this address."""
         self.url = url
         self.port = port
         self._directory = directory
@@ -36,7 +36,7 @@ class LatePostgres:
         self._is_over = asyncio.Event()
 
     async def start(self) -> None:
-        """Start it and listen at its address."""
+        """Start the server and the relay."""
         self._server = embedded_postgres.start(self._directory)
         is_listening = asyncio.Event()
         self._is_over.clear()
@@ -44,7 +44,7 @@ class LatePostgres:
         await is_listening.wait()
 
     async def stop(self) -> None:
-        """Stop it; nothing listens at its address any more."""
+        """Stop the relay and the server."""
         if self._server is not None and self._relaying is not None:
             self._is_over.set()
             await self._relaying
@@ -59,7 +59,7 @@ class LatePostgres:
 
 @asynccontextmanager
 async def late_postgres(directory: Path) -> AsyncIterator[LatePostgres]:
-    """A Postgres that has run before, with a migrated database in it, and does not run now."""
+    """A stopped Postgres with a migrated database."""
     with embedded_postgres.running(directory) as before:
         await migrations.upgrade(before.url)
     parts, port = urlsplit(before.url), free_port()
@@ -72,14 +72,14 @@ async def late_postgres(directory: Path) -> AsyncIterator[LatePostgres]:
 
 
 async def test_processes_wait_for_postgres_and_survive_its_restart(tmp_path: Path) -> None:
-    """Everything is started while Postgres is away; later it goes away once more: no process is started again."""
+    """All processes start before Postgres. Later Postgres restarts, and no process needs a restart."""
     async with late_postgres(tmp_path / "postgres") as postgres, empty_stack(postgres.url) as stack:
         await stack.start_simulator()
         migrating = asyncio.create_task(stack.run("migrate"))
         api = asyncio.create_task(stack.start_api("--with-worker"))
         worker = asyncio.create_task(stack.start_worker())
         for name in ("api", "worker"):
-            await eventually(lambda name=name: says_what_it_waits_for(stack, name, postgres.port))  # type: ignore[misc]  # a lambda has no annotation
+            await eventually(lambda name=name: logs_what_it_waits_for(stack, name, postgres.port))  # type: ignore[misc]  # a lambda has no annotation
         was_waiting = not (api.done() or worker.done() or migrating.done())
 
         await postgres.start()
@@ -90,7 +90,7 @@ async def test_processes_wait_for_postgres_and_survive_its_restart(tmp_path: Pat
         flow = await stack.gateway.create("compliance", "payout")
         await stack.dots.walk(flow, steps=1)
         await Feed(stack.gateway).until_reported(f"flow/{flow['id']}", 3)
-        # What a refresh has claimed when Postgres stops waits for the lease to end.
+        # A refresh that Postgres interrupts would wait until its lease expires.
         await database.all_handled(postgres.url)
         await postgres.stop()
         meanwhile = await ask_one_by_one(stack, *KINDS)
@@ -109,7 +109,7 @@ async def test_processes_wait_for_postgres_and_survive_its_restart(tmp_path: Pat
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Something that is wrong with a database: how it comes about, how the URL is changed, what has to be said."""
+    """A problem with the database: statements and a changed URL that cause it, and words that the error must have."""
 
     prepare: tuple[str, ...] = ()
     user: str = ""
@@ -118,10 +118,10 @@ class Case:
     port: str = ""
     name: str = ""
     commands: tuple[str, ...] = ("api", "worker", "migrate")
-    says: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     def url(self, url: str) -> str:
-        """The URL with what is wrong in it."""
+        """The changed URL."""
         parts = urlsplit(url)
         login = f"{self.user or parts.username}:{self.password or parts.password}"
         address = f"{self.host or parts.hostname}:{self.port or parts.port}"
@@ -132,15 +132,15 @@ COMMANDS = {"api": ("api", "--port", "0"), "worker": ("worker",), "migrate": ("m
 ROLE = "dots_gateway_test_no_rights"
 THEIRS = ("CREATE TABLE alembic_version (version_num text)", "CREATE TABLE orders (id int)")
 
-# Each on an empty database; `migrated` are on one that `migrate` has been run on.
+# EMPTY needs an empty database, MIGRATED a migrated one.
 EMPTY = {
-    "nothing listens there": Case(port="1", says=("127.0.0.1:1",)),
-    "a wrong password": Case(password="not-the-password", says=("DATABASE_URL", "password")),
-    "an unknown host": Case(host="database.invalid", says=("DATABASE_URL", "database.invalid")),
-    "an unknown database": Case(name="no_such_database", says=("DATABASE_URL", "no_such_database")),
-    "no migration yet": Case(commands=("api", "worker"), says=("dots-gateway migrate",)),
-    "another program's tables": Case(prepare=THEIRS, commands=("api", "worker"), says=("DATABASE_SCHEMA",)),
-    "no right to create tables": Case(
+    "an unused port": Case(port="1", words=("127.0.0.1:1",)),
+    "a wrong password": Case(password="not-the-password", words=("DATABASE_URL", "password")),
+    "an unknown host": Case(host="database.invalid", words=("DATABASE_URL", "database.invalid")),
+    "an unknown database": Case(name="no_such_database", words=("DATABASE_URL", "no_such_database")),
+    "no migration yet": Case(commands=("api", "worker"), words=("dots-gateway migrate",)),
+    "another program's tables": Case(prepare=THEIRS, commands=("api", "worker"), words=("DATABASE_SCHEMA",)),
+    "no permission to create tables": Case(
         prepare=(
             f"DROP ROLE IF EXISTS {ROLE}",
             f"CREATE ROLE {ROLE} LOGIN PASSWORD 'a-role-of-tests'",
@@ -149,30 +149,30 @@ EMPTY = {
         user=ROLE,
         password="a-role-of-tests",
         commands=("migrate",),
-        says=("public",),
+        words=("public",),
     ),
 }
 MIGRATED = {
     "a newer schema": Case(
-        prepare=("UPDATE dots_gateway_version SET version_num = '9999'",), says=("newer than this program",)
+        prepare=("UPDATE dots_gateway_version SET version_num = '9999'",), words=("newer than this program",)
     ),
 }
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in EMPTY.items()])
 async def test_start_up_errors_are_one_line(empty_database_url: str, case: Case) -> None:
-    """Exit status 1, and one line that says what is wrong, without the password."""
+    """Exit status 1 and one line that explains the problem, without the password."""
     await assert_one_line(empty_database_url, case)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in MIGRATED.items()])
 async def test_start_up_errors_about_a_schema_are_one_line(database_url: str, case: Case) -> None:
-    """The same on a migrated database."""
+    """The same with a migrated database."""
     await assert_one_line(database_url, case)
 
 
 async def assert_one_line(database_url: str, case: Case) -> None:
-    """Run each of the case's commands, and look at its last words."""
+    """Run each command of the case and check its last line."""
     connection = await asyncpg.connect(database_url)
     for statement in case.prepare:
         await connection.execute(statement)
@@ -185,7 +185,7 @@ async def assert_one_line(database_url: str, case: Case) -> None:
         last = errors.splitlines()[-1]
         assert (command, status, output) == (command, 1, "")
         assert last.startswith("dots-gateway: "), errors
-        assert all(words in last for words in case.says), last
+        assert all(words in last for words in case.words), last
         assert [line for line in errors.splitlines()[:-1] if not line.startswith('{"')] == [], errors
         assert password_of(url) not in errors
 
@@ -195,11 +195,11 @@ def password_of(url: str) -> str:
     return urlsplit(url).password or ""
 
 
-async def says_what_it_waits_for(stack: Stack, name: str, port: int) -> bool:
-    """Whether a process has said several times that it waits, and where it looks."""
+async def logs_what_it_waits_for(stack: Stack, name: str, port: int) -> bool:
+    """Whether a process has logged the address that it waits for at least twice."""
     return sum(f"127.0.0.1:{port}" in line for line in stack.logs.of(name)) >= 2
 
 
 async def is_ready(stack: Stack) -> bool:
-    """Whether the api would take requests."""
+    """Whether the api is ready."""
     return (await ask(stack, "readyz")).status == 200

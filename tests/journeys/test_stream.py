@@ -1,4 +1,4 @@
-"""Events as a stream, which breaks off and is taken up again."""
+"""A reader resumes an event stream after a break."""
 
 import json
 from typing import Any
@@ -7,8 +7,8 @@ from tests.stack.gateway import Feed, tell
 from tests.stack.processes import Stack, running_stack
 
 
-async def test_a_stream_taken_up_again_misses_nothing_and_repeats_nothing(database_url: str) -> None:
-    """The reader leaves in the middle, things go on, and `Last-Event-ID` at another api leads to the rest."""
+async def test_a_resumed_stream_neither_misses_nor_repeats_events(database_url: str) -> None:
+    """The reader disconnects, and gets the later events from another api with `Last-Event-ID`."""
     async with running_stack(database_url, apis=2) as stack:
         flow = await stack.gateway.create("compliance", "payout")
         await stack.dots.onboard(flow["id"])
@@ -24,7 +24,7 @@ async def test_a_stream_taken_up_again_misses_nothing_and_repeats_nothing(databa
 
 
 async def read(stack: Stack, *, api: int, count: int, last_id: str = "") -> tuple[list[dict[str, Any]], str]:
-    """So many events of a stream, and the id of the last one; then the reader goes away."""
+    """The first `count` events of a stream and the id of the last one. Then the reader disconnects."""
     headers = {"Authorization": f"Bearer {stack.key}"} | ({"Last-Event-ID": last_id} if last_id else {})
     events: list[dict[str, Any]] = []
     async with stack.client.stream("GET", f"{stack.apis[api].url}/v1/events/stream", headers=headers) as response:

@@ -1,4 +1,4 @@
-"""Events pushed to subscribers that are well, slow, or away for a while."""
+"""Events pushed to healthy, slow and temporarily unreachable subscribers."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tests.subscriptions import subscriber
 
 
 async def test_each_subscriber_gets_every_event_in_order(database_url: str, unused_tcp_port: int) -> None:
-    """The healthy one at once, the slow one in its time, and the one that was away after it has come back."""
+    """Slow subscribers do not delay the others. An unreachable subscriber gets the events when it is back."""
     async with running_stack(database_url) as stack:
         async with subscriber.listening() as healthy, subscriber.listening() as slow:
             slow.is_open.clear()
@@ -35,8 +35,8 @@ async def test_each_subscriber_gets_every_event_in_order(database_url: str, unus
             assert verify(each.body, each.headers, [secret]).id == each.event["id"]
 
 
-async def test_official_javascript_package_verifies_what_is_pushed(database_url: str, unused_tcp_port: int) -> None:
-    """The consumer of `clients/javascript` takes a real delivery, also after the secret was rotated."""
+async def test_javascript_consumer_accepts_a_delivery(database_url: str, unused_tcp_port: int) -> None:
+    """The consumer in `clients/javascript` verifies it, also after a rotation of the secret."""
     async with running_stack(database_url) as stack:
         subscription = await stack.gateway.subscribe(f"http://127.0.0.1:{unused_tcp_port}/")
         environment = {"PORT": str(unused_tcp_port), "WEBHOOK_SECRET": subscription["secret"]}

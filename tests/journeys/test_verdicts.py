@@ -1,12 +1,12 @@
-"""The result of a background check comes when it comes, and may be reversed."""
+"""Verdicts of background checks arrive late and can be reversed."""
 
 from tests.stack import database
 from tests.stack.gateway import Feed
 from tests.stack.processes import Stack, running_stack
 
 
-async def test_verdict_comes_later_than_its_step_and_may_be_reversed(database_url: str) -> None:
-    """Completed means handed in; a check may need review first; a reversal names what it replaces."""
+async def test_verdict_can_come_after_its_step_and_be_reversed(database_url: str) -> None:
+    """A completed check is only submitted. It can need a review first. A reversal names the previous verdict."""
     async with running_stack(database_url) as stack:
         user_id = await stack.dots.add_user()
         flow = await stack.gateway.create("background-check", user_id=user_id)
@@ -36,8 +36,8 @@ async def test_verdict_comes_later_than_its_step_and_may_be_reversed(database_ur
         ]
 
 
-async def test_verdict_is_found_by_asking_when_nobody_tells(database_url: str) -> None:
-    """The webhook of the verdict is lost: a pending verdict is polled until it settles."""
+async def test_polling_finds_a_verdict_without_a_webhook(database_url: str) -> None:
+    """The webhook of the verdict is lost. The gateway polls a pending verdict."""
     polls = ",".join(str(age) for age in range(1, 61))
     async with running_stack(database_url, VERDICT_POLL_SECONDS=polls) as stack:
         user_id = await stack.dots.add_user()
@@ -58,5 +58,5 @@ async def test_verdict_is_found_by_asking_when_nobody_tells(database_url: str) -
 
 
 async def verdict_of(stack: Stack, user_id: str) -> str:
-    """The verdict as a caller reads it."""
+    """The verdict that a caller reads."""
     return str((await stack.gateway.read(f"/v1/users/{user_id}"))["background_check"]["verdict"])

@@ -1,6 +1,6 @@
-"""Every knob of what Dots does not document, each of its values, a story of the gateway, and how that has to end.
+"""A table of knobs about undocumented behaviour: a scenario for each value, and its expected end.
 
-Most end as with the defaults. Where the end differs, the row says so: that is what an operator has to expect.
+Most rows end like the defaults. The other rows show what an operator must expect.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ SETTLED = ("user.id_verified", "background_check.cleared")
 
 
 def reported_for(*steps: str, is_claimed: bool = True, is_complete: bool = True) -> tuple[str, ...]:
-    """The events of a flow of which these steps were completed."""
+    """The events of a flow with these completed steps."""
     return (
         "flow.created",
         *(["flow.claimed"] if is_claimed else []),
@@ -53,7 +53,7 @@ OWN_FLOWS_ONLY = {"FOLLOW_FOREIGN_FLOWS": "false"}
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Knobs, the settings of the gateway that matter, a story and its end."""
+    """Knobs, settings of the gateway, a scenario and its expected end."""
 
     scenario: Scenario
     end: End
@@ -62,15 +62,15 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The row as a test's name."""
-        turned = " ".join(f"{knob}={value}" for knob, value in self.knobs.items()) or "defaults"
-        return f"{self.scenario.__name__} {turned}" + (" with settings" if self.settings else "")
+        """The id of the row's test."""
+        knobs = " ".join(f"{knob}={value}" for knob, value in self.knobs.items()) or "defaults"
+        return f"{self.scenario.__name__} {knobs}" + (" with settings" if self.settings else "")
 
 
 def rows_of(
     scenario: Scenario, end: End, *, settings: Mapping[str, str] | None = None, **knobs: Sequence[Any]
 ) -> list[Row]:
-    """A row for each value of each of these knobs, which all end alike."""
+    """A row for each value of each knob. All have the same end."""
     return [
         Row(scenario=scenario, end=end, knobs={knob: value}, settings=settings or {})
         for knob, values in knobs.items()
@@ -79,7 +79,7 @@ def rows_of(
 
 
 def with_more(end: End, *steps: str) -> End:
-    """The same end with these steps told before the others."""
+    """The same end with these steps before the others."""
     claimed = 1 + ("flow.claimed" in end.flow)
     more = [f"flow.step_completed {step}" for step in steps]
     return replace(end, flow=(*end.flow[:claimed], *more, *end.flow[claimed:]))
@@ -88,13 +88,13 @@ def with_more(end: End, *steps: str) -> End:
 FLOWS = [
     Row(scenario=scenarios.walk, end=WALKED),
     *rows_of(scenarios.walk, WALKED, times=["utc"], create_status=[201]),
-    # A redirect that Dots does report is told as a step, and still nobody waits for it.
+    # If Dots reports the redirect, the gateway reports it as a step. The flow does not wait for it.
     Row(
         scenario=scenarios.walk,
         knobs={"redirect_enters_completed_steps": True},
         end=replace(WALKED, flow=reported_for("id-verification", "background-check", "payout", "redirect")),
     ),
-    # Steps that nobody has asked for are told like any other.
+    # Steps that the caller did not request are reported like others.
     Row(
         scenario=scenarios.walk,
         knobs={"onboarding_in_completed_steps": ["authentication", "onboarding"]},
@@ -105,7 +105,7 @@ FLOWS = [
         knobs={"onboarding_in_steps": ["onboarding"], "onboarding_in_completed_steps": ["onboarding"]},
         end=with_more(WALKED, "onboarding"),
     ),
-    # A step that Dots lists and never reports: the flow waits, and says for which step.
+    # If Dots lists a step and never reports it, the flow stays open and shows that step as passed over.
     Row(
         scenario=scenarios.walk,
         knobs={"onboarding_in_steps": ["onboarding"]},
@@ -115,7 +115,7 @@ FLOWS = [
     Row(scenario=scenarios.skip_one, end=ONE_SKIPPED),
     *rows_of(scenarios.skip_one, ONE_SKIPPED, skip_sends_webhook=[True]),
     *rows_of(scenarios.skip_one, ONE_SKIPPED_AND_ECHOED, skipped_in_completed_steps=[True]),
-    # No later step shows that the last one was passed over.
+    # The state of a skipped last step does not change, because no later step follows.
     Row(scenario=scenarios.skip_the_last, end=LAST_SKIPPED),
     *rows_of(scenarios.skip_the_last, LAST_SKIPPED_AND_ECHOED, skipped_in_completed_steps=[True]),
     Row(
@@ -157,10 +157,10 @@ REQUESTS = [
         End(flow=reported_for("payout"), status="completed"),
         metadata_limits=[False, True],
     ),
-    # A refusal with Dots' code is final for its Idempotency-Key; what cannot be told from a proxy's answer is not.
+    # A refusal with Dots' error code is final for its Idempotency-Key. Other errors may come from a proxy.
     *rows_of(scenarios.try_a_refused_request_again, REFUSED, error_format=["full"]),
     *rows_of(scenarios.try_a_refused_request_again, End(status=201), error_format=["message_only", "empty", "text"]),
-    # One flow or user that is forbidden says nothing about the others.
+    # A forbidden flow or user does not affect the others.
     *rows_of(scenarios.hear_of_foreign_subjects, WALKED, foreign_subject_status=[404, 403]),
     *rows_of(scenarios.lose_the_credentials, WALKED, bad_credentials_status=[401, 403]),
     *rows_of(scenarios.ask_too_often, WALKED, rate_limit_per_minute=[2, 3]),
@@ -175,7 +175,7 @@ USERS = [
     *rows_of(scenarios.walk_flagged, FLAGGED, flag_place=["compliance", "top_level", "both"]),
     *rows_of(scenarios.walk, WALKED, flag_place=["top_level", "both"]),
     *rows_of(scenarios.wait_for_verdict, CLEARED, undecided_flag=["null", "absent", "false"]),
-    # Only a true flag flags; a check that has ended otherwise needs somebody to look at it.
+    # Only a true flag means flagged. Other ends of a check need a review.
     *rows_of(scenarios.walk_considered, NEEDS_REVIEW, consider_flag=[None, False]),
     *rows_of(scenarios.walk_considered, FLAGGED, consider_flag=[True]),
     *rows_of(
@@ -183,7 +183,7 @@ USERS = [
         OF_KNOWN_USER,
         sex_offender_check_status=["absent", "null", "passed", "pending", "information_mismatch"],
     ),
-    # Nothing that Dots leaves out later clears what failed.
+    # A failed older check still needs a review after Dots leaves it out.
     *rows_of(
         scenarios.walk_with_older_check,
         replace(OF_KNOWN_USER, user=TO_REVIEW, verdict="needs_review"),

@@ -1,4 +1,4 @@
-"""Short stories of the gateway, one for each kind of thing that Dots does not document; how each of them ended."""
+"""Scenarios for undocumented behaviour of Dots. Each returns its end."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from tests.journeys.one_process import OneProcess
 THANKS = {"name": "redirect", "redirect_url": "https://example.com/thanks"}
 STEPS = ("id-verification", "background-check", "payout", THANKS)
 FOREIGN_APP = "9f1e2d3c-4b5a-4678-9abc-def012345678"
-NOBODY = "4b7d0f0a-2f3e-4f57-9c1e-0d6a3c1f7a21"
+UNKNOWN_USER = "4b7d0f0a-2f3e-4f57-9c1e-0d6a3c1f7a21"
 KEY = {"Idempotency-Key": "key-1"}
 OLDER_FLOWS = 101
 A_WHILE = timedelta(hours=3)
@@ -19,9 +19,9 @@ A_WHILE = timedelta(hours=3)
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """How a story ended: the events told, and what a caller reads.
+    """The end of a scenario: the events, and the state that a caller reads.
 
-    `status` is that of the flow, or of an answer; `meanwhile` the verdict before the check has ended.
+    `status` is the flow's status or the HTTP status of a refusal. `meanwhile` is the verdict before the check ends.
     """
 
     flow: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ Scenario = Callable[[OneProcess], Awaitable[End]]
 
 
 async def walk(world: OneProcess) -> End:
-    """A payee signs up and does every step; a worker looks in between and at the end."""
+    """A payee onboards and completes every step. The worker runs before and after the steps."""
     flow_id = await _create(world, *STEPS)
     await world.dots.onboard(flow_id)
     await world.work()
@@ -46,17 +46,17 @@ async def walk(world: OneProcess) -> End:
 
 
 async def walk_flagged(world: OneProcess) -> End:
-    """The same, with a check that is flagged."""
+    """A payee completes every step with a flagged check."""
     return await _walk_checked(world, "flagged")
 
 
 async def walk_considered(world: OneProcess) -> End:
-    """The same, with a check that somebody has to look at."""
+    """A payee completes every step with a check that needs a review."""
     return await _walk_checked(world, "consider")
 
 
 async def wait_for_verdict(world: OneProcess) -> End:
-    """A check is handed in, and ends well days later."""
+    """A check is submitted, and is cleared days later."""
     flow_id = await _create(world, "background-check", user_id=await world.dots.add_user())
     await world.dots.do(flow_id, "background-check", verdict="pending")
     await world.work()
@@ -68,7 +68,7 @@ async def wait_for_verdict(world: OneProcess) -> End:
 
 
 async def walk_with_older_check(world: OneProcess) -> End:
-    """A check is passed; Dots says what an older one has said, and later leaves that out again."""
+    """A check is cleared. Dots shows the result of an older check and later leaves it out."""
     flow_id = await _create(world, *STEPS, user_id=await world.dots.add_user())
     await _do_the_rest(world, flow_id)
     await world.work()
@@ -79,7 +79,7 @@ async def walk_with_older_check(world: OneProcess) -> End:
 
 
 async def skip_one(world: OneProcess) -> End:
-    """Dots passes over the second of three steps."""
+    """Dots skips the second of three steps."""
     flow_id = await _create(world, "compliance", "payout", "manage-payouts")
     await world.dots.onboard(flow_id)
     await world.dots.do(flow_id, "compliance")
@@ -91,7 +91,7 @@ async def skip_one(world: OneProcess) -> End:
 
 
 async def skip_the_last(world: OneProcess) -> End:
-    """Dots passes over the last step; what no webhook tells, a sweep finds."""
+    """Dots skips the last step. A sweep finds it if no webhook reports it."""
     flow_id = await _create(world, "compliance", "payout")
     await world.dots.onboard(flow_id)
     await world.dots.do(flow_id, "compliance")
@@ -103,7 +103,7 @@ async def skip_the_last(world: OneProcess) -> End:
 
 
 async def merge(world: OneProcess) -> End:
-    """While a check is pending, Dots merges the payee into another user, of whom the verdict is then told."""
+    """While a check is pending, Dots merges the payee into another user, who then gets the verdict."""
     old_id, new_id = await world.dots.add_user(), await world.dots.add_user()
     flow_id = await _create(world, "background-check", user_id=old_id)
     await world.dots.do(flow_id, "background-check", verdict="pending")
@@ -119,11 +119,11 @@ async def merge(world: OneProcess) -> End:
 
 
 async def lose_an_answer(world: OneProcess) -> End:
-    """The answer to a creation is lost; the flow is found in Dots' list, behind a page of older ones."""
-    asked = flow_request.read({"steps": ["payout"]}, world.simulation.unknowns)
+    """The answer to a creation is lost. The gateway finds the flow in Dots' list, which has several pages."""
+    request = flow_request.read({"steps": ["payout"]}, world.simulation.unknowns)
     for _ in range(OLDER_FLOWS):
         world.clock.advance(timedelta(seconds=1))
-        flow_creation.create(world.simulation.world, asked, unknowns=world.simulation.unknowns, now=world.clock())
+        flow_creation.create(world.simulation.world, request, unknowns=world.simulation.unknowns, now=world.clock())
     world.clock.advance(timedelta(days=1))
     await world.dots.turn(faults={"next_responses": [{"kind": "create_then_cut", "method": "POST"}]})
     lost = await world.gateway.post("/v1/flows", {"steps": list(STEPS)}, **KEY)
@@ -140,28 +140,28 @@ async def lose_an_answer(world: OneProcess) -> End:
 
 
 async def ask_for_an_unknown_step(world: OneProcess) -> End:
-    """A caller asks for a step that nobody has heard of, and the payee does it."""
+    """A caller requests an unknown step, and the payee completes it."""
     return await _try_to_walk(world, "dance")
 
 
 async def ask_to_sign_up(world: OneProcess) -> End:
-    """A caller asks for the step that only the guide lists."""
+    """A caller requests a step that only the guide lists."""
     return await _try_to_walk(world, "onboard", user_id=await world.dots.add_user())
 
 
 async def ask_for_a_new_domain(world: OneProcess) -> End:
-    """A caller's redirect leads to a top-level domain that the published pattern does not know."""
+    """A caller's redirect has a top-level domain that does not match the published pattern."""
     return await _try_to_walk(world, "payout", {"name": "redirect", "redirect_url": "https://a.technology/"})
 
 
 async def ask_for_an_unknown_user(world: OneProcess) -> End:
     """A caller names a user that Dots does not have."""
-    return await _try_to_walk(world, "payout", user_id=NOBODY)
+    return await _try_to_walk(world, "payout", user_id=UNKNOWN_USER)
 
 
 async def try_a_refused_request_again(world: OneProcess) -> End:
-    """Dots refuses a creation that it would take a moment later; the caller repeats it with the same key."""
-    body = {"steps": ["payout"], "user_id": NOBODY}
+    """Dots refuses a creation. The caller repeats it with the same key when Dots would accept it."""
+    body = {"steps": ["payout"], "user_id": UNKNOWN_USER}
     first = await world.gateway.post("/v1/flows", body, **KEY)
     assert first.is_error
     await world.dots.turn(unknowns={"unknown_user": "accepted"})
@@ -171,7 +171,7 @@ async def try_a_refused_request_again(world: OneProcess) -> End:
 
 
 async def send_the_most_metadata(world: OneProcess) -> End:
-    """A caller sends as much metadata as the gateway takes, which has to leave room for its own."""
+    """A caller sends the most metadata that the gateway accepts. Dots' limits leave room for the gateway's own."""
     full = {f"{number:040d}": "v" * 500 for number in range(49)}
     flow_id = await _create(world, "payout", metadata=full)
     text_id = await _create(world, "payout", metadata="t" * 500)
@@ -184,7 +184,7 @@ async def send_the_most_metadata(world: OneProcess) -> End:
 
 
 async def hear_of_foreign_subjects(world: OneProcess) -> End:
-    """Webhooks name a flow and a user of another app; what is ours goes on as if they had not."""
+    """Webhooks name a flow and a user of another app. The app's own flow is not affected."""
     foreign_user = await world.dots.add_user(api_app_id=FOREIGN_APP)
     foreign = await world.dots.tell("flows", {"steps": ["payout"], "api_app_id": FOREIGN_APP})
     for name, values in (
@@ -200,7 +200,7 @@ async def hear_of_foreign_subjects(world: OneProcess) -> End:
 
 
 async def lose_the_credentials(world: OneProcess) -> End:
-    """Dots refuses the credentials for a while. During the pause it is not asked; afterwards nothing is lost."""
+    """Dots refuses the credentials for a while. The gateway pauses its calls, and nothing is lost."""
     flow_id = await _create(world, *STEPS)
     await world.dots.turn(faults={"lasting": ["unauthorized"]})
     await world.dots.onboard(flow_id)
@@ -216,7 +216,7 @@ async def lose_the_credentials(world: OneProcess) -> End:
 
 
 async def ask_too_often(world: OneProcess) -> End:
-    """Dots takes few calls a minute; everything is found a little later, and nobody asks during the wait."""
+    """Dots limits calls per minute. The gateway waits and finds everything later."""
     flow_id = await _create(world, *STEPS)
     await world.dots.onboard(flow_id)
     await world.work()
@@ -242,7 +242,7 @@ async def _walk_checked(world: OneProcess, verdict: str) -> End:
 
 
 async def _try_to_walk(world: OneProcess, *steps: Any, user_id: str | None = None) -> End:
-    """Create a flow and walk through it; ends with the answer's status if there is none."""
+    """Create a flow and complete it. If the creation is refused, the end has its status."""
     answer = await world.gateway.post("/v1/flows", {"steps": list(steps), "user_id": user_id})
     if answer.is_error:
         return End(status=answer.status_code)
@@ -255,7 +255,7 @@ async def _try_to_walk(world: OneProcess, *steps: Any, user_id: str | None = Non
 
 
 async def _do_the_rest(world: OneProcess, flow_id: str, *, verdict: str = "cleared") -> None:
-    """Do all that Dots asks for, also what nobody has asked Dots for."""
+    """Complete all remaining steps, including those that Dots added."""
     while (await world.dots.tell(f"flows/{flow_id}/complete-next", {"verdict": verdict}))["step"] is not None:
         pass
 

@@ -1,4 +1,4 @@
-"""A certificate authority of our own, and servers it vouches for."""
+"""A certificate authority for tests, and certificates for servers."""
 
 import secrets
 import ssl
@@ -13,10 +13,10 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """An authority that exists for one test."""
+    """A certificate authority for one test."""
 
     def __init__(self, directory: Path) -> None:
-        """Keep the servers' files in a directory, as the ssl module wants them."""
+        """Write certificates to this directory."""
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("authority of a test")
@@ -27,19 +27,19 @@ class Authority:
         )
 
     def trusted(self) -> ssl.SSLContext:
-        """What a client that trusts this authority alone has, everything else as by default."""
+        """A client context with default settings that trusts only this authority."""
         return ssl.create_default_context(cadata=self._pem().decode("ascii"))
 
     def trust_file(self) -> Path:
-        """A new file with this authority's certificate, as sslrootcert and SSL_CERT_FILE name it."""
+        """A new file with this authority's certificate, for sslrootcert and SSL_CERT_FILE."""
         return self._write(self._pem())
 
     def certificate_file(self, *names: str) -> Path:
-        """A new file with a certificate for these names or addresses, and its key."""
+        """A new file with a certificate for these names or addresses and its key."""
         return self._write(self._issue(names))
 
     def revoked_file(self, certificate_file: Path) -> Path:
-        """A new file with the list of revoked certificates: that one."""
+        """A new revocation list with this certificate."""
         now = datetime.now(UTC)
         serial_number = x509.load_pem_x509_certificate(certificate_file.read_bytes()).serial_number
         revoked = x509.RevokedCertificateBuilder().serial_number(serial_number).revocation_date(now).build()
@@ -54,7 +54,7 @@ class Authority:
         return self._write(crl.public_bytes(serialization.Encoding.PEM))
 
     def server(self, *names: str) -> ssl.SSLContext:
-        """What a server has whose certificate is for these names or addresses."""
+        """A server context with a certificate for these names or addresses."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate_file(*names))
         return context

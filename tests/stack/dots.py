@@ -1,4 +1,4 @@
-"""The simulator as a test steers it: be the payee, turn knobs, look at the truth."""
+"""Controls the simulator in tests: acts as the payee, sets knobs, reads its state."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,67 +17,67 @@ class Dots:
     """A client of a simulator's `/_control`."""
 
     def __init__(self, url: str, client: httpx.AsyncClient) -> None:
-        """Take the simulator's address and a client for it."""
+        """Use the simulator at this URL."""
         self.url = url
         self._client = client
 
     async def ask(self, path: str) -> Any:
-        """GET a path of the control API."""
+        """GET from the control API; the JSON of the answer."""
         return _json(await self._client.get(f"{self.url}/_control/{path}"))
 
     async def tell(self, path: str, body: Any = None) -> Any:
-        """POST to the control API."""
+        """POST to the control API; the JSON of the answer."""
         return _json(await self._client.post(f"{self.url}/_control/{path}", json=body))
 
     async def turn(self, **knobs: int | Mapping[str, Any]) -> None:
-        """Turn knobs, by group."""
+        """Set knobs, by group."""
         _json(await self._client.patch(f"{self.url}/_control/knobs", json=knobs))
 
     async def send_webhooks_to(self, *api_urls: str, secret: str = WEBHOOK_SECRET) -> None:
-        """Send every webhook to each of these gateways from now on."""
+        """Make these gateways the only webhook endpoints."""
         endpoints = [{"url": f"{url}/webhooks/dots", "secret": secret} for url in api_urls]
         _json(await self._client.put(f"{self.url}/_control/webhook-endpoints", json=endpoints))
 
     async def add_user(self, **fields: Any) -> str:
-        """The id of a new user, who is verified unless told otherwise."""
+        """Create a user, `verified` by default; the id."""
         return str((await self.tell("users", fields))["id"])
 
     async def onboard(self, flow_id: str) -> str:
-        """Open a flow's link as a new payee, whose user id is returned."""
+        """Claim a flow as a new payee; the user's id."""
         return str((await self.tell(f"flows/{flow_id}/claim"))["flow"]["user_id"])
 
     async def do(self, flow_id: str, step: str, *, verdict: str = "cleared") -> None:
-        """Finish a step of a flow that has its user; `verdict` is how a background check ends."""
+        """Complete a step of a claimed flow. `verdict` is the result of a background check."""
         how = {"verdict": verdict} if step == "background-check" else {}
         await self.tell(f"flows/{flow_id}/complete", {"step": step, **how})
 
-    async def do_all(self, acts: Iterable[tuple[str, str, str | None]]) -> list[str]:
-        """Do steps of many flows in this order: flow, step (or `onboarding`), verdict; the users of the flows."""
-        body = [{"flow_id": flow_id, "step": step, "verdict": verdict} for flow_id, step, verdict in acts]
+    async def do_all(self, actions: Iterable[tuple[str, str, str | None]]) -> list[str]:
+        """Perform actions (flow, step or `onboarding`, verdict) in order; the flows' users."""
+        body = [{"flow_id": flow_id, "step": step, "verdict": verdict} for flow_id, step, verdict in actions]
         return list((await self.tell("flows/complete", body))["user_ids"])
 
     async def walk(self, flow: Mapping[str, Any], *, verdict: str = "cleared", steps: int | None = None) -> None:
-        """Be the payee of a flow just created: onboard if need be, then do all its steps, or the first few."""
+        """Act as the payee of a new flow: claim it if it has no user, then complete all steps or the first `steps`."""
         if flow["user_id"] is None:
             await self.onboard(flow["id"])
         for step in flow["steps"][:steps]:
             await self.do(flow["id"], step["name"], verdict=verdict)
 
     async def send(self, **body: str) -> str:
-        """Send a webhook that says this; its message id."""
+        """Send a webhook with this body; its message id."""
         answer = await self.tell("webhooks", {"body": json.dumps(body)})
         return str(answer["message_ids"][0])
 
     async def attempts(self) -> list[dict[str, Any]]:
-        """Every attempt to deliver a webhook that has ended."""
+        """All finished attempts to deliver webhooks."""
         return list((await self.ask("deliveries"))["deliveries"])
 
     async def acknowledged(self) -> set[str]:
-        """The ids of the messages that were answered 2xx."""
+        """The ids of the messages with a 2xx answer."""
         return {each["message_id"] for each in await self.attempts() if each["status"] in range(200, 300)}
 
     async def all_sent(self, *, within: float = DEADLINE_SECONDS) -> None:
-        """Return when no delivery is under way any more, retries included."""
+        """Wait until all deliveries are finished, including retries."""
 
         async def is_idle() -> bool:
             return bool((await self.ask("deliveries"))["under_way"] == 0)
@@ -85,7 +85,7 @@ class Dots:
         await eventually(is_idle, within=within)
 
     async def hanging_call(self, path_part: str) -> None:
-        """Return when a call of the API whose path contains this has come in and hangs."""
+        """Wait until a call of the Dots API hangs whose path contains `path_part`."""
 
         async def hangs() -> bool:
             calls = (await self.ask("api-calls"))["api_calls"]

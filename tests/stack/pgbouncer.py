@@ -1,4 +1,4 @@
-"""A real PgBouncer (Debian's package) in front of a test's Postgres."""
+"""Runs PgBouncer (Debian's package) in front of a test's Postgres."""
 
 import asyncio
 import os
@@ -19,13 +19,13 @@ from tests.stack.waiting import eventually
 
 READY_SECONDS = 10.0
 STOP_SECONDS = 10.0
-# Debian installs servers outside the path of ordinary accounts.
+# Debian installs servers in /usr/sbin, which is not in the PATH of ordinary accounts.
 _PATH = f"{os.environ['PATH']}:/usr/sbin"
 
 
 @asynccontextmanager
 async def pooling(database_url: str, *, mode: Literal["session", "transaction"], pool_size: int) -> AsyncIterator[str]:
-    """The URL of a pooler in front of `database_url`; `pool_size` limits its connections to the server.
+    """Run a pooler in front of `database_url`; its URL. `pool_size` limits its connections to the server.
 
     Source: https://www.pgbouncer.org/config.html (read 2026-11-27).
     """
@@ -51,7 +51,7 @@ async def pooling(database_url: str, *, mode: Literal["session", "transaction"],
             await eventually(lambda: _accepts(process, port, directory), within=READY_SECONDS)
             yield parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{port}").geturl()
         finally:
-            # PgBouncer 1.18 ends at once at SIGTERM, and waits for its clients at SIGINT.
+            # PgBouncer 1.18 stops immediately on SIGTERM and waits for its clients on SIGINT.
             if process.returncode is None:
                 process.terminate()
             async with asyncio.timeout(STOP_SECONDS):
@@ -59,7 +59,7 @@ async def pooling(database_url: str, *, mode: Literal["session", "transaction"],
 
 
 def _configuration(database_url: str, port: int, mode: str, pool_size: int) -> str:
-    """Debian's defaults, except for addresses, modes and sizes: what a default forbids, the service must not need."""
+    """Debian's defaults except for addresses, modes and sizes, because the service must work with the defaults."""
     server = urlsplit(database_url)
     return f"""
 [databases]
@@ -88,13 +88,13 @@ async def _accepts(process: Process, port: int, directory: Path) -> bool:
 
 
 def _account() -> int | None:
-    """The account to run as; None: our own."""
+    """The user id to run as; None: the current one."""
     return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
 
 
 @contextmanager
 def _directory() -> Iterator[Path]:
-    """A directory that the pooler's account can enter, which pytest's own are not."""
+    """A directory that the pooler's account can read, unlike pytest's directories."""
     with tempfile.TemporaryDirectory(prefix="dots-gateway-pgbouncer-") as name:
         account = _account()
         if account is not None:

@@ -1,4 +1,4 @@
-"""Simulator, apis and workers as the real commands, on free ports, always ended."""
+"""Runs the simulator, apis and workers with the real commands on free ports, and stops them after the test."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ END_WITHIN = timedelta(seconds=10)
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """One running command; `url` is where it listens, empty for a worker."""
+    """One running command. `url` is its address; empty for a worker."""
 
     child: Child
     url: str = ""
@@ -39,25 +39,25 @@ class Process:
         return self.url.rpartition(":")[2]
 
     async def kill(self) -> None:
-        """End it as a power cut would."""
+        """Send SIGKILL and wait for the end."""
         self.child.kill()
         await self.child.process.wait()
 
     def ask_to_end(self) -> None:
-        """Send SIGTERM, as an orchestrator does."""
+        """Send SIGTERM, like an orchestrator."""
         os.kill(self.child.process.pid, signal.SIGTERM)
 
     async def exit_status(self, *, within: float = DEADLINE_SECONDS) -> int:
-        """How it ended, once it has."""
+        """Wait for the end; the exit status."""
         async with asyncio.timeout(within):
             return await self.child.process.wait()
 
 
 class Stack:
-    """The processes of one test and what they have said."""
+    """The processes of one test and their output."""
 
     def __init__(self, database_url: str, client: httpx.AsyncClient, settings: dict[str, str]) -> None:
-        """Take the database, and settings beyond those that lead to it and to the simulator."""
+        """Use this database and these additional settings."""
         self.database_url = database_url
         self.client = client
         self.logs = Logs()
@@ -71,21 +71,21 @@ class Stack:
 
     @property
     def gateways(self) -> list[Gateway]:
-        """A caller of each api, all with the same key."""
+        """A client of each api, with the stack's key."""
         return [Gateway(api.url, self.client, self.key) for api in self.apis]
 
     @property
     def gateway(self) -> Gateway:
-        """A caller of the first api."""
+        """A client of the first api."""
         return self.gateways[0]
 
     @property
     def children(self) -> list[Child]:
-        """Every process that was started and not run to its end, in that order."""
+        """All long-running processes in the order of their start."""
         return list(self._children)
 
     def environment(self) -> dict[str, str]:
-        """The settings that the gateway's commands run with."""
+        """The environment of the gateway's commands."""
         return {
             "DATABASE_URL": self.database_url,
             "DOTS_API_URL": f"{self.dots.url}/api",
@@ -100,7 +100,7 @@ class Stack:
         }
 
     async def start_simulator(self, *, name: str = "simulator", port: str = "0") -> Process:
-        """Start a simulator, which `dots` speaks to from now on; webhooks go nowhere yet."""
+        """Start a simulator and make `dots` its client. It has no webhook endpoint yet."""
         arguments = ("--port", port, "--webhook-secret", dots.WEBHOOK_SECRET)
         child, line = await self._start(name, "dots-simulator", *arguments, ready="listening on ")
         process = Process(child=child, url=line.split()[-1])
@@ -109,7 +109,7 @@ class Stack:
         return process
 
     async def start_api(self, *options: str, name: str = "api", port: str = "0", **settings: str) -> Process:
-        """Start an api; each name is used once, because readiness is heard in the log under it."""
+        """Start an api. Each name must be unique, because its log lines tell when it is ready."""
         arguments = ("api", "--port", port, *options)
         child, line = await self._start(name, "dots-gateway", *arguments, ready='"listening"', settings=settings)
         process = Process(child=child, url=json.loads(line)["url"])
@@ -124,12 +124,12 @@ class Stack:
         return process
 
     async def start_python(self, code: str, *, name: str, ready: str, **settings: str) -> Process:
-        """Run some code with the product in reach, as the main module; `ready` is in the line that says it is up."""
+        """Run Python code as the main module. A line that contains `ready` tells that it has started."""
         child, line = await self._start(name, sys.executable, "-c", code, ready=ready, settings=settings)
         return Process(child=child, url=json.loads(line).get("url", ""))
 
     async def create_key(self, *, name: str = "tests", scopes: str = ALL_SCOPES) -> str:
-        """An API key from the command that makes them; the first one becomes the stack's own."""
+        """Create an API key with the command. The first key becomes the stack's key."""
         arguments = ("keys", "create", "--name", name, "--scopes", scopes, "--json")
         status, output, errors = await self.run(*arguments)
         assert status == 0, errors
@@ -138,7 +138,7 @@ class Stack:
         return key
 
     async def run(self, *arguments: str) -> tuple[int | None, str, str]:
-        """Run a gateway command to its end; its exit status, output and errors."""
+        """Run a gateway command to its end; its exit status, standard output and standard error."""
         process = await asyncio.create_subprocess_exec(
             PROGRAMS / "dots-gateway",
             *arguments,
@@ -156,21 +156,21 @@ class Stack:
         return process.returncode, output.decode(), errors.decode()
 
     async def end(self) -> None:
-        """End every process that still runs, the last first."""
+        """Stop all running processes, the last one first."""
         for child in reversed(self._children):
             await child.end(within=END_WITHIN)
 
     def last_words(self) -> str:
-        """How every process is, and what it said last: for whoever reads why a test failed."""
+        """The exit status and last output of every process, for the report of a failed test."""
         return "\n".join(
-            f"{child.name} (exit status {child.process.returncode}) said last:\n{child.last_words()}"
+            f"{child.name} (exit status {child.process.returncode}), last output:\n{child.last_words()}"
             for child in self._children
         )
 
     async def _start(
         self, name: str, program: str, *arguments: str, ready: str, settings: dict[str, str] | None = None
     ) -> tuple[Child, str]:
-        """Start a child; it, and the line that says it is ready. ChildEndedError when it ends instead."""
+        """Start a child; the child and the line that contains `ready`. ChildEndedError if it ends before."""
         environment = self.environment() | (settings or {})
         command = Command(name=name, arguments=(str(PROGRAMS / program), *arguments), environment=environment)
         child = await Child.start(command, self.logs)
@@ -190,9 +190,9 @@ class Stack:
 
 @asynccontextmanager
 async def empty_stack(database_url: str, **settings: str) -> AsyncIterator[Stack]:
-    """A stack without any process yet; whatever is started is ended afterwards."""
+    """A stack without processes. All processes that it starts stop at the end of the block."""
     async with AsyncExitStack() as resources:
-        # A connection a call: one that is kept may be closed by httpcore 1.0.9 just as it is used again.
+        # One connection per call: httpcore 1.0.9 may close a kept connection while a call uses it.
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=0)
         client = await resources.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60, limits=limits))
         stack = Stack(database_url, client, settings)
@@ -206,7 +206,7 @@ async def empty_stack(database_url: str, **settings: str) -> AsyncIterator[Stack
 
 @asynccontextmanager
 async def running_stack(database_url: str, *, apis: int = 1, workers: int = 1, **settings: str) -> AsyncIterator[Stack]:
-    """A simulator, apis, workers and an API key, all ready; every webhook goes to each api."""
+    """A stack with a simulator, apis, workers and an API key. Every webhook goes to each api."""
     async with empty_stack(database_url, **settings) as stack:
         await stack.start_simulator()
         async with asyncio.TaskGroup() as starting:

@@ -1,4 +1,4 @@
-"""A TCP relay with a fixed address in front of a server that comes back elsewhere."""
+"""A TCP relay with a fixed address, in front of a server whose address changes."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -9,27 +9,27 @@ _CHUNK_BYTES = 65536
 
 
 class Relay:
-    """Passes every connection on to the port of 127.0.0.1 that `target` names at that moment."""
+    """Forwards each new connection to 127.0.0.1 at the current port `target`."""
 
     def __init__(self, target: int) -> None:
-        """Begin with this target; `port` is known once it listens."""
+        """Start with this target. `port` is set when the relay listens."""
         self.target = target
         self.port = 0
         self._connections: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        """Pass one connection on, both ways, until either side has ended it."""
+        """Forward one connection in both directions until either side closes it."""
         task = asyncio.current_task()
         if task is not None:
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
-        # A connection that is ended from here has to end for its client too; asyncio leaves that to us.
+        # asyncio does not close the client's side of a cancelled connection.
         with suppress(OSError, asyncio.CancelledError):
             await self._pass_on(reader, writer)
         writer.close()
 
     async def end(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
@@ -48,7 +48,7 @@ class Relay:
 
 @asynccontextmanager
 async def relaying(target: int, *, port: int = 0) -> AsyncIterator[Relay]:
-    """A relay that listens for the length of an `async with` block, on a free port unless one is named."""
+    """Run a relay until the end of the block. `port` 0 picks a free one."""
     relay = Relay(target)
     server = await asyncio.start_server(relay.serve, "127.0.0.1", port)
     relay.port = server.sockets[0].getsockname()[1]

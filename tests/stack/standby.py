@@ -1,6 +1,6 @@
-"""Two embedded Postgres servers, one of them a synchronous standby of the other that can take its place.
+"""Starts and promotes a synchronous standby of an embedded Postgres server.
 
-Only the source of the servers is here; what leads clients from one to the other is a relay or a proxy.
+A relay or a proxy leads clients from one server to the other.
 """
 
 import os
@@ -21,9 +21,9 @@ COPY_SECONDS = 60.0
 
 
 def start_standby(primary: EmbeddedPostgres, directory: Path) -> EmbeddedPostgres:
-    """Starts a fresh standby of `primary` in `directory`, whatever was there before.
+    """Start a new standby of `primary`. Replaces the content of `directory`.
 
-    It stops when the thread that called this ends. Only `require_standby` makes commits wait for it.
+    It stops when the calling thread ends. Commits wait for it only after `require_standby`.
     """
     prepared = data_directories.prepare(directory)
     lock = data_directories.lock(prepared, timeout=timedelta(seconds=10))
@@ -35,7 +35,7 @@ def start_standby(primary: EmbeddedPostgres, directory: Path) -> EmbeddedPostgre
 
 
 async def require_standby(primary: EmbeddedPostgres) -> None:
-    """From the return of this on, the primary acknowledges only what its standby has written too."""
+    """Make the primary acknowledge a commit only after its standby has written it."""
     async with database.connected(primary.url) as connection:
         await connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         await connection.execute("SELECT pg_reload_conf()")
@@ -48,23 +48,23 @@ async def require_standby(primary: EmbeddedPostgres) -> None:
 
 
 async def fence(postgres: EmbeddedPostgres) -> None:
-    """Makes a server read-only for all its sessions, open ones too, as managed Postgres does before a failover."""
+    """Make a server read-only for all sessions, including open ones, like managed Postgres before a failover."""
     await _set_read_only(postgres, value="on")
 
 
 async def unfence(postgres: EmbeddedPostgres) -> None:
-    """Lets a server write again."""
+    """Make a server writable again."""
     await _set_read_only(postgres, value="off")
 
 
 def promote(standby: EmbeddedPostgres) -> None:
-    """Makes a standby a primary and returns once it takes writes."""
+    """Promote a standby and wait until it accepts writes."""
     prepared = data_directories.prepare(standby.data_directory)
     _run(standby, prepared, "pg_ctl", "promote", "--wait", f"--pgdata={prepared.cluster}")
 
 
 def _copy(primary: EmbeddedPostgres, prepared: DataDirectory) -> None:
-    """Copies the primary with pg_basebackup, and notes there that the copy follows it."""
+    """Copy the primary with pg_basebackup and configure the copy as its standby."""
     shutil.rmtree(prepared.cluster, ignore_errors=True)
     copy = prepared.path / "copy"
     shutil.rmtree(copy, ignore_errors=True)
@@ -85,7 +85,7 @@ def _copy(primary: EmbeddedPostgres, prepared: DataDirectory) -> None:
 
 
 def _run(postgres: EmbeddedPostgres, prepared: DataDirectory, program: str, *arguments: str) -> None:
-    """Runs one of Postgres' programs, of the version that the server runs, under the account of a data directory."""
+    """Run one of Postgres' programs in the server's version, under the account of the data directory."""
     server = Path(str(postgres.process.args[0] if isinstance(postgres.process.args, list) else ""))
     account = prepared.account
     subprocess.run(

@@ -1,4 +1,4 @@
-"""Waiting for what other processes do: a condition and a deadline, never a length of time."""
+"""Waits for a condition with a deadline."""
 
 import asyncio
 import time
@@ -11,11 +11,11 @@ _POLL_SECONDS = 0.02
 Answer = TypeVar("Answer")
 
 
-async def eventually(ask: Callable[[], Awaitable[Answer]], *, within: float = DEADLINE_SECONDS) -> Answer:
-    """The first answer that is true; AssertionError with the last one when there is none `within` seconds."""
+async def eventually(condition: Callable[[], Awaitable[Answer]], *, within: float = DEADLINE_SECONDS) -> Answer:
+    """Repeat the condition until it is true; its value. AssertionError with the last value after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
-        answer = await ask()
+        answer = await condition()
         if answer:
             return answer
         assert time.monotonic() < deadline, f"still {answer!r} after {within:g} s"
