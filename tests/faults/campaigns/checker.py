@@ -1,7 +1,7 @@
 """The checker, a program of its own: `python -m tests.faults.campaigns.checker DIRECTORY [--within S] [--quiet S]`.
 
 It waits until nothing is stuck, everything is as at Dots, and nothing happens any more. It waits no longer when what
-is stored has stayed the same for as long as its patience, or the time is over; then it judges what it has collected.
+is stored has stayed the same for `quiet` seconds, or the time is over; then it judges what it has collected.
 Prints the violations as a JSON list; exit status 1 when there are any.
 """
 
@@ -81,7 +81,7 @@ async def read_feed(found: Addresses, client: httpx.AsyncClient, dice: random.Ra
             return events
 
 
-async def check(directory: Path, *, within_seconds: float, give_up_after_seconds: float) -> list[str]:
+async def check(directory: Path, *, within_seconds: float, quiet_seconds: float) -> list[str]:
     """The violations, as soon as everything has caught up, or nothing moves any more, or the time is over."""
     found, timeline = addresses.read(directory), history.read(directory)
     began = changed = time.monotonic()
@@ -92,7 +92,7 @@ async def check(directory: Path, *, within_seconds: float, give_up_after_seconds
             now = time.monotonic()
             if before is None or has_moved(before, evidence):
                 before, changed = evidence, now
-            is_over = now > began + within_seconds or now > changed + give_up_after_seconds
+            is_over = now > began + within_seconds or now > changed + quiet_seconds
             if is_over or not invariants.judge(evidence, CATCHING_UP):
                 published = await nats_server.published(found.broker_url) if found.broker_url else []
                 again = await collect(found, timeline, client)
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--quiet", type=float, default=60.0, help="seconds to wait while nothing moves")
     arguments = parser.parse_args()
     violations = asyncio.run(
-        check(arguments.directory, within_seconds=arguments.within, give_up_after_seconds=arguments.give_up_after)
+        check(arguments.directory, within_seconds=arguments.within, quiet_seconds=arguments.quiet)
     )
     sys.stdout.write(json.dumps(violations) + "\n")
     sys.exit(1 if violations else 0)
