@@ -23,7 +23,7 @@ from tests import databases
 ROOT = Path(__file__).parents[1]
 EXPLAINED = ROOT / "tests" / "survivors.txt"
 WORK = ROOT / ".mutants"
-COPIED = ("app", "clients", "docs", "migrations", "simulator", "tests")
+COPIED = ("app", "clients", "devstack", "docs", "migrations", "simulator", "tests")
 MUTMUT = Path(sys.executable).with_name("mutmut")
 # What mutmut notes of a mutant: the tests passed, or no test calls the function. Everything else noticed the mutant.
 SURVIVED = (0, 33)

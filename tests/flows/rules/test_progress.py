@@ -90,6 +90,12 @@ DIFFS: list[tuple[Progress, FlowSnapshot, ProgressDiff]] = [
             is_newly_complete=True,
         ),
     ),
+    # The last step is done and the first is not: the flow waits for it, unless the caller says that it may be passed over.
+    (
+        Progress(steps=("compliance", "payout")),
+        snapshot(steps=["compliance", "payout"], completed_steps=["payout"]),
+        diff(Progress(steps=("compliance", "payout"), completed=("payout",)), newly_completed=("payout",)),
+    ),
     # Claimed by a user before any step is done.
     (
         Progress(steps=("payout",)),
