@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import TextClause, select, text
+from sqlalchemy import TextClause, select, text, tuple_
 
 from app.brokers import publish_feed
 from app.brokers.publish_batch import Outcome
@@ -16,8 +16,10 @@ from app.dots.signature import Refusal
 from app.errors import SignatureRefusedError
 from app.flows import flow_rows
 from app.flows.rules.progress import ProgressDiff
+from app.flows.tables import flows
 from app.storage import failures
 from app.storage.failures import Meaning
+from app.storage.subjects import Subject
 from app.subscriptions.push.answers import Answer
 from app.webhooks.receive_webhook import Receipt
 from tests.faults.campaigns.replacing import Change
@@ -125,6 +127,18 @@ def lock_and_read_at_once(_locked: Callable[..., Any]) -> Callable[..., Any]:
         return await flow_rows._one(connection, select(*flow_rows.FIELDS).where(is_it).with_for_update())
 
     return lock
+
+
+def lock_free_and_read_at_once(_lock_free: Callable[..., Any]) -> Callable[..., Any]:
+    """Read the steps of many flows in the statement that locks them."""
+
+    async def lock_free(connection: Any, wanted: Any) -> Any:
+        keys = tuple_(flows.c.app, flows.c.id).in_([(each.app, each.id) for each in wanted])
+        in_order = select(*flow_rows.FIELDS).where(keys).order_by(flows.c.created_at, flows.c.ref)
+        rows = await connection.execute(in_order.with_for_update(skip_locked=True))
+        return {Subject(app=row.app, kind="flow", id=row.id): flow_rows.record(row) for row in rows}
+
+    return lock_free
 
 
 def take_old(read: Callable[..., datetime]) -> Callable[..., datetime]:

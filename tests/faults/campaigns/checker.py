@@ -110,9 +110,7 @@ def main() -> None:
     parser.add_argument("--within", type=float, default=60.0, help="seconds to wait for everything to catch up")
     parser.add_argument("--quiet", type=float, default=60.0, help="seconds to wait while nothing moves")
     arguments = parser.parse_args()
-    violations = asyncio.run(
-        check(arguments.directory, within_seconds=arguments.within, quiet_seconds=arguments.quiet)
-    )
+    violations = asyncio.run(check(arguments.directory, within_seconds=arguments.within, quiet_seconds=arguments.quiet))
     sys.stdout.write(json.dumps(violations) + "\n")
     sys.exit(1 if violations else 0)
 

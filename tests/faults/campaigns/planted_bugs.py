@@ -29,6 +29,8 @@ STAMP = "app.feed.event_rows:stamp"
 STAMP_SQL = "app.feed.event_rows:_STAMP"
 SEQUENCER_LOCK_SQL = "app.feed.event_rows:_TRY_LOCK"
 LOCK_FLOW = "app.flows.flow_rows:_locked"
+LOCK_FREE_FLOWS = "app.flows.flow_rows:lock_free"
+LOCK_FREE_FLOWS_SQL = "app.flows.flow_rows:_LOCK_FREE"
 SAVE_STEPS_SQL = "app.flows.flow_rows:_SAVE_STEPS"
 MERGE_PROGRESS = "app.flows.rules.progress:merge"
 READ_TIMESTAMP = "app.dots.signature:Verifier._read_timestamp"
@@ -108,10 +110,16 @@ _STATE = (
         "sequencer's lock in the same statement", "writers", "I0", "I7",
         changes={SEQUENCER_LOCK_SQL: always(text("SELECT true")), STAMP_SQL: _LOCK_INSIDE},
     ),
-    _bug("events without the flow's row lock", "writers", "I0", changes={LOCK_FLOW: bug_changes.lock_nothing}),
+    _bug(
+        "events without the flow's row lock", "writers", "I0",
+        changes={LOCK_FLOW: bug_changes.lock_nothing, LOCK_FREE_FLOWS_SQL: sql((r" FOR UPDATE OF f SKIP LOCKED", ""))},
+    ),
     _bug(
         "steps read in the statement that waits for the lock", "writers", "I0",
-        changes={LOCK_FLOW: bug_changes.lock_and_read_at_once},
+        changes={
+            LOCK_FLOW: bug_changes.lock_and_read_at_once,
+            LOCK_FREE_FLOWS: bug_changes.lock_free_and_read_at_once,
+        },
     ),
     _bug("no fencing token", "fencing", "I4", "I6", changes={SETTLE_SQL: _ANY_CLAIM}),
     _bug("old signatures taken", "clock", "I2", changes={READ_TIMESTAMP: bug_changes.take_old}),
