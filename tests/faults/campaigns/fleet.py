@@ -212,7 +212,7 @@ def is_unexpected(line: str) -> bool:
         "subscription held: its secrets cannot be decrypted",
     ):
         return True
-    return what == "webhooks not stored" and "exception" in said
+    return what == "batch not written" and "exception" in said
 
 
 @asynccontextmanager
