@@ -1,4 +1,4 @@
-"""Postgres crashes under load and comes back: nothing that was acknowledged is lost, and nobody has to be restarted."""
+"""Postgres crashes under load and restarts. No acknowledged webhook is lost, and no process needs a restart."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ STORM = 300
 
 
 class OwnPostgres:
-    """A durable Postgres for one test, which it may crash."""
+    """A durable Postgres that one test may crash."""
 
     def __init__(self, directory: Path) -> None:
         """Start it for the first time."""
@@ -29,7 +29,7 @@ class OwnPostgres:
 
     @property
     def port(self) -> int:
-        """Where it listens now; after each start somewhere else."""
+        """Its port, which changes with each start."""
         return urlsplit(self.server.url).port or 0
 
     def url_at(self, port: int) -> str:
@@ -38,12 +38,12 @@ class OwnPostgres:
         return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{port}").geturl()
 
     def crash(self) -> None:
-        """End it without letting it finish anything, as a power cut would."""
+        """Kill it, as a power cut would."""
         self.server.process.send_signal(signal.SIGQUIT)
         self.server.process.wait(30)
 
     def start_again(self) -> None:
-        """Start it on what it had kept; it recovers first."""
+        """Start it on its data, which it recovers first."""
         self.server = embedded_postgres.start(self._directory)
 
 
@@ -56,7 +56,7 @@ def own_postgres(tmp_path: Path) -> Iterator[OwnPostgres]:
 
 
 async def test_a_crash_of_postgres_loses_nothing_that_was_acknowledged(own_postgres: OwnPostgres) -> None:
-    """503 while it is away, to webhooks and callers alike; afterwards api and worker go on by themselves."""
+    """Webhooks and callers get 503 while it is down. Afterwards api and worker continue by themselves."""
     async with relaying(own_postgres.port) as relay, empty_stack(own_postgres.url_at(relay.port)) as stack:
         await start_all(stack)
         flow = await stack.gateway.create("compliance", "payout", user_id=await stack.dots.add_user())
@@ -90,7 +90,7 @@ async def test_a_crash_of_postgres_loses_nothing_that_was_acknowledged(own_postg
 
 
 async def start_all(stack: Stack) -> None:
-    """Migrate by the real command, then start one of each."""
+    """Migrate by the real command, then start an api and a worker."""
     await stack.start_simulator()
     status, _, errors = await stack.run("migrate")
     assert status == 0, errors
@@ -111,7 +111,7 @@ async def any_refused(stack: Stack) -> bool:
 
 
 async def is_ready(stack: Stack) -> bool:
-    """Whether the api would take requests."""
+    """Whether the api is ready for requests."""
     return (await stack.gateway.get("/readyz")).status_code == 200
 
 

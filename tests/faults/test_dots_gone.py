@@ -1,4 +1,4 @@
-"""Dots is down, or refuses the gateway: callers are told so, the service itself stays up, and all is caught up."""
+"""Dots is down, or refuses the gateway. Callers get an error, the service stays up, and it catches up later."""
 
 from tests.stack import database
 from tests.stack.gateway import Feed
@@ -12,7 +12,7 @@ NOT_PAUSED = 'dots_gateway_app_paused{app="default"} 0.0'
 
 
 async def test_creates_are_refused_while_dots_is_dead_and_work_again_after(database_url: str) -> None:
-    """503 with a code and Retry-After, readiness untouched; the same key makes the flow when Dots is back."""
+    """Callers get 503 with a code and Retry-After, and readiness stays. The same key makes the flow later."""
     async with running_stack(database_url, workers=0) as stack:
         simulator_port = stack.dots.url.rpartition(":")[2]
         await stack.simulators[0].kill()
@@ -30,7 +30,7 @@ async def test_creates_are_refused_while_dots_is_dead_and_work_again_after(datab
 
 
 async def test_refused_credentials_pause_the_app_until_they_work_again(database_url: str) -> None:
-    """While paused Dots is left alone, which the log and the metrics say; afterwards nothing is missing."""
+    """The gateway does not call Dots while paused, as log and metrics say. Afterwards nothing is missing."""
     async with running_stack(database_url) as stack:
         flow = await stack.gateway.create("payout", user_id=await stack.dots.add_user())
         refuse_all = {"random_fault": {"kind": "unauthorized"}, "random_fault_probability": 1.0}
@@ -54,16 +54,16 @@ async def test_refused_credentials_pause_the_app_until_they_work_again(database_
 
 
 async def measures(stack: Stack, line: str) -> bool:
-    """Whether the metrics say this now."""
+    """Whether the metrics have this line now."""
     return line in (await stack.gateway.get("/metrics")).text.splitlines()
 
 
 async def calls_of_dots(stack: Stack) -> int:
-    """How often Dots was asked so far."""
+    """How many calls Dots has had."""
     return len((await stack.dots.ask("api-calls"))["api_calls"])
 
 
 async def end_pause(database_url: str) -> None:
-    """Let the minutes of the pause be over: the time is the database's, so no test has to wait."""
+    """End the pause in the database, so that the test does not wait for it."""
     async with database.connected(database_url) as connection:
         await connection.execute("UPDATE apps SET paused_until = now()")

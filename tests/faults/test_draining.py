@@ -1,4 +1,4 @@
-"""SIGTERM while something hangs: the process ends in bounded time all the same."""
+"""SIGTERM while something hangs: the process still ends in bounded time."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ WORKER = "worker.work(found, drain_seconds={seconds})"
 
 @asynccontextmanager
 async def hanging(stack: Stack) -> AsyncIterator[None]:
-    """A refresh that Dots does not answer, and a delivery that its subscriber does not answer, both under way."""
+    """A refresh that Dots does not answer and a delivery that its subscriber does not answer, both in flight."""
     async with subscriber.listening() as shop:
         made = await stack.client.post(
             f"{stack.apis[0].url}/v1/subscriptions", **with_key(stack), json={"url": shop.url, "types": ["*"]}
@@ -46,7 +46,7 @@ async def hanging(stack: Stack) -> AsyncIterator[None]:
         await stack.dots.do(flow["id"], "payout")
         await stack.dots.hanging_call(flow["id"])
         yield
-        # It would keep its promise to hang, and be waited for.
+        # It would hang at its own end, and the test would wait for it.
         await stack.simulators[0].kill()
 
 
@@ -70,7 +70,7 @@ async def one_process(
 
 
 async def end(stack: Stack, process: Process, *, signals: int = 1) -> tuple[int, float]:
-    """Ask the process to end; its exit status, and how many seconds it took."""
+    """Send SIGTERM. Returns the exit status, and how many seconds the process took."""
     began = time.monotonic()
     for _ in range(signals):
         process.ask_to_end()
@@ -80,7 +80,7 @@ async def end(stack: Stack, process: Process, *, signals: int = 1) -> tuple[int,
 
 
 async def test_api_with_a_worker_ends_although_everything_hangs(database_url: str) -> None:
-    """Dots, a subscriber, a reader of a stream and a request's database never answer: the drain is bounded."""
+    """Dots, a subscriber, a reader of a stream and a request's database never answer. The drain is bounded."""
     async with one_process(database_url, coroutine=API, seconds=DRAIN_SECONDS, name="api") as (stack, api):
         stack.apis.insert(0, api)
         async with hanging(stack), database.nothing_commits(database_url, "webhooks"):
@@ -94,7 +94,7 @@ async def test_api_with_a_worker_ends_although_everything_hangs(database_url: st
 
 
 async def test_worker_ends_although_everything_hangs(database_url: str) -> None:
-    """Dots and a subscriber never answer: what they owe is left to a lease."""
+    """Dots and a subscriber never answer. The leases of the unfinished work expire later."""
     async with (
         one_process(database_url, coroutine=WORKER, seconds=DRAIN_SECONDS, name="worker") as (stack, worker),
         hanging(stack),
@@ -107,7 +107,7 @@ async def test_worker_ends_although_everything_hangs(database_url: str) -> None:
 
 @pytest.mark.parametrize(("name", "coroutine"), [("api", API), ("worker", WORKER)], ids=["api", "worker"])
 async def test_second_signal_ends_the_process_without_waiting(database_url: str, name: str, coroutine: str) -> None:
-    """An operator who insists does not wait for the drain."""
+    """An operator's second signal skips the drain."""
     async with (
         one_process(database_url, coroutine=coroutine, seconds=HANGS_SECONDS, name=name) as (stack, process),
         hanging(stack),

@@ -1,4 +1,4 @@
-"""What the api and the worker do about garbage collection."""
+"""The api and the worker exclude the objects of their start from garbage collection."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ WORKER = "worker.work(found)"
 
 
 async def test_collections_skip_what_the_start_has_made(database_url: str) -> None:
-    """A full collection does not stop the event loop for the modules, routes and schemas of the process."""
+    """A full collection does not spend time on the modules, routes and schemas of the process."""
     async with empty_stack(database_url, DOTS_API_URL="http://127.0.0.1:9/api") as stack:
         async with asyncio.TaskGroup() as starting:
             api = starting.create_task(stack.start_python(_RUN.format(coroutine=API), name="api", ready='"listening"'))

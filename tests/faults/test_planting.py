@@ -1,4 +1,4 @@
-"""The names that crash points and planted bugs replace are there. The campaigns show that the bugs are caught."""
+"""The names that crash points and planted bugs replace exist. `plant` shows that the bugs are caught."""
 
 import sys
 from functools import partial
@@ -12,7 +12,7 @@ from tests.faults.campaigns.planted_bugs import PLANTED_BUGS, PlantedBug
 
 @pytest.mark.parametrize("bug", PLANTED_BUGS, ids=lambda bug: bug.name)
 def test_what_a_planted_bug_replaces_is_there(bug: PlantedBug) -> None:
-    """A function that has moved, or a statement that has changed, is noticed before the campaigns run."""
+    """This fails when a function has moved or a statement has changed, before the campaigns run."""
     for target, change in bug.changes.items():
         _, _, replaced = replacing.changed(target, change)
         assert replaced is not None
@@ -20,7 +20,7 @@ def test_what_a_planted_bug_replaces_is_there(bug: PlantedBug) -> None:
 
 @pytest.mark.parametrize("point", crashes.ALL_POINTS)
 def test_what_a_crash_point_wraps_is_there(point: str) -> None:
-    """A function that has moved is noticed before the campaigns run."""
+    """This fails when a function has moved, before the campaigns run."""
     parsed = crash_points.parse(point)
     _, name, wrapped = replacing.changed(parsed.function, partial(crash_points.deadly, point=parsed))
 
@@ -37,7 +37,7 @@ def owner(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_a_name_is_replaced_where_it_is_looked_up(owner: ModuleType) -> None:
-    """The change is given what was there."""
+    """The change gets the original value."""
     replacing.replace("owner:double", lambda double: lambda number: double(number) + 1)
 
     assert owner.double(4) == 9
@@ -46,7 +46,7 @@ def test_a_name_is_replaced_where_it_is_looked_up(owner: ModuleType) -> None:
 def test_a_function_that_another_module_imports_by_name_is_refused(
     owner: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That module would go on calling the function it knows."""
+    """That module would still call the original function."""
     copy = ModuleType("app.copy")
     vars(copy)["double"] = owner.double
     monkeypatch.setitem(sys.modules, "app.copy", copy)

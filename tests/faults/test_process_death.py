@@ -1,4 +1,4 @@
-"""Processes that die without a word: what they had promised is kept, what they had begun is done by others."""
+"""Killed processes: acknowledged webhooks are stored, and other processes finish their work."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ STORM = 400
 
 
 async def test_worker_killed_between_fetch_and_apply_is_replaced_after_its_lease(database_url: str) -> None:
-    """Dots has answered a worker that is no more: others keep away until its lease is over, then ask again."""
+    """A worker is killed after Dots' answer. Another asks Dots again, but only after the lease has expired."""
     async with running_stack(database_url) as stack:
         user_id = await stack.dots.add_user()
         flow, other = [await stack.gateway.create("payout", "compliance", user_id=user_id) for _ in range(2)]
@@ -37,12 +37,12 @@ async def test_worker_killed_between_fetch_and_apply_is_replaced_after_its_lease
 
 
 async def test_api_killed_in_a_storm_of_webhooks_loses_none_it_has_acknowledged(database_url: str) -> None:
-    """What was answered 2xx is in the database at that moment; Svix brings the rest to the next api; none is double."""
+    """Every webhook with a 2xx is in the database. Svix sends the others to the next api. None is stored twice."""
     async with running_stack(database_url, workers=0) as stack:
         await stack.dots.turn(webhooks={"shuffle_seconds": 2.0, "speed": 50.0, "duplicate": 0.2})
         sent = await send_storm(stack.dots)
         await eventually(lambda: at_least(stack.dots, STORM // 8))
-        # The worst moment: webhooks are in, and their commit is not through.
+        # The worst moment: webhooks have arrived, and their commit is still open.
         async with database.nothing_commits(database_url, "webhooks"):
             sent |= await send_storm(stack.dots)  # the first one may be over by now
             await database.somebody_waits(database_url)
@@ -61,7 +61,7 @@ async def test_api_killed_in_a_storm_of_webhooks_loses_none_it_has_acknowledged(
 
 
 async def send_storm(dots: Dots) -> set[str]:
-    """Have many webhooks under way at once; their message ids."""
+    """Send many webhooks at once. Returns their message ids."""
     return set(await asyncio.gather(*(dots.send(event="transfer.updated", transfer_id="t") for _ in range(STORM))))
 
 
@@ -76,7 +76,7 @@ async def stored_messages(database_url: str) -> list[str]:
 
 
 async def end_leases(database_url: str) -> None:
-    """Let the minute of every lease be over: the time is the database's, so no test has to wait."""
+    """End every lease in the database, so that the test does not wait for it."""
     async with database.connected(database_url) as connection:
         status = await connection.execute("UPDATE sync_rows SET lease_until = now() WHERE lease_until > now()")
     assert status == "UPDATE 1", status

@@ -1,11 +1,11 @@
-"""Dots takes its time to answer, and the payee goes on meanwhile."""
+"""Dots is slow to answer, and the payee does more meanwhile."""
 
 from tests.stack.gateway import Feed
 from tests.stack.processes import running_stack
 
 
 async def test_a_step_done_while_dots_is_being_asked_is_not_overlooked(database_url: str) -> None:
-    """The answer under way is older than the step, whose webhook comes before it: Dots is asked once more."""
+    """The webhook of a step comes while an older answer is in flight, so Dots is asked again."""
     async with running_stack(database_url) as stack:
         form = {"name": "pdf-form-fill", "template_id": "contract"}
         flow = await stack.gateway.create("payout", form, user_id=await stack.dots.add_user())
@@ -29,7 +29,7 @@ async def test_a_step_done_while_dots_is_being_asked_is_not_overlooked(database_
 
 
 async def test_a_hanging_answer_about_one_flow_holds_up_no_other(database_url: str) -> None:
-    """One lane waits; the events of other flows come while it does."""
+    """One refresh waits for Dots. The events of other flows arrive meanwhile."""
     async with running_stack(database_url) as stack:
         stuck, other = [await stack.gateway.create("payout", user_id=await stack.dots.add_user()) for _ in range(2)]
         slow = {"kind": "hang", "seconds": 60, "path_contains": stuck["id"]}
@@ -43,5 +43,5 @@ async def test_a_hanging_answer_about_one_flow_holds_up_no_other(database_url: s
         assert reported[-1] == "flow.completed"
         calls = (await stack.dots.ask("api-calls"))["api_calls"]
         assert [call["status"] for call in calls if call["fault"] == "hang"] == [None]
-        # Asked to end, it would give Dots the time it has left.
+        # At SIGTERM it would wait for Dots' answer.
         await stack.workers[0].kill()

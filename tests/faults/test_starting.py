@@ -1,4 +1,4 @@
-"""Processes that must not start say why, in one line."""
+"""Processes that cannot start say why, in one line."""
 
 import pytest
 
@@ -22,7 +22,7 @@ async def test_no_process_starts_on_a_database_that_was_not_migrated(
 
 
 async def test_migrate_makes_an_empty_database_fit_to_start_on(empty_database_url: str) -> None:
-    """What the line says helps; a second time changes nothing."""
+    """The named command makes the start possible. Running it again changes nothing."""
     async with empty_stack(empty_database_url) as stack:
         await stack.start_simulator()
         first = await stack.run("migrate")

@@ -1,4 +1,4 @@
-"""SIGTERM: what is in flight is answered, what waits is sent home, and the process ends well and soon."""
+"""SIGTERM: requests in flight are answered, waiting readers are released, and the process exits soon with 0."""
 
 import asyncio
 import time
@@ -16,14 +16,14 @@ SOON_SECONDS = 10.0
 
 
 async def test_api_answers_what_is_in_flight_and_ends_with_status_0(database_url: str) -> None:
-    """Webhooks wait for their commit, a long poll and a stream for events: SIGTERM drops none of them."""
+    """Webhooks wait for their commit, a long poll and a stream for events. SIGTERM drops none of them."""
     async with running_stack(database_url, workers=0) as stack:
         api = stack.apis[0]
         async with database.nothing_commits(database_url, "webhooks"):
             webhooks = [await begin(stack, "POST", "/webhooks/dots", **signed(f"msg_{number}")) for number in range(10)]
             poll = await begin(stack, "GET", "/v1/events", **with_key(stack), params={"after": "latest", "wait": 30})
             stream = await begin(stack, "GET", "/v1/events/stream", **with_key(stack))
-            # The api reads its sockets in the order they have news: answering this, it has begun on all of those.
+            # The api reads its sockets in the order of arrival. Once it answers this, it has begun all of those.
             assert (await stack.gateway.get("/livez")).status_code == 200
             asked_at = time.monotonic()
             api.ask_to_end()
@@ -75,7 +75,7 @@ async def test_idle_worker_ends_at_once(database_url: str) -> None:
 
 
 async def begin(stack: Stack, method: str, path: str, **request: Any) -> asyncio.Task[httpx.Response]:
-    """A request that is wholly on its way to the first api; its answer comes later."""
+    """Send a request to the first api, whose answer comes later."""
     is_sent = asyncio.Event()
 
     async def note(name: str, _info: dict[str, Any]) -> None:
@@ -89,12 +89,12 @@ async def begin(stack: Stack, method: str, path: str, **request: Any) -> asyncio
 
 
 def with_key(stack: Stack) -> dict[str, Any]:
-    """What makes a request the caller's."""
+    """The headers with the caller's key."""
     return {"headers": {"Authorization": f"Bearer {stack.key}"}}
 
 
 def signed(message_id: str) -> dict[str, Any]:
-    """What makes a request a webhook of Dots'."""
+    """The headers of a signed webhook."""
     body, now = '{"event": "transfer.updated"}', datetime.now(UTC)
     signature = Webhook(dots.WEBHOOK_SECRET).sign(message_id, now, body)
     headers = {"svix-id": message_id, "svix-timestamp": str(int(now.timestamp())), "svix-signature": signature}

@@ -1,8 +1,8 @@
-"""Breaking everything on purpose: campaigns of faults against real processes, and the checker that judges them.
+"""Campaigns inject faults into real processes. A checker then judges what is left.
 
-`__main__` runs the campaigns that `lane` lists, through `runs`, and prints a table; `plant` shows that they catch the
-bugs of `planted_bugs`. A campaign stages processes (`context`, `fleet`, `forked`, `server`,
-`nats_server`), lets things happen (`payees`, `svix`, `consumers`, `subscribers`) and break (`proxy`, `commit_proxies`,
-`crash_points`), and writes every request and answer down (`history`). `checker`, a program of its own, then collects
-the `evidence` and holds it against the `invariants`.
+`__main__` runs the campaigns of `campaign_process`, through `runs`, and prints a table. `plant` shows that they catch
+the bugs of `planted_bugs`. A campaign starts processes (`context`, `fleet`, `forked`, `server`, `nats_server`), makes
+load (`payees`, `svix`, `consumers`, `subscribers`), injects faults (`proxy`, `commit_proxies`, `crash_points`), and
+records every request and answer (`history`). The `checker` process then collects the `evidence` and judges it by the
+`invariants`.
 """

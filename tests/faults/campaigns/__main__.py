@@ -24,7 +24,7 @@ console = Console(soft_wrap=True)
 
 
 def tell(ran: Run) -> None:
-    """Say how a campaign has ended."""
+    """Print how a campaign ended."""
     console.print(f"[bold]{ran.name}[/bold]: {ran.summary}")
     for line in ran.outcome.violations[:_SHOWN] if ran.outcome else [ran.broke]:
         console.print(f"  {line}", markup=False, highlight=False)
@@ -32,7 +32,7 @@ def tell(ran: Run) -> None:
 
 
 def table(ended: list[Run], seed: int) -> Table:
-    """What was run and what came of it."""
+    """The table of campaigns and their results."""
     drawn = Table("campaign", "events", "faults", "invariants", "seconds", "verdict", title=f"Seed {seed}")
     for ran in ended:
         outcome = ran.outcome
@@ -49,7 +49,7 @@ def table(ended: list[Run], seed: int) -> Table:
 
 @contextmanager
 def _directory(kept: Path | None) -> Iterator[Path]:
-    """A place for logs and data that the account of embedded Postgres may enter; kept when it is named."""
+    """A directory for logs and data that embedded Postgres may enter. A named one is kept, another is deleted."""
     if kept is not None:
         kept.mkdir(parents=True, exist_ok=True)
         yield kept
@@ -60,8 +60,8 @@ def _directory(kept: Path | None) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Run what was asked for."""
-    parser = argparse.ArgumentParser(description="Break everything, and check that nothing is lost or doubled.")
+    """Run the campaigns that the arguments name."""
+    parser = argparse.ArgumentParser(description="Inject faults, and check that nothing is lost or doubled.")
     parser.add_argument("--seed", type=int, default=None, help="repeat a run's choices; made up and printed if absent")
     parser.add_argument("--only", action="append", default=[], help="one campaign; may be given several times")
     parser.add_argument("--times", type=float, default=1.0, help="multiply the figures: 10 for a soak, 0.1 for a look")

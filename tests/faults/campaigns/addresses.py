@@ -1,4 +1,4 @@
-"""Where the processes of a campaign are to be found, written down for the checker."""
+"""The addresses of a campaign's processes, in a file for the checker."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ FILE_NAME = "addresses.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Addresses:
-    """Addresses, and the key to call the gateway with; `broker_url` None: there is no broker."""
+    """Addresses and the gateway's API key. `broker_url` is None if there is no broker."""
 
     database_url: str
     api_urls: list[str]
@@ -24,5 +24,5 @@ def write(directory: Path, addresses: Addresses) -> None:
 
 
 def read(directory: Path) -> Addresses:
-    """What `write` has written."""
+    """Read what `write` wrote."""
     return Addresses(**json.loads((directory / FILE_NAME).read_text()))

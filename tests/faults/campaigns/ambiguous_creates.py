@@ -1,4 +1,4 @@
-"""Creations whose answer is lost, late or wrong.
+"""Dots' answers to creations are lost, late or wrong.
 
 No key ever gets a second flow. In the end every key has one, except those whose request Dots refused as wrong.
 """
@@ -19,7 +19,7 @@ from tests.stack.waiting import eventually
 
 AT_ONCE = 16
 IMPATIENT_ROUNDS, PATIENT_ROUNDS = 4, 4
-# Two minutes, after which a POST may be sent again, pass in twelve seconds.
+# A POST may be sent again after two minutes. At this rate they pass in twelve seconds.
 RATE = 10.0
 SETTLED_WITHIN_SECONDS = 90.0
 PATIENCE = {"DOTS_TIMEOUT_SECONDS": "1", "LEASE_SECONDS": "60"}
@@ -43,7 +43,7 @@ FINAL_CODE = "invalid-input"
 
 
 async def run_creates(options: RunOptions) -> Outcome:
-    """Most POSTs go wrong one way or the other, an api is killed meanwhile; callers come back with their keys.
+    """Most POSTs fail in one way or another, and an api is killed. Callers repeat their keys.
 
     Every status from 300 to 599 is among the answers.
     """
@@ -60,7 +60,7 @@ async def run_creates(options: RunOptions) -> Outcome:
                 if number == 1:
                     tasks.create_task(run_context.fleet.restart("api-1"))
             waiting = asking.result()
-        # Dots is well again: what is without an outcome now is found, or asked for again, by the workers.
+        # Dots works again: workers find the flows whose creation has no outcome yet, or ask for them again.
         await run_context.fleet.dots.turn(faults={"next_responses": []})
         for _ in range(PATIENT_ROUNDS):
             await _settled(run_context)
@@ -98,7 +98,7 @@ def _body(number: int) -> dict[str, Any]:
 
 
 async def _ask_all(run_context: Context, bodies: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Ask once for each; those that were given no flow."""
+    """Ask once for each key. Returns the keys that got no flow."""
     dice = run_context.options.random("apis")
     rest = iter(bodies.items())
     given: set[str] = set()
@@ -115,7 +115,7 @@ async def _ask_all(run_context: Context, bodies: dict[str, dict[str, Any]]) -> d
 
 
 async def _settled(run_context: Context) -> None:
-    """Return when every creation that was begun has an outcome."""
+    """Return when every creation has an outcome."""
 
     async def is_settled() -> bool:
         query = "SELECT count(*) FROM flows WHERE status = 'creating'"

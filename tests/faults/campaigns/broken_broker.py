@@ -1,4 +1,4 @@
-"""A real broker is killed and started again while events flow, and its acknowledgements are lost on their way."""
+"""A real broker is killed and restarted while events flow, and some of its acknowledgements are lost."""
 
 from tests.faults.campaigns import context, nats_server, proxy, storm
 from tests.faults.campaigns.context import Context
@@ -9,13 +9,13 @@ from tests.faults.campaigns.storm import Fault, Storm
 from tests.faults.campaigns.storm_campaigns import IMPATIENT
 from tests.faults.campaigns.svix import Fate, Svix
 
-# What a client sends in front of a message with headers.
+# A client begins a message with headers like this.
 PUBLISHES = b"HPUB "
 NOTICED_WITHIN_SECONDS = 20.0
 
 
 class AcknowledgementCutter(Proxy):
-    """Cuts clients off right after they have published, as often as `cuts_left` says: the broker has the message."""
+    """Cuts clients off right after they published, `cuts_left` times. The broker has the message."""
 
     def __init__(self, target: int) -> None:
         super().__init__(target)
@@ -23,7 +23,7 @@ class AcknowledgementCutter(Proxy):
         self.cuts_done = 0
 
     def intercept(self) -> Interceptor:
-        """A look at each connection of its own."""
+        """A new interceptor for each connection."""
         return _Cut(self)
 
 
@@ -82,7 +82,7 @@ def _killing(broker: NatsServer) -> Fault:
 
 
 def _outage(run_context: Context, broker: NatsServer) -> Fault:
-    """Killed, and started again only when the gateway has noticed."""
+    """Kill the broker, and start it again once the gateway has noticed."""
 
     async def break_off(_svix: Svix) -> None:
         await broker.kill()

@@ -1,4 +1,4 @@
-"""What planted bugs put in the place of functions, statements and values of the product."""
+"""The replacements for functions, statements and values of the product that make planted bugs."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from tests.faults.campaigns.replacing import Change
 
 
 def sql(*changes: tuple[str, str]) -> Change:
-    """Change a statement: each pattern occurs once, and is replaced by what stands beside it."""
+    """Change a statement: replace each pattern, which must occur once, by the text beside it."""
 
     def change(statement: TextClause | str) -> TextClause | str:
         written = " ".join((statement if isinstance(statement, str) else statement.text).split())
@@ -40,12 +40,12 @@ def sql(*changes: tuple[str, str]) -> Change:
 
 
 def always(value: Any) -> Change:
-    """Put this value in place, whatever is there."""
+    """Replace anything by this value."""
     return lambda _original: value
 
 
 def _in_background(call: Any) -> None:
-    """Go on without waiting; errors are forgotten."""
+    """Start the call and do not wait for it. Its errors are ignored."""
     task = asyncio.ensure_future(call)
     _running.add(task)
     task.add_done_callback(_forget)
@@ -76,7 +76,7 @@ def acknowledge_first(receive: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def parse_body(receive: Callable[..., Any]) -> Callable[..., Any]:
-    """Store a webhook as it was parsed, not as it came."""
+    """Store the parsed body of a webhook instead of the received bytes."""
 
     async def parse(self: Any, app: str, attestation: Any, body: bytes, **named: Any) -> Any:
         parsed = json.dumps(json.loads(body), separators=(",", ":")).encode()
@@ -86,7 +86,7 @@ def parse_body(receive: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def commit_first(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Commit before the call and go on in a second transaction."""
+    """Commit before the call, and continue in a second transaction."""
 
     async def commit_first(connection: Any, *arguments: Any, **named: Any) -> Any:
         await _commit(connection)
@@ -96,7 +96,7 @@ def commit_first(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def commit_afterwards(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Commit after the call and go on in a second transaction."""
+    """Commit after the call, and continue in a second transaction."""
 
     async def commit_afterwards(connection: Any, *arguments: Any, **named: Any) -> Any:
         result = await function(connection, *arguments, **named)
@@ -107,7 +107,7 @@ def commit_afterwards(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def skip_early_ages(next_refresh: Callable[..., Any]) -> Callable[..., Any]:
-    """Never look early, only at the long interval."""
+    """Refresh only at the long interval, never early."""
     return lambda polls, **named: next_refresh(replace(polls, ages=()), **named)
 
 
@@ -191,7 +191,7 @@ def believe_latest(merge: Callable[..., ProgressDiff]) -> Callable[..., Progress
 
 
 def answer_for_subscriber(push: Callable[..., Any]) -> Callable[..., Any]:
-    """Report a success while the request is still on its way."""
+    """Report success while the request is still in flight."""
 
     async def answer(self: Any, *arguments: Any) -> Answer:
         _in_background(push(self, *arguments))
@@ -213,7 +213,7 @@ def move_first(claim: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def trust_read_only(judge: Callable[..., None]) -> Callable[..., None]:
-    """Go on using sessions that have become read-only."""
+    """Keep sessions that have become read-only."""
 
     def judge_others(self: Any, context: Any) -> None:
         error = context.sqlalchemy_exception or context.original_exception

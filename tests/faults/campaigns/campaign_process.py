@@ -1,4 +1,4 @@
-"""What a process does in which campaigns are run, one after the other."""
+"""Runs campaigns, one after the other, in a process of `runs`."""
 
 import asyncio
 import os
@@ -38,19 +38,19 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     late_creations.CAMPAIGN,
 )
 
-# Longer than any campaign takes on a machine that is busy with others; what is left then hangs.
+# Longer than any campaign takes on a busy machine. One that takes longer hangs.
 LIMIT_SECONDS = 600.0
 
 
 def names() -> list[str]:
-    """The campaigns there are, in the order they are begun."""
+    """The names of all campaigns, in the order in which they start."""
     return [campaign.name for campaign in CAMPAIGNS]
 
 
 def run(name: str, options: RunOptions) -> Run:
-    """Run one campaign in bounded time, in a room of its own."""
+    """Run one campaign, in bounded time and in its own directory."""
     campaign = next(each for each in CAMPAIGNS if each.name == name)
-    # Campaigns within this process would have the product's log lines between their own.
+    # Some campaigns run the product in this process. Its log lines must not mix with their output.
     logs.configure(log_format="json", log_level="critical")
     planted_bugs.plant(os.environ.get(planted_bugs.VARIABLE))
     folder = options.directory / name
@@ -59,7 +59,7 @@ def run(name: str, options: RunOptions) -> Run:
     outcome, broke = None, ""
     try:
         outcome = asyncio.run(_bounded(campaign, replace(options, directory=folder)))
-    except Exception:  # noqa: BLE001  # Whatever a campaign dies of, the others are run, and this one is reported.
+    except Exception:  # noqa: BLE001  # An error in one campaign is reported, and the others still run.
         broke = traceback.format_exc()
     seconds = time.monotonic() - began
     return Run(name=name, summary=campaign.summary, outcome=outcome, broke=broke, seconds=seconds)

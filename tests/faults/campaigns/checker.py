@@ -1,7 +1,7 @@
-"""The checker, a program of its own: `python -m tests.faults.campaigns.checker DIRECTORY [--within S] [--quiet S]`.
+"""Judge a campaign: `python -m tests.faults.campaigns.checker DIRECTORY [--within S] [--quiet S]`.
 
-It waits until nothing is stuck, everything is as at Dots, and nothing happens any more. It waits no longer when what
-is stored has stayed the same for `quiet` seconds, or the time is over; then it judges what it has collected.
+It waits until the service has caught up with Dots and nothing changes any more. It stops waiting when what
+is stored has not changed for `quiet` seconds, or when `within` seconds are over. Then it judges what it collected.
 Prints the violations as a JSON list; exit status 1 when there are any.
 """
 
@@ -25,16 +25,16 @@ from tests.faults.campaigns.evidence import DotsState, Evidence
 from tests.faults.campaigns.history import Timeline
 
 ATTEMPT_SECONDS = 0.25
-# These mend themselves while the service catches up; the others are judged once, at the end.
+# These hold once the service has caught up. The others are judged once, at the end.
 CATCHING_UP = ("I3", "I4")
-# What the service still changes while it catches up.
+# The service still changes these while it catches up.
 MOVING = ("sync_rows", "flows", "users", "events", "deliveries", "cursors")
 
 
 async def collect(found: Addresses, timeline: Timeline, client: httpx.AsyncClient) -> Evidence:
     """The evidence as it is now."""
     state = (await client.get(f"{found.simulator_url}/_control/state")).raise_for_status().json()
-    # The feed is read first: what comes later than a reading is not missing from it.
+    # The feed is read first, so that it may miss no event of a later reading.
     feed = [await read_feed(found, client, random.Random(number)) for number in range(2)]
     connection = await asyncpg.connect(found.database_url)
     try:
@@ -60,12 +60,12 @@ async def collect(found: Addresses, timeline: Timeline, client: httpx.AsyncClien
 
 
 def has_moved(before: Evidence, after: Evidence) -> bool:
-    """Whether anything happened between the two that brings the service nearer to its rest."""
+    """Whether the service made progress between the two."""
     return any(getattr(before, name) != getattr(after, name) for name in MOVING)
 
 
 async def read_feed(found: Addresses, client: httpx.AsyncClient, dice: random.Random) -> list[Mapping[str, Any]]:
-    """The feed from zero, in pages of random sizes, each from a random api."""
+    """Read the feed from the start, in pages of random sizes, each from a random api."""
     events: list[Mapping[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
@@ -82,7 +82,7 @@ async def read_feed(found: Addresses, client: httpx.AsyncClient, dice: random.Ra
 
 
 async def check(directory: Path, *, within_seconds: float, quiet_seconds: float) -> list[str]:
-    """The violations, as soon as everything has caught up, or nothing moves any more, or the time is over."""
+    """Wait until the service has caught up, stopped changing or run out of time. Returns the violations."""
     found, timeline = addresses.read(directory), history.read(directory)
     began = changed = time.monotonic()
     before: Evidence | None = None
@@ -96,19 +96,19 @@ async def check(directory: Path, *, within_seconds: float, quiet_seconds: float)
             if is_over or not invariants.judge(evidence, CATCHING_UP):
                 published = await nats_server.published(found.broker_url) if found.broker_url else []
                 again = await collect(found, timeline, client)
-                # Only what was collected while nothing happened fits together.
+                # The evidence is consistent only if nothing changed while it was collected.
                 if is_over or again.events == evidence.events:
-                    # Subscribers have noted on meanwhile.
+                    # Subscribers have written more to the history meanwhile.
                     return invariants.judge(replace(again, timeline=history.read(directory), published=published))
             await asyncio.sleep(ATTEMPT_SECONDS)
 
 
 def main() -> None:
     """Check one campaign's directory."""
-    parser = argparse.ArgumentParser(description="Hold a campaign's history against what is stored.")
+    parser = argparse.ArgumentParser(description="Compare a campaign's history with what is stored.")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--within", type=float, default=60.0, help="seconds to wait for everything to catch up")
-    parser.add_argument("--quiet", type=float, default=60.0, help="seconds to wait while nothing moves")
+    parser.add_argument("--quiet", type=float, default=60.0, help="seconds to wait while nothing changes")
     arguments = parser.parse_args()
     violations = asyncio.run(check(arguments.directory, within_seconds=arguments.within, quiet_seconds=arguments.quiet))
     sys.stdout.write(json.dumps(violations) + "\n")

@@ -1,4 +1,4 @@
-"""Proxies before Postgres that know when a client writes and commits: one cuts there, one holds still."""
+"""Proxies in front of Postgres that see clients write and commit. One cuts the connection there, one holds it."""
 
 import asyncio
 from random import Random
@@ -21,11 +21,11 @@ class CommitCutter(Proxy):
         self._chance = chance
 
     def intercept(self) -> Interceptor:
-        """A look at each connection of its own."""
+        """A new interceptor for each connection."""
         return _Cut(self)
 
     def is_to_cut_now(self) -> bool:
-        """Throw the dice for one COMMIT."""
+        """Decide at random about one COMMIT."""
         if self.cuts_left == 0 or self._dice.random() >= self._chance:
             return False
         self.cuts_left -= 1
@@ -48,9 +48,9 @@ class _Cut:
 
 
 class Holder(Proxy):
-    """Holds the first client still that is about to run a statement with `marker` in it, once armed.
+    """Once armed, holds the first client that is about to run a statement with `marker` in it.
 
-    `hold` waits until one is held; `let_end` sets it free, and waits until its transaction has ended.
+    `hold` waits until a client is held. `let_end` releases it, and waits for the end of its transaction.
     """
 
     def __init__(self, target: int, marker: bytes) -> None:
@@ -62,16 +62,16 @@ class Holder(Proxy):
         self.may_go = asyncio.Event()
 
     def intercept(self) -> Interceptor:
-        """A look at each connection of its own."""
+        """A new interceptor for each connection."""
         return _Hold(self)
 
     async def hold(self, *, within: float) -> None:
-        """Return when one is held."""
+        """Return when a client is held."""
         async with asyncio.timeout(within):
             await self.holding.wait()
 
     async def let_end(self, *, within: float) -> None:
-        """Set the held one free, and return when its transaction has ended."""
+        """Release the held client, and return when its transaction has ended."""
         self.may_go.set()
         async with asyncio.timeout(within):
             await self.ended.wait()

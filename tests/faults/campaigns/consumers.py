@@ -1,4 +1,4 @@
-"""Those who read while everything breaks: consumers of the feed who begin again anywhere, callers who look at flows."""
+"""Readers during a campaign: consumers of the feed, who may restart anywhere, and callers who read flows."""
 
 from dataclasses import dataclass, field
 from random import Random
@@ -13,7 +13,7 @@ from tests.faults.campaigns.history import Page, Seen
 
 @dataclass(kw_only=True)
 class Consumer:
-    """Reads the feed in pages of random sizes from random apis; now and then from a cursor of before."""
+    """Reads the feed in pages of random sizes from random apis, and sometimes from an earlier cursor."""
 
     fleet: Fleet
     dice: Random
@@ -21,9 +21,9 @@ class Consumer:
     after: str | None = None
 
     async def read_on(self, pages: int = 1, *, wait: float = 0.0) -> None:
-        """Read some pages; a page that does not come is no page."""
+        """Read some pages. A page that fails does not count."""
         for _ in range(pages):
-            if self.dice.random() < 0.1:  # one in ten begins again somewhere
+            if self.dice.random() < 0.1:  # one in ten restarts from an earlier cursor
                 self.after = self.dice.choice(self.cursors)
             query: dict[str, Any] = {"limit": self.dice.choice((1, 10, 100, 500)), "wait": wait}
             page = await _get(
@@ -38,7 +38,7 @@ class Consumer:
 
 
 async def look_at(fleet: Fleet, dice: Random, flow_id: str) -> None:
-    """Look at one flow, and note what was seen."""
+    """Read one flow, and record what was seen."""
     flow = await _get(fleet, dice, f"/v1/flows/{flow_id}", {})
     if flow is not None:
         completed = [step["name"] for step in flow["steps"] if step["state"] == "completed"]

@@ -1,4 +1,4 @@
-"""A campaign's stage: its own Postgres, all processes on it, and the checker that comes in at the end."""
+"""What a campaign runs with: its own Postgres, the processes on it, and the checker that judges the end."""
 
 import asyncio
 import json
@@ -20,28 +20,28 @@ from tests.faults.campaigns.server import Server
 from tests.faults.campaigns.subscribers import HEALTHY, SHAKY, Mishap, Subscriber, Wish
 
 CHECKER = "tests.faults.campaigns.checker"
-# However slow the machine is: as long as something moves, the service is catching up.
+# As long as something changes, the service is catching up, however slow the machine is.
 WITHIN_SECONDS, SLACK_SECONDS = 180.0, 60.0
-# How long nothing may move. In a small one twice as long as anything takes that is only waited for: an attempt of 2 s,
+# How long nothing may change. In a small campaign it is twice the longest wait of the service: an attempt of 2 s,
 # and another one up to 6 s later.
 QUIET_SECONDS, SMALL_QUIET_SECONDS = 60.0, 16.0
 
 
 def frequent(options: RunOptions) -> dict[str, str]:
-    """Settings for a look every few seconds at all that is open: what no webhook tells is found within a campaign."""
+    """Settings that refresh every open flow every few seconds, so that a campaign finds what no webhook announces."""
     looks = looks_of(options)
     return {"SWEEP_SECONDS": looks, "VERDICT_POLL_SECONDS": looks}
 
 
 def looks_of(options: RunOptions) -> str:
-    """Ages at which to look, as a setting; in a soak there is ten times as much to look at."""
+    """Ages at which to refresh, as a setting. Less often in a soak, which has ten times as many flows."""
     every = 5 if options.repeats == 1 else 15
     return ",".join(str(age) for age in range(every, 1200 * options.repeats, every))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a campaign plays with; `dots_proxy` is between the gateway and Dots. Perhaps there is a `broker`."""
+    """What a campaign runs with. `dots_proxy` is between the gateway and Dots. `broker` is None if there is none."""
 
     options: RunOptions
     server: Server
@@ -51,7 +51,7 @@ class Context:
     broker: NatsServer | None
 
     async def judge(self) -> list[str]:
-        """What the checker, a program of its own, finds wrong once all has caught up, or nothing moves any more."""
+        """The violations that the checker process finds once the service has caught up or stopped changing."""
         within = WITHIN_SECONDS * self.options.repeats
         quiet_seconds = SMALL_QUIET_SECONDS if self.options.is_short else QUIET_SECONDS
         self.fleet.tell_checker(self.server.direct_url, self.broker.url if self.broker else None)
@@ -70,7 +70,7 @@ class Context:
         return violations
 
     async def outcome(self, *, events: int, faults: int) -> Outcome:
-        """The campaign's end: judged by everything there is. What befell subscribers is added to the `faults`."""
+        """Judge the campaign by all invariants. The mishaps of subscribers count as `faults` too."""
         violations = [f"I0: deadlock: {details}" for details in self.server.deadlocks] + await self.judge()
         faults += sum(each.mishaps for each in self.subscribers)
         return Outcome(events=events, faults=faults, invariants=tuple(invariants.RULES), violations=violations)
@@ -89,13 +89,13 @@ async def staged(
     broker: NatsServer | None = None,
     postgres: Server | None = None,
 ) -> AsyncIterator[Context]:
-    """Everything running with these settings, by `clock` where there is one, for an `async with` block.
+    """All processes running with these settings, by `clock` if given, for an `async with` block.
 
-    With a Postgres of its own, unless there is one already.
+    Starts its own Postgres unless one is given.
     """
     environment = dict(settings)
     if clock:
-        # Leases are by the fast clock, deadlines by the true one: nobody may wait in silence for so long a deadline.
+        # Leases use the fast clock, but deadlines the real one: a silent subscriber would hold one for too long.
         environment |= {**clock.environment(), "DELIVERY_TIMEOUT_SECONDS": str(round(2 * clock.rate))}
         wishes = [_impatient(wish) for wish in wishes]
     async with (

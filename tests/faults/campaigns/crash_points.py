@@ -1,4 +1,4 @@
-"""Places where a process can be made to die, named from outside: before or after the nth call of a function."""
+"""Points at which a process exits, named from outside: before or after the nth call of a function."""
 
 import functools
 import inspect
@@ -27,7 +27,7 @@ class CrashPoint:
 
 
 def parse(text: str) -> CrashPoint:
-    """What `str(point)` has written."""
+    """Read what `str(point)` wrote."""
     when, function, nth = text.split("/")
     if when not in ("before", "after"):
         raise ValueError(text)

@@ -1,4 +1,4 @@
-"""Processes that end at each named point of their work, one process a point; what they leave, others finish."""
+"""A process exits at each crash point, one process per point. Other processes finish its work."""
 
 import asyncio
 import json
@@ -23,9 +23,9 @@ from tests.stack.waiting import eventually
 
 AT_ONCE = 4
 HIT_WITHIN_SECONDS = 90.0
-# Work is brought this often while a process has not come to its point yet.
+# How often a process gets more work until it reaches its point.
 MORE_WORK_AFTER_SECONDS = 0.3
-# What a process leaves behind is taken over after three seconds, and a POST may be sent again after four.
+# At this rate another process takes work over after three seconds, and a POST may be sent again after four.
 RATE = 30.0
 CREATIONS = "SELECT count(*) FROM flows WHERE status = 'creating'"
 PATIENCE = {"DOTS_TIMEOUT_SECONDS": "1", "LEASE_SECONDS": "90"}
@@ -87,8 +87,8 @@ DELIVERY_POINTS = (
     "before/app.brokers.offset_rows:move/1",
     "after/app.brokers.offset_rows:move/1",
 )
-# About creations that were left without an outcome, which are taken up only after several listings: one process at a
-# time, or the one would take them from the other.
+# About creations without an outcome, which a worker takes up only after several listings. Only one process at a
+# time, because they would take the creations from each other.
 SETTLING_POINTS = (
     "after/app.flows.listing_rows:attempt_again/1",
     "after/app.dots.client:DotsClient.create_flow/1",
@@ -102,13 +102,13 @@ FEW_POINTS = (
     "before/app.subscriptions.delivery_rows:make/1",
 )
 
-# Given the address of the process that is to die; a worker has none.
+# Takes the address of the process that is to exit, which is empty for a worker.
 Bring = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Death:
-    """A point, in which process it is, and the work that leads there."""
+    """A crash point, the program that reaches it, and the work that leads there."""
 
     point: str
     program: Literal["api", "worker"]
@@ -116,7 +116,7 @@ class Death:
 
 
 class Work:
-    """Brings work to processes until they die of it."""
+    """Gives processes the work that leads to their crash points."""
 
     def __init__(self, run_context: Context, svix: Svix, walkers: Payees) -> None:
         self._setup = run_context
@@ -126,7 +126,7 @@ class Work:
         self._keys: dict[str, dict[str, Any]] = {}
 
     async def walk(self, _url: str = "", *, steps: int = 1) -> None:
-        """Let payees walk on, and tell of it by the api that is well."""
+        """Let payees do their next steps, and send the webhooks to the healthy api."""
         if self._walkers.actions_left == 0:
             await self._walkers.create(10)
         await self._walkers.act(steps)
@@ -134,7 +134,7 @@ class Work:
         await asyncio.gather(*(self._insist(Message(id=message_id, body=body)) for message_id, body in messages))
 
     async def poison(self, _url: str = "") -> None:
-        """Tell of a flow that Dots does not know."""
+        """Send a webhook about a flow that Dots does not know."""
         self._number += 1
         flow_id = str(UUID(int=self._number, version=4))
         self._setup.fleet.history.note(Poisoned(subject_id=flow_id))
@@ -142,9 +142,9 @@ class Work:
         await self._insist(Message(id=f"msg_poison_{self._number}", body=body))
 
     async def leave_unanswered(self, _url: str = "") -> None:
-        """Have two creations begun whose POST never came to Dots, and which only a worker can take up again.
+        """Begin two creations whose POST never reached Dots, so that only a worker can settle them.
 
-        Whenever there are none: some other worker may have been quicker than the one that is to die of them.
+        Only if there are none: another worker may have settled the earlier ones.
         """
         if await database.column(self._setup.server.direct_url, CREATIONS) == [0]:
             await self._setup.fleet.dots.turn(faults={"next_responses": [{"kind": "cut", "method": "POST"}] * 2})
@@ -152,7 +152,7 @@ class Work:
                 await self.creation_at(self._setup.fleet.api_urls[0])
 
     async def webhook_at(self, url: str) -> None:
-        """Send a webhook to one api, and to another one when it dies of it, as Svix would."""
+        """Send a webhook to one api, and to the healthy one if that exits, as Svix would."""
         await self._walkers.act()
         for message_id, body in await self._walkers.new_messages():
             message = Message(id=message_id, body=body)
@@ -160,7 +160,7 @@ class Work:
                 await self._insist(message)
 
     async def creation_at(self, url: str) -> None:
-        """Ask one api for a flow; who got no answer comes back later."""
+        """Ask one api for a flow. `come_back` repeats the request if there was no answer."""
         self._number += 1
         key = f"key-crash-{self._number}"
         body: dict[str, Any] = {"steps": ["compliance"], "reference": f"crash-{self._number}"}
@@ -168,7 +168,7 @@ class Work:
             self._keys[key] = body
 
     async def come_back(self) -> None:
-        """Ask again for every flow that was never given."""
+        """Repeat every request for a flow that got no answer."""
         url = self._setup.fleet.api_urls[0]
         for key, body in self._keys.items():
 
@@ -187,7 +187,7 @@ class Work:
 
 
 async def run_crashes(options: RunOptions) -> Outcome:
-    """Every point is reached, and everything is as if nobody had died."""
+    """Every point is reached, and the result is as if no process had exited."""
     clock = FastClock(rate=RATE, base=time.time())
     async with (
         nats_server.running(options.directory) as broker,
@@ -214,7 +214,7 @@ async def run_crashes(options: RunOptions) -> Outcome:
 
 
 async def _die_everywhere(run_context: Context, work: Work, options: RunOptions) -> tuple[int, list[str]]:
-    """Visit the points; how many there are, and which were not reached."""
+    """Visit the points. Returns how many there are, and a violation for each that was not reached."""
     plan = [
         *(Death(point=point, program="api", bring=work.webhook_at) for point in WEBHOOK_POINTS),
         *(Death(point=point, program="api", bring=work.creation_at) for point in CREATION_POINTS),
@@ -245,7 +245,7 @@ async def _die_in_turn(run_context: Context, plan: Sequence[Death], *, at_once: 
 
 
 async def _die(run_context: Context, death: Death) -> str | None:
-    """Start a process that will die at the point, and bring it work until it does; what is wrong if it does not."""
+    """Start a process that exits at the point, and give it work until then. Returns a violation if it does not."""
     environment = {crash_points.VARIABLE: str(crash_points.parse(death.point))}
     name = f"{death.program}-dying-{re.sub(r'[/:]', '-', death.point)}"
     url = ""

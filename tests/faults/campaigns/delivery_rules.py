@@ -1,4 +1,4 @@
-"""Invariants about what reaches subscribers and the broker: every event, unchanged, each subject in its order."""
+"""Invariants about deliveries to subscribers and the broker: every event, unchanged, in order per subject."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -9,13 +9,13 @@ from tests.faults.campaigns.evidence import Evidence, StoredEvent
 from tests.faults.campaigns.history import Arrived
 
 BROKER = "the broker"
-# What only those with compliance:read may learn of.
+# Only recipients with compliance:read may get these.
 COMPLIANCE = "dots.background_check."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipient:
-    """A subscriber or the broker: the events it has to get, in feed order, and every copy it got, as they came."""
+    """A subscriber or the broker: the events it must get, in feed order, and the copies it got, in their order."""
 
     name: str
     expected: Sequence[StoredEvent]
@@ -24,7 +24,7 @@ class Recipient:
 
 
 def recipients(evidence: Evidence) -> Iterator[Recipient]:
-    """Everybody whom events are sent to."""
+    """All subscribers, and the broker."""
     arrived: defaultdict[str, list[Arrived]] = defaultdict(list)
     for copy in [*evidence.timeline.arrived, *evidence.published]:
         arrived[copy.recipient].append(copy)
@@ -45,7 +45,7 @@ def recipients(evidence: Evidence) -> Iterator[Recipient]:
 
 
 def each_event_arrives(evidence: Evidence) -> Iterator[str]:
-    """I10: whoever wants an event takes it at least once, or it is a dead letter; all copies are the event itself."""
+    """I10: each recipient takes each of its events at least once, or it is a dead letter. All copies are alike."""
     digest = dict(zip((event["id"] for event in evidence.feed), history.digests(evidence.feed), strict=True))
     for recipient in recipients(evidence):
         taken = {copy.event_id for copy in recipient.arrived if is_taken(copy)}
@@ -69,7 +69,7 @@ def each_event_arrives(evidence: Evidence) -> Iterator[str]:
 
 
 def first_arrivals_are_in_order(evidence: Evidence) -> Iterator[str]:
-    """I11: an event comes for the first time when its subject's events before it have been taken, or given up."""
+    """I11: an event first arrives after the earlier events of its subject were taken or given up."""
     for recipient in recipients(evidence):
         before: dict[str, str] = {}
         last: dict[str, str] = {}
@@ -91,12 +91,12 @@ def first_arrivals_are_in_order(evidence: Evidence) -> Iterator[str]:
 
 
 def is_taken(copy: Arrived) -> bool:
-    """Whether its recipient has said that it has it."""
+    """Whether its recipient has acknowledged it."""
     return copy.status is not None and 200 <= copy.status < 300
 
 
 def is_wanted(event_type: str, patterns: Sequence[str], *, with_compliance: bool) -> bool:
-    """Whether events of this type have to be sent for these patterns."""
+    """Whether these patterns include events of this type."""
     if event_type.startswith(COMPLIANCE) and not with_compliance:
         return False
     return any(
@@ -105,7 +105,7 @@ def is_wanted(event_type: str, patterns: Sequence[str], *, with_compliance: bool
 
 
 def _as_stored(evidence: Evidence) -> Iterator[str]:
-    """What the gateway knows of deliveries is what the subscribers know, and nothing is touched once it is settled."""
+    """The gateway's deliveries agree with the subscribers' records, and a settled delivery never changes."""
     taken = {(copy.recipient, copy.event_id) for copy in evidence.timeline.arrived if is_taken(copy)}
     for delivery in evidence.deliveries:
         where = f"{delivery.event_id} for {delivery.subscriber}"

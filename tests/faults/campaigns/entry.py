@@ -1,8 +1,8 @@
-"""The commands under test, with what only a test may do to them: `python -m tests.faults.campaigns.entry PROGRAM …`.
+"""The commands under test, with test hooks: `python -m tests.faults.campaigns.entry PROGRAM …`.
 
-PROGRAM is `gateway` or `simulator`. With `CRASH_AT` in the environment (see `crash_points`) the process ends there,
-at once and without a word, as in a power cut; with `CLOCK_RATE` (see `fast_clock`) its clock runs fast; with
-`PLANTED_BUG` it has that bug (see `planted_bugs`). All come from outside: the product itself has no switch for them.
+PROGRAM is `gateway` or `simulator`. With `CRASH_AT` in the environment (see `crash_points`) the process exits there,
+immediately and silently, as in a power cut. With `CLOCK_RATE` (see `fast_clock`) its clock runs fast. With
+`PLANTED_BUG` it has that bug (see `planted_bugs`). The product itself has no switch for any of them.
 """
 
 import os
@@ -20,7 +20,7 @@ _PROGRAMS = {"gateway": gateway.main, "simulator": simulator.main}
 
 
 def _use(clock: Callable[[], datetime]) -> None:
-    """Give both programs this clock, where each is put together."""
+    """Give both programs this clock."""
     names = vars(simulator)
     build = names["build"]
 
@@ -32,11 +32,11 @@ def _use(clock: Callable[[], datetime]) -> None:
 
 
 def main() -> None:
-    """Be the program named first, with the other arguments."""
+    """Run the program that the first argument names, with the other arguments."""
     program = sys.argv.pop(1)
     if clock := fast_clock.read(os.environ):
         _use(clock)
-    # A crash point is planted around the bug, so that a process may end right after what the bug does.
+    # A crash point wraps the bug, so that a process may exit right after the bug's effect.
     planted_bugs.plant(os.environ.get(planted_bugs.VARIABLE))
     if where := os.environ.get(crash_points.VARIABLE):
         crash_points.plant(crash_points.parse(where))

@@ -1,4 +1,4 @@
-"""What is held against a history: the database, the feed read from zero, the broker, and the truth at the simulator."""
+"""What is compared with a history: the database, the whole feed, the broker, and Dots' state at the simulator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -96,7 +96,7 @@ class StoredCursor:
 
 @dataclass(frozen=True, kw_only=True)
 class DotsState:
-    """Flows and users as Dots would answer them now, by id."""
+    """Flows and users by id, as Dots would report them now."""
 
     flows: Mapping[str, Mapping[str, Any]]
     users: Mapping[str, Mapping[str, Any]]
@@ -104,9 +104,9 @@ class DotsState:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Everything at one quiet moment. `feed` and `feed_again` are two readings from zero, in pages of other sizes.
+    """Everything at one moment. `feed` and `feed_again` are two readings of the whole feed, in pages of other sizes.
 
-    `published` is what the broker keeps, in the order in which it came there.
+    `published` is what the broker keeps, in the order of arrival.
     """
 
     timeline: Timeline

@@ -1,4 +1,4 @@
-"""A clock that runs faster than time, the same in every process that is told of it; sleeps and sockets stay real."""
+"""A clock that runs faster than real time, shared by all processes that get it. Sleeps and sockets stay real."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ RATE, BASE = "CLOCK_RATE", "CLOCK_BASE"
 
 @dataclass(frozen=True, kw_only=True)
 class FastClock:
-    """Shows the true time at `base` (seconds since 1970), and runs `rate` times as fast from there."""
+    """Shows the real time at `base` (seconds since 1970), and runs `rate` times as fast from there."""
 
     rate: float
     base: float
@@ -25,12 +25,12 @@ class FastClock:
         await asyncio.sleep((moment - self()).total_seconds() / self.rate)
 
     def environment(self) -> dict[str, str]:
-        """What tells a process of it."""
+        """The environment variables that give a process this clock."""
         return {RATE: str(self.rate), BASE: str(self.base)}
 
 
 def read(environment: Mapping[str, str]) -> Callable[[], datetime] | None:
-    """The clock that the environment tells of; None when it tells of none."""
+    """The clock of the environment; None if there is none."""
     if RATE not in environment:
         return None
     return FastClock(rate=float(environment[RATE]), base=float(environment[BASE]))

@@ -1,4 +1,4 @@
-"""Invariants about events and the feed: each fact once, in order, at a place that never changes."""
+"""Invariants about events and the feed: each fact once, in order, at a fixed position."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def one_event_a_transition(evidence: Evidence) -> Iterator[str]:
         optional: set[Telling] = {("flow.step_completed", name) for name in TAKEN_BACK}
         if (
             client_ref(dots_state) is None
-        ):  # Of a flow made elsewhere nobody knows whether it was claimed when it was met.
+        ):  # A flow that was made elsewhere may have been claimed before the gateway first saw it.
             optional.add(("flow.claimed", None))
         yield from _compare(f"flow/{flow.id}", here, expected, optional)
     yield from _user_events(evidence, reported)
@@ -50,7 +50,7 @@ def feed_is_dense_and_fixed(evidence: Evidence) -> Iterator[str]:
     for page in evidence.timeline.pages:
         begin = position.get(page.after)
         if begin is None:
-            yield f"a page was read after {page.after}, a cursor nobody had been given"
+            yield f"a page was read after {page.after}, a cursor that no page had given"
             continue
         end = begin + len(page.digests)
         if final[begin:end] != page.digests:
@@ -89,13 +89,13 @@ def _user_events(evidence: Evidence, reported: defaultdict[str, Counter[Telling]
             yield f"user/{user_id} has {verified} events of its verified id"
         verdict = verdict_of(dots_state)
         if verdict and settled[user_id][-1:] != [verdict]:
-            yield f"user/{user_id} is {verdict} and was told to be {settled[user_id]}"
+            yield f"user/{user_id} is {verdict} and was reported as {settled[user_id]}"
         if not _is_part(settled[user_id], decided[user_id]):
-            yield f"user/{user_id} was told to be {settled[user_id]} when Dots decided {decided[user_id]}"
+            yield f"user/{user_id} was reported as {settled[user_id]} when Dots decided {decided[user_id]}"
 
 
 def _is_part(reported: list[str], decided: list[str]) -> bool:
-    """Whether what was told is what was decided, in order, some perhaps left out."""
+    """Whether the reported verdicts are a subsequence of the decided ones."""
     rest = iter(decided)
     return all(each in rest for each in reported)
 

@@ -1,4 +1,4 @@
-"""The processes of one campaign: simulator, apis and workers, each of which may be killed and started again."""
+"""The processes of one campaign: simulator, apis and workers. Each may be killed and started again."""
 
 import asyncio
 import base64
@@ -33,7 +33,7 @@ _READY_WORDS = {"api": '"listening"', "worker": '"worker started"', "simulator":
 
 @dataclass(kw_only=True)
 class Member:
-    """One process of `entry`: how it is started, and the one that runs now."""
+    """One process of `entry`: how to start it, and the one that runs now."""
 
     name: str
     arguments: tuple[str, ...]
@@ -49,26 +49,26 @@ class Member:
         return self.forked
 
     async def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill it, as a power cut would."""
         self.process.signal(signal.SIGKILL)
         await self.process.wait()
 
     def stop(self) -> None:
-        """Halt it where it is, as a machine that is suspended."""
+        """Suspend it with SIGSTOP."""
         self.process.signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Let it run on."""
+        """Resume it with SIGCONT."""
         self.process.signal(signal.SIGCONT)
 
     async def exit_status(self, *, within: float) -> int:
-        """How it ended, once it has."""
+        """Its exit status, once it has ended."""
         async with asyncio.timeout(within):
             return await self.process.wait()
 
 
 class Fleet:
-    """All processes of a campaign, and what the checker has to know of them."""
+    """All processes of a campaign, and what the checker needs to know about them."""
 
     def __init__(self, directory: Path, history: History, client: httpx.AsyncClient, settings: dict[str, str]) -> None:
         self.client = client
@@ -88,7 +88,7 @@ class Fleet:
         return [f"http://127.0.0.1:{port}" for port in self.api_ports.values()]
 
     async def start_simulator(self) -> None:
-        """Start Dots; it holds its webhooks back, for the campaign to send."""
+        """Start the simulator. It sends no webhooks: the campaign does."""
         port = str(self.simulator_port)
         arguments = ("simulator", "--port", port, "--webhook-secret", dots.WEBHOOK_SECRET)
         await self.start(Member(name="simulator", arguments=arguments, environment=self.settings))
@@ -97,7 +97,7 @@ class Fleet:
         await self.dots.send_webhooks_to("http://127.0.0.1:9")
 
     async def start_api(self, name: str, *, port: int | None = None, **settings: str) -> Member:
-        """Start an api; under a name used before it listens where that one did. With a `port` it is not listed."""
+        """Start an api. A name that was used before keeps its port. With a `port` the api is not listed."""
         port = port or self.api_ports.setdefault(name, ports.free_port())
         arguments = ("gateway", "api", "--port", str(port))
         return await self.start(Member(name=name, arguments=arguments, environment=self.settings | settings))
@@ -135,21 +135,21 @@ class Fleet:
         await self.start(member)
 
     async def replace(self, name: str, **settings: str) -> None:
-        """End a process well and start it with other settings, as a deployment does."""
+        """Stop a process gracefully and start it with other settings, as a deployment does."""
         member = self.members[name]
         await member.process.end(within=END_WITHIN_SECONDS)
         member.environment |= settings
         await self.start(member)
 
     async def hear(self, *words: str, within: float = READY_SECONDS) -> None:
-        """Return when some process says a line with one of these words in it, from now on."""
+        """Return when a process next logs a line with one of these words."""
         heard = asyncio.Event()
         self._awaited += [(each, heard) for each in words]
         async with asyncio.timeout(within):
             await heard.wait()
 
     async def create_key(self, database_url: str) -> None:
-        """Make the key everything is called with."""
+        """Create the API key that the campaign uses."""
         engine = database.create_engine(database_url, pool_size=1)
         try:
             new = await manage_keys.create_key(
@@ -164,7 +164,7 @@ class Fleet:
         self.key = new.key
 
     def tell_checker(self, database_url: str, broker_url: str | None) -> None:
-        """Write down where everything is."""
+        """Write the addresses for the checker."""
         found = Addresses(
             database_url=database_url,
             api_urls=self.api_urls,
@@ -175,7 +175,7 @@ class Fleet:
         addresses.write(self._directory, found)
 
     async def end(self) -> None:
-        """End every process that still runs, the last first."""
+        """Stop every process that still runs, the latest first."""
         for member in reversed(self.members.values()):
             if member.forked is not None:
                 member.go_on()
@@ -195,7 +195,7 @@ class Fleet:
 
 
 def is_unexpected(line: str) -> bool:
-    """Whether a log line tells of an error that is neither Dots nor the database nor the broker being away."""
+    """Whether a log line reports an error other than an unavailable Dots, database or broker."""
     if not line.startswith("{"):
         return "Traceback" in line
     try:
@@ -217,7 +217,7 @@ def is_unexpected(line: str) -> bool:
 
 @asynccontextmanager
 async def assembled(directory: Path, database_url: str, settings: dict[str, str]) -> AsyncIterator[Fleet]:
-    """A fleet with its simulator and key, and nothing else yet; whatever is started is ended afterwards."""
+    """A fleet with only its simulator. Stops all processes afterwards."""
     async with AsyncExitStack() as resources:
         history = History(directory)
         resources.callback(history.close)
@@ -235,12 +235,12 @@ async def assembled(directory: Path, database_url: str, settings: dict[str, str]
             "DOTS_WEBHOOK_SECRETS": dots.WEBHOOK_SECRET,
             "LOG_FORMAT": "json",
             "LOG_LEVEL": "info",
-            # How fast Dots may be asked is not what is judged here; campaigns that are about it say otherwise.
+            # Campaigns do not test the limit of calls to Dots. Those that do override it.
             "DOTS_CALLS_PER_SECOND": "10000",
             "DOTS_CALLS_BURST": "100000",
             "ENCRYPTION_KEYS": f"campaign:{base64.b64encode(secrets.token_bytes(32)).decode()}",
             "SUBSCRIBERS_ALLOWED": "127.0.0.0/8:1-65535",
-            # Three times as long a delivery is its worker's, which may be killed.
+            # A delivery's lease is three times as long, and its worker may be killed.
             "DELIVERY_TIMEOUT_SECONDS": "2",
             **settings,
         }

@@ -1,6 +1,6 @@
-"""Processes forked from one that has imported everything: a campaign starts many, and each import takes seconds.
+"""Processes forked from one that has imported everything, because importing takes seconds.
 
-They are processes like any other, with a session, a memory and an end of their own; only their start is cheaper.
+They have their own memory and session like any other process. Only their start is cheaper.
 Source: multiprocessing's forkserver, docs.python.org/3/library/multiprocessing.html (read 2026-11-26).
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 
 from devstack.child import LAST_LINES, LINE_LIMIT_BYTES, lines_of
 
-# What is imported in the process that is forked from: the programs under test, the checker, the campaigns themselves.
+# Imported once, before the fork: the programs under test, the checker and the campaigns.
 PRELOADED = (
     "tests.faults.campaigns.entry",
     "tests.faults.campaigns.checker",
@@ -31,7 +31,7 @@ PRELOADED = (
 
 
 class Forked:
-    """A running process, whose output is handed to `show`, a line at a time."""
+    """A running process. `show` gets its output line by line."""
 
     def __init__(self, process: ForkServerProcess, output: StreamReader, show: Callable[[str], None]) -> None:
         self.process = process
@@ -45,7 +45,7 @@ class Forked:
     async def start(
         cls, module: str, arguments: Sequence[str], environment: Mapping[str, str], show: Callable[[str], None]
     ) -> "Forked":
-        """Run a module's `main`, with `environment` added to ours; it is killed when we end, however we do."""
+        """Run a module's `main` with `environment` added to ours. It is killed when this process ends."""
         forkserver = context()
         ours, theirs = forkserver.Pipe(duplex=False)
         process = forkserver.Process(
@@ -75,13 +75,13 @@ class Forked:
                 os.kill(self.pid, number)
 
     async def wait(self) -> int:
-        """Its exit status once it has ended and all that it wrote is read; negative: the signal it died of."""
+        """Its exit status once it has ended and its output is read. A negative one is the signal that killed it."""
         status = await asyncio.shield(self._exit)
         await asyncio.wait([self._reading])
         return status
 
     async def end(self, *, within: float) -> None:
-        """Ask it to end, and kill it when it has not after so many seconds."""
+        """Send SIGTERM, and SIGKILL if it still runs after `within` seconds."""
         self.signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(within):
@@ -102,31 +102,31 @@ class Forked:
 
 
 def context() -> ForkServerContext:
-    """What makes processes of this kind."""
+    """The multiprocessing context that makes such processes."""
     forkserver = multiprocessing.get_context("forkserver")
     forkserver.set_forkserver_preload(list(PRELOADED))
     return forkserver
 
 
 def call(module: str, function: str, *arguments: Any) -> Any:
-    """Call a function of a module that the asking process need not have imported."""
+    """Call a function of a module that the caller need not have imported."""
     return getattr(importlib.import_module(module), function)(*arguments)
 
 
 def end_with_parent() -> None:
-    """End this process when the one that asked for it is gone, however that ended."""
+    """End this process when its parent has ended in any way."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _run(module: str, arguments: tuple[str, ...], environment: dict[str, str], output: Connection) -> None:
-    """Be the program, in the process that was forked for it."""
+    """Run the program in the forked process."""
     os.setsid()
     end_with_parent()
     for descriptor in (1, 2):
         os.dup2(output.fileno(), descriptor)
     output.close()
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # they are what Python has opened
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # Python has opened them
     os.environ.update(environment)
     sys.argv = [module, *arguments]
     importlib.import_module(module).main()

@@ -1,4 +1,4 @@
-"""What a generator did and saw, a line of JSON each, in the order it happened; written here, read by the checker."""
+"""What a campaign did and saw, in order, one line of JSON each. The checker reads it."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ FILE_NAME = "history.jsonl"
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """One attempt to deliver a webhook; `status` None: no answer came. `is_genuine`: it had to verify."""
+    """One attempt to deliver a webhook. `status` is None if no answer came. `is_genuine`: it had to verify."""
 
     message_id: str
     body: str
@@ -22,7 +22,7 @@ class Sent:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One POST of a flow; `flow_id` and Dots' `error_code` as the answer had them."""
+    """One POST of a flow, with `flow_id` and Dots' `error_code` as answered."""
 
     key: str
     status: int | None
@@ -33,7 +33,7 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """One page of the feed as a consumer got it: a digest an event, in order."""
+    """One page of the feed as a consumer got it: one digest per event, in order."""
 
     after: str | None
     next_cursor: str
@@ -66,7 +66,7 @@ class Poisoned:
 
 @dataclass(frozen=True, kw_only=True)
 class Broke:
-    """A line in which a process spoke of an error that nobody had reckoned with."""
+    """A log line that reports an unexpected error."""
 
     line: str
 
@@ -75,8 +75,8 @@ class Broke:
 class Arrived:
     """One copy of an event as it came to a subscriber or the broker, noted before the answer.
 
-    `body` is a digest of its bytes, `digest` of what they say, as in a `Page`; `is_marked`: signature or address were
-    right. `status` is the answer; None: there was none, and whoever had sent it could not know that it came.
+    `body` is a digest of its bytes, `digest` of its content, as in a `Page`. `is_marked`: signature or address were
+    right. `status` is None if there was no answer, so that the sender could not know that it arrived.
     """
 
     recipient: str
@@ -94,7 +94,7 @@ _KINDS: dict[str, type[Record]] = {
 
 
 class History:
-    """The file of one campaign; every line is out of our hands at once, whatever happens to us."""
+    """The history file of one campaign. Every line is flushed immediately."""
 
     def __init__(self, directory: Path) -> None:
         """Begin a new file."""
@@ -144,5 +144,5 @@ def read(directory: Path) -> Timeline:
 
 
 def digests(events: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What stands for each event: a change of any part of it, however small, changes this."""
+    """A digest of each event, which changes with any part of it."""
     return [hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()[:24] for event in events]

@@ -1,4 +1,4 @@
-"""Evidence where there are no processes: the feed is read by the action, the truth is handed in."""
+"""Evidence of campaigns without processes: reads the feed by its action, and takes Dots' state as an argument."""
 
 from datetime import datetime
 from typing import Any
@@ -12,14 +12,14 @@ from tests.faults.campaigns import history, stored
 from tests.faults.campaigns.evidence import DotsState, Evidence
 from tests.faults.campaigns.history import Page, Timeline
 
-# How fast Dots may be asked is not what is judged here, and in virtual time a thousand creations are begun at once.
+# Not a limit here: in virtual time a thousand creations begin at the same moment.
 AMPLE = Budget(per_second=10_000, burst=100_000)
 
 
 async def collect(
     database_url: str, engine: AsyncEngine, timeline: Timeline, dots_state: DotsState, *, now: datetime | None = None
 ) -> Evidence:
-    """The evidence as it is `now`, by the campaign's own clock where it has one."""
+    """The evidence at `now`, by the campaign's own clock if it has one."""
     connection = await asyncpg.connect(database_url)
     try:
         rows = await stored.read(connection, now)

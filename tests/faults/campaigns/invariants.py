@@ -1,4 +1,4 @@
-"""The invariants I0 to I11 by name, and the one function that judges them all; pure, no input or output."""
+"""The invariants I0 to I11 by name, and the pure function that judges them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -8,12 +8,12 @@ from tests.faults.campaigns.evidence import Evidence
 
 Rule = Callable[[Evidence], Iterator[str]]
 
-# One broken thing may show a thousand times; nobody reads them all.
+# One fault may cause a thousand violations. The first few are enough.
 SHOWN_OF_EACH = 5
 
 
 def nothing_broke(evidence: Evidence) -> Iterator[str]:
-    """I0: no process spoke of an error that nobody had reckoned with."""
+    """I0: no process logged an unexpected error."""
     for broke in evidence.timeline.broke:
         yield broke.line[:300]
 
@@ -35,5 +35,5 @@ RULES: Mapping[str, Rule] = {
 
 
 def judge(evidence: Evidence, names: Iterable[str] = tuple(RULES)) -> list[str]:
-    """What is wrong, each behind the name of the invariant it breaks; empty when all hold."""
+    """The violations, each after the name of its invariant; empty when all hold."""
     return [f"{name}: {violation}" for name in names for violation in islice(RULES[name](evidence), SHOWN_OF_EACH)]

@@ -1,6 +1,6 @@
-"""Dots carries creations out long after the gateway has given up waiting, and workers are slow to adopt what turns up.
+"""Dots creates flows long after the gateway gave up waiting, and workers are slow to adopt them.
 
-In virtual time. What Dots does within two minutes is never asked for a second time.
+In virtual time. The gateway never repeats a creation that Dots carries out within two minutes.
 """
 
 from collections import Counter
@@ -26,13 +26,13 @@ from tests.flows.creating import create
 LONGEST_DELAY = timedelta(seconds=119)
 TICK = timedelta(seconds=5)
 LASTS = timedelta(minutes=6)
-# Workers have other things to do: one tick in so many they come round to refreshing.
+# Workers are busy: they refresh only in one tick out of this many.
 REFRESH_PROBABILITY = 0.15
 JUDGED = ("I3", "I4", "I6", "I8", "I9")
 
 
 async def run_late_creations(options: RunOptions) -> Outcome:
-    """Each POST is answered by nobody, and carried out at a random moment of the two minutes that follow."""
+    """No POST is answered. Dots carries each out at a random moment of the next two minutes."""
     count = options.count(100, least=100)
     dice = options.random("late")
     clock, dots, timeline = HandClock(), VirtualDots(), Timeline()

@@ -1,4 +1,4 @@
-"""Sessions with Postgres that can no longer work: after a failover, and on a network that forgets them."""
+"""Postgres sessions stop working: after a failover, and on a network that drops them silently."""
 
 import asyncio
 from dataclasses import replace
@@ -13,9 +13,9 @@ from tests.faults.campaigns.storm_campaigns import IMPATIENT
 from tests.faults.campaigns.svix import Fate, Svix
 
 FLOWS, FEW_FLOWS = 60, 20
-# Nothing has passed over a connection for so long: it is idle. Short, because in a storm no connection rests for long.
+# A connection without traffic for so long is idle. Short, because connections are rarely idle in a storm.
 IDLE_SECONDS = 0.2
-# A session is given up after 2 to 4 s; a machine that is busy with other campaigns needs longer.
+# The service gives up a session after 2 to 4 s. A busy machine needs longer.
 RECOVERED_WITHIN_SECONDS = 12.0
 READY_IN_A_ROW = 5
 POLL_SECONDS = 0.05
@@ -26,7 +26,7 @@ class LateError(Exception):
 
 
 async def run_failover(options: RunOptions) -> Outcome:
-    """The primary dies, or is left read-only with every session open, and the synchronous standby takes its place."""
+    """The primary is killed, or becomes read-only with every session open. The synchronous standby takes over."""
     async with (
         replicated.running(options.directory) as servers,
         context.staged(options, context.frequent(options) | IMPATIENT, postgres=servers) as run_context,
@@ -37,7 +37,7 @@ async def run_failover(options: RunOptions) -> Outcome:
 
 
 async def run_silent_network(options: RunOptions) -> Outcome:
-    """Idle connections to Postgres are forgotten without a word, again and again."""
+    """Idle connections to Postgres are dropped silently, several times."""
     silenced = 0
     async with context.staged(options, context.frequent(options) | IMPATIENT) as run_context:
         fault_proxy = run_context.server.fault_proxy
@@ -45,7 +45,8 @@ async def run_silent_network(options: RunOptions) -> Outcome:
         async def silence(svix: Svix) -> None:
             nonlocal silenced
             await svix.flow()
-            fault_proxy.cut_silent()  # The server notices the connections lost before. It has room for few more.
+            # The server must notice the connections that were lost earlier: it has room for few more.
+            fault_proxy.cut_silent()
             silenced += fault_proxy.silence(lambda link: link.idle_seconds >= IDLE_SECONDS)
             await _recover(run_context, "connections fell silent")
 
@@ -56,7 +57,7 @@ async def run_silent_network(options: RunOptions) -> Outcome:
 
 
 async def _blow(run_context: Context, faults: list[Fault]) -> Outcome:
-    """The storm with these faults. It ends early when a process is late: the rest would only wait for it."""
+    """The storm with these faults. Ends early when a process cannot write in time."""
     options = run_context.options
     flows, window = options.count(FLOWS, least=FEW_FLOWS), 50 if options.is_short else 200
     late: list[str] = []

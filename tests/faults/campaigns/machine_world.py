@@ -1,4 +1,4 @@
-"""What the state machine plays with, what workers do in it step by step, and how it is judged in the end."""
+"""The world of the state machine: what workers do in it step by step, and how it is judged at the end."""
 
 import asyncio
 from collections import defaultdict
@@ -27,14 +27,14 @@ from tests.flows import syncing
 
 JUDGED = ("I1", "I2", "I3", "I4", "I6", "I7", "I8", "I9")
 PAYEES = 4
-# How time passes at the end: creations settle within minutes, flows are looked at daily, verdicts every six hours.
+# How time passes at the end: creations settle within minutes, flows are refreshed daily, verdicts every six hours.
 SEARCHES, BETWEEN_SEARCHES = 6, timedelta(seconds=50)
 SETTLING = (timedelta(minutes=6), timedelta(minutes=40), timedelta(hours=25), timedelta(hours=7))
 
 
 @dataclass(kw_only=True)
 class Begun:
-    """A refresh under way in some worker: claimed, and perhaps answered already."""
+    """A refresh in progress: claimed, and perhaps answered already."""
 
     claim: Claim
     snapshot: FlowSnapshot | UserSnapshot | None = None
@@ -42,9 +42,9 @@ class Begun:
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What all runs share: the loop, and the database, which each run empties.
+    """What all runs share: the event loop, and the database, which each run empties.
 
-    The `watcher` is a connection of asyncpg's beside the code under test, for the look after every step.
+    The `watcher` is a separate asyncpg connection that checks the database after every step.
     """
 
     runner: asyncio.Runner
@@ -55,7 +55,7 @@ class Ground:
 
 @dataclass(kw_only=True)
 class World:
-    """What one run plays with."""
+    """The state of one run."""
 
     inputs: AllInputs
     clock: HandClock
@@ -69,7 +69,7 @@ class World:
 
 
 async def claim(world: World, limit: int) -> list[Claim]:
-    """A worker claims what is due, and has not yet asked Dots."""
+    """Claim what is due, without asking Dots yet."""
     inputs, now = world.inputs, world.clock.now
     async with database.transaction(inputs.engine) as connection:
         return await syncing.claim_in(connection, now=now, token=inputs.new_uuid(), limit=limit, lease=inputs.lease)
@@ -88,12 +88,12 @@ async def discover(inputs: AllInputs) -> None:
 
 
 async def completed(watcher: Any) -> dict[str, set[str]]:
-    """The steps that are stored as done, by flow."""
+    """The steps that are stored as completed, by flow."""
     return {flow_id: set(names) - {None} for flow_id, names in await watcher.fetch(_COMPLETED)}
 
 
 async def settle_and_judge(world: World, ground: Ground) -> list[str]:
-    """Whoever had begun something is gone; workers go on for two days, and everything is found out by itself."""
+    """Abandon all unfinished work, let workers run for two days of virtual time, and judge the result."""
     world.dots.is_forgetful = False
     for _ in range(SEARCHES):
         if not await ground.watcher.fetchval(_CREATIONS):
@@ -113,7 +113,7 @@ async def settle_and_judge(world: World, ground: Ground) -> list[str]:
 
 
 async def _work_after(world: World, wait: timedelta) -> None:
-    """What workers do once so much time has passed, until there is nothing to do."""
+    """Advance the clock, and do workers' work until nothing is due."""
     world.clock.advance(wait)
     await discover(world.inputs)
     while (await refresh_due.refresh_due(world.inputs, limit=20)).claimed:
@@ -121,7 +121,7 @@ async def _work_after(world: World, wait: timedelta) -> None:
 
 
 async def empty(engine: AsyncEngine) -> None:
-    """Forget everything."""
+    """Empty the database."""
     async with database.transaction(engine) as connection:
         names = await connection.scalars(_TABLES)
         await connection.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY"))

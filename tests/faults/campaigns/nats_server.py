@@ -1,4 +1,4 @@
-"""A NATS server of a campaign's own, which may be killed and keeps what it has confirmed; and what it keeps, read."""
+"""A NATS server of one campaign, which may be killed and keeps what it has confirmed."""
 
 import asyncio
 import hashlib
@@ -23,7 +23,7 @@ from tests.faults.campaigns.delivery_rules import BROKER, COMPLIANCE
 from tests.faults.campaigns.history import Arrived
 from tests.stack.waiting import eventually
 
-# A server drops an id that it has had a moment ago. So short a moment lets every copy in, for the checker to see.
+# A server drops repeated ids within this window. It is short, so that the checker sees every copy.
 DUPLICATE_WINDOW_SECONDS = 0.1
 STREAMS = {"campaign": "dots.>", "campaign-compliance": "compliance.dots.>"}
 STORED = 204
@@ -31,7 +31,7 @@ _FETCH = 500
 
 
 class NatsServer:
-    """The server; it listens on the same port after every start, and keeps its streams in `directory`."""
+    """The server. It keeps its port over restarts, and its streams in `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self.port = ports.free_port()
@@ -40,8 +40,8 @@ class NatsServer:
         self._process: Process | None = None
 
     async def start(self) -> None:
-        """Start it on what it has kept, and return when it answers."""
-        # Debian keeps servers where only root's path leads.
+        """Start it on its data, and return when it answers."""
+        # Debian installs servers in a directory that is only on root's path.
         program = shutil.which("nats-server", path=f"{os.environ['PATH']}:/usr/sbin")
         if program is None:
             raise RuntimeError("there is no nats-server here; scripts/need_servers.sh brings it")
@@ -58,7 +58,7 @@ class NatsServer:
             await self._process.wait()
 
     async def make_streams(self) -> None:
-        """Make the streams before the gateway does, which would have them drop copies for two minutes."""
+        """Make the streams before the gateway does. The gateway's would drop copies for two minutes."""
         async with _connected(self.url) as client:
             for name, subject in STREAMS.items():
                 await client.jetstream().add_stream(
@@ -86,7 +86,7 @@ async def running(directory: Path) -> AsyncIterator[NatsServer]:
 
 
 async def published(url: str) -> list[Arrived]:
-    """Every copy that the server has kept, in the order in which they came to it."""
+    """Every copy that the server keeps, in the order of arrival."""
     found: list[tuple[datetime, Arrived]] = []
     async with _connected(url) as client:
         streams = client.jetstream()
@@ -118,7 +118,7 @@ def _arrived(message: Msg) -> Arrived:
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[Client]:
     async def say_nothing(_error: Exception) -> None:
-        """Whoever asks is told by an exception already."""
+        """The caller gets an exception already."""
 
     client = await nats.connect(
         url, allow_reconnect=False, connect_timeout=2, max_reconnect_attempts=1, error_cb=say_nothing

@@ -1,4 +1,4 @@
-"""What a campaign is told to do, and what it hands back."""
+"""The options and the outcome of a campaign."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from random import Random
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """One run of a campaign; the same seed makes the same choices, as far as processes can be made to repeat."""
+    """The options of one run. The same seed makes the same random choices."""
 
     seed: int
     directory: Path
     times: float = 1.0
 
     def random(self, purpose: str) -> Random:
-        """Dice of their own for each purpose, so that one cannot disturb the other."""
+        """A separate random generator for each purpose, so that they do not affect each other."""
         return Random(f"{self.seed} {purpose}")
 
     @property
     def is_short(self) -> bool:
-        """Whether it is less than a whole run."""
+        """Whether the run is smaller than a whole one."""
         return self.times < 1
 
     @property
@@ -35,7 +35,7 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a campaign did and what was found wrong; `invariants` are the names of those that were judged."""
+    """What a campaign did and its violations. `invariants` are the names of those that were judged."""
 
     events: int
     faults: int
@@ -45,7 +45,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
-    """A named way to break things; `summary` is one line for the table."""
+    """A campaign. `summary` is one line for the table."""
 
     name: str
     summary: str

@@ -34,9 +34,9 @@ from tests.stack.dots import Dots
 
 OUTAGE = timedelta(hours=30)
 NOBODY_WORKS = (timedelta(hours=10), timedelta(hours=20))
-# The next daily look comes within a day, and what that finds of a user is looked at within hours.
+# The next daily refresh comes within a day, and the users it finds are refreshed within hours.
 REPAIRED_WITHIN = timedelta(hours=34)
-# A worker looks more often; between two looks nothing is due in most virtual hours.
+# A real worker looks more often, but in most virtual hours nothing is due.
 TICK = timedelta(minutes=10)
 SIMULATOR = "http://dots.test"
 JUDGED = ("I0", "I3", "I4", "I6", "I7", "I8", "I9")
@@ -45,7 +45,7 @@ STEPS = ("compliance", "id-verification", "background-check", "manage-payouts", 
 
 @dataclass(kw_only=True)
 class World:
-    """Dots in memory, its payees, and the gateway's inputs, all by one clock."""
+    """The simulator in memory, its payees and the gateway's inputs, all with one clock."""
 
     inputs: AllInputs
     clock: HandClock
@@ -56,7 +56,7 @@ class World:
     acted: int = 0
 
     async def create(self, number: int) -> None:
-        """Create a flow, and plan what its payee will do when, within the outage."""
+        """Create a flow, and plan when its payee does what during the outage."""
         user_id = await self.dots.add_user() if number % 2 else None
         request = FlowRequest(app="default", steps=STEPS, user_id=user_id, reference=f"payee-{number}")
         made = await create(self.inputs, request, caller="campaign", key=f"key-{number}")
@@ -70,7 +70,7 @@ class World:
             heapq.heappush(self.plans, (at, 100 * number + options, flow_id, action))
 
     async def act_until_now(self) -> None:
-        """Let payees, and those who judge them, do what they had planned up to now."""
+        """Carry out the actions that were planned up to now."""
         while self.plans and self.plans[0][0] <= self.clock.now:
             _, _, flow_id, action = heapq.heappop(self.plans)
             self.acted += 1
@@ -82,7 +82,7 @@ class World:
                 await self.dots.do(flow_id, action, verdict="pending")
 
     async def work(self) -> None:
-        """What workers do, until there is nothing to do now."""
+        """Do workers' work until nothing is due."""
         while (await refresh_due.refresh_due(self.inputs, limit=20)).claimed:
             pass
         await discover_flows.discover_flows(self.inputs)
@@ -99,7 +99,7 @@ class World:
 
 
 async def run_outage(options: RunOptions) -> Outcome:
-    """Payees walk on for thirty hours and nobody is told; two days later all is as at Dots, and the poison is dead."""
+    """Payees complete steps for thirty hours without webhooks. Two days later the gateway agrees with Dots."""
     count = options.count(60, least=12)
     async with AsyncExitStack() as resources:
         postgres = await resources.enter_async_context(server.running(options.directory, durable=False))
@@ -138,7 +138,7 @@ async def _build(resources: AsyncExitStack, database_url: str, options: RunOptio
 
 
 async def _poison(world: World) -> None:
-    """Somebody announces a flow that Dots does not know."""
+    """Make a flow due that Dots does not know."""
     subject = Subject(app="default", kind="flow", id=str(UUID(int=1, version=4)))
     world.timeline.poisoned.append(Poisoned(subject_id=subject.id))
     async with database.transaction(world.inputs.engine) as connection:
@@ -157,7 +157,7 @@ async def _judge(world: World, database_url: str) -> list[str]:
     async with database.transaction(world.inputs.engine) as connection:
         reported_by = set(await connection.scalars(text("SELECT DISTINCT discovered_by FROM flow_steps")))
     if reported_by - {None, "sweep"}:
-        violations.append(f"I4: steps were found by {reported_by}, and nobody could tell but sweeps")
+        violations.append(f"I4: steps were found by {reported_by}, but only sweeps could find them")
     if not any(row.is_dead for row in evidence.sync_rows):
         violations.append("I3: the poison is not dead")
     return violations

@@ -1,4 +1,4 @@
-"""Payees who walk through flows at the simulator, one random step after the other, and what Dots says of it."""
+"""Payees who complete flows at the simulator, one random step after the other, and Dots' webhooks about them."""
 
 import asyncio
 import itertools
@@ -21,7 +21,7 @@ CLAIM, VERDICT = "onboarding", "(verdict)"
 
 @dataclass(kw_only=True)
 class Walk:
-    """One flow and what its payee has still to do."""
+    """One flow, and what its payee still has to do."""
 
     flow_id: str
     actions: deque[str]
@@ -31,7 +31,7 @@ class Walk:
 
 @dataclass(kw_only=True)
 class Payees:
-    """All flows of a campaign, created through the gateway; at most `busy_at_once` are walked through at a time."""
+    """All flows of a campaign, created through the gateway. At most `busy_at_once` are in progress at a time."""
 
     fleet: Fleet
     dice: Random
@@ -43,7 +43,7 @@ class Payees:
     _users: list[str] = field(default_factory=list)
 
     async def create(self, count: int) -> None:
-        """Create flows, some for a user who exists, some of them for the same one."""
+        """Create flows, some for an existing user, and several for the same one."""
         numbers = iter(range(self.created, self.created + count))
         self.created += count
 
@@ -57,11 +57,11 @@ class Payees:
 
     @property
     def actions_left(self) -> int:
-        """How much there is still to do."""
+        """How many actions are left."""
         return sum(len(walk.actions) for walk in self.walks)
 
     async def act(self, times: int = 1) -> None:
-        """Let so many random payees do their next thing."""
+        """Let this many random payees do their next action."""
         chosen: list[tuple[Walk, str]] = []
         for _ in range(times):
             busy = [walk for walk in self.walks if walk.actions]
@@ -77,7 +77,7 @@ class Payees:
                 await self._walk_on(list(acts))
 
     async def new_messages(self) -> list[tuple[str, str]]:
-        """Ids and bodies of the webhooks that Dots has made since last asked."""
+        """Ids and bodies of the webhooks that Dots made since the last call."""
         asked = f"webhooks?after={self._last_message}" if self._last_message else "webhooks"
         fresh = [(each["message_id"], each["body"]) for each in (await self.fleet.dots.ask(asked))["webhooks"]]
         if fresh:
@@ -92,7 +92,7 @@ class Payees:
         key = f"key-{number}"
         flow = await post_flow(self.fleet, self.dice, key, body)
         actions = deque(steps if user_id else [CLAIM, *steps])
-        # Some verdicts come with the step, others only later.
+        # Some verdicts come with the step, others later.
         verdict = self.dice.choice(("cleared", "cleared", "flagged", "pending"))
         if verdict == "pending":
             actions.append(VERDICT)
@@ -131,7 +131,7 @@ async def post_flow(fleet: Fleet, dice: Random, key: str, body: dict[str, Any]) 
 
 
 async def try_flow(fleet: Fleet, url: str, key: str, body: dict[str, Any]) -> dict[str, Any] | None:
-    """Ask once for a flow; None when it has to be asked for again. What was answered is in the history."""
+    """Ask once for a flow; None if the request must be repeated. Records the answer in the history."""
     headers = {"Authorization": f"Bearer {fleet.key}", "Idempotency-Key": key}
     has_user = body.get("user_id") is not None
     status, content, flow = None, {}, None

@@ -1,6 +1,6 @@
 """`python -m tests.faults.campaigns.plant [--seed N] [--only CAMPAIGN …] [--bug TEXT]`: catch planted bugs.
 
-Each bug of `planted_bugs` is put into the processes of its campaign, which is run short. It must be caught by an
+Each bug of `planted_bugs` runs in the processes of its campaign, at a tenth of its size. It must be caught by an
 invariant that it breaks. Exit status 1 if one is not caught. `make campaigns` shows that all hold without a bug.
 """
 
@@ -23,7 +23,7 @@ from tests.faults.campaigns.planted_bugs import PLANTED_BUGS, PlantedBug
 
 COMMAND = (sys.executable, "-m", "tests.faults.campaigns")
 LIMIT_SECONDS = 300.0
-# What happens only when two things meet may not happen in one short run.
+# A race may not happen in one short run.
 TRIES = 2
 VIOLATED = 1
 _NAMED = re.compile(r"^  (I\d+): (.*)", re.MULTILINE)
@@ -81,7 +81,7 @@ def run(bug: PlantedBug, seed: int) -> tuple[int | None, str]:
 
 
 def table(trials: list[Trial]) -> Table:
-    """What was planted, and by what it was caught."""
+    """The table of planted bugs, and what caught them."""
     drawn = Table("planted", "campaign", "tries", "seconds", "caught by", "verdict", title="Planted bugs")
     for trial in trials:
         bug, caught_by = trial.bug, " ".join(sorted(trial.named))
@@ -90,7 +90,7 @@ def table(trials: list[Trial]) -> Table:
 
 
 def main() -> None:
-    """Try all of them out, or those for some campaigns."""
+    """Try out all bugs, or those that the arguments name."""
     parser = argparse.ArgumentParser(description="Show that the campaigns catch planted bugs.")
     parser.add_argument("--seed", type=int, default=None, help="of the campaigns; made up and printed if absent")
     parser.add_argument("--only", action="append", help="one campaign; may be given several times")
@@ -101,7 +101,7 @@ def main() -> None:
     console.print(f"Seed {seed}")
     bugs = [bug for bug in PLANTED_BUGS if not arguments.only or bug.campaign in arguments.only]
     bugs = [bug for bug in bugs if not arguments.bug or arguments.bug in bug.name]
-    # Every trial waits a good part of its time, for processes to start and leases to end.
+    # Trials mostly wait: for processes to start and leases to end.
     with ThreadPoolExecutor(max_workers=arguments.jobs) as executor:
         trials = list(executor.map(partial(try_out, seed=seed), bugs))
     console.print(table(trials))

@@ -1,6 +1,6 @@
 """Bugs that the campaigns must catch. `plant` runs a campaign with one of them in its processes.
 
-Each bug replaces what the dotted names in its `changes` stand for, by a function of `bug_changes`. The product's files
+Each bug replaces the functions and values that `changes` names, by those of `bug_changes`. The product's files
 stay as they are. SQL is the only text that is changed, by pattern.
 """
 
@@ -48,7 +48,7 @@ CLAIM_BATCH = "app.brokers.publish_feed:_claim"
 
 @dataclass(frozen=True, kw_only=True)
 class PlantedBug:
-    """A bug, and the campaign that must catch it: as a violation of at least one of the invariants `breaks`."""
+    """A bug, and the campaign that must catch it by a violation of at least one of the invariants in `breaks`."""
 
     name: str
     campaign: str
@@ -57,7 +57,7 @@ class PlantedBug:
 
 
 def plant(name: str | None) -> None:
-    """Put the bug of this name into the process; None: none."""
+    """Put the bug of this name into the process. None plants nothing."""
     if name is None:
         return
     bug = next(each for each in PLANTED_BUGS if each.name == name)

@@ -1,4 +1,4 @@
-"""As much of Postgres' protocol as it takes to see what a client writes and when it commits.
+"""The part of Postgres' protocol that shows what a client writes and when it commits.
 
 Source: https://www.postgresql.org/docs/18/protocol-message-formats.html, read 2026-11-23.
 """
@@ -13,7 +13,7 @@ _WRITES = (b"INSERT", b"UPDATE", b"DELETE")
 
 @dataclass(kw_only=True)
 class Conversation:
-    """One client's side of a connection, message by message."""
+    """What a client sends over one connection, message by message."""
 
     has_written: bool = False
     _buffer: bytes = b""
@@ -21,13 +21,13 @@ class Conversation:
     _statements: dict[bytes, bytes] = field(default_factory=dict)
 
     def hear(self, data: bytes) -> Iterator["Heard"]:
-        """The messages that are complete with this, in order; what is not complete yet is kept."""
+        """The messages that this data completes, in order. Keeps the rest for the next call."""
         self._buffer += data
         while message := self._next_message():
             yield self._understand(message)
 
     def _next_message(self) -> bytes | None:
-        # Until the session has started, messages have no type: a request for TLS, then the startup.
+        # Before the session starts, messages have no type: a request for TLS, then the startup.
         head = 1 if self._is_started else 0
         if len(self._buffer) < head + 4:
             return None
@@ -63,7 +63,7 @@ class Conversation:
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """One message; `sql` is what it prepares or runs, empty for others; `is_end` of a transaction, either way."""
+    """One message. `sql` is the statement that it prepares or runs, or empty. `is_end`: it commits or rolls back."""
 
     message: bytes
     sql: bytes

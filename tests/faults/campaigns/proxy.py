@@ -1,6 +1,6 @@
-"""A TCP proxy with a fixed address that mistreats what it passes on: cut, delay, slice, half-open, silence.
+"""A TCP proxy with a fixed address that injects faults: cut, delay, slice, half-open, silence.
 
-The only place of the campaigns that sleeps: it plays a network that is slow.
+It sleeps to simulate a slow network.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ CHUNK_BYTES = 65536
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkFaults:
-    """How the network is. `delay_seconds` and `slice_bytes` are for each piece, both ways.
+    """The state of the network. `delay_seconds` and `slice_bytes` apply to each piece, both ways.
 
-    `is_half_open`: what is sent is swallowed without a word, as behind a firewall that has forgotten a connection.
+    `is_half_open`: data is dropped silently, as behind a firewall that has forgotten a connection.
     `is_refusing`: new connections are closed at once.
     """
 
@@ -32,14 +32,14 @@ FAIR = NetworkFaults()
 
 
 class Interceptor(Protocol):
-    """Looks at what is sent over one connection, one way, before it is passed on."""
+    """Inspects one direction of a connection before the data is passed on."""
 
     async def passes(self, data: bytes) -> bytes:
-        """What to pass on of this; may take its time."""
+        """The part of the data to pass on. May wait."""
 
     @property
     def is_to_cut(self) -> bool:
-        """Whether to cut the client off now, once what was passed on has gone."""
+        """Whether to cut the client off after what was passed on is sent."""
 
 
 class _Transparent:
@@ -51,7 +51,7 @@ class _Transparent:
 
 @dataclass(kw_only=True, eq=False)
 class Link:
-    """One connection; `is_listening` once the client has asked Postgres for notifications over it."""
+    """One connection. `is_listening`: the client has asked Postgres for notifications over it."""
 
     is_listening: bool = False
     is_silent: bool = False
@@ -59,12 +59,12 @@ class Link:
 
     @property
     def idle_seconds(self) -> float:
-        """How long nothing has passed, either way."""
+        """Seconds since data last passed, either way."""
         return time.monotonic() - self.last_passed_at
 
 
 class Proxy:
-    """Passes connections on to 127.0.0.1:`target`, which may change; `network_faults` holds for all, old ones too."""
+    """Passes connections on to 127.0.0.1:`target`, which may change. `network_faults` applies to all connections."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -73,24 +73,24 @@ class Proxy:
         self._links: dict[asyncio.Task[None], Link] = {}
 
     def intercept(self) -> Interceptor:
-        """What looks at what a client sends over a new connection; another class of proxy has another."""
+        """The interceptor for what a client sends over a new connection. Subclasses override it."""
         return _Transparent()
 
     def intercept_answers(self) -> Interceptor:
-        """What looks at what the server answers over it."""
+        """The interceptor for what the server answers."""
         return _Transparent()
 
     def cut(self) -> int:
-        """Cut every connection off without a farewell; how many there were."""
+        """Abort every connection. Returns how many there were."""
         links = list(self._links)
         for link in links:
             link.cancel()
         return len(links)
 
     def silence(self, is_chosen: Callable[[Link], bool] = lambda _link: True) -> int:
-        """Swallow from now on, for good, what is sent over these connections; how many there were.
+        """Drop all further data of these connections silently. Returns how many there were.
 
-        As a load balancer does that has forgotten them: neither side hears of it, and new connections are fine.
+        A load balancer that has forgotten them does the same: neither side notices, and new connections work.
         """
         chosen = [link for link in self._links.values() if not link.is_silent and is_chosen(link)]
         for link in chosen:
@@ -98,11 +98,11 @@ class Proxy:
         return len(chosen)
 
     def count(self, is_chosen: Callable[[Link], bool]) -> int:
-        """How many connections still work and are of this kind."""
+        """How many working connections are of this kind."""
         return sum(not link.is_silent and is_chosen(link) for link in self._links.values())
 
     def cut_silent(self) -> None:
-        """End the server's side of silent connections too, as its keepalive does in the end."""
+        """Abort the server's side of silent connections too, as its keepalive eventually does."""
         for task, link in list(self._links.items()):
             if link.is_silent:
                 task.cancel()
@@ -116,7 +116,7 @@ class Proxy:
         link = self._links[task] = Link()
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        except (OSError, asyncio.CancelledError):  # nobody there, or cut off before it was through
+        except (OSError, asyncio.CancelledError):  # no server, or the client was cut off first
             writer.transport.abort()
             self._links.pop(task, None)
             return
@@ -127,7 +127,7 @@ class Proxy:
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             if any(way.result() for way in done):
-                writer.transport.abort()  # What was passed on still goes to the server, its answer to nobody.
+                writer.transport.abort()  # What was passed on still reaches the server. Its answer is lost.
         except asyncio.CancelledError:
             for each in (writer, far_writer):
                 each.transport.abort()
@@ -140,13 +140,13 @@ class Proxy:
                 each.close()
 
     async def end(self) -> None:
-        """Cut everything, and return when it is gone."""
+        """Cut every connection, and return when all have ended."""
         links = list(self._links)
         self.cut()
         await asyncio.gather(*links, return_exceptions=True)
 
     async def _pump(self, link: Link, reader: StreamReader, writer: StreamWriter, interceptor: Interceptor) -> bool:
-        """Pass on until the end; whether the interceptor wants the client cut off."""
+        """Pass data on until the end. Returns whether the interceptor wants the client cut off."""
         with suppress(OSError):
             while data := await reader.read(CHUNK_BYTES):
                 if self.network_faults.is_half_open or link.is_silent:
@@ -157,7 +157,7 @@ class Proxy:
                 if interceptor.is_to_cut:
                     return True
         if link.is_silent:
-            # The end of one side is swallowed like everything else, until the proxy cuts the connection.
+            # The end of one side is dropped like everything else, until the proxy cuts the connection.
             await asyncio.Event().wait()
         return False
 

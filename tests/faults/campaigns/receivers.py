@@ -1,4 +1,4 @@
-"""The apis as a sender of webhooks knows them: which of them answer, and one lean POST."""
+"""The apis as a sender of webhooks sees them: which of them answer, and a fast POST."""
 
 import asyncio
 from random import Random
@@ -16,7 +16,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Receivers:
-    """The apis' doors for webhooks. One that failed is left alone until it says that it is ready."""
+    """The apis' endpoints for webhooks. One that failed is skipped until it reports that it is ready."""
 
     def __init__(self, urls: list[str], client: httpx.AsyncClient) -> None:
         self._client = client
@@ -26,7 +26,7 @@ class Receivers:
         self._idle: dict[str, list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]] = {url: [] for url in urls}
 
     async def choose(self, dice: Random) -> str:
-        """One that answers, as soon as there is one."""
+        """Wait for an api that answers, and return its URL."""
         while True:
             if up := [url for url, is_up in self._up.items() if is_up]:
                 return dice.choice(up)
@@ -39,7 +39,7 @@ class Receivers:
         return list(self._up)
 
     async def post(self, url: str, headers: Headers, body: bytes) -> int | None:
-        """The status of the answer; None when none came. What is no 2xx and no 4xx makes the api rest."""
+        """The status of the answer; None when none came. The api is skipped after any status but 2xx and 4xx."""
         status = None
         try:
             async with asyncio.timeout(ANSWER_SECONDS):

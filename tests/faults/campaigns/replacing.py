@@ -1,4 +1,4 @@
-"""Replace what a dotted name stands for, in this process only: how crash points and planted bugs get in.
+"""Replaces the value of a dotted name in this process. Crash points and planted bugs use it.
 
 A dotted name is `module:name` or `module:Class.name`.
 """
@@ -13,7 +13,7 @@ Change = Callable[[Any], Any]
 
 
 def changed(target: str, change: Change) -> tuple[Any, str, Any]:
-    """The owner of a dotted name, the name, and the value that `change` makes of it. Replaces nothing.
+    """The owner of a dotted name, the attribute, and its changed value. Replaces nothing.
 
     Raises AttributeError or ImportError when nothing has the name, ValueError when a replacement would not be seen.
     """
@@ -29,13 +29,13 @@ def changed(target: str, change: Change) -> tuple[Any, str, Any]:
 
 
 def replace(target: str, change: Change) -> None:
-    """Put the changed value in place of what the dotted name stands for."""
+    """Replace the value of the dotted name by the changed one."""
     owner, name, value = changed(target, change)
     setattr(owner, name, value)
 
 
 def _refuse_copies(target: str, owner: Any, value: Any) -> None:
-    """A module that has imported the function by its name would go on calling the one it knows."""
+    """A module that imported the function by its name would still call the original."""
     for name, module in list(sys.modules.items()):
         if name.startswith("app.") and module is not owner and any(each is value for each in vars(module).values()):
             raise ValueError(f"{name} imports {target} by its name: call it through its module")

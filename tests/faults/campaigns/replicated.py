@@ -1,4 +1,4 @@
-"""A primary and its synchronous standby behind one address: the primary goes, and the standby takes its place."""
+"""A primary and its synchronous standby behind one address. The standby can take the primary's place."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from tests.stack import standby
 
 
 class ReplicatedServer(Server):
-    """Two servers of which the standby has all that the primary has acknowledged, except while it is being rebuilt."""
+    """Two servers. The standby has all that the primary acknowledged, except while it is being rebuilt."""
 
     def __init__(self, directory: Path, fault_proxy: Proxy, thread: ThreadPoolExecutor) -> None:
         super().__init__(directory / "postgres-1", fault_proxy, thread, durable=True)
@@ -35,12 +35,12 @@ class ReplicatedServer(Server):
         await self._take_over()
 
     async def hand_over(self) -> None:
-        """Make the primary read-only, promote the standby and change the address; the old one goes on running."""
+        """Make the primary read-only, promote the standby and change the address. The old primary keeps running."""
         await standby.fence(self._primary)
         await self._take_over()
 
     async def rebuild(self) -> None:
-        """Make the former primary a standby of the present one; return when commits wait for it again."""
+        """Make the former primary a standby of the new one. Returns when commits wait for it again."""
         former, self._standby = self._standby, None
         if former is not None:
             await asyncio.to_thread(embedded_postgres.stop, former)
@@ -51,7 +51,7 @@ class ReplicatedServer(Server):
         await standby.require_standby(self._primary)
 
     async def stop(self) -> None:
-        """End both well, the standby last: the primary waits for it."""
+        """Stop both gracefully, the standby last: the primary waits for it."""
         await super().stop()
         if self._standby is not None:
             await asyncio.to_thread(embedded_postgres.stop, self._standby)

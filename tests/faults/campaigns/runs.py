@@ -1,6 +1,6 @@
-"""Campaigns run some at a time, each in a process of its own: most of them wait a good part of their time.
+"""Runs campaigns in parallel, each in its own process, because most of them wait for much of their time.
 
-This side only asks, and imports nothing of what is asked for: `lane` is what those processes run.
+This module imports no campaigns: `campaign_process` does, in those processes.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ CAMPAIGN_PROCESS = "tests.faults.campaigns.campaign_process"
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One campaign run; `outcome` None: it could not be run to its end, and `broke` says why."""
+    """The run of one campaign. `outcome` is None if it could not end, and `broke` says why."""
 
     name: str
     summary: str
@@ -25,7 +25,7 @@ class Run:
 
     @property
     def is_well(self) -> bool:
-        """Whether it was run and all held."""
+        """Whether it ended, and all invariants held."""
         return self.outcome is not None and not self.outcome.violations
 
 
@@ -34,9 +34,9 @@ class UnknownCampaignError(Exception):
 
 
 def run(wanted: Sequence[str], options: RunOptions, *, jobs: int, tell: Callable[[Run], None]) -> list[Run]:
-    """Run the campaigns of these names (all if none), `jobs` at a time; each is told of as soon as it has ended.
+    """Run the campaigns of these names (all if none), `jobs` at a time. Calls `tell` with each as soon as it ends.
 
-    The runs are in the order of `lane`. Raises UnknownCampaignError.
+    Returns the runs in the order of `campaign_process.CAMPAIGNS`. Raises UnknownCampaignError.
     """
     with ProcessPoolExecutor(jobs, mp_context=forked.context(), initializer=forked.end_with_parent) as pool:
         names = pool.submit(forked.call, CAMPAIGN_PROCESS, "names").result()

@@ -1,4 +1,4 @@
-"""A Postgres of a campaign's own, durable, which may be killed, behind an address that stays the same."""
+"""A durable Postgres of one campaign, which may be killed, behind a fixed address."""
 
 import asyncio
 import re
@@ -19,20 +19,20 @@ _DEADLOCK = re.compile(r"deadlock detected.*?DETAIL:(.*?)HINT:", re.DOTALL)
 
 
 class Server:
-    """Postgres and the proxy in front of it; each start is on another port."""
+    """Postgres and the proxy in front of it. Each start uses another port."""
 
     def __init__(self, directory: Path, fault_proxy: Proxy, thread: ThreadPoolExecutor, *, durable: bool) -> None:
         self.fault_proxy = fault_proxy
         self._durable = durable
         self._directory = directory
-        # Postgres stops when the thread that started it ends: it needs one that lives as long as the campaign.
+        # Postgres stops when the thread that started it ends, so this thread lasts as long as the campaign.
         self._thread = thread
         self._running: EmbeddedPostgres | None = None
         self._said_before = ""
 
     @property
     def direct_url(self) -> str:
-        """Its URL past the proxy, for whoever judges."""
+        """Its URL without the proxy, for the checker."""
         if self._running is None:
             raise RuntimeError("Postgres is not running")
         return self._running.url
@@ -49,11 +49,11 @@ class Server:
 
     @property
     def deadlocks(self) -> list[str]:
-        """What it said of each deadlock it has broken: who waited for whom, and with which statements."""
+        """The log of each deadlock: which process waited for which, and their statements."""
         return [" ".join(details.split()) for details in _DEADLOCK.findall(self._said_before + self._said())]
 
     async def start(self) -> None:
-        """Start it on what it has kept, and lead the proxy to it."""
+        """Start it on its data, and point the proxy to it."""
         self._said_before += self._said()
         loop = asyncio.get_running_loop()
         start = partial(embedded_postgres.start, self._directory, durable=self._durable)
@@ -61,25 +61,25 @@ class Server:
         self.fault_proxy.target = urlsplit(self._running.url).port or 0
 
     async def kill(self) -> None:
-        """End it with SIGKILL; what it had not written is gone."""
+        """End it with SIGKILL. What it had not written is lost."""
         if self._running is not None:
             self._running.process.kill()
             await asyncio.to_thread(self._running.process.wait)
 
     async def stop(self) -> None:
-        """End it well."""
+        """Stop it gracefully."""
         if self._running is not None:
             await asyncio.to_thread(embedded_postgres.stop, self._running)
 
     def _said(self) -> str:
-        """What it has logged since it was last started."""
+        """Its log since the last start."""
         log = self._directory / "server.log"
         return log.read_text() if log.exists() else ""
 
 
 @asynccontextmanager
 async def running(directory: Path, fault_proxy: Proxy | None = None, *, durable: bool = True) -> AsyncIterator[Server]:
-    """A migrated server behind a proxy, for the length of an `async with` block; not `durable` where none is killed."""
+    """A migrated server behind a proxy, for an `async with` block. Not `durable` if it is never killed."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         async with proxy.listening(fault_proxy or Proxy(0)) as listening:
             server = Server(directory / "postgres", listening, thread, durable=durable)

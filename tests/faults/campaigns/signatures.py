@@ -1,4 +1,4 @@
-"""Signatures at the edges of their time, and secrets exchanged under load: no valid webhook is refused."""
+"""Signatures at the limits of the tolerance, and secrets rotated under load: no valid webhook is refused."""
 
 import math
 from collections.abc import Callable
@@ -35,7 +35,7 @@ async def run_clock(options: RunOptions) -> Outcome:
 
 
 def _clock(offset_seconds: int) -> Callable[[], datetime]:
-    """A clock that is off by so much, in whole seconds, rounded away from where the tolerance ends."""
+    """A clock that is off by this much, in whole seconds, rounded away from the tolerance's limit."""
 
     def now() -> datetime:
         seconds = system_now().timestamp()
@@ -46,7 +46,7 @@ def _clock(offset_seconds: int) -> Callable[[], datetime]:
 
 
 async def run_rotation(options: RunOptions) -> Outcome:
-    """Under load: apis learn the new secret, Dots signs with both, then with the new one, apis forget the old one."""
+    """Under load, apis get the new secret, Dots signs with both, then with the new one, and apis drop the old one."""
     old, new = dots.WEBHOOK_SECRET, NEW_SECRET
     async with context.staged(options, context.frequent(options)) as run_context:
         faults: list[Fault] = [

@@ -1,7 +1,7 @@
-"""A Hypothesis state machine: callers, payees, webhooks, workers and clocks take steps in any order whatever.
+"""A Hypothesis state machine: callers, payees, webhooks, workers and the clock take steps in any order.
 
-In process, on a real Postgres, with a Dots in memory and a clock set by hand. Workers claim, fetch and apply in
-steps of their own, so that anything may come in between; some never come back.
+In one process, on a real Postgres, with Dots in memory and a clock set by hand. Workers claim, fetch and apply in
+separate steps, so that anything may happen in between. Some workers never finish.
 """
 
 import asyncio
@@ -44,14 +44,14 @@ from tests.flows.creating import create
 STEPS = ("compliance", "id-verification", "background-check", "payout", "redirect")
 STEP_COUNT = 50
 KEYS, FIRST_FLOWS = 6, 2
-# An open flow is looked at daily for thirty days, a pending verdict for seven: so long may a run last.
+# An open flow is refreshed daily for thirty days, a pending verdict for seven. A run must not last longer.
 LONGEST = timedelta(days=4)
 Result = TypeVar("Result")
 indexes = st.integers(min_value=0, max_value=31)
 
 
 class Machine(RuleBasedStateMachine):
-    """The gateway and all around it."""
+    """The gateway and everything around it."""
 
     ground: ClassVar[Ground]
     runs: ClassVar[int] = 0
@@ -69,8 +69,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(key=st.integers(0, KEYS - 1), fault=st.sampled_from((None, *FAULTS)))
     def create(self, key: int, fault: str | None) -> None:
-        """A caller asks for the flow of a key, again and again perhaps; Dots may fail."""
-        world, dice = self.world, Random(key)  # the key decides what is asked for
+        """A caller asks for the flow of a key, perhaps repeatedly. Dots may fail."""
+        world, dice = self.world, Random(key)  # the key determines the request
         steps = dice.sample(STEPS[:4], dice.randint(1, 3))
         user_id = machine_world.user(key) if key % 2 else None
         if user_id and user_id not in world.dots.users:
@@ -89,7 +89,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.dots.flows)
     @rule(index=indexes, payee=st.integers(0, machine_world.PAYEES - 1), is_reported=st.booleans())
     def walk(self, index: int, payee: int, is_reported: bool) -> None:  # noqa: FBT001  # Hypothesis hands it over by name
-        """A payee opens the link of a flow, or finishes its next step; a webhook may tell of it."""
+        """A payee opens the link of a flow, or finishes its next step. There may be a webhook about it."""
         flow_id = self._flow(index)
         self.world.dots.walk(flow_id, machine_world.user(payee))
         if is_reported:
@@ -97,13 +97,13 @@ class Machine(RuleBasedStateMachine):
 
     @rule(is_forgetful=st.booleans())
     def forget(self, is_forgetful: bool) -> None:  # noqa: FBT001  # Hypothesis hands it over by name
-        """Dots leaves out, for a while, what it has reported before."""
+        """Dots omits, for a while, a step that it reported before."""
         self.world.dots.is_forgetful = is_forgetful
 
     @precondition(lambda self: self.world.dots.users)
     @rule(payee=indexes, verdict=st.sampled_from(("cleared", "flagged")))
     def decide(self, payee: int, verdict: str) -> None:
-        """A background check is decided, or decided otherwise; Dots tells of that."""
+        """A background check is decided or reversed, with a webhook."""
         users = list(self.world.dots.users)
         user_id = users[payee % len(users)]
         if self.world.dots.decide(user_id, verdict):
@@ -126,7 +126,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.begun)
     @rule(index=indexes, fault=st.sampled_from((None, None, None, *FAULTS)))
     def fetch(self, index: int, fault: str | None) -> None:
-        """A worker is answered, or is not and gives back what it had claimed."""
+        """Dots answers a worker, or fails and the worker records the failure."""
         begun = self._begun(index)
         self.world.dots.next_fault = fault
         try:
@@ -140,7 +140,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: any(begun.snapshot for begun in self.world.begun))
     @rule(index=indexes)
     def apply(self, index: int) -> None:
-        """A worker writes what it was told, however long ago."""
+        """A worker stores Dots' answer, however old it is."""
         reported = [begun for begun in self.world.begun if begun.snapshot]
         begun = reported[index % len(reported)]
         self.world.begun.remove(begun)
@@ -162,7 +162,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.dots.flows)
     @rule(index=indexes, payee=st.integers(0, machine_world.PAYEES - 1))
     def walk_and_refresh(self, index: int, payee: int) -> None:
-        """All goes well: a payee does something, Dots tells of it, a worker looks."""
+        """Without faults: a payee does something, Dots sends a webhook, a worker refreshes."""
         self.walk(index, payee, is_reported=True)
         self.refresh(8)
 
@@ -173,12 +173,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def discover(self) -> None:
-        """A worker looks through Dots' list, and settles what it can."""
+        """A worker searches Dots' list, and settles the creations that it can."""
         self._do(machine_world.discover(self.world.inputs))
 
     @rule(index=indexes, limit=st.integers(1, 5))
     def read(self, index: int, limit: int) -> None:
-        """A consumer reads a page from any place it has been at."""
+        """A consumer reads a page from any earlier cursor."""
         cursors = self.world.cursors
         page = self._do(in_process.read_page(self.ground.engine, cursors[index % len(cursors)], limit=limit))
         self.world.timeline.pages.append(page)
@@ -194,14 +194,14 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def progress_is_true_and_never_shrinks(self) -> None:
-        """I5: whatever is stored was so at Dots, and stays."""
+        """I5: every stored completion was true at Dots, and stays stored."""
         for flow_id, completed in self._do(machine_world.completed(self.ground.watcher)).items():
             assert self.world.best[flow_id] <= completed, f"I5: {flow_id} has lost a step"
             assert completed <= set(self.world.dots.flows[flow_id]["completed_steps"]), f"I5: {flow_id} is ahead"
             self.world.best[flow_id] = completed
 
     def teardown(self) -> None:
-        """Let everything settle by itself, then judge."""
+        """Let everything settle, then judge."""
         if not hasattr(self, "world"):
             return
         violations = self._do(machine_world.settle_and_judge(self.world, self.ground))
@@ -235,7 +235,7 @@ class Machine(RuleBasedStateMachine):
 
 
 async def run_machine(options: RunOptions) -> Outcome:
-    """Run it in a thread of its own, where it has its own loop."""
+    """Run it in its own thread, with its own event loop."""
     examples = options.count(200, least=20)
     async with server.running(options.directory, durable=False) as postgres:
         phases = (Phase.generate,) if options.is_short else (Phase.generate, Phase.shrink)
@@ -259,7 +259,7 @@ def _run(database_url: str, seed: int, examples: int, phases: tuple[Phase, ...])
         Machine.ground = Ground(runner=runner, engine=engine, database_url=database_url, watcher=watcher)
         try:
             run_state_machine_as_test(hypothesis.seed(seed)(Machine), settings=settings)
-        except Exception as error:  # noqa: BLE001  # Whatever an action raises here, nobody had reckoned with it.
+        except Exception as error:  # noqa: BLE001  # No action may raise anything here.
             said = str(error).splitlines() or [""]
             timeline = "\n".join(getattr(error, "__notes__", ()))
             is_judged = isinstance(error, AssertionError)

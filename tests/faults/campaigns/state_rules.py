@@ -1,4 +1,4 @@
-"""Invariants about state: nothing stuck, the same as at Dots, never shrinking, one flow an idempotency key."""
+"""Invariants about state: nothing stuck, equal to Dots, never shrinking, one flow per idempotency key."""
 
 import re
 from collections import Counter, defaultdict
@@ -8,14 +8,14 @@ from typing import Any
 from tests.faults.campaigns.evidence import Evidence, StoredFlow
 
 CLIENT_REF_KEY = "dots_gateway_ref"
-# Names that Dots echoes or leaves out as a knob says: once reported they stay known, and are then more than the truth.
+# A knob decides whether the simulator lists these. Once reported they stay known, even if it omits them later.
 TAKEN_BACK = frozenset({"onboarding"})
 _ID = re.compile(r"[0-9a-f-]{36}")
 _RANKS = {"creating": 0, "failed": 1, "open": 1, "completed": 2}
 
 
 def nothing_is_stuck(evidence: Evidence) -> Iterator[str]:
-    """I3: when quiet, all that was announced has been looked at; what fails is exactly the injected poison."""
+    """I3: at the end every announced subject was refreshed, and only the injected poison fails."""
     poisoned = {poison.subject_id for poison in evidence.timeline.poisoned}
     for row in evidence.sync_rows:
         if row.subject_id in poisoned:
@@ -23,7 +23,7 @@ def nothing_is_stuck(evidence: Evidence) -> Iterator[str]:
         if row.clean_gen < row.dirty_gen:
             yield f"{row.kind}/{row.subject_id} is at generation {row.clean_gen} of {row.dirty_gen}"
         if row.is_late:
-            yield f"{row.kind}/{row.subject_id} is overdue, and nobody looks"
+            yield f"{row.kind}/{row.subject_id} has been due for too long"
     failing = {row.subject_id for row in evidence.sync_rows if row.last_error}
     if failing != poisoned:
         yield f"failing is {sorted(failing)}, poisoned was {sorted(poisoned)}"
@@ -38,7 +38,7 @@ def nothing_is_stuck(evidence: Evidence) -> Iterator[str]:
 
 
 def state_is_the_truth(evidence: Evidence) -> Iterator[str]:
-    """I4: every flow that was asked for or announced is known, and is as at Dots; so are users who were awaited."""
+    """I4: every flow that was asked for or announced is known and agrees with Dots, and so do the awaited users."""
     known = {flow.id: flow for flow in evidence.flows if flow.id}
     for flow_id in _expected_flows(evidence):
         if flow_id not in known:
@@ -59,7 +59,7 @@ def state_is_the_truth(evidence: Evidence) -> Iterator[str]:
 
 
 def progress_never_shrinks(evidence: Evidence) -> Iterator[str]:
-    """I5: no caller ever saw a flow with less done than somebody before, and the last word has it all."""
+    """I5: no caller saw fewer completed steps of a flow than an earlier caller, and the last state has all of them."""
     best: defaultdict[str, set[str]] = defaultdict(set)
     rank: defaultdict[str, int] = defaultdict(int)
     final = {flow.id: flow for flow in evidence.flows if flow.id}
@@ -100,12 +100,12 @@ def client_ref(flow: Mapping[str, Any]) -> str | None:
 
 
 def is_id_verified(user: Mapping[str, Any]) -> bool:
-    """Whether Dots has verified a user's identity."""
+    """Whether Dots verified a user's identity."""
     return bool(user.get("compliance", {}).get("id_verified"))
 
 
 def verdict_of(user: Mapping[str, Any]) -> str | None:
-    """The settled verdict that Dots' fields amount to."""
+    """The settled verdict that follows from Dots' fields."""
     compliance = user.get("compliance", {})
     if compliance.get("has_criminal_activity") is True:
         return "flagged"
@@ -119,7 +119,7 @@ def is_complete(dots_state: Mapping[str, Any]) -> bool:
 
 
 def _waiting(evidence: Evidence) -> Iterator[str]:
-    """Events that have not reached whoever wants them."""
+    """Events that have not reached all their recipients."""
     pending = Counter((each.subscriber, each.last_error) for each in evidence.deliveries if each.state == "pending")
     for (subscriber, error), count in pending.items():
         yield f"{count} deliveries to {subscriber} are pending, the last error was {error}"
@@ -129,7 +129,7 @@ def _waiting(evidence: Evidence) -> Iterator[str]:
 
 
 def _expected_flows(evidence: Evidence) -> set[str]:
-    """Flows that a caller was given, or that a webhook with a 2xx has named."""
+    """Flows that a caller got, or that an acknowledged webhook named."""
     expected = {asked.flow_id for asked in evidence.timeline.asked if asked.flow_id}
     acknowledged = {
         sent.body for sent in evidence.timeline.sent if sent.status is not None and 200 <= sent.status < 300

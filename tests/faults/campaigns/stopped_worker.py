@@ -1,6 +1,6 @@
-"""A worker is halted for 90 s between Dots' answer and its write, and goes on: nothing stale is kept.
+"""A worker is halted for 90 s between Dots' answer and its write, then resumes. No stale state is stored.
 
-The seconds are those of a clock that runs fast; the lease is the usual one of 60 s.
+The seconds are those of a fast clock. The lease is the default of 60 s.
 """
 
 import time
@@ -19,7 +19,7 @@ from tests.faults.campaigns.receivers import Receivers
 from tests.faults.campaigns.svix import Message, Svix
 from tests.stack.waiting import eventually
 
-# What a worker asks Postgres first, once Dots has told it of a user: its row, for update.
+# Part of a worker's first statement on a user's row after Dots' answer. It locks that row.
 USER_ROW = b"FROM users"
 LEASE = {"LEASE_SECONDS": "60", "DOTS_TIMEOUT_SECONDS": "2", "REFRESHES_IN_FLIGHT": "16"}
 HALTED_FOR = timedelta(seconds=90)
@@ -29,7 +29,7 @@ WAIT_SECONDS = 25.0
 
 @dataclass(frozen=True, kw_only=True)
 class Duel:
-    """One worker that is halted, behind its own way to Postgres, and one that takes over."""
+    """One worker that is halted, behind its own proxy to Postgres, and one that takes over."""
 
     run_context: Context
     clock: FastClock
@@ -41,7 +41,7 @@ class Duel:
 
 
 async def run_stopped_worker(options: RunOptions) -> Outcome:
-    """While it is halted the verdict it was told is reversed, and another has said so; or its delivery made again."""
+    """Halt a worker. Meanwhile another one stores the reversed verdict, or repeats the delivery."""
     rounds = options.count(1, least=1)
     wishes = (stopped_dispatcher.HESITANT,)
     clock = FastClock(rate=RATE, base=time.time())
@@ -84,7 +84,7 @@ async def _fight(duel: Duel, *, key: str) -> None:
     await dots.do(flow["id"], "background-check", verdict="pending")
     await _deliver(duel)
     await _until_verdict(run_context, user_id, "pending")
-    # From here on only the worker that will be halted is there to take the next claim.
+    # From here on the worker that will be halted is the only one.
     await duel.other.kill()
     holder.is_armed = True
     await payees.decide(user_id, "cleared")

@@ -1,4 +1,4 @@
-"""The database as evidence, asked for with plain SQL, apart from the code under test."""
+"""Reads the database as evidence, in plain SQL that is independent of the code under test."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,13 +15,13 @@ from tests.faults.campaigns.evidence import (
     SyncRow,
 )
 
-# A subject that has been due for so long is not waiting for its turn any more.
+# A subject that has been due for so long is stuck.
 LATE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """All rows that are judged."""
+    """The rows that are judged."""
 
     webhooks: dict[str, StoredWebhook]
     sync_rows: list[SyncRow]
@@ -34,7 +34,7 @@ class Stored:
 
 
 async def read(connection: Any, now: datetime | None = None) -> Stored:
-    """Read them in one transaction, which sees one moment; `now` where the machine's clock is not the one."""
+    """Read them in one transaction, as of one moment. `now` replaces the machine's clock."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         webhooks = await connection.fetch("SELECT message_id, body, received_count FROM webhooks")
         sync_rows = await connection.fetch(_SYNC_ROWS, LATE_SECONDS, now)

@@ -1,4 +1,4 @@
-"""The storm: thousands of webhooks over hundreds of flows, while payees walk on, consumers read and things break."""
+"""The storm: thousands of webhooks about hundreds of flows, while payees act, consumers read and faults happen."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,16 +12,16 @@ from tests.faults.campaigns.receivers import Receivers
 from tests.faults.campaigns.svix import Fate, Svix
 
 LOOKS_BETWEEN = 6
-# With these further steps a flow makes some 20 webhooks, and more than 25 are sent, some of them being doubled.
+# With these further steps a flow makes some 20 webhooks. More than 25 are sent, because some are doubled.
 FURTHER_STEPS = 9
 
-# Given the sender, whose keys may be what is changed.
+# Takes the sender, whose keys it may change.
 Fault = Callable[[Svix], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Storm:
-    """How large it is, what happens to each message on its way, and how payees walk: see `Payees`."""
+    """The size of a storm, the fate of its messages, and how payees act: see `Payees`."""
 
     flows: int
     fate: Fate = field(default_factory=Fate)
@@ -32,7 +32,7 @@ class Storm:
 
 @dataclass(frozen=True, kw_only=True)
 class Blown:
-    """What a storm came to."""
+    """The result of a storm."""
 
     sent: int
     faults: int
@@ -41,7 +41,7 @@ class Blown:
 
 
 async def blow(context: Context, storm: Storm, faults: Sequence[Fault] = ()) -> Blown:
-    """Blow, and commit the faults one after the other, spread evenly; return when all is acknowledged."""
+    """Run the storm with the faults spread evenly over it. Returns when every webhook is acknowledged."""
     fleet, options = context.fleet, context.options
     receivers = Receivers(fleet.api_urls, fleet.client)
     svix = Svix(receivers=receivers, history=fleet.history, dice=options.random("svix"), fate=storm.fate)
@@ -65,7 +65,7 @@ async def blow(context: Context, storm: Storm, faults: Sequence[Fault] = ()) -> 
 
 @dataclass(kw_only=True)
 class Pace:
-    """Keeps payees and faults in step: each fault has its share of the actions before it, and one while it lasts."""
+    """Keeps payees and faults in step: one share of the actions comes before each fault, and one while it lasts."""
 
     actions: int
     faults: int
@@ -73,27 +73,27 @@ class Pace:
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def share(self, number: int) -> int:
-        """How many actions go before this fault."""
+        """How many actions come before this fault."""
         return number * self.actions // (self.faults + 1)
 
     def may_walk(self, walked: int) -> bool:
-        """Whether payees may go on after so many actions."""
+        """Whether payees may continue after so many actions."""
         return self.committed == self.faults or walked < self.share(self.committed + 2)
 
     async def wait(self, walked: int) -> None:
-        """Wait until payees may go on."""
+        """Wait until payees may continue."""
         async with self._news:
             await self._news.wait_for(lambda: self.may_walk(walked))
 
     async def commit(self) -> None:
-        """One fault more has been committed."""
+        """Count one more fault as done."""
         async with self._news:
             self.committed += 1
             self._news.notify_all()
 
 
 async def _walk(context: Context, storm: Storm, payees: Payees, svix: Svix, pace: Pace) -> None:
-    """Let payees walk, hand on what Dots says of it, and read in between."""
+    """Let payees act, send Dots' webhooks, and read in between."""
     consumer = Consumer(fleet=context.fleet, dice=context.options.random("consumer"))
     looks = context.options.random("looks")
     while payees.actions_left:
@@ -114,7 +114,7 @@ async def _walk(context: Context, storm: Storm, payees: Payees, svix: Svix, pace
 
 
 async def _break(svix: Svix, faults: Sequence[Fault], pace: Pace) -> None:
-    """Commit each fault when its share of the webhooks is through, and some of them after the fault before it."""
+    """Inject each fault after its share of the webhooks, some of which must follow the previous fault."""
     fresh = 0
     for number, fault in enumerate(faults, start=1):
         await svix.reached(max(pace.share(number), fresh))

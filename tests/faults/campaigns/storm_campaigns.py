@@ -1,4 +1,4 @@
-"""The storm as it is, with processes killed, on a bad network, and with no webhook coming through at all."""
+"""The storm: alone, with processes killed, on a bad network, and with every webhook dropped."""
 
 import json
 from http import HTTPStatus
@@ -15,14 +15,14 @@ from tests.faults.campaigns.subscribers import HEALTHY, SPARING
 from tests.faults.campaigns.svix import Fate, Message, Svix
 
 FLOWS, SOME_FLOWS, FEW_FLOWS = 200, 80, 30
-# Dots hangs: shorter than usual, so that a campaign sees it given up.
+# For when Dots hangs: shorter than usual, so that the gateway gives up within a campaign.
 IMPATIENT = {"DOTS_TIMEOUT_SECONDS": "3", "LEASE_SECONDS": "5"}
 
 
 async def run_storm(options: RunOptions) -> Outcome:
-    """Webhooks doubled, shuffled, dropped, sent twice at once, forged beside; the service itself is left alone.
+    """Webhooks are doubled, shuffled, dropped, sent twice at once or forged. The service itself has no faults.
 
-    One of them is about a flow that Dots forbids the gateway to see. The others must not notice.
+    One of them is about a flow that Dots forbids the gateway to see. The others must not be affected.
     """
     async with context.staged(options, context.frequent(options), wishes=(HEALTHY, SPARING)) as run_context:
         blown = await storm.blow(run_context, _storm(options, FLOWS), [_forbid(run_context)])
@@ -30,7 +30,7 @@ async def run_storm(options: RunOptions) -> Outcome:
 
 
 async def run_calm_storm(options: RunOptions) -> Outcome:
-    """Nothing is dropped, no sweep helps, and Dots is slow: a wake-up that comes during a fetch must not be lost."""
+    """No drops, no sweeps and a slow Dots: a wake-up that comes during a fetch must not be lost."""
     polls = {"VERDICT_POLL_SECONDS": context.looks_of(options)}
     async with context.staged(options, polls, wishes=(HEALTHY,)) as run_context:
         run_context.dots_proxy.network_faults = NetworkFaults(delay_seconds=0.3)
@@ -42,7 +42,7 @@ async def run_calm_storm(options: RunOptions) -> Outcome:
 
 
 async def run_killings(options: RunOptions) -> Outcome:
-    """The storm, while apis, workers and Postgres are ended by SIGKILL and started again."""
+    """The storm, while apis, workers and Postgres are killed and started again."""
     async with context.staged(options, context.frequent(options) | IMPATIENT) as run_context:
         names = ["api-1", "postgres", "worker-1", "api-2", "api-1", "postgres", "worker-2", "api-2", "postgres"]
         names = ["postgres", "api-1"] * 4 if options.is_short else [*names, "worker-1", "api-1"] * options.repeats
@@ -74,7 +74,7 @@ async def run_network(options: RunOptions) -> Outcome:
 
 
 async def run_silence(options: RunOptions) -> Outcome:
-    """Not one webhook comes through: sweeps alone find everything."""
+    """Every webhook is dropped: sweeps alone find everything."""
     async with context.staged(options, context.frequent(options)) as run_context:
         all_dropped = Fate(dropped=1.0)
         size = options.count(100, least=12)
@@ -83,7 +83,7 @@ async def run_silence(options: RunOptions) -> Outcome:
 
 
 async def run_ambiguous_commits(options: RunOptions) -> Outcome:
-    """Connections to Postgres are cut right after a COMMIT is sent: half of them have happened, and nobody knows."""
+    """Connections to Postgres are cut right after a COMMIT is sent. Half of the commits succeed."""
     cutter = CommitCutter(0, options.random("cutter"), chance=0.2)
     cuts = options.count(100, least=40)
     async with context.staged(options, context.frequent(options) | IMPATIENT, fault_proxy=cutter) as run_context:
@@ -99,7 +99,7 @@ async def run_ambiguous_commits(options: RunOptions) -> Outcome:
 
 
 def _storm(options: RunOptions, flows: int) -> Storm:
-    """The usual one. In a small one messages overtake fewer others, or all would come at its end."""
+    """The usual storm. A small one has a small window, or all messages would come at its end."""
     return Storm(flows=options.count(flows, least=FEW_FLOWS), fate=Fate(window=50 if options.is_short else 500))
 
 
@@ -135,7 +135,7 @@ def _cut(fault_proxy: Proxy) -> Fault:
 
 
 def _turn(fault_proxy: Proxy, network_faults: NetworkFaults) -> Fault:
-    """A change of the weather, which lasts until the next one."""
+    """Change the network's faults until the next change."""
 
     async def turn(_svix: Svix) -> None:
         fault_proxy.network_faults = network_faults
@@ -144,7 +144,7 @@ def _turn(fault_proxy: Proxy, network_faults: NetworkFaults) -> Fault:
 
 
 def _half_open(run_context: Context, fault_proxy: Proxy, *signs: str) -> Fault:
-    """Half-open until the gateway says that it has noticed; what was swallowed is lost, so the links end too."""
+    """Half-open until the gateway logs that it has noticed. The dropped data is lost, so the connections end too."""
 
     async def half_open(_svix: Svix) -> None:
         fault_proxy.network_faults = NetworkFaults(is_half_open=True)

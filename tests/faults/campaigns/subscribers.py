@@ -1,7 +1,7 @@
-"""Those whom the gateway sends events to: HTTP servers within the generator, which note everything before they answer.
+"""Subscribers: HTTP servers in the campaign's process, which record every request before they answer.
 
-One takes all that comes; the other one fails, is silent, and hangs up before or after it has noted a request. At most
-one event of a subject fares badly, and that once: the wait after a second failure is longer than a campaign.
+One takes every event. The other fails, is silent, and hangs up before or after it records a request. At most
+one event of a subject fails, and only once: the wait after a second failure is longer than a campaign.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ NO_CONTENT, UNAVAILABLE = 204, 503
 
 
 class Mishap(StrEnum):
-    """How a request may fare; `LOST` is noted and taken, and the answer that says so never goes out."""
+    """How a request may fail. `LOST` is recorded and taken, but its answer is never sent."""
 
     REFUSED = "refused"
     SILENT = "silent"
@@ -33,9 +33,9 @@ class Mishap(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What a subscriber subscribes to, and what befalls one event of one subject in so many, one of the first few.
+    """What a subscriber subscribes to, and the mishap of one early event of one subject in `unlucky_one_in`.
 
-    Mishaps and sequences take turns, so that a campaign has each of them, however small it is.
+    Mishaps and sequences alternate, so that even a small campaign has each of them.
     """
 
     name: str
@@ -46,14 +46,14 @@ class Wish:
     unlucky_sequences: tuple[int, ...] = (1, 2, 3)
 
 
-# No steps, which are most of what there is: one who gets them all is enough.
+# No steps, which are most of the events: one subscriber for them is enough.
 HEALTHY = Wish(
     name="healthy",
     types=("dots.flow.completed", "dots.user.*", "dots.background_check.*"),
     with_compliance=True,
 )
 SHAKY = Wish(name="shaky", types=("*",), mishaps=tuple(Mishap))
-# For storms so large that they would be mainly storms of deliveries.
+# For storms so large that most of their work would be deliveries.
 SPARING = Wish(
     name="sparing",
     types=("dots.flow.created", "dots.flow.claimed", "dots.flow.completed"),
@@ -63,7 +63,7 @@ SPARING = Wish(
 
 @dataclass(kw_only=True)
 class Subscriber:
-    """One of them; `secret` is what its requests are signed with."""
+    """One subscriber. Its requests are signed with `secret`."""
 
     wish: Wish
     fleet: Fleet
@@ -88,7 +88,7 @@ class Subscriber:
         self.secret = answer.raise_for_status().json()["secret"]
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        """Take what comes over one connection, until it ends or something happens to it."""
+        """Take the requests of one connection, until it ends or a mishap ends it."""
         task = asyncio.current_task()
         if task is None:
             return
@@ -103,20 +103,20 @@ class Subscriber:
             del self._connections[task]
 
     async def end(self) -> None:
-        """Hang up on everybody."""
+        """Close every connection."""
         for writer in self._connections.values():
             writer.transport.abort()
         await asyncio.gather(*self._connections)
 
     async def _take(self, reader: StreamReader, writer: StreamWriter) -> bool:
-        """Take one request; whether the connection is good for another."""
+        """Take one request. Returns whether the connection can be used again."""
         headers = _fields(await reader.readuntil(b"\r\n\r\n"))
         body = await reader.readexactly(int(headers["content-length"]))
         mishap = self._mishap(headers["webhook-id"], json.loads(body))
         if mishap == Mishap.CUT:
             return False
         status = {None: NO_CONTENT, Mishap.REFUSED: UNAVAILABLE}.get(mishap)
-        # Before the answer: what the gateway knows to be taken is in the history.
+        # Before the answer, so that the history has everything that the gateway knows to be taken.
         self.fleet.history.note(self._arrived(headers, body, status))
         if mishap == Mishap.SILENT:
             await reader.read()  # until the gateway has given it up
@@ -127,7 +127,7 @@ class Subscriber:
         return True
 
     def _mishap(self, event_id: str, event: Mapping[str, str]) -> Mishap | None:
-        """What befalls this event here and now: that depends on how many subjects were heard of before its own."""
+        """The mishap of this event. It depends on how many subjects came before its own."""
         number = self._subjects.setdefault(event["subject"], len(self._subjects))
         turn, is_lucky = divmod(number, self.wish.unlucky_one_in)
         if not self.wish.mishaps or is_lucky or event_id in self._befallen:
@@ -154,7 +154,7 @@ class Subscriber:
 
 @asynccontextmanager
 async def listening(fleet: Fleet, wishes: Sequence[Wish]) -> AsyncIterator[list[Subscriber]]:
-    """Subscribers that have subscribed, for the length of an `async with` block."""
+    """Subscribers with their subscriptions, for an `async with` block."""
     subscribers = [Subscriber(wish=wish, fleet=fleet) for wish in wishes]
     async with AsyncExitStack() as resources:
         for subscriber in subscribers:

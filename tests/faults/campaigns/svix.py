@@ -1,4 +1,4 @@
-"""The way of webhooks from Dots to the gateway, with everything that happens to them: dropped, doubled, shuffled."""
+"""Sends webhooks from Dots to the gateway as Svix does: some are dropped, doubled or out of order."""
 
 import asyncio
 import base64
@@ -19,9 +19,9 @@ JUST_ACKNOWLEDGED, LULL_SECONDS = 20, 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Fate:
-    """Chances of what happens to a message on its way; `forged` adds one with a wrong signature beside it.
+    """The probability of each fate of a message. `forged` adds one with a wrong signature.
 
-    Messages overtake each other within a `window` of so many.
+    Messages overtake each other within a `window` of this many.
     """
 
     dropped: float = 0.05
@@ -33,7 +33,7 @@ class Fate:
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A webhook under way."""
+    """A webhook in flight."""
 
     id: str
     body: str
@@ -53,9 +53,9 @@ def system_now() -> datetime:
 
 @dataclass(kw_only=True)
 class Svix:
-    """Sends what it is offered in any order within a window, and again what was not acknowledged, until it is.
+    """Sends messages in any order within a window, and repeats each until it is acknowledged.
 
-    `keys` sign, all of them beside each other, as during a rotation; they may be exchanged at any time. In a hurry it
+    Signs with all `keys`, as during a rotation. They may be replaced at any time. In a hurry it
     does not wait for a window to fill.
     """
 
@@ -75,7 +75,7 @@ class Svix:
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def offer(self, messages: Iterable[tuple[str, str]]) -> None:
-        """Take messages, ids and bodies, and wait while the line is long enough already."""
+        """Queue messages, given as ids and bodies. Waits while the queue is full."""
         for message_id, body in messages:
             message = Message(id=message_id, body=body, is_twice_at_once=self.dice.random() < self.fate.twice_at_once)
             if self.dice.random() < self.fate.dropped:
@@ -91,7 +91,7 @@ class Svix:
             await self._news.wait_for(lambda: len(self._line) < 2 * self.fate.window)
 
     async def hurry(self, *, is_in_a_hurry: bool) -> None:
-        """Send on whatever is there, or wait again for windows to fill."""
+        """Send what is queued immediately, or wait for windows to fill again."""
         async with self._news:
             self.is_in_a_hurry = is_in_a_hurry
             self._news.notify_all()
@@ -103,39 +103,39 @@ class Svix:
             self._news.notify_all()
 
     async def run(self) -> None:
-        """Send until all that was offered is acknowledged, or was rightly refused."""
+        """Send until every message is acknowledged, or was rightly refused."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(AT_ONCE):
                 tasks.create_task(self._send_on())
 
     async def reached(self, count: int) -> bool:
-        """Wait until so many were acknowledged; False when it is over before, or all is sent that is to be hurried."""
+        """Wait until `count` were acknowledged. False if the storm, or what is to be hurried, is over before."""
         async with self._news:
             await self._news.wait_for(lambda: self.acknowledged >= count or self._is_over or self._is_hurried_through)
         return self.acknowledged >= count
 
     async def flow(self) -> None:
-        """Wait until webhooks are being acknowledged, or for a lull: the latest ones are what a fault could lose."""
+        """Wait until webhooks are being acknowledged, or for a lull. A fault could lose the latest ones."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LULL_SECONDS):
                 await self.reached(self.acknowledged + JUST_ACKNOWLEDGED)
 
     async def deliver(self, message: Message, url: str | None = None, *, is_expected: bool | None = None) -> int | None:
-        """Send one message once, to one api or to any; the status of the answer, None when none came.
+        """Send one message once, to one api or any. Returns the status of the answer, or None if none came.
 
-        `is_expected`: whether it has to verify, where that does not hang on its signature alone.
+        `is_expected`: whether it must verify, if that does not depend on its signature alone.
         """
         url = url or await self.receivers.choose(self.dice)
         body = message.body.encode()
         stamp = signed_webhooks.seconds_of(self.now())
-        keys = self.keys if message.is_genuine else [b"not the key of anybody at all"]
+        keys = self.keys if message.is_genuine else [b"a key that no api has"]
         signatures = [signed_webhooks.signature_of(key, message.id.encode(), stamp, body) for key in keys]
         headers = signed_webhooks.headers_of(message.id.encode(), stamp, b" ".join(signatures))
         status = None
         try:
             status = await self.receivers.post(url, headers, body)
         except asyncio.CancelledError:
-            # The connection was given up. If this task itself was cancelled, the storm is over.
+            # The connection was closed. If this task itself was cancelled, the storm is over.
             if (task := asyncio.current_task()) and task.cancelling():
                 raise
         self.sent += 1
@@ -155,7 +155,7 @@ class Svix:
 
     @property
     def _is_hurried_through(self) -> bool:
-        """Whether nothing more is coming before whoever made it hurry goes on."""
+        """Whether all is sent, so that no more comes until the hurry ends."""
         return self.is_in_a_hurry and not self._line and not self._under_way
 
     @property

@@ -1,4 +1,4 @@
-"""A Dots in memory whose payees act at once, and whose next answer may be lost, late or wrong."""
+"""Dots in memory. Payees act immediately, and the next answer may be lost, late or wrong."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ FAULTS = ("cut", "lost", "refused", "throttled", "failed", "junk")
 class VirtualDots(MemoryDots):
     """`next_fault` befalls the next request: `lost` does the work and never answers, `late` does it only in `catch_up`.
 
-    The others do nothing. While it `is_forgetful`, the first of a flow's completed steps is left out of answers.
+    The others do nothing. While it `is_forgetful`, answers omit the first of a flow's completed steps.
     """
 
     next_fault: str | None = None
@@ -22,7 +22,7 @@ class VirtualDots(MemoryDots):
     late: list[httpx.Request] = field(default_factory=list)
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer as Dots would, or as the fault has it."""
+        """Answer as Dots would, or with the fault."""
         fault, self.next_fault = self.next_fault, None
         if fault == "cut":
             raise httpx.ReadError("cut")
@@ -42,7 +42,7 @@ class VirtualDots(MemoryDots):
         return httpx.Response(200, text="<html>") if fault == "junk" else answer
 
     def catch_up(self, request: httpx.Request) -> None:
-        """Carry out what was asked for long ago, by somebody who has given up waiting."""
+        """Carry out the late requests, whose callers have given up waiting."""
         self.late.remove(request)
         self._answer(request)
 
@@ -74,7 +74,7 @@ class VirtualDots(MemoryDots):
             compliance.setdefault("background_check", {"status": "pending"})
 
     def decide(self, user_id: str, verdict: str) -> bool:
-        """Settle, or reverse, the verdict of a background check that was handed in; whether there was one."""
+        """Settle or reverse the verdict of a submitted background check. Returns whether there was one."""
         compliance: dict[str, Any] = self.users[user_id]["compliance"]
         if "background_check" not in compliance:
             return False

@@ -1,4 +1,4 @@
-"""Invariants about webhooks: what was acknowledged is stored, and nothing that was not genuine."""
+"""Invariants about webhooks: every acknowledged one is stored, and only genuine ones are."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def acknowledged_is_stored_once(evidence: Evidence) -> Iterator[str]:
 
 
 def only_genuine_is_stored(evidence: Evidence) -> Iterator[str]:
-    """I2: nothing is stored, and nothing acknowledged, that did not have to verify; what had to was not refused."""
+    """I2: only webhooks that must verify are stored and acknowledged, and none of these is refused."""
     genuine = {sent.message_id for sent in evidence.timeline.sent if sent.is_genuine}
     for message_id in evidence.webhooks.keys() - genuine:
         yield f"{message_id} is stored and did not verify"

@@ -1,4 +1,4 @@
-"""Many writers, several sequencers and restless readers on one real Postgres: what they come to is a feed."""
+"""Many writers, several sequencers and readers on one real Postgres produce one consistent feed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -36,7 +36,7 @@ class ThoughtBetterOfItError(Exception):
 
 @dataclass(kw_only=True)
 class Scribes:
-    """What all of them share; `dots_state` is how many steps of each flow are done at Dots."""
+    """What all of them share. `dots_state`: how many steps of each flow are completed at Dots."""
 
     inputs: AllInputs
     engines: list[AsyncEngine]
@@ -48,7 +48,7 @@ class Scribes:
     writers_left: int = WRITERS
 
     async def write(self) -> None:
-        """Merge random snapshots of random flows, some of them stale, some in a long transaction, some in vain."""
+        """Merge random snapshots of random flows. Some transactions are long, and some roll back."""
         try:
             await self._write_on()
         finally:
@@ -57,7 +57,7 @@ class Scribes:
     async def _write_on(self) -> None:
         while not self.is_over:
             flow_id = f"flow-{self.dice.randrange(FLOWS)}"
-            if self.dice.random() < 0.6:  # the others find nothing new
+            if self.dice.random() < 0.6:  # the other snapshots have nothing new
                 self.dots_state[flow_id] = min(self.dots_state.get(flow_id, 0) + self.dice.randrange(1, 5), len(STEPS))
             snapshot = _snapshot(flow_id, self.dots_state.get(flow_id, 0))
             with suppress(ThoughtBetterOfItError):
@@ -67,7 +67,7 @@ class Scribes:
             self.writes += 1
 
     async def sequence(self, engine: AsyncEngine) -> None:
-        """Number what is there, in passes of random sizes, until the writers are through and all is numbered."""
+        """Number events in passes of random sizes, until the writers have ended and every event has its position."""
         while True:
             was_over = self.writers_left == 0
             async with database.transaction(engine) as connection:
@@ -78,11 +78,11 @@ class Scribes:
                 return
 
     async def read(self, engine: AsyncEngine) -> None:
-        """Read pages of random sizes, now and then from a cursor of before."""
+        """Read pages of random sizes, sometimes from an earlier cursor."""
         known: list[str | None] = [None]
         after: str | None = None
         while not self.is_over:
-            if self.dice.random() < 0.05:  # one in twenty begins again somewhere
+            if self.dice.random() < 0.05:  # one in twenty restarts from an earlier cursor
                 after = self.dice.choice(known)
             page = await in_process.read_page(engine, after, limit=self.dice.choice((1, 10, 100)))
             self.history.note(page)
@@ -106,7 +106,7 @@ async def run_writers(options: RunOptions) -> Outcome:
         inputs = inputs_over(engines[0], HandClock(), {"default": MemoryDots()})
         scribes = Scribes(inputs=inputs, engines=engines, history=kept, dice=options.random("scribes"))
         try:
-            for number in range(FLOWS):  # Each is met by somebody first; who that is, is not the question here.
+            for number in range(FLOWS):  # Add each flow first. The campaign is not about races between first snapshots.
                 await _meet(scribes, f"flow-{number}")
             await _all_at_once(scribes, seconds)
             violations = await _judge(postgres.direct_url, engines[0], scribes, options.directory)
@@ -139,10 +139,10 @@ async def _all_at_once(scribes: Scribes, seconds: float) -> None:
 
 
 async def _noting(scribes: Scribes, work: Callable[[], Awaitable[None]]) -> None:
-    """Work; nothing that is raised here is to be reckoned with, and it ends the run."""
+    """Run the work. Any exception is unexpected, and ends the run."""
     try:
         await work()
-    except Exception as error:  # noqa: BLE001  # Whatever it is, it is what the campaign looks for.
+    except Exception as error:  # noqa: BLE001  # The campaign looks for every kind of error.
         cause = error if isinstance(error, GatewayError) else getattr(error, "orig", error)
         scribes.history.note(Broke(line=f"{type(error).__name__}: {cause}"))
         scribes.is_over = True
@@ -152,7 +152,7 @@ async def _judge(url: str, engine: AsyncEngine, scribes: Scribes, directory: Pat
     timeline = history.read(directory)
     evidence = await in_process.collect(url, engine, timeline, DotsState(flows={}, users={}))
     done = {flow.id: len(flow.completed) for flow in evidence.flows}
-    # The last snapshot of a flow may have been rolled back: what is stored may be behind the truth, never ahead of it.
+    # The last snapshot of a flow may have been rolled back. The stored state may be behind Dots, but never ahead.
     flows = {flow_id: _as_dots(flow_id, min(count, done[flow_id])) for flow_id, count in scribes.dots_state.items()}
     return invariants.judge(replace(evidence, dots_state=DotsState(flows=flows, users={})), JUDGED)
 
