@@ -8,9 +8,9 @@ from tests.faults.campaigns.proxy import Interceptor, Proxy
 
 
 class CommitCutter(Proxy):
-    """Cuts clients off right after they have sent the COMMIT of a transaction that has written.
+    """Cuts clients off right after they have sent a COMMIT, or a writing statement that is its own transaction.
 
-    Every second such COMMIT still reaches Postgres, the others do not: to the client both look the same.
+    Every second such commit still reaches Postgres, the others do not: to the client both look the same.
     """
 
     def __init__(self, target: int, dice: Random, *, chance: float) -> None:
@@ -25,7 +25,7 @@ class CommitCutter(Proxy):
         return _Cut(self)
 
     def is_to_cut_now(self) -> bool:
-        """Decide at random about one COMMIT."""
+        """Decide at random about one commit."""
         if self.cuts_left == 0 or self._dice.random() >= self._chance:
             return False
         self.cuts_left -= 1

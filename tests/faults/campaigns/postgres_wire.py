@@ -16,6 +16,7 @@ class Conversation:
     """What a client sends over one connection, message by message."""
 
     has_written: bool = False
+    is_in_transaction: bool = False
     _buffer: bytes = b""
     _is_started: bool = False
     _statements: dict[bytes, bytes] = field(default_factory=dict)
@@ -51,13 +52,18 @@ class Conversation:
             sql = self._statements.get(name, b"")
         elif kind == b"Q":
             sql = rest.rstrip(b"\0")
-        is_end = kind == b"Q" and sql.upper().startswith((b"COMMIT", b"ROLLBACK"))
-        is_commit = kind == b"Q" and sql.upper().startswith(b"COMMIT")
+        command = sql.lstrip().upper() if kind == b"Q" else b""
+        if command.startswith((b"BEGIN", b"START TRANSACTION")):
+            self.is_in_transaction = True
         if kind in b"BQ" and any(word in sql for word in _WRITES):
             self.has_written = True
+        # Outside a transaction, a Sync commits the statement before it.
+        is_sync_commit = kind == b"S" and not self.is_in_transaction
+        is_commit = command.startswith(b"COMMIT") or is_sync_commit
+        is_end = command.startswith((b"COMMIT", b"ROLLBACK")) or is_sync_commit
         heard = Heard(message=message, sql=sql, is_writing_commit=is_commit and self.has_written, is_end=is_end)
         if is_end:
-            self.has_written = False
+            self.has_written = self.is_in_transaction = False
         return heard
 
 
