@@ -33,11 +33,11 @@ from tests.stack import dots
 from tests.stack.dots import Dots
 
 OUTAGE = timedelta(hours=30)
-NOBODY_WORKS = (timedelta(hours=10), timedelta(hours=20))
+NO_WORKER = (timedelta(hours=10), timedelta(hours=20))
 # The next daily refresh comes within a day, and the users it finds are refreshed within hours.
 REPAIRED_WITHIN = timedelta(hours=34)
 # A real worker looks more often, but in most virtual hours nothing is due.
-TICK = timedelta(minutes=10)
+TICK, LONG_TICK = timedelta(minutes=10), timedelta(minutes=30)
 SIMULATOR = "http://dots.test"
 JUDGED = ("I0", "I3", "I4", "I6", "I7", "I8", "I9")
 STEPS = ("compliance", "id-verification", "background-check", "manage-payouts", "payout")
@@ -110,9 +110,9 @@ async def run_outage(options: RunOptions) -> Outcome:
         began = world.clock.now
         while (age := world.clock.now - began) < OUTAGE + REPAIRED_WITHIN:
             await world.act_until_now()
-            if not NOBODY_WORKS[0] <= age < NOBODY_WORKS[1]:
+            if not NO_WORKER[0] <= age < NO_WORKER[1]:
                 await world.work()
-            world.clock.advance(TICK)
+            world.clock.advance(LONG_TICK if options.is_short else TICK)
         await world.work()
         violations = await _judge(world, postgres.direct_url)
     return Outcome(events=world.acted, faults=1, invariants=JUDGED, violations=violations)

@@ -58,9 +58,9 @@ async def run_rotation(options: RunOptions) -> Outcome:
             _replace(run_context, "api-2", new),
         ]
         size = options.count(80, least=30)
-        blown = await storm.blow(
-            run_context, Storm(flows=size, fate=Fate(window=30), further_steps=6, steps_at_once=20), faults
-        )
+        further_steps = 2 if options.is_short else 6
+        brisk = Storm(flows=size, fate=Fate(window=30), further_steps=further_steps, steps_at_once=20)
+        blown = await storm.blow(run_context, brisk, faults)
         return await run_context.outcome(events=blown.sent, faults=len(faults))
 
 
