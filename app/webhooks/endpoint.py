@@ -115,13 +115,13 @@ class WebhookEndpoint:
         except _UNAUTHENTICATED as error:
             outcome = _OUTCOMES[type(error)]
             self._count(app, outcome)
-            self._log.warning("webhook not taken", kind=outcome, app=app, error=error.code, reason=error.detail)
+            self._log.warning("webhook not taken", kind=outcome, app=app, error=error.code, reason=str(error.detail))
             # Only the log has the reason. Every sender with a bad signature gets the same answer.
             is_refused = isinstance(error, SignatureRefusedError)
             return problems.respond(SignatureRefusedError() if is_refused else error)
         except GatewayError as error:
             self._count(app, _OUTCOMES.get(type(error), "unavailable"))
-            log.warning("webhook not taken", app=app, error=error.code, reason=error.detail)
+            log.warning("webhook not taken", app=app, error=error.code, reason=str(error.detail))
             return problems.respond(error)
         self._count(receipt.app, "foreign_app" if receipt.is_foreign else "stored")
         return _STORED

@@ -90,7 +90,7 @@ DIFFS: list[tuple[Progress, FlowSnapshot, ProgressDiff]] = [
             is_newly_complete=True,
         ),
     ),
-    # The last step is done and the first is not: the flow waits for it, unless the caller says that it may be passed over.
+    # The last step is done and the first is not. The flow waits for it, unless it may be passed over.
     (
         Progress(steps=("compliance", "payout")),
         snapshot(steps=["compliance", "payout"], completed_steps=["payout"]),
