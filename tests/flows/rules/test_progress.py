@@ -90,7 +90,7 @@ DIFFS: list[tuple[Progress, FlowSnapshot, ProgressDiff]] = [
             is_newly_complete=True,
         ),
     ),
-    # The last step is done and the first is not. The flow waits for it, unless it may be passed over.
+    # The last step is done and the first is not: by default the flow waits for it.
     (
         Progress(steps=("compliance", "payout")),
         snapshot(steps=["compliance", "payout"], completed_steps=["payout"]),
