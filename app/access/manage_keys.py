@@ -97,5 +97,5 @@ async def revoke_key(engine: AsyncEngine, key_id: str, *, now: datetime) -> bool
 
 
 def _hash(secret: str) -> bytes:
-    # A slow hash would not add security, because nobody can guess 32 random bytes.
+    # A slow hash would not add security, because 32 random bytes cannot be guessed.
     return hashlib.sha256(secret.encode()).digest()

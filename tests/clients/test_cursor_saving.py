@@ -102,7 +102,7 @@ async def test_unchanged_cursor_is_not_saved_again() -> None:
 
 
 async def test_failing_store_stops_the_consumer() -> None:
-    """Otherwise nobody would notice the unsaved cursor until the next restart."""
+    """Otherwise the unsaved cursor would go unnoticed until the next restart."""
 
     class BrokenCursor(MemoryCursor):
         async def save(self, cursor: str) -> None:

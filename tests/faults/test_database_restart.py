@@ -101,7 +101,7 @@ async def start_all(stack: Stack) -> None:
 
 
 async def acknowledged_at_least(stack: Stack, count: int) -> bool:
-    """Whether so many webhooks have been answered 2xx."""
+    """Whether this many webhooks were answered with 2xx."""
     return len(await stack.dots.acknowledged()) >= count
 
 

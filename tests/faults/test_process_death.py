@@ -66,7 +66,7 @@ async def send_storm(dots: Dots) -> set[str]:
 
 
 async def at_least(dots: Dots, count: int) -> bool:
-    """Whether so many messages have been answered 2xx."""
+    """Whether this many messages were answered with 2xx."""
     return len(await dots.acknowledged()) >= count
 
 

@@ -43,7 +43,7 @@ async def test_bodies_go_before_ids(inputs: AllInputs) -> None:
 
 
 async def test_purged_cursor_has_expired_and_the_next_has_not(inputs: AllInputs, clock: HandClock) -> None:
-    """A reader behind the purge is told that its cursor has expired. A reader at its edge has missed nothing."""
+    """A reader behind the purge gets the error that its cursor has expired. A reader at its edge has missed nothing."""
     await feeding.feed(inputs.engine, step_events(2))
     start = await read_feed.earliest(inputs.engine)
     edge = await read_feed.latest(inputs.engine)

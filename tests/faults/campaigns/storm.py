@@ -77,7 +77,7 @@ class Pace:
         return number * self.actions // (self.faults + 1)
 
     def may_walk(self, walked: int) -> bool:
-        """Whether payees may continue after so many actions."""
+        """Whether payees may continue after this many actions."""
         return self.committed == self.faults or walked < self.share(self.committed + 2)
 
     async def wait(self, walked: int) -> None:

@@ -134,7 +134,7 @@ def test_possible_mistakes_give_warnings(wanted: Any, beginnings: list[str]) -> 
 
 
 def test_a_redirect_to_this_machine_is_for_a_simulator() -> None:
-    """Both checks allow localhost only if they are told that Dots is a simulator."""
+    """Both checks allow localhost only for a simulated Dots."""
     wanted = [{"name": "redirect", "redirect_url": "http://localhost:3000/"}]
 
     assert steps.check(wanted, allows_localhost=True) == []
