@@ -55,7 +55,7 @@ PROBLEMS = [
         "INSERT INTO users (app, id, verdict, check_submitted_at, first_seen_at) "
         "VALUES ('default', 'u-1', 'pending', now() - interval '4 days', now())",
         "worker",
-        r"1 background check\(s\) are pending for too long",
+        r"1 background check\(s\) have been pending for too long",
         id="a background check that is pending for days",
     ),
     pytest.param(
