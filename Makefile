@@ -61,8 +61,8 @@ format: install ## Format the code, and apply ruff's automatic fixes
 types: install ## Run mypy --strict
 	$(BIN)/mypy
 
-unit: install javascript pgbouncer ## Run the fast tests: all but journeys, faults, browser and real brokers
-	$(PYTEST) --ignore=tests/brokers/real --ignore=tests/journeys --ignore=tests/faults --ignore=tests/browser $(ARGS)
+unit: install ## Run the tests of single parts: no processes, real HTTP servers or filled databases
+	$(PYTEST) -m "not slow" --ignore=tests/brokers/real $(ARGS)
 
 browser: install ## Install Chromium for the browser tests if it is missing
 	scripts/need_chromium.sh $(BIN)/playwright

@@ -17,6 +17,30 @@ from tests.databases import Server
 # The fixtures of all subjects.
 pytest_plugins = ["tests.surroundings"]
 
+# What `make unit` leaves out: tests that start processes, serve real HTTP or fill a database.
+SLOW = (
+    "browser",
+    "clients",
+    "commands",
+    "contracts",
+    "devstack",
+    "faults",
+    "feed/test_feed_plans.py",
+    "flows/test_claim_plans.py",
+    "flows/test_starved_refreshes.py",
+    "journeys",
+    "processes",
+    "server/test_openapi.py",
+    "simulator",
+    "storage/test_migrations.py",
+    "storage/test_plans.py",
+    "storage/test_sessions.py",
+    "subscriptions/test_delivery_fairness.py",
+    "test_nameless.py",
+    "web/test_request_rules.py",
+    "webhooks/test_processes.py",
+)
+
 SERVER = pytest.StashKey[Server]()
 
 
@@ -27,6 +51,14 @@ def _server_of(config: pytest.Config) -> Server:
         config.add_cleanup(stack.close)
         config.stash[SERVER] = stack.enter_context(databases.server(os.environ.get("DATABASE_URL")))
     return config.stash[SERVER]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the slow tests."""
+    slow = tuple(f"tests/{place}" for place in SLOW)
+    for item in items:
+        if item.nodeid.startswith(slow):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(optionalhook=True)
