@@ -109,7 +109,7 @@ class Svix:
                 tasks.create_task(self._send_on())
 
     async def reached(self, count: int) -> bool:
-        """Wait until `count` were acknowledged. False if the storm, or what is to be hurried, is over before."""
+        """Wait until `count` messages were acknowledged. Return False if the storm or the hurry ends before that."""
         async with self._news:
             await self._news.wait_for(lambda: self.acknowledged >= count or self._is_over or self._is_hurried_through)
         return self.acknowledged >= count
